@@ -1,0 +1,163 @@
+//! What was found.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{DomainName, Host};
+
+/// One port of one address, and the name it was reached by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// The name by which the address was found, sent as SNI and Host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<DomainName>,
+    /// Where it is.
+    pub address: IpAddr,
+    /// Which port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// The name if there is one, else the address.
+    pub fn host(&self) -> Host {
+        self.name.clone().map_or(Host::Address(self.address), Host::Name)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host() {
+            Host::Address(IpAddr::V6(address)) => write!(f, "[{address}]:{}", self.port),
+            host => write!(f, "{host}:{}", self.port),
+        }
+    }
+}
+
+/// The protocol that a service speaks, by its usual short name (`http`, `ssh`, `redis`); `unknown` when nothing was recognised.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Protocol(pub std::borrow::Cow<'static, str>);
+
+impl Protocol {
+    /// Plain or inside TLS.
+    pub const HTTP: Protocol = Protocol(std::borrow::Cow::Borrowed("http"));
+    /// Nothing was recognised.
+    pub const UNKNOWN: Protocol = Protocol(std::borrow::Cow::Borrowed("unknown"));
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// What TLS said about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TlsSummary {
+    /// `tls10` to `tls13`, as checks name them.
+    pub version: String,
+    /// The suite by its IANA name.
+    pub cipher: String,
+    /// The certificate's subject common name.
+    pub subject: Option<String>,
+    /// The issuer's common name.
+    pub issuer: Option<String>,
+    /// Subject alternative names as they stand there.
+    pub names: Vec<String>,
+    /// End of validity.
+    pub not_after: Option<jiff::Timestamp>,
+}
+
+/// Something that listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Product name where the service tells, such as `nginx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// Version where the service tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// CPE 2.3 name (NISTIR 7695) where product and version are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpe: Option<String>,
+    /// The first bytes it sent, lossily decoded, at most 512 characters. Hostile text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub banner: String,
+    /// Present when the service speaks inside TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSummary>,
+}
+
+impl Service {
+    /// The root URL, for services that speak HTTP.
+    pub fn web_root(&self) -> Option<Url> {
+        if self.protocol != Protocol::HTTP {
+            return None;
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}/", self.endpoint)).ok()
+    }
+}
+
+/// An observation about something the organisation exposes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Asset {
+    /// A name that exists.
+    Domain {
+        /// The name.
+        name: DomainName,
+        /// Its records by type: `A` -> addresses, `MX` -> `10 mail.example.com`, in presentation form. Hostile text.
+        records: BTreeMap<String, Vec<String>>,
+        /// Where the name was learnt: `target`, `word list`, `certificate`, `page`, `record`.
+        source: String,
+    },
+    /// An address that answered.
+    Host {
+        /// The address.
+        address: IpAddr,
+        /// The names that lead to it.
+        names: Vec<DomainName>,
+        /// Ports by state.
+        ports: PortStates,
+    },
+    /// An open port.
+    Service(Service),
+    /// A page or other resource of a web site.
+    Page {
+        /// Where.
+        url: Url,
+        /// HTTP status.
+        status: u16,
+        /// Its title. Hostile text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        title: Option<String>,
+        /// Media type as sent. Hostile text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content_type: Option<String>,
+        /// Bytes of the body.
+        length: u64,
+        /// Names of technologies seen on it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        technologies: Vec<String>,
+    },
+}
+
+/// How the scanned ports of one address answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortStates {
+    /// Accepted a connection.
+    pub open: Vec<u16>,
+    /// Refused one.
+    pub closed: u32,
+    /// Never answered, or answered that it is filtered.
+    pub filtered: u32,
+    /// Could not be asked, for example for want of file descriptors or time.
+    pub undetermined: u32,
+}

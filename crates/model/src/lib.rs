@@ -1,0 +1,31 @@
+//! The words of Rampart as types: targets, scope, assets, findings, outcomes, limits.
+//!
+//! Pure values and pure decisions: no I/O, no clock, no randomness, no async runtime. Every other crate points here.
+
+pub mod account;
+pub mod asset;
+pub mod event;
+pub mod finding;
+pub mod id;
+pub mod limits;
+pub mod name;
+pub mod ports;
+pub mod scope;
+pub mod severity;
+pub mod stage;
+pub mod summary;
+pub mod target;
+
+pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
+pub use asset::{Asset, Endpoint, Protocol, Service};
+pub use event::Event;
+pub use finding::{Evidence, Finding, Fingerprint, Location};
+pub use id::{CheckId, ScanId};
+pub use limits::{Limits, Profile};
+pub use name::{DomainName, NamePattern};
+pub use ports::PortSet;
+pub use scope::{Destination, Refusal, Scope};
+pub use severity::{Confidence, Severity};
+pub use stage::Stage;
+pub use summary::Summary;
+pub use target::{Host, Target};

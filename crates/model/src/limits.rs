@@ -1,0 +1,200 @@
+//! What a scan may use, and what a profile means.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Hard caps. Nothing in a template, a response or another option raises one of them; combining two limits takes the
+/// stricter of each pair ([`Limits::strictest`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Requests (HTTP, TCP dialogues, TLS probes) a second, in all.
+    pub requests_per_second: u32,
+    /// The same, for one address.
+    pub requests_per_second_per_host: u32,
+    /// Port probes (connection attempts of the ports stage) a second, in all.
+    pub probes_per_second: u32,
+    /// DNS queries a second, in all.
+    pub queries_per_second: u32,
+    /// Open connections, in all.
+    pub connections: u32,
+    /// Open connections to one address.
+    pub connections_per_host: u32,
+    /// Until a connection stands, or a port counts as filtered.
+    pub connect_timeout: Duration,
+    /// One request, from the first byte of the connection to the last byte of the response.
+    pub request_deadline: Duration,
+    /// Everything on one host.
+    pub host_deadline: Duration,
+    /// The whole scan.
+    pub scan_deadline: Duration,
+    /// Body bytes kept of one response, before and after decompression.
+    pub response_bytes: usize,
+    /// Header bytes of one response.
+    pub header_bytes: usize,
+    /// Redirect hops followed, whatever a template asks for.
+    pub redirects: u32,
+    /// Attempts on a port, a query or a connection that was not answered.
+    pub attempts: u32,
+    /// Failures in a row after which a host counts as unresponsive.
+    pub failures_per_host: u32,
+    /// Pages crawled on one site.
+    pub crawl_pages: u32,
+    /// Links followed from the start page.
+    pub crawl_depth: u32,
+    /// Body bytes read by the crawler on one site.
+    pub crawl_bytes: u64,
+    /// Time for one site.
+    pub crawl_deadline: Duration,
+    /// Names found in pages, certificates and records that are followed up.
+    pub discovered_names: u32,
+}
+
+impl Limits {
+    /// The stricter of each pair.
+    pub fn strictest(&self, other: &Limits) -> Limits {
+        let Limits {
+            requests_per_second,
+            requests_per_second_per_host,
+            probes_per_second,
+            queries_per_second,
+            connections,
+            connections_per_host,
+            connect_timeout,
+            request_deadline,
+            host_deadline,
+            scan_deadline,
+            response_bytes,
+            header_bytes,
+            redirects,
+            attempts,
+            failures_per_host,
+            crawl_pages,
+            crawl_depth,
+            crawl_bytes,
+            crawl_deadline,
+            discovered_names,
+        } = *other;
+        Limits {
+            requests_per_second: self.requests_per_second.min(requests_per_second),
+            requests_per_second_per_host: self.requests_per_second_per_host.min(requests_per_second_per_host),
+            probes_per_second: self.probes_per_second.min(probes_per_second),
+            queries_per_second: self.queries_per_second.min(queries_per_second),
+            connections: self.connections.min(connections),
+            connections_per_host: self.connections_per_host.min(connections_per_host),
+            connect_timeout: self.connect_timeout.min(connect_timeout),
+            request_deadline: self.request_deadline.min(request_deadline),
+            host_deadline: self.host_deadline.min(host_deadline),
+            scan_deadline: self.scan_deadline.min(scan_deadline),
+            response_bytes: self.response_bytes.min(response_bytes),
+            header_bytes: self.header_bytes.min(header_bytes),
+            redirects: self.redirects.min(redirects),
+            attempts: self.attempts.min(attempts),
+            failures_per_host: self.failures_per_host.min(failures_per_host),
+            crawl_pages: self.crawl_pages.min(crawl_pages),
+            crawl_depth: self.crawl_depth.min(crawl_depth),
+            crawl_bytes: self.crawl_bytes.min(crawl_bytes),
+            crawl_deadline: self.crawl_deadline.min(crawl_deadline),
+            discovered_names: self.discovered_names.min(discovered_names),
+        }
+    }
+}
+
+/// A named set of limits and ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// The most common ports, a short word list, a shallow crawl.
+    Quick,
+    /// What most people want.
+    Standard,
+    /// Every port, the long word list, a deep crawl.
+    Deep,
+}
+
+impl Profile {
+    /// Every profile, smallest first.
+    pub const ALL: [Profile; 3] = [Profile::Quick, Profile::Standard, Profile::Deep];
+
+    /// The word used in options and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Profile::Quick => "quick",
+            Profile::Standard => "standard",
+            Profile::Deep => "deep",
+        }
+    }
+
+    /// The caps of the profile.
+    pub fn limits(self) -> Limits {
+        let minutes = |count: u64| Duration::from_secs(60 * count);
+        let standard = Limits {
+            requests_per_second: 1_000,
+            requests_per_second_per_host: 200,
+            probes_per_second: 10_000,
+            queries_per_second: 2_000,
+            connections: 1_000,
+            connections_per_host: 16,
+            connect_timeout: Duration::from_millis(1_500),
+            request_deadline: Duration::from_secs(10),
+            host_deadline: minutes(30),
+            scan_deadline: minutes(24 * 60),
+            response_bytes: 4 << 20,
+            header_bytes: 64 << 10,
+            redirects: 10,
+            attempts: 3,
+            failures_per_host: 30,
+            crawl_pages: 500,
+            crawl_depth: 5,
+            crawl_bytes: 128 << 20,
+            crawl_deadline: minutes(10),
+            discovered_names: 10_000,
+        };
+        match self {
+            Profile::Quick => Limits {
+                host_deadline: minutes(5),
+                scan_deadline: minutes(60),
+                request_deadline: Duration::from_secs(5),
+                attempts: 2,
+                crawl_pages: 50,
+                crawl_depth: 2,
+                crawl_bytes: 16 << 20,
+                crawl_deadline: minutes(1),
+                discovered_names: 500,
+                ..standard
+            },
+            Profile::Standard => standard,
+            Profile::Deep => Limits {
+                host_deadline: minutes(4 * 60),
+                scan_deadline: minutes(7 * 24 * 60),
+                request_deadline: Duration::from_secs(20),
+                attempts: 4,
+                crawl_pages: 20_000,
+                crawl_depth: 16,
+                crawl_bytes: 2 << 30,
+                crawl_deadline: minutes(120),
+                discovered_names: 200_000,
+                ..standard
+            },
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The word is not a profile.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a profile: use quick, standard or deep")]
+pub struct ProfileError(String);
+
+impl FromStr for Profile {
+    type Err = ProfileError;
+
+    fn from_str(word: &str) -> Result<Profile, ProfileError> {
+        Profile::ALL.into_iter().find(|profile| profile.as_str() == word).ok_or_else(|| ProfileError(word.to_owned()))
+    }
+}

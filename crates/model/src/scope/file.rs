@@ -1,0 +1,157 @@
+//! The scope file: what its author wrote, checked once.
+
+use ipnet::IpNet;
+use jiff::{Timestamp, civil::Time};
+use serde::Deserialize;
+
+use super::{DailyWindow, FRAGILE_PORTS, Scope, TimeWindow};
+use crate::{NamePattern, PortSet};
+
+/// The file as written. Unknown keys fail: a misspelt exclusion must not be ignored.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeFile {
+    authorised_by: String,
+    #[serde(default)]
+    names: Vec<NamePattern>,
+    #[serde(default)]
+    networks: Vec<Network>,
+    #[serde(default)]
+    ports: Option<PortSet>,
+    #[serde(default)]
+    exclude: Exclusions,
+    #[serde(default)]
+    window: Window,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exclusions {
+    #[serde(default)]
+    names: Vec<NamePattern>,
+    #[serde(default)]
+    networks: Vec<Network>,
+    #[serde(default)]
+    ports: Option<PortSet>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+    daily: Option<String>,
+    utc_offset: Option<String>,
+}
+
+/// A network, or one address.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Network(IpNet);
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Network, String> {
+        let address = text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
+        address
+            .or_else(|| text.parse::<IpNet>().ok())
+            .map(|network| Network(network.trunc()))
+            .ok_or_else(|| format!("`{text}` is no network: write 192.0.2.0/24, 2001:db8::/64 or one address"))
+    }
+}
+
+/// What is wrong with a scope file that parsed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeFileError {
+    /// An authorisation without an author.
+    #[error("`authorised_by` is empty: say who authorised this scan, for example a name and a ticket")]
+    NobodyAuthorised,
+    /// Nothing to scan.
+    #[error("the scope names nothing: fill `names` or `networks`")]
+    Empty,
+    /// The daily window.
+    #[error("`daily` is `{0}`: write it as 22:00-06:00")]
+    Daily(String),
+    /// The offset.
+    #[error("`utc_offset` is `{0}`: write it as +02:00")]
+    Offset(String),
+    /// The ends of the window.
+    #[error("`not_after` is not later than `not_before`")]
+    Backwards,
+}
+
+impl ScopeFile {
+    /// Checks what a type cannot.
+    pub fn into_scope(self) -> Result<Scope, ScopeFileError> {
+        if self.authorised_by.trim().is_empty() {
+            return Err(ScopeFileError::NobodyAuthorised);
+        }
+        if self.names.is_empty() && self.networks.is_empty() {
+            return Err(ScopeFileError::Empty);
+        }
+        let ports = match self.ports {
+            None => default_ports(),
+            Some(written) => {
+                // A fragile port counts as meant only when it stands there by itself or in a short range.
+                let meant = FRAGILE_PORTS.iter().copied().filter(|port| written.contains(*port));
+                let broad = written.len() > 1_000;
+                let fragile: PortSet = if broad { meant.collect() } else { PortSet::EMPTY };
+                written.without(&fragile)
+            }
+        };
+        Ok(Scope {
+            authorised_by: Some(self.authorised_by),
+            names: self.names,
+            networks: self.networks.into_iter().map(|network| network.0).collect(),
+            ports,
+            excluded_names: self.exclude.names,
+            excluded_networks: self.exclude.networks.into_iter().map(|network| network.0).collect(),
+            excluded_ports: self.exclude.ports.unwrap_or_default(),
+            window: self.window.into_window()?,
+            resolvers: Vec::new(),
+        })
+    }
+}
+
+fn default_ports() -> PortSet {
+    PortSet::all().without(&FRAGILE_PORTS.iter().copied().collect())
+}
+
+impl Window {
+    fn into_window(self) -> Result<TimeWindow, ScopeFileError> {
+        if let (Some(start), Some(end)) = (self.not_before, self.not_after)
+            && end <= start
+        {
+            return Err(ScopeFileError::Backwards);
+        }
+        let utc_offset_seconds = match &self.utc_offset {
+            None => 0,
+            Some(text) => offset_seconds(text).ok_or_else(|| ScopeFileError::Offset(text.clone()))?,
+        };
+        let daily = match &self.daily {
+            None => None,
+            Some(text) => {
+                let time = |part: &str| part.trim().parse::<Time>().ok();
+                let (from, until) = text
+                    .split_once('-')
+                    .and_then(|(from, until)| Some((time(from)?, time(until)?)))
+                    .ok_or_else(|| ScopeFileError::Daily(text.clone()))?;
+                Some(DailyWindow { from, until, utc_offset_seconds })
+            }
+        };
+        Ok(TimeWindow { not_before: self.not_before, not_after: self.not_after, daily })
+    }
+}
+
+fn offset_seconds(text: &str) -> Option<i32> {
+    let (sign, rest) = match text.as_bytes().first()? {
+        b'+' => (1, &text[1..]),
+        b'-' => (-1, &text[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let (hours, minutes) = (hours.parse::<i32>().ok()?, minutes.parse::<i32>().ok()?);
+    let in_range = (0..=14).contains(&hours) && (0..60).contains(&minutes);
+    in_range.then_some(sign * (hours * 3600 + minutes * 60))
+}

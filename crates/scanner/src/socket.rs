@@ -1,0 +1,261 @@
+//! The only room that opens sockets. Everything a scan sends leaves through [`Dialer`], which asks the scope at connect time,
+//! keeps the caps on connections and rates, counts, and stops at once when the scan is stopped.
+#![expect(clippy::disallowed_methods, reason = "this is the one place that may connect")]
+
+mod connection;
+mod error;
+mod gate;
+mod rate;
+
+use std::{
+    net::{IpAddr, SocketAddr, UdpSocket},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use model::{Destination, DomainName, Endpoint, Limits, Scope};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{connection::Connection, error::DialError, rate::RateLimit};
+use self::gate::Gates;
+
+/// Opens sockets, within the scope and the limits. Cheap to clone; all clones share caps and counters.
+#[derive(Clone)]
+pub struct Dialer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    scope: Scope,
+    limits: Limits,
+    gates: Gates,
+    probes: RateLimit,
+    queries: RateLimit,
+    counters: Counters,
+    stop: CancellationToken,
+}
+
+/// What has been sent so far.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// HTTP requests, TCP dialogues, TLS probes.
+    pub requests: AtomicU64,
+    /// Port probes.
+    pub probes: AtomicU64,
+    /// DNS queries.
+    pub queries: AtomicU64,
+    /// Connections opened.
+    pub connections: AtomicU64,
+    /// Requests served from another template's identical one.
+    pub shared: AtomicU64,
+}
+
+/// How a port probe began. On loopback most are decided within the connect call.
+#[derive(Debug)]
+pub enum ProbeStart {
+    /// Accepted at once.
+    Open,
+    /// Refused at once.
+    Closed,
+    /// Under way: wait with [`Dialer::finish_probe`].
+    Pending(TcpStream),
+}
+
+impl Dialer {
+    /// The connection cap is lowered to what the file descriptor limit allows; call [`raise_descriptor_limit`] before.
+    pub fn new(scope: Scope, limits: Limits, stop: CancellationToken) -> Dialer {
+        let connections = limits.connections.min(descriptors_for_sockets()).max(1);
+        let limits = Limits { connections, ..limits };
+        Dialer {
+            shared: Arc::new(Shared {
+                gates: Gates::new(&limits),
+                probes: RateLimit::per_second(limits.probes_per_second),
+                queries: RateLimit::per_second(limits.queries_per_second),
+                counters: Counters::default(),
+                scope,
+                limits,
+                stop,
+            }),
+        }
+    }
+
+    /// The scope in force.
+    pub fn scope(&self) -> &Scope {
+        &self.shared.scope
+    }
+
+    /// The caps in force.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// What has been sent so far.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Cancelled when the scan is to stop.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.shared.stop
+    }
+
+    /// May the name be asked about and connected to, now?
+    pub fn permits_name(&self, name: &DomainName) -> Result<(), DialError> {
+        self.permits_now()?;
+        self.shared.scope.permits_name(name).map_err(DialError::OutOfScope)
+    }
+
+    fn permits_now(&self) -> Result<(), DialError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(DialError::Stopped);
+        }
+        self.shared.scope.permits_time(jiff::Timestamp::now()).map_err(DialError::OutOfScope)
+    }
+
+    fn permits(&self, name: Option<&DomainName>, address: IpAddr, port: u16) -> Result<(), DialError> {
+        self.permits_now()?;
+        let destination = Destination { name, address, port };
+        self.shared.scope.permits(destination, jiff::Timestamp::now()).map_err(DialError::OutOfScope)
+    }
+
+    /// Waits until the caps on requests a second, in all and for this address, allow one more, and counts it. Call it once for
+    /// every request, also on a connection that already stands.
+    pub async fn request_turn(&self, address: IpAddr) -> Result<(), DialError> {
+        let turn = self.shared.gates.request_turn(address);
+        self.unless_stopped(turn).await?;
+        self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Connects, having asked the scope, within the connection caps. Waiting for a free place counts against `deadline` too;
+    /// the connection itself gets at most the connect timeout.
+    pub async fn connect(&self, endpoint: &Endpoint, deadline: Instant) -> Result<Connection, DialError> {
+        let to = SocketAddr::new(endpoint.address, endpoint.port);
+        self.permits(endpoint.name.as_ref(), to.ip(), to.port())?;
+        let place = tokio::time::timeout_at(deadline, self.unless_stopped(self.shared.gates.connection(to.ip())))
+            .await
+            .map_err(|_| DialError::TimedOut)??;
+        // The wait may have been long: the window may have closed since.
+        self.permits(endpoint.name.as_ref(), to.ip(), to.port())?;
+        self.shared.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let until = deadline.min(Instant::now() + self.shared.limits.connect_timeout);
+        let connecting = tokio::time::timeout_at(until, TcpStream::connect(to));
+        let stream = self.unless_stopped(connecting).await?.map_err(|_| DialError::TimedOut)?;
+        let stream = stream.map_err(DialError::from_io)?;
+        if is_self_connection(&stream) {
+            return Err(DialError::Refused);
+        }
+        // Latency matters more than packets: requests are written in one piece.
+        stream.set_nodelay(true).map_err(DialError::from_io)?;
+        Ok(Connection::new(stream, place))
+    }
+
+    /// Waits until the cap on port probes allows `count` more, and counts them.
+    pub async fn probe_turns(&self, count: u32) -> Result<(), DialError> {
+        self.unless_stopped(self.shared.probes.turns(count)).await?;
+        self.shared.counters.probes.fetch_add(u64::from(count), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Begins a connection attempt without waiting. Call [`Dialer::probe_turns`] before.
+    pub fn start_probe(&self, to: SocketAddr, name: Option<&DomainName>) -> Result<ProbeStart, DialError> {
+        self.permits(name, to.ip(), to.port())?;
+        let domain = Domain::for_address(to);
+        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP)).map_err(DialError::from_io)?;
+        match socket.connect(&to.into()) {
+            Ok(()) => Ok(self.settle(&socket)),
+            Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {
+                TcpStream::from_std(socket.into()).map(ProbeStart::Pending).map_err(DialError::from_io)
+            }
+            Err(error) => match DialError::from_io(error) {
+                DialError::Refused | DialError::Reset => Ok(ProbeStart::Closed),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Waits for the end of a pending probe. A refusal is an answer; silence is [`DialError::TimedOut`].
+    pub async fn finish_probe(&self, stream: TcpStream, deadline: Instant) -> Result<ProbeStart, DialError> {
+        let writable = tokio::time::timeout_at(deadline, stream.writable());
+        self.unless_stopped(writable).await?.map_err(|_| DialError::TimedOut)?.map_err(DialError::from_io)?;
+        match stream.take_error().map_err(DialError::from_io)? {
+            None => Ok(self.settle(&SockRef::from(&stream))),
+            Some(error) => match DialError::from_io(error) {
+                DialError::Refused | DialError::Reset => Ok(ProbeStart::Closed),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// A connection that stands is closed with a reset, so that a scan of many ports leaves no TIME_WAIT behind.
+    fn settle(&self, socket: &Socket) -> ProbeStart {
+        let same = matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local.as_socket() == peer.as_socket());
+        // Without it the socket closes the ordinary way; only TIME_WAIT entries are at stake.
+        let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+        if same { ProbeStart::Closed } else { ProbeStart::Open }
+    }
+
+    /// Waits until the cap on DNS queries allows `count` more, and counts them.
+    pub async fn query_turns(&self, count: u32) -> Result<(), DialError> {
+        self.unless_stopped(self.shared.queries.turns(count)).await?;
+        self.shared.counters.queries.fetch_add(u64::from(count), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A non-blocking UDP socket connected to one of the scan's name servers, so that nobody else's packets reach it.
+    pub fn resolver_socket(&self, resolver: SocketAddr) -> Result<UdpSocket, DialError> {
+        self.permits_now()?;
+        self.shared.scope.permits_resolver(resolver).map_err(DialError::OutOfScope)?;
+        let unspecified: IpAddr = if resolver.is_ipv4() { [0, 0, 0, 0].into() } else { [0; 16].into() };
+        let socket = UdpSocket::bind((unspecified, 0)).map_err(DialError::from_io)?;
+        socket.connect(resolver).map_err(DialError::from_io)?;
+        socket.set_nonblocking(true).map_err(DialError::from_io)?;
+        Ok(socket)
+    }
+
+    /// A TCP connection to one of the scan's name servers, for answers that do not fit a datagram (RFC 7766).
+    pub async fn resolver_stream(&self, resolver: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
+        self.permits_now()?;
+        self.shared.scope.permits_resolver(resolver).map_err(DialError::OutOfScope)?;
+        let connecting = tokio::time::timeout_at(deadline, TcpStream::connect(resolver));
+        self.unless_stopped(connecting).await?.map_err(|_| DialError::TimedOut)?.map_err(DialError::from_io)
+    }
+
+    async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, DialError> {
+        tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => Err(DialError::Stopped),
+            done = work => Ok(done),
+        }
+    }
+}
+
+/// On loopback the kernel may pick the destination port as the source port, and TCP's simultaneous open (RFC 9293, 3.5) then
+/// connects the socket to itself: a port that only the scan opened.
+fn is_self_connection(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local == peer)
+}
+
+/// Raises the soft limit on file descriptors to the hard one, and says what it is now.
+pub fn raise_descriptor_limit() -> u64 {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1_024 };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
+
+/// File descriptors that sockets may take, leaving some for files, the runtime and the standard streams.
+pub fn descriptors_for_sockets() -> u32 {
+    use nix::sys::resource::{Resource, getrlimit};
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft);
+    u32::try_from(soft.saturating_sub(64)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Rate caps.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep_until},
+};
+
+/// How far ahead of an even spacing turns may be given: timers are no finer than a millisecond.
+const SLACK: Duration = Duration::from_millis(10);
+
+/// A hard cap: in no window of one second are more than `per_second` turns given. The generic cell rate algorithm (ITU-T
+/// I.371) with a small burst, at 95 % of the cap so that late wake-ups do not add up to more than it. Waiters are served in
+/// order.
+#[derive(Debug)]
+pub struct RateLimit {
+    interval: Duration,
+    /// When the next turn is due; held by the waiter whose turn comes next.
+    next: Mutex<Option<Instant>>,
+}
+
+impl RateLimit {
+    /// Zero counts as one.
+    pub fn per_second(cap: u32) -> RateLimit {
+        RateLimit { interval: Duration::from_secs_f64(1.0 / 0.95 / f64::from(cap.max(1))), next: Mutex::new(None) }
+    }
+
+    /// Waits for one turn.
+    pub async fn turn(&self) {
+        self.turns(1).await;
+    }
+
+    /// Waits for `count` turns in one piece. Keep `count` small against the cap: the piece is given at once.
+    pub async fn turns(&self, count: u32) {
+        let mut next = self.next.lock().await;
+        let now = Instant::now();
+        let due = next.map_or(now, |due| due.max(now));
+        // Written first: a waiter that is dropped while it sleeps has used its turn, never the other way round.
+        *next = Some(due + self.interval * count);
+        let start = due.checked_sub(SLACK).unwrap_or(due);
+        if start > now {
+            sleep_until(start).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_window_of_a_second_holds_more_than_the_cap() {
+        for cap in [1, 7, 200, 5_000] {
+            let limit = RateLimit::per_second(cap);
+            let mut turns = Vec::new();
+            for _ in 0..cap * 3 {
+                limit.turn().await;
+                turns.push(Instant::now());
+            }
+            for (index, start) in turns.iter().enumerate() {
+                let within = turns[index..].iter().take_while(|turn| **turn - *start < Duration::from_secs(1)).count();
+                assert!(within <= cap as usize, "{within} turns in a second, cap {cap}");
+            }
+            let took = (turns[turns.len() - 1] - turns[0]).as_secs_f64();
+            assert!(took < 3.3, "the cap of {cap} is not used: 3 seconds' worth took {took} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_limit_saves_nothing_up() {
+        let limit = RateLimit::per_second(100);
+        limit.turn().await;
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let start = Instant::now();
+        for _ in 0..50 {
+            limit.turn().await;
+        }
+        assert!(start.elapsed() >= Duration::from_millis(450));
+    }
+}
