@@ -1,0 +1,3 @@
+//! The check language from outside: real templates, whole runs.
+
+mod samples;
