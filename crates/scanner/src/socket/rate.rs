@@ -43,6 +43,22 @@ impl RateLimit {
             sleep_until(start).await;
         }
     }
+
+    /// Gives as many turns as are due by now, at most `most` and at least one, without waiting; else when the next is due.
+    pub fn turns_now(&self, most: u32) -> Result<u32, Instant> {
+        let now = Instant::now();
+        // Somebody waits for a turn that comes before any of these.
+        let Ok(mut next) = self.next.try_lock() else { return Err(now + Duration::from_millis(1)) };
+        let due = next.map_or(now, |due| due.max(now));
+        let start = due.checked_sub(SLACK).unwrap_or(due);
+        if start > now {
+            return Err(start);
+        }
+        let saved = (now - start).as_nanos() / self.interval.as_nanos().max(1);
+        let count = u32::try_from(saved + 1).unwrap_or(u32::MAX).min(most);
+        *next = Some(due + self.interval * count);
+        Ok(count)
+    }
 }
 
 #[cfg(test)]
@@ -64,6 +80,22 @@ mod tests {
             }
             let took = (turns[turns.len() - 1] - turns[0]).as_secs_f64();
             assert!(took < 3.3, "the cap of {cap} is not used: 3 seconds' worth took {took} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn turns_given_at_once_keep_the_cap_too() {
+        for cap in [1, 7, 2_000, 500_000] {
+            let limit = RateLimit::per_second(cap);
+            let (begin, mut given) = (Instant::now(), 0);
+            while begin.elapsed() < Duration::from_millis(999) {
+                match limit.turns_now(64) {
+                    Ok(count) => given += count,
+                    Err(due) => tokio::time::sleep_until(due).await,
+                }
+            }
+            assert!(given <= cap, "{given} turns in a second, cap {cap}");
+            assert!(given + 1 >= cap * 9 / 10, "{given} turns in a second leave the cap of {cap} unused");
         }
     }
 
