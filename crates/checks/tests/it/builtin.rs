@@ -16,11 +16,12 @@ use checks::{
 const CATEGORIES: [&str; 8] =
     ["dns", "exposures", "headers", "misconfiguration", "panels", "services", "technologies", "tls"];
 
-struct Builtin {
-    category: String,
-    name: String,
-    text: String,
-    template: Arc<Template>,
+/// One file under `checks/`.
+pub(crate) struct Builtin {
+    pub(crate) category: String,
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) template: Arc<Template>,
 }
 
 fn root() -> PathBuf {
@@ -39,7 +40,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Every check; fails with all diagnostics when one does not load.
-fn builtin() -> Vec<Builtin> {
+pub(crate) fn load() -> Vec<Builtin> {
     let mut loaded = Vec::new();
     let mut diagnostics = Vec::new();
     for category in CATEGORIES {
@@ -64,7 +65,7 @@ fn builtin() -> Vec<Builtin> {
 }
 
 /// All complaints at once: one run shows everything there is to mend.
-fn assert_none(complaints: Vec<String>) {
+pub(crate) fn assert_none(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }
 
@@ -82,7 +83,7 @@ fn folders_are_the_known_categories() {
 fn a_check_is_called_like_its_file_and_says_what_a_reader_needs() {
     let mut complaints = Vec::new();
     let mut known: BTreeMap<String, String> = BTreeMap::new();
-    for Builtin { category, name, text, template } in builtin() {
+    for Builtin { category, name, text, template } in load() {
         let mut complain = |what: &str| complaints.push(format!("{category}/{name}: {what}"));
         let id = template.id.to_string();
         if id != name {
@@ -123,7 +124,7 @@ fn a_check_asks_little_and_changes_nothing() {
     use checks::template::{BlockRequest, HttpRequests};
 
     let mut complaints = Vec::new();
-    for Builtin { category, name, template, .. } in builtin() {
+    for Builtin { category, name, template, .. } in load() {
         if template.max_requests() > 8 {
             complaints.push(format!("{category}/{name}: it sends {} requests", template.max_requests()));
         }
@@ -144,7 +145,7 @@ fn every_check_has_examples_and_every_example_ends_as_written() {
     let folder = root().join("examples");
     let mut complaints = Vec::new();
     let mut expected = Vec::new();
-    for Builtin { category, name, template, .. } in builtin() {
+    for Builtin { category, name, template, .. } in load() {
         let file = format!("{category}/{name}.yaml");
         let path = folder.join(&file);
         expected.push(path.clone());
