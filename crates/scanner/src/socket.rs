@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that may connect")]
 
 mod connection;
+pub(crate) mod datagrams;
 mod error;
 mod gate;
 mod rate;
@@ -17,7 +18,7 @@ use std::{
 
 use model::{Destination, DomainName, Endpoint, Limits, Scope};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{connection::Connection, error::DialError, rate::RateLimit};
@@ -54,15 +55,34 @@ pub struct Counters {
     pub shared: AtomicU64,
 }
 
+/// What a port probe found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeEnd {
+    /// Accepted.
+    Open {
+        /// The peer is this machine, so that another socket of the scan may have been what answered.
+        own_machine: bool,
+    },
+    /// Refused.
+    Closed,
+}
+
 /// How a port probe began. On loopback most are decided within the connect call.
 #[derive(Debug)]
 pub enum ProbeStart {
-    /// Accepted at once.
-    Open,
-    /// Refused at once.
-    Closed,
+    /// Answered at once.
+    Decided(ProbeEnd),
     /// Under way: wait with [`Dialer::finish_probe`].
-    Pending(TcpStream),
+    Pending(PendingProbe),
+    /// The connection cap is used up, or this machine has no socket left: try again when a probe has ended.
+    NoRoom,
+}
+
+/// A connection attempt under way; it counts against the cap on connections in all.
+#[derive(Debug)]
+pub struct PendingProbe {
+    stream: TcpStream,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Dialer {
@@ -154,6 +174,18 @@ impl Dialer {
         Ok(Connection::new(stream, place))
     }
 
+    /// Registers who keeps idle connections. It is called whenever somebody has to wait for a place, with the address whose
+    /// places are taken or none when all are; it closes one idle connection if it has one, and returns false when it never will
+    /// again.
+    pub(crate) fn when_short_of_places(&self, spare: impl Fn(Option<IpAddr>) -> bool + Send + Sync + 'static) {
+        self.shared.gates.when_short(Box::new(spare));
+    }
+
+    /// Does somebody wait for a place that an idle connection to this address takes?
+    pub(crate) fn is_short_of_places(&self, address: IpAddr) -> bool {
+        self.shared.gates.is_short(address)
+    }
+
     /// Waits until the cap on port probes allows `count` more, and counts them.
     pub async fn probe_turns(&self, count: u32) -> Result<(), DialError> {
         self.unless_stopped(self.shared.probes.turns(count)).await?;
@@ -161,42 +193,36 @@ impl Dialer {
         Ok(())
     }
 
-    /// Begins a connection attempt without waiting. Call [`Dialer::probe_turns`] before.
+    /// Begins a connection attempt without waiting. Call [`Dialer::probe_turns`] before. Probes count against the cap on
+    /// connections in all, but not against the one per address: that one is about dialogues, and a probe ends when it stands.
     pub fn start_probe(&self, to: SocketAddr, name: Option<&DomainName>) -> Result<ProbeStart, DialError> {
         self.permits(name, to.ip(), to.port())?;
+        let Some(place) = self.shared.gates.probe() else { return Ok(ProbeStart::NoRoom) };
+        let started = self.begin_connecting(to, place);
+        if matches!(started, Err(DialError::Resources(_))) { Ok(ProbeStart::NoRoom) } else { started }
+    }
+
+    fn begin_connecting(&self, to: SocketAddr, place: OwnedSemaphorePermit) -> Result<ProbeStart, DialError> {
         let domain = Domain::for_address(to);
         let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP)).map_err(DialError::from_io)?;
         match socket.connect(&to.into()) {
-            Ok(()) => Ok(self.settle(&socket)),
+            Ok(()) => Ok(ProbeStart::Decided(settle(&socket))),
             Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {
-                TcpStream::from_std(socket.into()).map(ProbeStart::Pending).map_err(DialError::from_io)
+                let stream = TcpStream::from_std(socket.into()).map_err(DialError::from_io)?;
+                Ok(ProbeStart::Pending(PendingProbe { stream, _place: place }))
             }
-            Err(error) => match DialError::from_io(error) {
-                DialError::Refused | DialError::Reset => Ok(ProbeStart::Closed),
-                other => Err(other),
-            },
+            Err(error) => refusal(error).map(ProbeStart::Decided),
         }
     }
 
     /// Waits for the end of a pending probe. A refusal is an answer; silence is [`DialError::TimedOut`].
-    pub async fn finish_probe(&self, stream: TcpStream, deadline: Instant) -> Result<ProbeStart, DialError> {
-        let writable = tokio::time::timeout_at(deadline, stream.writable());
+    pub async fn finish_probe(&self, probe: PendingProbe, deadline: Instant) -> Result<ProbeEnd, DialError> {
+        let writable = tokio::time::timeout_at(deadline, probe.stream.writable());
         self.unless_stopped(writable).await?.map_err(|_| DialError::TimedOut)?.map_err(DialError::from_io)?;
-        match stream.take_error().map_err(DialError::from_io)? {
-            None => Ok(self.settle(&SockRef::from(&stream))),
-            Some(error) => match DialError::from_io(error) {
-                DialError::Refused | DialError::Reset => Ok(ProbeStart::Closed),
-                other => Err(other),
-            },
+        match probe.stream.take_error().map_err(DialError::from_io)? {
+            None => Ok(settle(&SockRef::from(&probe.stream))),
+            Some(error) => refusal(error),
         }
-    }
-
-    /// A connection that stands is closed with a reset, so that a scan of many ports leaves no TIME_WAIT behind.
-    fn settle(&self, socket: &Socket) -> ProbeStart {
-        let same = matches!((socket.local_addr(), socket.peer_addr()), (Ok(local), Ok(peer)) if local.as_socket() == peer.as_socket());
-        // Without it the socket closes the ordinary way; only TIME_WAIT entries are at stake.
-        let _ = socket.set_linger(Some(std::time::Duration::ZERO));
-        if same { ProbeStart::Closed } else { ProbeStart::Open }
     }
 
     /// Waits until the cap on DNS queries allows `count` more, and counts them.
@@ -204,6 +230,14 @@ impl Dialer {
         self.unless_stopped(self.shared.queries.turns(count)).await?;
         self.shared.counters.queries.fetch_add(u64::from(count), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// As many turns as the cap on DNS queries allows now, at most `most`, and counts them; else when the next is due. For the
+    /// one thread that must not wait.
+    pub fn query_turns_now(&self, most: u32) -> Result<u32, Instant> {
+        let given = self.shared.queries.turns_now(most)?;
+        self.shared.counters.queries.fetch_add(u64::from(given), Ordering::Relaxed);
+        Ok(given)
     }
 
     /// A non-blocking UDP socket connected to one of the scan's name servers, so that nobody else's packets reach it.
@@ -231,6 +265,30 @@ impl Dialer {
             () = self.shared.stop.cancelled() => Err(DialError::Stopped),
             done = work => Ok(done),
         }
+    }
+}
+
+/// A connection that stands is closed with a reset, so that a scan of many ports leaves no TIME_WAIT behind.
+fn settle(socket: &Socket) -> ProbeEnd {
+    let address = |end: std::io::Result<socket2::SockAddr>| end.ok().and_then(|address| address.as_socket());
+    let (local, peer) = (address(socket.local_addr()), address(socket.peer_addr()));
+    // Without it the socket closes the ordinary way; only TIME_WAIT entries are at stake.
+    let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+    match (local, peer) {
+        (Some(local), Some(peer)) if local == peer => ProbeEnd::Closed,
+        (Some(local), Some(peer)) => {
+            ProbeEnd::Open { own_machine: local.ip() == peer.ip() || peer.ip().to_canonical().is_loopback() }
+        }
+        // The peer closed in the meantime, so it had accepted.
+        _ => ProbeEnd::Open { own_machine: true },
+    }
+}
+
+/// A refusal is an answer to a probe, everything else is not.
+fn refusal(error: std::io::Error) -> Result<ProbeEnd, DialError> {
+    match DialError::from_io(error) {
+        DialError::Refused | DialError::Reset => Ok(ProbeEnd::Closed),
+        other => Err(other),
     }
 }
 
