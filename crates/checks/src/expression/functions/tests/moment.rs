@@ -1,0 +1,46 @@
+use super::{Expected, Row, number, text};
+
+/// Dates and times. The ambient instant is 29 February 2024, 12:34:56.789 UTC, a Thursday.
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        ("unix_time()", number(1_709_210_096.0)),
+        ("unix_time(100)", number(1_709_210_196.0)),
+        ("unix_time(-100)", number(1_709_209_996.0)),
+        ("date_time('%Y-%M-%D %H:%m:%S')", text("2024-02-29 12:34:56")),
+        ("date_time('%Y-%M-%D', 1642032000)", text("2022-01-13")),
+        ("date_time('%Q')", Expected::Fails),
+        ("date_time('100% %Y')", text("100% 2024")),
+        ("date_time('02-01-2006 15:04', '1642032000')", text("13-01-2022 00:00")),
+        ("date_time('Jan 2, 2006', 1136214245)", text("Jan 2, 2006")),
+        ("date_time('Monday, January 2 2006')", text("Thursday, February 29 2024")),
+        ("date_time('Mon Jan _2 03:04:05 PM MST 06')", text("Thu Feb 29 12:34:56 PM UTC 24")),
+        ("date_time('Mon Jan _2 3:4:5 pm', 1136214245)", text("Mon Jan  2 3:4:5 pm")),
+        ("date_time('2006-01-02T15:04:05.000Z07:00')", text("2024-02-29T12:34:56.789Z")),
+        ("date_time('15:04:05.999999 -0700 -07:00 -07')", text("12:34:56.789 +0000 +00:00 +00")),
+        ("date_time('002 __2 1/2')", text("060  60 2/29")),
+        ("date_time('Month of Mon')", text("Month of Thu")),
+        ("date_time('2006', 99999999999999)", Expected::Fails),
+        ("to_unix_time('2022-01-13T16:30:10Z')", number(1_642_091_410.0)),
+        ("to_unix_time('2022-01-13T16:30:10.5+00:00')", number(1_642_091_410.0)),
+        ("to_unix_time('2022-01-13 16:30:10 +01:00')", number(1_642_087_810.0)),
+        ("to_unix_time('2022-01-13 16:30:10')", number(1_642_091_410.0)),
+        ("to_unix_time('2022-01-13 16:30 -02:30')", number(1_642_100_400.0)),
+        ("to_unix_time('2022-01-13 16:30')", number(1_642_091_400.0)),
+        ("to_unix_time('2022-01-13 +02:00')", number(1_642_024_800.0)),
+        ("to_unix_time('2022-01-13')", number(1_642_032_000.0)),
+        ("to_unix_time('1642032000')", number(1_642_032_000.0)),
+        ("to_unix_time('13-01-2022 16:30:10', '02-01-2006 15:04:05')", number(1_642_091_410.0)),
+        (
+            "to_unix_time('Thu, 13 Jan 2022 16:30:10 GMT', 'Mon, 02 Jan 2006 15:04:05 MST')",
+            number(1_642_091_410.0),
+        ),
+        ("to_unix_time('January 13, 2022 4:30 PM', 'January 2, 2006 3:04 PM')", number(1_642_091_400.0)),
+        ("to_unix_time('12:30 AM 1/13/22', '3:04 PM 1/2/06')", number(1_642_033_800.0)),
+        ("to_unix_time('2022 013', '2006 002')", number(1_642_032_000.0)),
+        ("to_unix_time('1/1/70', '1/2/06')", number(0.0)),
+        ("to_unix_time('2022-02-30')", Expected::Fails),
+        ("to_unix_time('2022-01-13x')", Expected::Fails),
+        ("to_unix_time('yesterday')", Expected::Fails),
+        ("to_unix_time('2022-01-13 +99:00')", Expected::Fails),
+    ]
+}
