@@ -1,10 +1,8 @@
 //! What a running scan tells whoever listens.
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{Asset, Finding, Ledger, Stage};
+use crate::{Asset, Finding, Ledger, Stage, unit::Learned};
 
 /// One thing that happened. The journal is a list of these; the report is made from the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -30,6 +28,18 @@ pub enum Event {
         /// Planned and ended pairs of this unit.
         #[serde(default)]
         ledger: Ledger,
+        /// What it teaches about further units.
+        #[serde(default)]
+        learned: Learned,
+    },
+    /// A unit that was stopped in the middle: its share of the account, for this run's report. On resume it is done again.
+    Partial {
+        /// Which stage.
+        stage: Stage,
+        /// The unit.
+        unit: String,
+        /// Planned and ended pairs of this unit.
+        ledger: Ledger,
     },
     /// Something could not be found out; the scan is undetermined there.
     Undetermined {
@@ -47,30 +57,4 @@ pub enum Event {
         /// What.
         text: String,
     },
-    /// Counters, a few times a second; not kept.
-    #[serde(skip)]
-    Progress(Progress),
-}
-
-/// Counters of a running scan.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Progress {
-    /// HTTP requests, TCP dialogues and TLS probes sent.
-    pub requests: u64,
-    /// Requests that templates asked for and another template's answer served.
-    pub shared: u64,
-    /// Port probes sent.
-    pub probes: u64,
-    /// DNS queries sent.
-    pub queries: u64,
-    /// Connections opened.
-    pub connections: u64,
-    /// Units planned, over all stages.
-    pub planned: u64,
-    /// Units done, over all stages.
-    pub done: u64,
-    /// Targets taken from the list so far.
-    pub targets: u64,
-    /// The host that was looked at last.
-    pub latest: Option<IpAddr>,
 }

@@ -15,6 +15,7 @@ pub mod severity;
 pub mod stage;
 pub mod summary;
 pub mod target;
+pub mod unit;
 
 pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
 pub use asset::{Asset, Endpoint, Protocol, Service};
@@ -29,3 +30,4 @@ pub use severity::{Confidence, Severity};
 pub use stage::Stage;
 pub use summary::Summary;
 pub use target::{Host, Target};
+pub use unit::{FoundName, Learned, Site, Source, Unit};

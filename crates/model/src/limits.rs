@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// Hard caps. Nothing in a template, a response or another option raises one of them; combining two limits takes the
-/// stricter of each pair ([`Limits::strictest`]).
+/// Hard caps. Nothing in a template or a response raises one of them, and no option raises what the scope's
+/// [`Ceilings`](crate::scope::Ceilings) say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Requests (HTTP, TCP dialogues, TLS probes) a second, in all.
@@ -48,56 +48,6 @@ pub struct Limits {
     pub crawl_deadline: Duration,
     /// Names found in pages, certificates and records that are followed up.
     pub discovered_names: u32,
-}
-
-impl Limits {
-    /// The stricter of each pair.
-    pub fn strictest(&self, other: &Limits) -> Limits {
-        let Limits {
-            requests_per_second,
-            requests_per_second_per_host,
-            probes_per_second,
-            queries_per_second,
-            connections,
-            connections_per_host,
-            connect_timeout,
-            request_deadline,
-            host_deadline,
-            scan_deadline,
-            response_bytes,
-            header_bytes,
-            redirects,
-            attempts,
-            failures_per_host,
-            crawl_pages,
-            crawl_depth,
-            crawl_bytes,
-            crawl_deadline,
-            discovered_names,
-        } = *other;
-        Limits {
-            requests_per_second: self.requests_per_second.min(requests_per_second),
-            requests_per_second_per_host: self.requests_per_second_per_host.min(requests_per_second_per_host),
-            probes_per_second: self.probes_per_second.min(probes_per_second),
-            queries_per_second: self.queries_per_second.min(queries_per_second),
-            connections: self.connections.min(connections),
-            connections_per_host: self.connections_per_host.min(connections_per_host),
-            connect_timeout: self.connect_timeout.min(connect_timeout),
-            request_deadline: self.request_deadline.min(request_deadline),
-            host_deadline: self.host_deadline.min(host_deadline),
-            scan_deadline: self.scan_deadline.min(scan_deadline),
-            response_bytes: self.response_bytes.min(response_bytes),
-            header_bytes: self.header_bytes.min(header_bytes),
-            redirects: self.redirects.min(redirects),
-            attempts: self.attempts.min(attempts),
-            failures_per_host: self.failures_per_host.min(failures_per_host),
-            crawl_pages: self.crawl_pages.min(crawl_pages),
-            crawl_depth: self.crawl_depth.min(crawl_depth),
-            crawl_bytes: self.crawl_bytes.min(crawl_bytes),
-            crawl_deadline: self.crawl_deadline.min(crawl_deadline),
-            discovered_names: self.discovered_names.min(discovered_names),
-        }
-    }
 }
 
 /// A named set of limits and ranges.

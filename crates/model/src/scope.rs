@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     address::{NeverReason, canonical, never_permitted},
-    file::{ScopeFile, ScopeFileError},
+    file::{Ceilings, ScopeFile, ScopeFileError},
     window::{DailyWindow, TimeWindow},
 };
 use crate::{DomainName, Host, NamePattern, PortSet, Target};
@@ -47,6 +47,8 @@ pub struct Scope {
     pub window: TimeWindow,
     /// Name servers that may be asked, and nothing else of theirs.
     pub resolvers: Vec<SocketAddr>,
+    /// Caps that no option raises.
+    pub ceilings: Ceilings,
 }
 
 /// Where a socket wants to go.
@@ -121,6 +123,7 @@ impl Scope {
             excluded_ports: PortSet::EMPTY,
             window: TimeWindow::ALWAYS,
             resolvers: Vec::new(),
+            ceilings: Ceilings::default(),
         }
     }
 

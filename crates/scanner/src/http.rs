@@ -76,6 +76,11 @@ impl HttpClient {
         HttpClient { shared }
     }
 
+    /// Who is asking.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
     /// A session with the server at that endpoint.
     pub fn session(&self, endpoint: Endpoint, tls: bool) -> HttpSession {
         let pool = &self.shared.pool;
@@ -140,9 +145,10 @@ impl HttpSession {
                 None => self.open(server_name.as_ref(), begun + (limit - spent)).await,
             };
             spent += begun.elapsed();
-            if let Err(Failure::OutOfScope(_) | Failure::Skipped(_)) = opened {
-                return opened.and(Err(Failure::Skipped(model::SkipReason::Cancelled)));
-            }
+            let opened = match opened {
+                Err(unsent @ (Failure::OutOfScope(_) | Failure::Skipped(_))) => return Err(unsent),
+                attempted => attempted,
+            };
             // As late as can be, so that requests do not pile up behind the rate cap; and also when there is no connection, so
             // that failing attempts are rated too. The peer's clock stands still meanwhile.
             dialer.request_turn(self.endpoint.address).await.map_err(|error| error.failure())?;

@@ -2,9 +2,14 @@
 //!
 //! Every socket is opened by [`socket::Dialer`]; decisions are taken in `model` and `checks`.
 
+pub mod check;
+pub mod crawl;
 pub mod dialogue;
+pub mod discover;
 pub mod dns;
 pub mod http;
+pub mod pipeline;
 pub mod ports;
+pub mod services;
 pub mod socket;
 pub mod tls;

@@ -2,10 +2,10 @@
 
 use ipnet::IpNet;
 use jiff::{Timestamp, civil::Time};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{DailyWindow, FRAGILE_PORTS, Scope, TimeWindow};
-use crate::{NamePattern, PortSet};
+use crate::{Limits, NamePattern, PortSet};
 
 /// The file as written. Unknown keys fail: a misspelt exclusion must not be ignored.
 #[derive(Debug, Deserialize)]
@@ -22,6 +22,45 @@ pub struct ScopeFile {
     exclude: Exclusions,
     #[serde(default)]
     window: Window,
+    #[serde(default)]
+    limits: Ceilings,
+}
+
+/// Caps that whoever authorised the scan set; no option raises them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ceilings {
+    /// Requests a second, in all.
+    pub requests_per_second: Option<u32>,
+    /// Requests a second, for one address.
+    pub requests_per_second_per_host: Option<u32>,
+    /// Port probes a second.
+    pub probes_per_second: Option<u32>,
+    /// DNS queries a second.
+    pub queries_per_second: Option<u32>,
+    /// Open connections.
+    pub connections: Option<u32>,
+    /// Open connections to one address.
+    pub connections_per_host: Option<u32>,
+}
+
+impl Ceilings {
+    /// The limits, lowered to the ceilings.
+    pub fn lower(&self, limits: &Limits) -> Limits {
+        let lowest = |value: u32, ceiling: Option<u32>| ceiling.map_or(value, |ceiling| value.min(ceiling.max(1)));
+        Limits {
+            requests_per_second: lowest(limits.requests_per_second, self.requests_per_second),
+            requests_per_second_per_host: lowest(
+                limits.requests_per_second_per_host,
+                self.requests_per_second_per_host,
+            ),
+            probes_per_second: lowest(limits.probes_per_second, self.probes_per_second),
+            queries_per_second: lowest(limits.queries_per_second, self.queries_per_second),
+            connections: lowest(limits.connections, self.connections),
+            connections_per_host: lowest(limits.connections_per_host, self.connections_per_host),
+            ..limits.clone()
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,6 +149,7 @@ impl ScopeFile {
             excluded_ports: self.exclude.ports.unwrap_or_default(),
             window: self.window.into_window()?,
             resolvers: Vec::new(),
+            ceilings: self.limits,
         })
     }
 }

@@ -124,6 +124,14 @@ fn a_bad_file_says_what_is_wrong() {
 }
 
 #[test]
+fn ceilings_lower_and_never_raise() {
+    let limits = crate::Profile::Standard.limits();
+    let text = "authorised_by = \"x\"\nnames = [\"a.test\"]\n[limits]\nrequests_per_second = 5\nconnections = 9999999";
+    let lowered = scope(text).ceilings.lower(&limits);
+    assert_eq!(lowered, crate::Limits { requests_per_second: 5, ..limits });
+}
+
+#[test]
 fn only_the_named_resolvers_are_asked() {
     let mut scope = Scope::loopback();
     let resolver: SocketAddr = "127.0.0.53:53".parse().unwrap();

@@ -1,0 +1,157 @@
+//! Units of work of a scan, and what they teach about further ones.
+
+use std::{fmt, net::IpAddr};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{DomainName, Endpoint, Service, Stage};
+
+/// One web site to look at: an origin, the page to begin with, and where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Site {
+    /// Root page, or the page that was the target.
+    pub base: Url,
+    /// Address, port, and the name to ask for.
+    pub endpoint: Endpoint,
+}
+
+/// The smallest piece of work that is planned, journalled and resumed as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unit {
+    /// Find out about a name; with `brute_force` also what is below it.
+    Discover {
+        /// The name.
+        name: DomainName,
+        /// Where it was learnt.
+        source: Source,
+        /// Try the word list below it.
+        brute_force: bool,
+    },
+    /// Find the open ports of an address.
+    Ports {
+        /// The address.
+        address: IpAddr,
+        /// A name that leads there.
+        name: Option<DomainName>,
+    },
+    /// Find out what listens on a port.
+    Identify(Endpoint),
+    /// Follow the links of a site.
+    Crawl(Site),
+    /// Run the DNS checks on a name.
+    CheckName {
+        /// The name.
+        name: DomainName,
+        /// A zone begins here, or somebody named it as a target: checks about the whole zone apply.
+        apex: bool,
+        /// It is an alias: checks about takeovers apply.
+        alias: bool,
+    },
+    /// Run the TCP and TLS checks on a service.
+    CheckService(Service),
+    /// Run the HTTP checks on a site.
+    CheckSite(Site),
+}
+
+impl Unit {
+    /// The stage it belongs to.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Unit::Discover { .. } => Stage::Discover,
+            Unit::Ports { .. } | Unit::Identify(_) => Stage::Ports,
+            Unit::Crawl(_) => Stage::Crawl,
+            Unit::CheckName { .. } | Unit::CheckService(_) | Unit::CheckSite(_) => Stage::Check,
+        }
+    }
+
+    /// The host it sends to, when it is known: what deadlines and fairness go by.
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Unit::Discover { .. } | Unit::CheckName { .. } => None,
+            Unit::Ports { address, .. } => Some(*address),
+            Unit::Identify(endpoint) => Some(endpoint.address),
+            Unit::Crawl(site) | Unit::CheckSite(site) => Some(site.endpoint.address),
+            Unit::CheckService(service) => Some(service.endpoint.address),
+        }
+    }
+}
+
+/// The unit's key: the same work has the same key, in the visited set and in the journal.
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unit::Discover { name, brute_force: true, .. } => write!(f, "names below {name}"),
+            Unit::Discover { name, .. } => write!(f, "name {name}"),
+            Unit::Ports { address, .. } => write!(f, "ports of {address}"),
+            Unit::Identify(endpoint) => write!(f, "service {}:{}", endpoint.address, endpoint.port),
+            Unit::Crawl(site) => write!(f, "pages of {} at {}", site.base, site.endpoint.address),
+            Unit::CheckName { name, .. } => write!(f, "checks of name {name}"),
+            Unit::CheckService(service) => {
+                write!(f, "checks of service {}:{}", service.endpoint.address, service.endpoint.port)
+            }
+            Unit::CheckSite(site) => write!(f, "checks of {} at {}", site.base, site.endpoint.address),
+        }
+    }
+}
+
+/// Where a name was learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Somebody asked for it.
+    Target,
+    /// Guessed from the word list.
+    WordList,
+    /// Stands in another name's records.
+    Record,
+    /// Stands in a certificate.
+    Certificate,
+    /// Stands in a page.
+    Page,
+}
+
+impl Source {
+    /// A few words for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::Target => "target",
+            Source::WordList => "word list",
+            Source::Record => "record",
+            Source::Certificate => "certificate",
+            Source::Page => "page",
+        }
+    }
+}
+
+/// A name that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundName {
+    /// The name.
+    pub name: DomainName,
+    /// Where it was learnt.
+    pub source: Source,
+    /// Where it leads.
+    pub addresses: Vec<IpAddr>,
+    /// Has NS or SOA records of its own.
+    pub apex: bool,
+    /// Has a CNAME record.
+    pub alias: bool,
+}
+
+/// What a finished unit teaches about further work. Journalled with it, so that a resumed scan need not do it again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Names that exist, with their addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<FoundName>,
+    /// Names that stand somewhere and were not looked up yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentioned: Vec<(DomainName, Source)>,
+    /// Open ports of the unit's address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<u16>,
+    /// What listens on the unit's port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<Service>,
+}

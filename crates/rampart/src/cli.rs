@@ -1,0 +1,147 @@
+//! The command line: every option once, with its help.
+
+mod scan;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
+
+/// Finds what an organisation exposes, says what matters first, and helps to fix it safely
+#[derive(Debug, Parser)]
+#[command(name = "rampart", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(after_help = "Begin with:  rampart scan --demo\nThen:        rampart scan TARGET   (loopback needs nothing; anything \
+                        else needs a scope file: rampart scope template)")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Scan targets: names, addresses, networks, URLs
+    Scan(Box<ScanArguments>),
+    /// List, lint, test and show check templates
+    #[command(subcommand)]
+    Checks(ChecksCommand),
+    /// Write and examine scope files: what a scan may touch
+    #[command(subcommand)]
+    Scope(ScopeCommand),
+    /// Print the completion script for a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page a command into a directory
+    Man {
+        /// Where to write the pages; without it the main page goes to standard output
+        #[arg(long = "output", value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ChecksCommand {
+    /// List checks: id, severity, protocol, title
+    List {
+        /// Files or directories; without any, the built-in checks
+        paths: Vec<PathBuf>,
+        /// Only checks with this tag
+        #[arg(long)]
+        tag: Option<String>,
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say for each template whether it loads, and if not why, with file and line
+    Lint {
+        /// Files or directories; without any, the built-in checks
+        paths: Vec<PathBuf>,
+    },
+    /// Run templates against their examples: bad cases must match, good ones must not
+    Test {
+        /// Directory with templates, their examples beside them in `examples/`; without it, the built-in checks
+        path: Option<PathBuf>,
+    },
+    /// Print a built-in check
+    Show {
+        /// The check's id
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScopeCommand {
+    /// Print a commented scope file to begin with
+    Template,
+    /// Say what a scope file allows, and whether it allows given targets
+    Show {
+        /// The scope file
+        file: PathBuf,
+        /// Targets to ask about
+        targets: Vec<String>,
+    },
+}
+
+pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "rampart", &mut script);
+    std::io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn write_manual(directory: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let command = Cli::command();
+    match directory {
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command).render(&mut page)?;
+            std::io::stdout().write_all(&page)?;
+        }
+        Some(directory) => {
+            std::fs::create_dir_all(directory)
+                .and_then(|()| clap_mangen::generate_to(command, directory))
+                .with_context(|| format!("cannot write manual pages to `{}`", directory.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `error:`, then what caused it, one line each.
+#[expect(clippy::print_stderr, reason = "the one place where errors reach people")]
+pub(crate) fn print_error(error: &anyhow::Error) {
+    let line = |text: String| report::terminal::sanitise(&text).into_owned();
+    eprintln!("error: {}", line(error.to_string()));
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {}", line(cause.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_help() {
+        fn walk(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} has no help", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {} has no help", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

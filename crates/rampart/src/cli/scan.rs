@@ -1,0 +1,210 @@
+//! The options of `rampart scan`.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use model::{Profile, Severity, Stage};
+
+/// When to use colours
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do with robots.txt (RFC 9309)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RobotsChoice {
+    /// Do not follow what it disallows; use what it allows and its sitemaps as sources
+    Obey,
+    /// Do not read it
+    Ignore,
+    /// Use every path it names as a source, disallowed ones too (the scope's author has authorised that)
+    Source,
+}
+
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct ScanArguments {
+    /// Names, addresses, networks (192.0.2.0/24), host:port, URLs; `-` reads them from standard input
+    #[arg(value_name = "TARGET", required_unless_present_any = ["demo", "list", "resume"])]
+    pub(crate) targets: Vec<String>,
+
+    /// Read targets from a file, one a line; `#` begins a comment
+    #[arg(long, value_name = "FILE", help_heading = "Targets and scope")]
+    pub(crate) list: Vec<PathBuf>,
+
+    /// Start a small misconfigured estate on loopback inside this process, and scan it
+    #[arg(long, conflicts_with_all = ["targets", "list", "scope", "resolver", "resume"], help_heading = "Targets and scope")]
+    pub(crate) demo: bool,
+
+    /// Scope file: what may be scanned and who authorised it; without one only loopback is scanned
+    #[arg(long, value_name = "FILE", help_heading = "Targets and scope")]
+    pub(crate) scope: Option<PathBuf>,
+
+    /// Name servers to ask, ADDRESS or ADDRESS:PORT; the system's by default
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', help_heading = "Targets and scope")]
+    pub(crate) resolver: Vec<String>,
+
+    /// Go on with an earlier scan, from its output directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["targets", "list", "scope"], help_heading = "Targets and scope")]
+    pub(crate) resume: Option<PathBuf>,
+
+    /// Stages to run: discover, ports, crawl, check
+    #[arg(long, value_name = "STAGES", value_delimiter = ',', default_value = "discover,ports,crawl,check", help_heading = "What to do")]
+    pub(crate) stages: Vec<Stage>,
+
+    /// How far to go: quick, standard or deep
+    #[arg(long, default_value = "standard", help_heading = "What to do")]
+    pub(crate) profile: Profile,
+
+    /// Ports to look at: `80,443,8000-8100`, `top-100`, `all`; the profile's by default
+    #[arg(long, value_name = "PORTS", help_heading = "What to do")]
+    pub(crate) ports: Option<String>,
+
+    /// Word list for names below a target, one a line; the built-in one by default
+    #[arg(long, value_name = "FILE", help_heading = "What to do")]
+    pub(crate) words: Option<PathBuf>,
+
+    /// What to do with robots.txt
+    #[arg(long, value_enum, default_value = "obey", help_heading = "What to do")]
+    pub(crate) robots: RobotsChoice,
+
+    /// Templates to run instead of the built-in checks: files or directories
+    #[arg(long, value_name = "PATH", num_args = 1.., help_heading = "Checks")]
+    pub(crate) checks: Vec<PathBuf>,
+
+    /// Run only these checks, by id
+    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "Checks")]
+    pub(crate) only: Vec<String>,
+
+    /// Run these checks although they are tagged intrusive, dos, fuzz or brute force: named one by one
+    #[arg(long, value_name = "ID", value_delimiter = ',', help_heading = "Checks")]
+    pub(crate) allow: Vec<String>,
+
+    /// Give templates a value
+    #[arg(long = "var", value_name = "NAME=VALUE", help_heading = "Checks")]
+    pub(crate) variables: Vec<String>,
+
+    /// Reports to write: html, json, jsonl, sarif, csv, markdown; one goes to standard output unless --output is given
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Output")]
+    pub(crate) format: Vec<report::Format>,
+
+    /// Directory for reports and the scan's journal [default: rampart-reports/TIME-ID, with html and json]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Exit with 1 when a finding is at least this severe
+    #[arg(long, value_name = "SEVERITY", default_value = "low", help_heading = "Output")]
+    pub(crate) fail_on: Severity,
+
+    /// Only findings and errors, no progress and no summary
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) quiet: bool,
+
+    /// When to use colours
+    #[arg(long, value_enum, default_value = "auto", help_heading = "Output")]
+    pub(crate) color: ColorChoice,
+
+    /// Who is behind the scan: an address or URL that goes into the User-Agent
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub(crate) contact: Option<String>,
+
+    /// Requests a second, in all [default: the profile's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) rate: Option<u32>,
+
+    /// Requests a second to one address
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) host_rate: Option<u32>,
+
+    /// Port probes a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) probe_rate: Option<u32>,
+
+    /// DNS queries a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) query_rate: Option<u32>,
+
+    /// Open connections, in all
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) connections: Option<u32>,
+
+    /// Open connections to one address
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub(crate) host_connections: Option<u32>,
+
+    /// Time for one request, such as 500ms, 10s
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Limits")]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Time for everything on one host, such as 10m
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Limits")]
+    pub(crate) host_deadline: Option<Duration>,
+
+    /// Time for the whole scan, such as 2h
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Limits")]
+    pub(crate) deadline: Option<Duration>,
+
+    /// Pages crawled on one site
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) pages: Option<u32>,
+
+    /// Links followed from a site's first page
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(crate) depth: Option<u32>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rampart scan --demo                                    see it work, without a network
+  rampart scan 127.0.0.1 --profile quick                 this machine
+  rampart scan staging.example.com --scope scope.toml    a host, within a scope that you wrote
+  rampart scan --list urls.txt --stages check --format jsonl
+  rampart scan http://127.0.0.1:8080/ --checks my-checks/ --var token=abc
+
+Findings go to standard output, everything else to standard error. Ctrl-C ends the scan and still writes the report;
+`--resume DIR` goes on from there.
+
+Exit status:
+  0  nothing at or above --fail-on
+  1  at least one finding at or above --fail-on
+  2  an error: nothing, or not everything, was done
+  3  nothing at or above --fail-on, but something could not be determined";
+
+/// `500ms`, `10s`, `5m`, `2h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let way_out = || format!("`{text}` is not a time: write for example 500ms, 10s, 5m or 2h");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(way_out)?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| way_out())?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(way_out()),
+    };
+    match number.checked_mul(milliseconds) {
+        Some(total) if total > 0 => Ok(Duration::from_millis(total)),
+        _ => Err(way_out()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
+        for bad in ["", "10", "s", "-1s", "0s", "1d", "99999999999999999999h"] {
+            assert!(duration(bad).unwrap_err().contains("500ms"), "{bad}");
+        }
+    }
+}

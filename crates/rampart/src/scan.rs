@@ -1,0 +1,138 @@
+//! `rampart scan`: wires targets, engine, journal, terminal and reports together.
+
+mod journal;
+mod listener;
+mod place;
+mod progress;
+mod recap;
+mod settings;
+mod targets;
+
+use std::{
+    collections::HashMap,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use scanner::{
+    pipeline::{self, End, Scan, Status},
+    socket,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    journal::Journal,
+    listener::Listener,
+    place::Place,
+    settings::Settings,
+};
+use crate::{
+    cli::{Cli, Command, ScanArguments},
+    demo::Estate,
+};
+
+/// Something is undetermined, and nothing worse.
+const EXIT_UNDETERMINED: u8 = 3;
+
+/// The scanner's own name for it would read like this command's.
+type Engine = Scan;
+
+pub(crate) fn run(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let code = runtime.block_on(run_or_resume(arguments))?;
+    // Blocking reads of standard input must not hold the end of the process.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+async fn run_or_resume(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
+    let Some(directory) = arguments.resume.clone() else {
+        return start(arguments, None).await;
+    };
+    let header = Journal::header(&directory)?;
+    let words = std::iter::once("rampart".to_owned()).chain(header.arguments.iter().cloned());
+    let Command::Scan(mut earlier) = Cli::try_parse_from(words).context("the earlier scan's command line is not understood any more")?.command else {
+        anyhow::bail!("`{}` does not hold a scan", directory.display());
+    };
+    // What the terminal shows is this run's choice; what is scanned was the first run's.
+    earlier.quiet = arguments.quiet;
+    earlier.color = arguments.color;
+    earlier.fail_on = arguments.fail_on;
+    if !arguments.format.is_empty() {
+        earlier.format = arguments.format;
+    }
+    earlier.output = Some(directory);
+    start(*earlier, Some(header)).await
+}
+
+async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> anyhow::Result<ExitCode> {
+    socket::raise_descriptor_limit();
+    let estate = if arguments.demo {
+        Some(Estate::start().await.context("cannot start the demo estate")?)
+    } else {
+        None
+    };
+    let started = resumed.as_ref().map(|header| header.started_at);
+    let settings = Settings::new(&arguments, estate.as_ref(), resumed.as_ref())?;
+    let place = Place::choose(&arguments, &settings)?;
+    let targets = targets::collect(&arguments, estate.as_ref(), &settings, &place, resumed.is_some())?;
+    let (journal, done) = match resumed {
+        Some(_) => Journal::reopen(place.directory())?,
+        None => (Journal::create(place.directory(), &settings, targets.count)?, HashMap::new()),
+    };
+
+    let stop = CancellationToken::new();
+    let scan = Arc::new(settings.engine(&arguments, stop.clone())?);
+    let status = Arc::new(Status::default());
+    let listener = Listener::new(&arguments, journal, &place, Arc::clone(&scan), Arc::clone(&status));
+    listener.say_start(&targets, &scan);
+
+    let (events, received) = mpsc::channel(1_024);
+    let listening = tokio::spawn(listener.listen(received, stop.clone()));
+    let interrupts = tokio::spawn(stop_on_interrupt(stop));
+    let end = pipeline::run(Arc::clone(&scan), targets.iter()?, done, events, status).await;
+    interrupts.abort();
+    let listened = listening.await.context("the listener ended early")??;
+    drop(estate);
+
+    let recap = recap::build(&place, &settings, &scan, &targets, end, started)?;
+    recap.write_reports(&place)?;
+    listened.say_end(&recap, &place);
+    Ok(exit_code(&recap, &arguments, end))
+}
+
+/// The first interrupt ends the scan in order, the second at once.
+async fn stop_on_interrupt(stop: CancellationToken) {
+    // Without the handler the default one ends the process, which is what an interrupt should do then.
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.cancel();
+    if tokio::signal::ctrl_c().await.is_ok() {
+        leave_at_once();
+    }
+}
+
+#[expect(clippy::exit, reason = "the second interrupt means: now")]
+fn leave_at_once() {
+    std::process::exit(130);
+}
+
+fn exit_code(recap: &recap::Recap, arguments: &ScanArguments, end: End) -> ExitCode {
+    let summary = &recap.summary;
+    let failing: u64 = summary.findings.iter().filter(|(severity, _)| **severity >= arguments.fail_on).map(|(_, count)| count).sum();
+    let total = summary.ledger.total();
+    if failing > 0 {
+        ExitCode::FAILURE
+    } else if end != End::Complete || total.failed_total() > 0 || summary.undetermined_count > 0 {
+        ExitCode::from(EXIT_UNDETERMINED)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+

@@ -1,0 +1,217 @@
+//! Listens to a running scan: keeps the journal, prints findings as they come, shows progress.
+#![expect(clippy::print_stderr, reason = "standard error is where everything but findings goes")]
+
+use std::{
+    collections::HashSet,
+    io::{IsTerminal, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+use model::{Event, Finding, Fingerprint};
+use report::{Format, terminal};
+use scanner::pipeline::Status;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Engine,
+    journal::Journal,
+    place::Place,
+    progress::ProgressLine,
+    recap::{self, Recap},
+    targets::Targets,
+};
+use crate::cli::{ColorChoice, ScanArguments};
+
+/// How findings go to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// For people.
+    Lines {
+        color: bool,
+    },
+    /// Tab-separated: severity, check, where, what, extracted values.
+    Columns,
+    /// One JSON object a line.
+    JsonLines,
+    /// A report follows at the end.
+    Nothing,
+}
+
+pub(super) struct Listener {
+    journal: Journal,
+    shown: Shown,
+    /// Colours on standard error.
+    color: bool,
+    quiet: bool,
+    kept: bool,
+    progress: Option<ProgressLine>,
+    seen: HashSet<Fingerprint>,
+}
+
+impl Listener {
+    pub(super) fn new(
+        arguments: &ScanArguments,
+        journal: Journal,
+        place: &Place,
+        engine: Arc<Engine>,
+        status: Arc<Status>,
+    ) -> Listener {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let wants_color = |terminal: bool| match arguments.color {
+            ColorChoice::Auto => terminal && !no_color,
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        };
+        let (out, error) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let shown = match place.standard_output {
+            Some(Format::JsonLines) => Shown::JsonLines,
+            Some(_) => Shown::Nothing,
+            None if out || arguments.color == ColorChoice::Always => Shown::Lines { color: wants_color(out) },
+            None => Shown::Columns,
+        };
+        let progress = (error && !arguments.quiet)
+            .then(|| ProgressLine::new(engine, status));
+        Listener {
+            journal,
+            shown,
+            color: wants_color(error),
+            quiet: arguments.quiet,
+            kept: place.is_kept(),
+            progress,
+            seen: HashSet::new(),
+        }
+    }
+
+    pub(super) fn say_start(&self, targets: &Targets, engine: &Engine) {
+        if self.quiet {
+            return;
+        }
+        let what = match targets.first.as_slice() {
+            [one] => one.clone(),
+            _ => format!("{} targets", targets.count),
+        };
+        let checks = engine.checks.len();
+        eprintln!("rampart {}: scanning {what} with {checks} checks", env!("CARGO_PKG_VERSION"));
+    }
+
+    /// Until the scan lets go of its end of the channel. A journal that cannot be written stops the scan.
+    pub(super) async fn listen(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Listener> {
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut said_stopping = false;
+        let mut failed = None;
+        loop {
+            tokio::select! {
+                event = events.recv() => {
+                    let Some(event) = event else { break };
+                    // After a failure the rest is drained, so that nobody waits for room in the channel.
+                    if failed.is_none() && let Err(error) = self.take(event) {
+                        failed = Some(error);
+                        stop.cancel();
+                    }
+                }
+                _ = tick.tick() => {
+                    if let Some(progress) = &mut self.progress {
+                        progress.draw();
+                    }
+                    if failed.is_none() && let Err(error) = self.journal.flush() {
+                        failed = Some(error);
+                        stop.cancel();
+                    }
+                }
+                () = stop.cancelled(), if !said_stopping => {
+                    said_stopping = true;
+                    if failed.is_none() {
+                        self.say("stopping; the report is written from what there is (Ctrl-C again ends at once)");
+                    }
+                }
+            }
+        }
+        if let Some(progress) = &mut self.progress {
+            progress.clear();
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => self.journal.flush().map(|()| self),
+        }
+    }
+
+    fn take(&mut self, event: Event) -> anyhow::Result<()> {
+        self.journal.write(&event)?;
+        match &event {
+            Event::Finding { finding } => {
+                if self.seen.insert(finding.fingerprint) {
+                    self.show(finding)?;
+                }
+            }
+            Event::Done { .. } => self.journal.flush()?,
+            Event::Undetermined { unit, reason, .. } if self.progress.is_none() && !self.quiet => {
+                self.say(&format!("undetermined: {unit}: {reason}"));
+            }
+            Event::Asset { .. } | Event::Partial { .. } | Event::Undetermined { .. } | Event::Note { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn show(&mut self, finding: &Finding) -> anyhow::Result<()> {
+        if let Some(progress) = &mut self.progress {
+            progress.findings += 1;
+            progress.clear();
+        }
+        let mut out = std::io::stdout().lock();
+        match self.shown {
+            Shown::Lines { color } => writeln!(out, "{}", terminal::finding_line(finding, color))?,
+            Shown::Columns => writeln!(out, "{}", columns(finding))?,
+            Shown::JsonLines => out.write_all(&recap::line_of(finding)?)?,
+            Shown::Nothing => {}
+        }
+        out.flush()?;
+        Ok(())
+    }
+
+    fn say(&mut self, text: &str) {
+        if let Some(progress) = &mut self.progress {
+            progress.clear();
+        }
+        if !self.quiet {
+            eprintln!("{}", terminal::sanitise(text));
+        }
+    }
+
+    pub(super) fn say_end(mut self, recap: &Recap, place: &Place) {
+        if self.quiet {
+            return;
+        }
+        if let Some(progress) = &mut self.progress {
+            progress.clear();
+        }
+        eprintln!("\n{}", terminal::summary_table(&recap.summary, self.color).trim_end());
+        for format in &place.files {
+            eprintln!("  report        {}", place.report(*format).display());
+        }
+        if !recap.summary.complete && self.kept {
+            eprintln!("  go on         rampart scan --resume {}", place.directory().display());
+        } else if !recap.summary.complete {
+            eprintln!("  go on         not possible: with --output DIR the scan could be resumed");
+        }
+    }
+}
+
+fn columns(finding: &Finding) -> String {
+    let values: Vec<String> = finding.extracted.values().flatten().map(|value| terminal::sanitise(value).replace(',', "%2C")).collect();
+    let location = finding.location.to_string();
+    [
+        finding.severity.as_str(),
+        &terminal::sanitise(finding.check.as_str()),
+        &terminal::sanitise(&location),
+        &terminal::sanitise(&finding.name),
+        &values.join(","),
+    ]
+    .join("\t")
+}

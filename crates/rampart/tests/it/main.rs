@@ -1,0 +1,7 @@
+//! The binary through its front door.
+
+mod command_line;
+mod demo;
+mod interrupt;
+mod run;
+mod tidy;

@@ -1,0 +1,217 @@
+//! Drives many runs of templates through one target, sending identical requests once.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::Ordering},
+};
+
+use checks::{
+    Run, Step, Template, Verdict,
+    exchange::{Failure, Request, Response},
+    request_key,
+};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use model::{FailReason, SkipReason};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::perform::Performer;
+use crate::socket::Counters;
+
+/// A response larger than this is handed to those who wait for it, and not kept for those who come later.
+const CACHED_RESPONSE: usize = 256 << 10;
+/// Bytes of responses kept for one unit.
+const CACHED_TOTAL: usize = 2 << 20;
+
+/// How far a drive may go.
+pub(super) struct Drive<'a> {
+    /// Requests under way at once.
+    pub(super) concurrency: usize,
+    /// When it must have ended.
+    pub(super) deadline: Instant,
+    /// Failures in a row after which the host counts as unresponsive.
+    pub(super) failures_allowed: u32,
+    /// Where shared requests are counted.
+    pub(super) counters: &'a Counters,
+    /// Somebody stopped the scan.
+    pub(super) stop: &'a CancellationToken,
+}
+
+type Answer = Result<Response, Failure>;
+
+/// One request and the runs that wait for its answer.
+struct Slot {
+    key: Option<u128>,
+    runs: Vec<usize>,
+}
+
+struct Board<'v> {
+    runs: Vec<(Arc<Template>, Option<Run>)>,
+    slots: HashMap<usize, Slot>,
+    next_slot: usize,
+    by_key: HashMap<u128, usize>,
+    ready: VecDeque<(usize, Request)>,
+    answers: HashMap<u128, Answer>,
+    answer_bytes: usize,
+    shared: u64,
+    settle: &'v mut (dyn FnMut(&Template, Verdict) + Send),
+}
+
+impl Board<'_> {
+    /// Moves a run on until it waits for an answer that is not there yet, or is done.
+    fn advance(&mut self, index: usize) {
+        loop {
+            let (template, slot) = &mut self.runs[index];
+            let Some(run) = slot else { return };
+            match run.next() {
+                Step::Done(verdict) => {
+                    *slot = None;
+                    let template = Arc::clone(template);
+                    (self.settle)(&template, verdict);
+                    return;
+                }
+                Step::Send(request) => {
+                    let key = request_key(&request);
+                    if let Some(answer) = key.and_then(|key| self.answers.get(&key)) {
+                        self.shared += 1;
+                        run.receive(answer.clone());
+                        continue;
+                    }
+                    if let Some(slot) = key.and_then(|key| self.by_key.get(&key)).and_then(|id| self.slots.get_mut(id)) {
+                        self.shared += 1;
+                        slot.runs.push(index);
+                        return;
+                    }
+                    let id = self.next_slot;
+                    self.next_slot += 1;
+                    if let Some(key) = key {
+                        self.by_key.insert(key, id);
+                    }
+                    self.slots.insert(id, Slot { key, runs: vec![index] });
+                    self.ready.push_back((id, request));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, id: usize, answer: Answer) {
+        let Some(slot) = self.slots.remove(&id) else { return };
+        if let Some(key) = slot.key {
+            self.by_key.remove(&key);
+            let bytes = weight(&answer);
+            if bytes <= CACHED_RESPONSE && self.answer_bytes + bytes <= CACHED_TOTAL {
+                self.answer_bytes += bytes;
+                self.answers.insert(key, answer.clone());
+            }
+        }
+        for index in slot.runs {
+            if let Some(run) = &mut self.runs[index].1 {
+                run.receive(answer.clone());
+            }
+            self.advance(index);
+        }
+    }
+
+    /// Ends every run that is not done, each with the reason; what had matched by then stays matched.
+    fn give_up(&mut self, in_flight: &Failure, not_sent: &Failure) {
+        let unsent: Vec<usize> = self.ready.drain(..).map(|(id, _)| id).collect();
+        let mut waiting: Vec<usize> = self.slots.keys().copied().collect();
+        waiting.sort_unstable();
+        for id in waiting {
+            let failure = if unsent.contains(&id) { not_sent } else { in_flight };
+            let Some(slot) = self.slots.remove(&id) else { continue };
+            for index in slot.runs {
+                let (template, run) = &mut self.runs[index];
+                let Some(run) = run.as_mut() else { continue };
+                run.receive(Err(failure.clone()));
+                let verdict = loop {
+                    match run.next() {
+                        Step::Send(_) => run.receive(Err(not_sent.clone())),
+                        Step::Done(verdict) => break verdict,
+                    }
+                };
+                let template = Arc::clone(template);
+                self.runs[index].1 = None;
+                (self.settle)(&template, verdict);
+            }
+        }
+    }
+}
+
+fn weight(answer: &Answer) -> usize {
+    const OVERHEAD: usize = 256;
+    OVERHEAD
+        + match answer {
+            Ok(Response::Http(response)) => response.head.len() * 2 + response.body.len() + response.request.len(),
+            Ok(Response::Tcp(response)) => response.reads.iter().map(|(_, bytes)| bytes.len()).sum(),
+            Ok(Response::Dns(_) | Response::Tls(_)) => 2_048,
+            Err(_) => 0,
+        }
+}
+
+/// Takes every run to its end; each settles exactly once.
+pub(super) async fn drive(
+    runs: Vec<(Arc<Template>, Run)>,
+    performer: &Performer<'_>,
+    settings: &Drive<'_>,
+    settle: &mut (dyn FnMut(&Template, Verdict) + Send),
+) {
+    let mut board = Board {
+        runs: runs.into_iter().map(|(template, run)| (template, Some(run))).collect(),
+        slots: HashMap::new(),
+        next_slot: 0,
+        by_key: HashMap::new(),
+        ready: VecDeque::new(),
+        answers: HashMap::new(),
+        answer_bytes: 0,
+        shared: 0,
+        settle,
+    };
+    for index in 0..board.runs.len() {
+        board.advance(index);
+    }
+    let mut in_flight = FuturesUnordered::new();
+    let mut failures_in_a_row = 0;
+    loop {
+        while in_flight.len() < settings.concurrency {
+            let Some((id, request)) = board.ready.pop_front() else { break };
+            in_flight.push(async move { (id, performer.perform(&request).await) });
+        }
+        if in_flight.is_empty() {
+            break;
+        }
+        let next = tokio::select! {
+            biased;
+            () = settings.stop.cancelled() => {
+                let stopped = Failure::Skipped(SkipReason::Cancelled);
+                board.give_up(&stopped, &stopped);
+                break;
+            }
+            () = tokio::time::sleep_until(settings.deadline) => {
+                let late = Failure::Failed(FailReason::Deadline, "the host's deadline passed".to_owned());
+                board.give_up(&late, &Failure::Skipped(SkipReason::Deadline));
+                break;
+            }
+            next = in_flight.next() => next,
+        };
+        let Some((id, answer)) = next else { break };
+        failures_in_a_row = if says_host_is_gone(&answer) { failures_in_a_row + 1 } else { 0 };
+        board.answered(id, answer);
+        if failures_in_a_row >= settings.failures_allowed {
+            let gone = Failure::Skipped(SkipReason::HostUnresponsive);
+            board.give_up(&gone, &gone);
+            break;
+        }
+        // Matching a big response for many templates takes a while; let others have their turn.
+        tokio::task::consume_budget().await;
+    }
+    settings.counters.shared.fetch_add(board.shared, Ordering::Relaxed);
+}
+
+fn says_host_is_gone(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Err(Failure::Failed(FailReason::TimedOut | FailReason::Refused | FailReason::Unreachable | FailReason::Reset, _))
+    )
+}

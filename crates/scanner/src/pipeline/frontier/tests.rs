@@ -1,0 +1,113 @@
+use super::*;
+
+fn frontier(stages: &[Stage]) -> Frontier {
+    Frontier::new(stages.iter().copied().collect(), Scope::loopback(), 3)
+}
+
+fn units(frontier: &mut Frontier) -> Vec<String> {
+    let mut units: Vec<String> = std::iter::from_fn(|| frontier.next_unit()).map(|unit| unit.to_string()).collect();
+    units.sort();
+    units
+}
+
+fn found(name: &str, address: &str) -> FoundName {
+    FoundName {
+        name: name.parse().unwrap(),
+        source: Source::WordList,
+        addresses: vec![address.parse().unwrap()],
+        apex: false,
+        alias: false,
+    }
+}
+
+fn web(address: &str, port: u16) -> Service {
+    Service {
+        endpoint: Endpoint { name: None, address: address.parse().unwrap(), port },
+        protocol: Protocol::HTTP,
+        product: None,
+        version: None,
+        cpe: None,
+        banner: String::new(),
+        tls: None,
+    }
+}
+
+#[test]
+fn each_stage_feeds_the_next() {
+    let mut frontier = frontier(&Stage::ALL);
+    frontier.add_target(&"acme.test".parse().unwrap());
+    let names = frontier.next_unit().unwrap();
+    assert_eq!(names.to_string(), "names below acme.test");
+    frontier.learn(&names, &Learned { found: vec![found("www.acme.test", "127.0.0.9")], ..Learned::default() });
+    let ports = frontier.next_unit().unwrap();
+    assert_eq!(ports.to_string(), "ports of 127.0.0.9");
+    assert_eq!(units(&mut frontier), ["checks of name www.acme.test"]);
+    frontier.learn(&ports, &Learned { open: vec![8080], ..Learned::default() });
+    let identify = frontier.next_unit().unwrap();
+    assert_eq!(identify.to_string(), "service 127.0.0.9:8080");
+    let mentioned = vec![("dev.acme.test".parse().unwrap(), Source::Certificate)];
+    frontier.learn(&identify, &Learned { service: Some(web("127.0.0.9", 8080)), mentioned, ..Learned::default() });
+    assert_eq!(
+        units(&mut frontier),
+        [
+            "checks of http://www.acme.test:8080/ at 127.0.0.9",
+            "checks of service 127.0.0.9:8080",
+            "name dev.acme.test",
+            "pages of http://www.acme.test:8080/ at 127.0.0.9",
+        ]
+    );
+}
+
+#[test]
+fn a_further_name_of_a_known_address_brings_its_sites_only() {
+    let mut frontier = frontier(&[Stage::Ports, Stage::Check]);
+    frontier.add_target(&"a.test".parse().unwrap());
+    let name = frontier.next_unit().unwrap();
+    frontier.learn(&name, &Learned { found: vec![found("a.test", "127.0.0.9")], ..Learned::default() });
+    let ports = Unit::Ports { address: "127.0.0.9".parse().unwrap(), name: None };
+    frontier.learn(&ports, &Learned { service: Some(web("127.0.0.9", 80)), ..Learned::default() });
+    units(&mut frontier);
+    frontier.learn(&name, &Learned { found: vec![found("b.test", "127.0.0.9")], ..Learned::default() });
+    assert_eq!(units(&mut frontier), ["checks of http://b.test/ at 127.0.0.9", "checks of name b.test"]);
+    frontier.learn(&name, &Learned { found: vec![found("b.test", "127.0.0.9")], ..Learned::default() });
+    assert_eq!(units(&mut frontier), Vec::<String>::new());
+}
+
+#[test]
+fn names_that_nobody_asked_for_are_bounded_and_within_the_zone() {
+    let mut frontier = frontier(&Stage::ALL);
+    frontier.add_target(&"acme.test".parse().unwrap());
+    let unit = frontier.next_unit().unwrap();
+    let mention = |text: &str| (text.parse().unwrap(), Source::Page);
+    let mentioned =
+        ["x.other.test", "a.acme.test", "b.acme.test", "a.acme.test", "c.acme.test", "d.acme.test"].map(mention);
+    frontier.learn(&unit, &Learned { mentioned: mentioned.to_vec(), ..Learned::default() });
+    assert_eq!(units(&mut frontier), ["name a.acme.test", "name b.acme.test", "name c.acme.test"]);
+}
+
+#[test]
+fn addresses_outside_the_scope_are_not_followed() {
+    let mut frontier = frontier(&[Stage::Discover, Stage::Ports]);
+    frontier.add_target(&"acme.test".parse().unwrap());
+    let unit = frontier.next_unit().unwrap();
+    frontier.learn(&unit, &Learned { found: vec![found("acme.test", "192.0.2.1")], ..Learned::default() });
+    assert_eq!(units(&mut frontier), Vec::<String>::new());
+}
+
+#[test]
+fn a_url_is_its_own_site() {
+    let mut frontier = frontier(&[Stage::Check]);
+    frontier.add_target(&"http://127.0.0.1:8080/app/".parse().unwrap());
+    frontier.add_target(&"https://a.test/".parse().unwrap());
+    let unit = frontier.next_unit().unwrap();
+    assert_eq!(unit.to_string(), "name a.test");
+    frontier.learn(&unit, &Learned { found: vec![found("a.test", "127.0.0.2")], ..Learned::default() });
+    assert_eq!(
+        units(&mut frontier),
+        [
+            "checks of http://127.0.0.1:8080/app/ at 127.0.0.1",
+            "checks of https://a.test/ at 127.0.0.2",
+            "checks of name a.test",
+        ]
+    );
+}

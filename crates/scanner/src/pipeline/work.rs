@@ -1,0 +1,228 @@
+//! Does one unit, tells what happened, and returns what it taught.
+
+use checks::exchange::Failure;
+use model::{
+    Asset, DomainName, Endpoint, Event, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Unit,
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::Scan;
+use crate::{
+    check::{self, Checked},
+    crawl::{self, CrawlItem},
+    discover::{self, Discovery},
+    ports::{self, PortScan},
+    services,
+};
+
+/// Tells what happens within one unit.
+struct Reporter<'a> {
+    unit: &'a Unit,
+    events: &'a mpsc::Sender<Event>,
+}
+
+impl Reporter<'_> {
+    async fn send(&self, event: Event) {
+        // The receiver is gone only when the whole scan is being dropped.
+        let _ = self.events.send(event).await;
+    }
+
+    async fn undetermined(&self, reason: String) {
+        let event = Event::Undetermined { stage: self.unit.stage(), unit: self.unit.to_string(), reason };
+        self.send(event).await;
+    }
+
+    async fn done(&self, ledger: Ledger, learned: &Learned) {
+        let (stage, unit) = (self.unit.stage(), self.unit.to_string());
+        self.send(Event::Done { stage, unit, ledger, learned: learned.clone() }).await;
+    }
+}
+
+pub(super) async fn perform(scan: &Scan, unit: &Unit, deadline: Instant, events: &mpsc::Sender<Event>) -> Learned {
+    let reporter = Reporter { unit, events };
+    let (sender, found) = mpsc::unbounded_channel();
+    let (ledger, learned) = match unit {
+        Unit::Discover { name, source, brute_force } => {
+            (Ledger::default(), discover_name(scan, name, *source, *brute_force, &reporter).await)
+        }
+        Unit::Ports { address, name } => {
+            let wanted = scan.options.ports.clone();
+            let port_scan = PortScan { address: *address, name: name.clone(), ports: wanted };
+            (Ledger::default(), open_ports(scan, &port_scan, deadline, &reporter).await)
+        }
+        Unit::Identify(endpoint) => (Ledger::default(), identify(scan, endpoint, deadline, &reporter).await),
+        Unit::Crawl(site) => (Ledger::default(), pages(scan, site, deadline, &reporter).await),
+        Unit::CheckName { name, apex, alias } => {
+            let kinds = check::NameKinds { apex: *apex, alias: *alias };
+            checks(&reporter, found, check::name(scan, name, kinds, deadline, sender)).await
+        }
+        Unit::CheckService(service) => {
+            checks(&reporter, found, check::service(scan, service, deadline, sender)).await
+        }
+        Unit::CheckSite(site) => checks(&reporter, found, check::site(scan, site, deadline, sender)).await,
+    };
+    if scan.dialer.stop().is_cancelled() {
+        // Not journalled as done, so that a resumed scan does it again. Its account stands in this run's report.
+        reporter.send(Event::Note { stage: unit.stage(), text: format!("stopped in the middle of {unit}") }).await;
+        let skipped = ledger.clone();
+        reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger: skipped }).await;
+    } else {
+        reporter.done(ledger, &learned).await;
+    }
+    learned
+}
+
+/// Waits for checks; findings leave as they come.
+async fn checks(
+    reporter: &Reporter<'_>,
+    mut findings: mpsc::UnboundedReceiver<Finding>,
+    running: impl Future<Output = Checked>,
+) -> (Ledger, Learned) {
+    let forward = async {
+        while let Some(finding) = findings.recv().await {
+            reporter.send(Event::Finding { finding: Box::new(finding) }).await;
+        }
+    };
+    let (checked, ()) = tokio::join!(running, forward);
+    for (check, reason) in &checked.failures {
+        reporter.undetermined(format!("{check}: {reason}")).await;
+    }
+    (checked.ledger, Learned::default())
+}
+
+async fn discover_name(
+    scan: &Scan,
+    name: &DomainName,
+    source: Source,
+    brute_force: bool,
+    reporter: &Reporter<'_>,
+) -> Learned {
+    let mut learned = Learned::default();
+    if brute_force {
+        let (sender, mut receiver) = mpsc::channel(256);
+        let search = discover::domain(&scan.resolver, name, &scan.options.discover, sender);
+        let collect = async {
+            while let Some(discovery) = receiver.recv().await {
+                take_discovery(discovery, source, reporter, &mut learned).await;
+            }
+        };
+        let (report, ()) = tokio::join!(search, collect);
+        for (name, reason) in report.undetermined {
+            reporter.undetermined(format!("{name}: {reason}")).await;
+        }
+    } else {
+        match discover::name(&scan.resolver, name, source.as_str()).await {
+            Ok(discovery) => take_discovery(discovery, source, reporter, &mut learned).await,
+            Err(failure) => refused_or_failed(&failure, source == Source::Target, reporter).await,
+        }
+    }
+    learned
+}
+
+async fn take_discovery(discovery: Discovery, origin: Source, reporter: &Reporter<'_>, learned: &mut Learned) {
+    let Discovery { name, records, addresses, related, .. } = discovery;
+    let source = if origin == Source::Target && discovery.source == "word list" { Source::WordList } else { origin };
+    let has = |kind: &str| records.contains_key(kind);
+    if records.is_empty() {
+        if source == Source::Target {
+            reporter.undetermined(format!("{name} has no records: check the spelling, or name the right server with --resolver")).await;
+        }
+        return;
+    }
+    learned.found.push(FoundName {
+        name: name.clone(),
+        source,
+        addresses,
+        apex: has("SOA") || has("NS"),
+        alias: has("CNAME"),
+    });
+    learned.mentioned.extend(related.into_iter().map(|name| (name, Source::Record)));
+    let asset = Asset::Domain { name, records, source: source.as_str().to_owned() };
+    reporter.send(Event::Asset { asset }).await;
+}
+
+/// What somebody asked for and could not be had is undetermined; what was only followed up is worth a note.
+async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Reporter<'_>) {
+    let text = match failure {
+        Failure::Failed(_, reason) | Failure::OutOfScope(reason) => reason.clone(),
+        Failure::Skipped(reason) => reason.to_string(),
+    };
+    if asked_for || matches!(failure, Failure::Failed(..)) {
+        reporter.undetermined(text).await;
+    } else if !matches!(failure, Failure::Skipped(SkipReason::Cancelled)) {
+        reporter.send(Event::Note { stage: reporter.unit.stage(), text: format!("{}: {text}", reporter.unit) }).await;
+    }
+}
+
+async fn open_ports(scan: &Scan, port_scan: &PortScan, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
+    let (sender, mut receiver) = mpsc::channel(256);
+    let mut open = Vec::new();
+    let collect = async {
+        while let Some(port) = receiver.recv().await {
+            open.push(port);
+        }
+    };
+    let scanning = tokio::time::timeout_at(deadline, ports::scan(&scan.dialer, port_scan, sender));
+    let (states, ()) = tokio::join!(scanning, collect);
+    open.sort_unstable();
+    match states {
+        Ok(states) => {
+            if states.undetermined > 0 {
+                reporter.undetermined(format!("{} ports could not be asked", states.undetermined)).await;
+            }
+            if !states.open.is_empty() || states.closed > 0 {
+                let names = port_scan.name.clone().into_iter().collect();
+                let asset = Asset::Host { address: port_scan.address, names, ports: states };
+                reporter.send(Event::Asset { asset }).await;
+            }
+        }
+        Err(_) => reporter.undetermined("the host's deadline passed before every port was asked".to_owned()).await,
+    }
+    Learned { open, ..Learned::default() }
+}
+
+async fn identify(scan: &Scan, endpoint: &Endpoint, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
+    let service: Service = match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
+        Ok(service) => service,
+        Err(failure) => {
+            refused_or_failed(&failure, false, reporter).await;
+            return Learned::default();
+        }
+    };
+    let names = service.tls.iter().flat_map(|tls| &tls.names);
+    let mentioned = names.filter_map(|name| Some((name.strip_prefix("*.").unwrap_or(name).parse().ok()?, Source::Certificate)));
+    let learned = Learned { mentioned: mentioned.collect(), service: Some(service.clone()), ..Learned::default() };
+    reporter.send(Event::Asset { asset: Asset::Service(service) }).await;
+    learned
+}
+
+async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
+    let (sender, mut receiver) = mpsc::channel(256);
+    let mut learned = Learned::default();
+    let collect = async {
+        while let Some(item) = receiver.recv().await {
+            match item {
+                CrawlItem::Page(asset) => reporter.send(Event::Asset { asset }).await,
+                CrawlItem::Name(name) => learned.mentioned.push((name, Source::Page)),
+                CrawlItem::Form { .. } | CrawlItem::Endpoint { .. } | CrawlItem::External(_) => {}
+            }
+        }
+    };
+    let mut limits = scan.dialer.limits().clone();
+    limits.connections_per_host = u32::try_from(scan.connections_per_unit()).unwrap_or(1);
+    let start = crawl::Site { root: site.base.clone(), endpoint: site.endpoint.clone(), starts: vec![site.base.clone()] };
+    let crawling = crawl::site(&scan.client, &start, &limits, &scan.options.crawl, sender);
+    let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, crawling), collect);
+    match report {
+        Ok(report) => {
+            for (url, reason) in report.failures.into_iter().take(20) {
+                reporter.undetermined(format!("{url}: {reason}")).await;
+            }
+        }
+        Err(_) => reporter.undetermined("the host's deadline passed in the middle of the crawl".to_owned()).await,
+    }
+    learned.mentioned.sort();
+    learned.mentioned.dedup();
+    learned
+}
+

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Everything that must hold, in the order in which it is cheapest to fail. Needs Rust, a C compiler and, on Debian, root: the tests
+# talk to real servers, which are installed here and started by the tests on private addresses and directories.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+servers=(nginx knot redis-server postgresql openssh-server dovecot-imapd vsftpd memcached mosquitto openssl iproute2 iputils-ping)
+missing=()
+for package in "${servers[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing: ${missing[*]}"
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    # No service may start by itself: the tests start their own.
+    policy=/usr/sbin/policy-rc.d
+    made_policy=
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod +x "$policy"
+        made_policy=1
+    fi
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    [ -z "$made_policy" ] || "${as_root[@]}" rm -f "$policy"
+fi
+
+step() { printf '\n== %s\n' "$*"; "$@"; }
+
+step cargo fmt --all --check
+step cargo clippy --workspace --all-targets --locked -- -D warnings
+RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps --document-private-items --locked --quiet
+if cargo deny --version >/dev/null 2>&1; then
+    step cargo deny --offline check bans licenses sources
+fi
+step cargo test --workspace --locked --no-fail-fast
