@@ -94,7 +94,7 @@ impl Operators {
 
     /// Runs extractors, then matchers. `lookup` knows the parts of the response and all variables.
     pub fn examine<'a>(&self, lookup: &Lookup<'_, 'a>, ambient: &Ambient) -> Examined {
-        let found: RefCell<Vec<(&str, Vec<Vec<u8>>)>> = RefCell::default();
+        let found: RefCell<Vec<Extracted<'_>>> = RefCell::default();
         let with_found = |name: &str| -> Option<Value<'a>> {
             let found = found.borrow();
             match found.iter().rev().find(|(known, _)| *known == name) {
@@ -113,7 +113,10 @@ impl Operators {
             let values = match extractor.extract(&with_found, ambient) {
                 Ok(values) => values,
                 Err(error) => {
-                    examined.failed.get_or_insert(error);
+                    // A nameless value is only for show, unless there is nothing else.
+                    if extractor.name.is_some() || self.matchers.is_empty() {
+                        examined.failed.get_or_insert(error);
+                    }
                     continue;
                 }
             };
@@ -170,6 +173,9 @@ impl Operators {
         }
     }
 }
+
+/// The values that an extractor of this name found.
+type Extracted<'o> = (&'o str, Vec<Vec<u8>>);
 
 /// One value is a text, several are a list, as in the public language.
 pub(crate) fn list_value(values: &[Vec<u8>]) -> Value<'static> {

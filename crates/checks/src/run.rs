@@ -34,7 +34,7 @@ pub use target::{RunTarget, TargetKind};
 use crate::{
     exchange::{Failure, Request, Response},
     expression::{Ambient, EvaluationError},
-    template::{Template, flow_decision},
+    template::{BlockResult, Template, flow_decision},
 };
 use block::BlockState;
 use cookies::CookieJar;
@@ -158,7 +158,7 @@ pub struct Run {
     scope: Scope,
     cookies: CookieJar,
     /// Flow slots, or one entry a block without a flow; none has not run.
-    results: Vec<Option<bool>>,
+    results: Vec<Option<BlockResult>>,
     current: Option<BlockState>,
     seen: Vec<Seen>,
     matches: Vec<Match>,
@@ -167,6 +167,7 @@ pub struct Run {
     answered: usize,
     /// The first thing that could not be found out.
     failed: Option<(FailReason, String)>,
+    failures: usize,
     out_of_scope: Option<String>,
     /// A variable that only the user can give.
     missing: Option<String>,
@@ -194,6 +195,7 @@ impl Run {
             sent: 0,
             answered: 0,
             failed: None,
+            failures: 0,
             out_of_scope: None,
             missing: None,
             excluded: false,
@@ -208,6 +210,7 @@ impl Run {
     }
 
     /// What to do now. Until [`Run::receive`] is called it stays the same request.
+    #[expect(clippy::should_implement_trait, reason = "it gives the same step until an answer comes")]
     pub fn next(&mut self) -> Step {
         loop {
             if let Some(verdict) = &self.verdict {
@@ -221,7 +224,7 @@ impl Run {
                 self.end();
             } else if self.current.is_none() {
                 match flow_decision(self.template.flow.as_ref(), &self.results) {
-                    Some((slot, block)) => self.current = Some(BlockState::new(slot, block)),
+                    Some((slot, block)) => self.current = Some(BlockState::new(slot, block, self.failures)),
                     None => self.end(),
                 }
             } else {
@@ -265,6 +268,7 @@ impl Run {
     }
 
     fn fail(&mut self, reason: FailReason, message: String) {
+        self.failures += 1;
         self.failed.get_or_insert((reason, message));
     }
 

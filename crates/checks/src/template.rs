@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{CheckId, Confidence, Severity, finding::Classification};
 
 pub use dns::DnsBlock;
-pub use flow::{Decision, Flow, MAX_FLOW_CALLS};
+pub use flow::{BlockResult, Decision, Flow, MAX_FLOW_CALLS};
 pub use http::{HttpBlock, HttpRequests, Redirects};
 pub use payloads::{MAX_PAYLOAD_SETS, Payloads};
 pub use raw::RawRequest;
@@ -212,19 +212,14 @@ impl Template {
         self.blocks.iter().flat_map(ports).collect()
     }
 
-    /// Can a response of this template give that variable a value?
+    /// Can a response of this template give that name a value?
     pub(crate) fn may_learn(&self, name: &str) -> bool {
-        let variable = self.variables.iter().any(|(known, _)| known == name);
-        variable
-            || self.blocks.iter().any(|block| {
-                block.payloads.names().any(|known| known == name)
-                    || block
-                        .operators
-                        .extractors
-                        .iter()
-                        .any(|extractor| extractor.name.as_deref() == Some(name))
-                    || block.operators.matchers.iter().any(|matcher| matcher.name.as_deref() == Some(name))
-            })
+        self.blocks.iter().any(|block| {
+            let matchers = block.operators.matchers.iter().map(|matcher| matcher.name.as_deref());
+            let extractors = block.operators.extractors.iter().map(|extractor| extractor.name.as_deref());
+            block.payloads.names().any(|known| known == name)
+                || matchers.chain(extractors).any(|known| known == Some(name))
+        })
     }
 
     /// Most requests one run may send, redirects not counted.
@@ -369,12 +364,7 @@ fn read_block(node: &Node, protocol: ProtocolKind, report: &Report) -> Option<Bl
     fields.finish();
     let request = request?;
     for text in request.texts() {
-        if text.variables().iter().any(|name| name.starts_with("interactsh")) {
-            let message =
-                format!("`{}`: callbacks to a server of one's own are not supported", text.source().trim());
-            report.unsupported(node.position, message);
-            break;
-        }
+        refuse_callbacks(text, node.position, report);
     }
     let total = request.count().saturating_mul(payloads.count());
     if total > MAX_BLOCK_REQUESTS {
@@ -409,6 +399,7 @@ fn named_texts(fields: &Fields<'_>, name: &str, report: &Report) -> Vec<(String,
         match value.text() {
             Some(text) => {
                 if let Some(text) = Text::read(text, value.position, report) {
+                    refuse_callbacks(&text, value.position, report);
                     texts.push((key.text.clone(), text));
                 }
             }
@@ -418,13 +409,22 @@ fn named_texts(fields: &Fields<'_>, name: &str, report: &Report) -> Vec<(String,
     texts
 }
 
+/// A scan has no server that a target could call back.
+fn refuse_callbacks(text: &Text, at: Position, report: &Report) {
+    if text.variables().iter().any(|name| name.starts_with("interactsh")) {
+        let shown: String = text.source().trim().chars().take(80).collect();
+        let message = format!("`{shown}`: callbacks to a server of one's own are not supported");
+        report.unsupported(at, message);
+    }
+}
+
 fn is_id(id: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !id.is_empty() && id.len() <= 128 && id.chars().all(allowed)
 }
 
 /// The next slot and block to run, or none at the end. Without a flow every block runs once.
-pub(crate) fn flow_decision(flow: Option<&Flow>, results: &[Option<bool>]) -> Option<(usize, usize)> {
+pub(crate) fn flow_decision(flow: Option<&Flow>, results: &[Option<BlockResult>]) -> Option<(usize, usize)> {
     match flow {
         Some(flow) => match flow.decide(results) {
             flow::Decision::Run { slot, block } => Some((slot, block)),

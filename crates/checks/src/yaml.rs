@@ -96,13 +96,16 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
         let message = format!("the file has {} bytes, more than the {MAX_BYTES} that are read", text.len());
         return Err(Diagnostic::new("", Position::START, DiagnosticCode::Limit, message));
     }
+    let last_line = text.lines().count().max(1);
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     while let Some(next) = parser.next_event() {
         let (event, span) = next.map_err(|error| {
+            let mut at = place(*error.marker());
+            at.line = at.line.min(last_line);
             Diagnostic::new(
                 "",
-                place(*error.marker()),
+                at,
                 DiagnosticCode::Yaml,
                 format!("not YAML: {}", error.info()),
             )

@@ -17,7 +17,7 @@ use crate::{
     exchange::{DnsRequest, Request, Response, TcpRequest, TlsRequest},
     expression::Value,
     operators::{Examined, Hit, Truth},
-    template::{Block, BlockRequest, HttpRequests},
+    template::{Block, BlockRequest, BlockResult, HttpRequests},
 };
 
 /// Most exchanges kept as evidence of one match.
@@ -42,6 +42,8 @@ pub(super) struct BlockState {
     matched: bool,
     answered: bool,
     stopped: bool,
+    /// How many failures the run had when the block began.
+    failures_before: usize,
 }
 
 /// What was sent and not yet answered.
@@ -53,7 +55,7 @@ pub(super) enum Outstanding {
 }
 
 impl BlockState {
-    pub(super) fn new(slot: usize, block: usize) -> BlockState {
+    pub(super) fn new(slot: usize, block: usize, failures_before: usize) -> BlockState {
         BlockState {
             slot,
             block,
@@ -68,6 +70,7 @@ impl BlockState {
             matched: false,
             answered: false,
             stopped: false,
+            failures_before,
         }
     }
 
@@ -158,6 +161,10 @@ impl Run {
     /// A request that needs what an earlier response did not have is not sent; that is an answer. One that needs a value from
     /// the user is not.
     fn not_built(&mut self, error: BuildError) {
+        let error = match error {
+            BuildError::Missing(name) => BuildError::from(self.scope.why_missing(&name)),
+            error => error,
+        };
         match error {
             BuildError::Missing(name) if self.template.may_learn(&name) || RunTarget::knows(&name) => {}
             BuildError::Missing(name) => {
@@ -297,8 +304,13 @@ impl Run {
 
     fn block_ended(&mut self, state: BlockState, block: &Block) {
         let held = state.matched || (!block.operators.has_matchers() && state.answered);
+        let known = state.answered && self.failures == state.failures_before;
         if let Some(result) = self.results.get_mut(state.slot) {
-            *result = Some(held);
+            *result = Some(match (held, known) {
+                (true, _) => BlockResult::Held,
+                (false, true) => BlockResult::NotHeld,
+                (false, false) => BlockResult::Unknown,
+            });
         }
         if self.template.blocks.len() > 1
             && let Some(exchange) = state.last
@@ -357,7 +369,7 @@ impl Run {
             Truth::Yes => {
                 state.matched = true;
                 state.stopped |= block.stop_at_first_match || self.template.stop_at_first_match;
-                findings(&block.operators.all, hits)
+                findings(block.operators.all, hits)
             }
         };
         let Some(first) = shown.first() else { return };
@@ -378,8 +390,8 @@ impl Run {
 }
 
 /// Under `or` each named matcher is a finding of its own; under `and` there is one, and none when a matcher only gates.
-fn findings(all: &bool, hits: Vec<Hit>) -> Vec<(Option<String>, Vec<Vec<u8>>)> {
-    if *all {
+fn findings(all: bool, hits: Vec<Hit>) -> Vec<(Option<String>, Vec<Vec<u8>>)> {
+    if all {
         if hits.iter().any(|hit| hit.internal) {
             return Vec::new();
         }

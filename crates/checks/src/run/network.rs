@@ -73,7 +73,7 @@ pub(super) fn tcp(
     let own = port.or_else(|| target.own_port().filter(|_| named_by_target || block.ports.is_empty()));
     let port = match own {
         // The address names its port, so the template's list does not multiply it.
-        Some(_) if index % ports > 0 => return Ok(None),
+        Some(_) if !index.is_multiple_of(ports) => return Ok(None),
         Some(port) => Some(port),
         None => block.ports.get(index % ports).copied(),
     };

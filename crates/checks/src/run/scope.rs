@@ -21,6 +21,8 @@ pub(super) struct Scope {
     payloads: Vec<(String, Vec<u8>)>,
     given: std::collections::BTreeMap<String, String>,
     variables: Vec<(String, Vec<u8>)>,
+    /// Variables and constants whose expressions failed, and why.
+    broken: Vec<(String, EvaluationError)>,
     seed: u64,
 }
 
@@ -38,12 +40,16 @@ impl Scope {
             payloads: Vec::new(),
             given: options.variables.clone(),
             variables: Vec::new(),
+            broken: Vec::new(),
             seed: options.seed,
         };
         for (name, text) in &template.constants {
-            if let Ok(value) = scope.render(text, ambient) {
-                let value = value.into_owned();
-                scope.constants.push((name.clone(), value));
+            match scope.render(text, ambient) {
+                Ok(value) => {
+                    let value = value.into_owned();
+                    scope.constants.push((name.clone(), value));
+                }
+                Err(error) => scope.broken.push((name.clone(), error)),
             }
         }
         scope.settle(template, ambient);
@@ -56,9 +62,13 @@ impl Scope {
             if self.variables.iter().any(|(known, _)| known == name) {
                 continue;
             }
-            if let Ok(value) = self.render(text, ambient) {
-                let value = value.into_owned();
-                self.variables.push((name.clone(), value));
+            self.broken.retain(|(known, _)| known != name);
+            match self.render(text, ambient) {
+                Ok(value) => {
+                    let value = value.into_owned();
+                    self.variables.push((name.clone(), value));
+                }
+                Err(error) => self.broken.push((name.clone(), error)),
             }
         }
     }
@@ -88,6 +98,20 @@ impl Scope {
         } else if self.dynamic.len() < MAX_DYNAMIC {
             self.dynamic.push((name.to_owned(), values));
         }
+    }
+
+    /// Why a name has no value: the variable at the root of it, or the expression that failed.
+    pub(super) fn why_missing(&self, name: &str) -> EvaluationError {
+        let mut name = name.to_owned();
+        // A variable may need another, which may need another; longer chains are cycles.
+        for _ in 0..=self.broken.len() {
+            match self.broken.iter().find(|(known, _)| *known == name) {
+                Some((_, EvaluationError::UnknownVariable { name: needed })) => name.clone_from(needed),
+                Some((_, error)) => return error.clone(),
+                None => break,
+            }
+        }
+        EvaluationError::UnknownVariable { name }
     }
 
     /// A value for an expression: several extracted ones are a list.

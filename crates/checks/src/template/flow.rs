@@ -29,13 +29,13 @@ enum Condition {
 
 impl Flow {
     /// What to run next, or how the whole ended. `results` has one entry a slot, none for what has not run.
-    pub fn decide(&self, results: &[Option<bool>]) -> Decision {
+    pub fn decide(&self, results: &[Option<BlockResult>]) -> Decision {
         match decide(&self.root, results) {
-            Ok(holds) => Decision::Ended(holds),
+            Ok(result) => Decision::Ended(result),
             Err(slot) => self
                 .slots
                 .get(slot)
-                .map_or(Decision::Ended(false), |block| Decision::Run { slot, block: *block }),
+                .map_or(Decision::Ended(BlockResult::Unknown), |block| Decision::Run { slot, block: *block }),
         }
     }
 
@@ -61,35 +61,64 @@ pub enum Decision {
         block: usize,
     },
     /// The condition is known.
-    Ended(bool),
+    Ended(BlockResult),
 }
 
-fn decide(condition: &Condition, results: &[Option<bool>]) -> Result<bool, usize> {
+/// What a block found out. What could not be found out does not become true by negation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockResult {
+    /// Its matchers held.
+    Held,
+    /// They did not.
+    NotHeld,
+    /// Something failed, so nobody knows.
+    Unknown,
+}
+
+fn decide(condition: &Condition, results: &[Option<BlockResult>]) -> Result<BlockResult, usize> {
+    use BlockResult::{Held, NotHeld, Unknown};
     match condition {
         Condition::Call(slots) => {
-            let mut any = false;
+            let mut any = NotHeld;
             for slot in slots.clone() {
-                any |= results.get(slot).copied().flatten().ok_or(slot)?;
+                any = either(any, results.get(slot).copied().flatten().ok_or(slot)?);
             }
             Ok(any)
         }
-        Condition::Not(inner) => decide(inner, results).map(|holds| !holds),
+        Condition::Not(inner) => Ok(match decide(inner, results)? {
+            Held => NotHeld,
+            NotHeld => Held,
+            Unknown => Unknown,
+        }),
         Condition::And(parts) => {
             for part in parts {
-                if !decide(part, results)? {
-                    return Ok(false);
+                // What comes after an unknown could not make it true.
+                let result = decide(part, results)?;
+                if result != Held {
+                    return Ok(result);
                 }
             }
-            Ok(true)
+            Ok(Held)
         }
         Condition::Or(parts) => {
+            let mut any = NotHeld;
             for part in parts {
-                if decide(part, results)? {
-                    return Ok(true);
+                any = either(any, decide(part, results)?);
+                if any == Held {
+                    break;
                 }
             }
-            Ok(false)
+            Ok(any)
         }
+    }
+}
+
+fn either(left: BlockResult, right: BlockResult) -> BlockResult {
+    use BlockResult::{Held, NotHeld, Unknown};
+    match (left, right) {
+        (Held, _) | (_, Held) => Held,
+        (Unknown, _) | (_, Unknown) => Unknown,
+        (NotHeld, NotHeld) => NotHeld,
     }
 }
 
