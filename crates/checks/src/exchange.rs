@@ -199,7 +199,10 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// The first header of that name, case-insensitively.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+        self.headers
+            .iter()
+            .find(|(given, _)| given.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
     }
 }
 

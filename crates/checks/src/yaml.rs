@@ -103,12 +103,7 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
         let (event, span) = next.map_err(|error| {
             let mut at = place(*error.marker());
             at.line = at.line.min(last_line);
-            Diagnostic::new(
-                "",
-                at,
-                DiagnosticCode::Yaml,
-                format!("not YAML: {}", error.info()),
-            )
+            Diagnostic::new("", at, DiagnosticCode::Yaml, format!("not YAML: {}", error.info()))
         })?;
         let at = place(span.start);
         match event {

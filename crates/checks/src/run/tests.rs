@@ -10,7 +10,8 @@ fn origin(host: &str, tls: bool) -> Origin {
 }
 
 fn jar(origin: &Origin, target: &str, cookies: &[&str]) -> CookieJar {
-    let headers = cookies.iter().map(|cookie| ("Set-Cookie".to_owned(), cookie.as_bytes().to_vec())).collect();
+    let headers =
+        cookies.iter().map(|cookie| ("Set-Cookie".to_owned(), cookie.as_bytes().to_vec())).collect();
     let mut jar = CookieJar::default();
     jar.store(origin, target, &HttpResponse { headers, ..HttpResponse::default() });
     jar
@@ -35,7 +36,11 @@ fn cookies_go_only_where_they_belong() {
         ("=1", &from, "/x", None),
         ("a=\u{1}", &from, "/x", None),
     ] {
-        assert_eq!(jar(&from, "/dir", &[cookie]).header(to, target).as_deref(), sent, "{cookie} to {to:?}{target}");
+        assert_eq!(
+            jar(&from, "/dir", &[cookie]).header(to, target).as_deref(),
+            sent,
+            "{cookie} to {to:?}{target}"
+        );
     }
     let replaced = jar(&from, "/", &["a=1", "a=2", "b=3"]);
     assert_eq!(replaced.header(&from, "/").as_deref(), Some("a=2; b=3"));
@@ -44,8 +49,9 @@ fn cookies_go_only_where_they_belong() {
 #[test]
 fn absolute_urls_come_apart() {
     let split = |url: &'static str| {
-        request_target::split_absolute(url.as_bytes())
-            .map(|(origin, rest)| (origin.tls, origin.host, origin.port, String::from_utf8_lossy(rest).into_owned()))
+        request_target::split_absolute(url.as_bytes()).map(|(origin, rest)| {
+            (origin.tls, origin.host, origin.port, String::from_utf8_lossy(rest).into_owned())
+        })
     };
     assert_eq!(split("http://a.test/x"), Some((false, "a.test".to_owned(), 80, "/x".to_owned())));
     assert_eq!(split("HTTPS://[::1]:8443?q"), Some((true, "::1".to_owned(), 8443, "?q".to_owned())));

@@ -56,11 +56,23 @@ fn every_field_arrives() {
     let template = parse(WHOLE, "sample.yaml").unwrap();
     assert_eq!((template.id.as_str(), template.origin.as_str()), ("sample-check", "sample.yaml"));
     let info = &template.info;
-    assert_eq!((info.name.as_str(), info.severity, info.confidence), ("A sample", Severity::High, Confidence::Certain));
-    assert_eq!((info.author.as_slice(), info.tags.as_slice()), (&["one", "two"].map(String::from)[..], &["panel", "intrusive", "dos"].map(String::from)[..]));
-    assert_eq!((info.description.as_str(), info.impact.as_str(), info.remediation.as_str()), ("Something.", "Bad.", "Mend it."));
+    assert_eq!(
+        (info.name.as_str(), info.severity, info.confidence),
+        ("A sample", Severity::High, Confidence::Certain)
+    );
+    assert_eq!(
+        (info.author.as_slice(), info.tags.as_slice()),
+        (&["one", "two"].map(String::from)[..], &["panel", "intrusive", "dos"].map(String::from)[..])
+    );
+    assert_eq!(
+        (info.description.as_str(), info.impact.as_str(), info.remediation.as_str()),
+        ("Something.", "Bad.", "Mend it.")
+    );
     assert_eq!(info.references, ["https://example.com/a", "https://example.com/b"]);
-    assert_eq!((info.classification.cve.as_slice(), info.classification.cvss_score), (&["CVE-2024-0001".to_owned()][..], Some(5.3)));
+    assert_eq!(
+        (info.classification.cve.as_slice(), info.classification.cvss_score),
+        (&["CVE-2024-0001".to_owned()][..], Some(5.3))
+    );
     assert_eq!(info.classification.cwe, ["CWE-200", "CWE-16"]);
     assert_eq!(info.metadata["queries"], "a, b");
     assert_eq!(template.risk_tags(), ["intrusive", "dos"]);
@@ -70,7 +82,10 @@ fn every_field_arrives() {
     assert_eq!(template.max_requests(), 5);
     let order: Vec<(ProtocolKind, usize)> =
         template.blocks.iter().map(|block| (block.request.protocol(), block.number)).collect();
-    assert_eq!(order, [(ProtocolKind::Dns, 1), (ProtocolKind::Http, 1), (ProtocolKind::Http, 2), (ProtocolKind::Tcp, 1)]);
+    assert_eq!(
+        order,
+        [(ProtocolKind::Dns, 1), (ProtocolKind::Http, 1), (ProtocolKind::Http, 2), (ProtocolKind::Tcp, 1)]
+    );
     let BlockRequest::Http(http) = &template.blocks[1].request else { panic!("{:?}", template.blocks[1]) };
     assert_eq!(http.redirects, Redirects::SameHost);
     let HttpRequests::Paths { method, .. } = &http.requests else { panic!("{http:?}") };
