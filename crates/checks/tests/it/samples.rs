@@ -3,9 +3,16 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use checks::{Diagnostic, DiagnosticCode, template};
+use checks::{
+    Diagnostic, DiagnosticCode, RunTarget,
+    exchange::{DnsResponse, Failure, Request, Response, TcpResponse, TlsResponse},
+    template::{self, ProtocolKind},
+};
+
+use crate::server::{answer, run};
 
 fn folder() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/templates");
@@ -76,4 +83,47 @@ fn nearly_all_public_templates_load_and_the_others_say_why() {
     println!("{loaded} of {} load; {with_files} read payload files; {without_files} do not", files.len());
     assert!(loaded * 100 >= without_files * 97, "{loaded} of {without_files} templates load");
     assert!(loaded * 100 >= files.len() * 90, "{loaded} of {} templates load", files.len());
+}
+
+/// A server of every protocol that has nothing to show.
+fn blank(request: &Request) -> Result<Response, Failure> {
+    Ok(match request {
+        Request::Http(_) => Response::Http(Arc::new(answer(404, &[("Server", "blank")], "not found"))),
+        Request::Dns(_) => {
+            Response::Dns(Arc::new(DnsResponse { rcode: "NOERROR".to_owned(), ..DnsResponse::default() }))
+        }
+        Request::Tcp(_) => Response::Tcp(Arc::new(TcpResponse::default())),
+        Request::Tls(_) => Response::Tls(Arc::new(TlsResponse::default())),
+    })
+}
+
+#[test]
+fn no_public_template_matches_or_fails_on_a_server_that_has_nothing() {
+    let Some(folder) = folder() else { return };
+    let mut files = Vec::new();
+    yaml_files(&folder, &mut files);
+    let web = RunTarget::web("http://www.site.test/".parse().unwrap(), "127.0.0.1".parse().ok());
+    let name = RunTarget::domain("www.site.test".parse().unwrap(), None);
+    let mut outcomes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for path in &files {
+        let Ok(template) = template::parse(&std::fs::read_to_string(path).unwrap(), "t.yaml") else {
+            continue;
+        };
+        let template = Arc::new(template);
+        let target = if template.protocol_kinds().contains(&ProtocolKind::Http) { &web } else { &name };
+        let ran = run(&template, target, blank);
+        assert!(ran.sent.len() <= template.max_requests(), "{}", path.display());
+        let outcome = format!("{:?}", ran.verdict.outcome);
+        let why = ran.verdict.failure.unwrap_or_default();
+        outcomes.entry(outcome).or_default().push(format!("{}: {why}", template.id));
+    }
+    for (outcome, templates) in &outcomes {
+        println!(
+            "{:4} {outcome} ({})",
+            templates.len(),
+            templates.iter().take(12).cloned().collect::<Vec<_>>().join("; ")
+        );
+    }
+    let seen: Vec<&str> = outcomes.keys().map(String::as_str).collect();
+    assert_eq!(seen, ["NotMatched"], "{outcomes:?}");
 }
