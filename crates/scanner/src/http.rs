@@ -142,7 +142,7 @@ impl HttpSession {
             let reused = idle.is_some();
             let opened = match idle {
                 Some(channel) => Ok(channel),
-                None => self.open(server_name.as_ref(), begun + (limit - spent)).await,
+                None => self.open(server_name.as_ref(), begun + limit.saturating_sub(spent)).await,
             };
             spent += begun.elapsed();
             let opened = match opened {

@@ -14,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use model::{Destination, DomainName, Endpoint, Limits, Scope};
@@ -174,6 +175,25 @@ impl Dialer {
         Ok(Connection::new(stream, place))
     }
 
+    /// Connects and takes the turn of one request, as late as can be: turns taken before a slow connection would bunch behind
+    /// it. Gives the connection and the time until which the request may last: `limit`, in which waiting for the turn does not
+    /// count.
+    pub(crate) async fn connect_in_turn(
+        &self,
+        endpoint: &Endpoint,
+        limit: Duration,
+    ) -> Result<(Connection, Instant), DialError> {
+        let begun = Instant::now();
+        let connected = match self.connect(endpoint, begun + limit).await {
+            Err(unsent @ (DialError::OutOfScope(_) | DialError::Stopped)) => return Err(unsent),
+            attempted => attempted,
+        };
+        let spent = begun.elapsed();
+        // Also for a connection that failed: attempts are rated, not successes.
+        self.request_turn(endpoint.address).await?;
+        Ok((connected?, Instant::now() + limit.saturating_sub(spent)))
+    }
+
     /// Registers who keeps idle connections. It is called whenever somebody has to wait for a place, with the address whose
     /// places are taken or none when all are; it closes one idle connection if it has one, and returns false when it never will
     /// again.
@@ -273,7 +293,7 @@ fn settle(socket: &Socket) -> ProbeEnd {
     let address = |end: std::io::Result<socket2::SockAddr>| end.ok().and_then(|address| address.as_socket());
     let (local, peer) = (address(socket.local_addr()), address(socket.peer_addr()));
     // Without it the socket closes the ordinary way; only TIME_WAIT entries are at stake.
-    let _ = socket.set_linger(Some(std::time::Duration::ZERO));
+    let _ = socket.set_linger(Some(Duration::ZERO));
     match (local, peer) {
         (Some(local), Some(peer)) if local == peer => ProbeEnd::Closed,
         (Some(local), Some(peer)) => {

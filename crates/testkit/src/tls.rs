@@ -1,6 +1,11 @@
 //! Certificates good and bad, and TLS servers that show them.
 
-use std::sync::Arc;
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::{
@@ -92,4 +97,75 @@ pub fn acceptor_for(certified: Certified, versions: &[&'static SupportedProtocol
         .with_single_cert(certified.chain, certified.key)
         .expect(valid);
     TlsAcceptor::from(Arc::new(config))
+}
+
+/// What a server of SSL 3.0 to TLS 1.2 answers to a hello that it likes: server hello and certificate chain, up to the point where
+/// keys would be exchanged. `version` and `suite` as on the wire.
+pub fn old_flight(version: u16, suite: u16, chain: &[CertificateDer<'_>]) -> Vec<u8> {
+    let sized = |data: &[u8]| {
+        let length = u32::try_from(data.len()).expect("test data is short");
+        [&length.to_be_bytes()[1..], data].concat()
+    };
+    let hello = [&version.to_be_bytes()[..], &[0x42; 32], &[0], &suite.to_be_bytes(), &[0]].concat();
+    let certificates: Vec<u8> = chain.iter().flat_map(|certificate| sized(certificate)).collect();
+    let messages =
+        [&[2][..], &sized(&hello), &[11], &sized(&sized(&certificates)), &[14], &sized(&[])].concat();
+    let records = messages.chunks(1 << 14).flat_map(|part| {
+        let length = u16::try_from(part.len()).expect("chunks are shorter than a record");
+        [&[22][..], &version.to_be_bytes(), &length.to_be_bytes(), part].concat()
+    });
+    records.collect()
+}
+
+/// OpenSSL's own test server, which speaks versions and suites that nobody else does any more.
+#[derive(Debug)]
+pub struct OpensslServer {
+    address: SocketAddr,
+    child: Child,
+    _files: tempfile::TempDir,
+}
+
+impl OpensslServer {
+    /// Starts `openssl s_server` on a free port with the certificate and further options, such as `-tls1`. Everything that the
+    /// build still knows is allowed. The program must be installed.
+    pub fn start(certified: &Certified, options: &[&str]) -> OpensslServer {
+        let files = tempfile::tempdir().expect("the directory for temporary files is writable");
+        let (chain, key) = (files.path().join("chain.pem"), files.path().join("key.pem"));
+        std::fs::write(&chain, &certified.chain_pem).expect("a fresh directory is writable");
+        std::fs::write(&key, &certified.key_pem).expect("a fresh directory is writable");
+        let mut child = Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-naccept", "1000"])
+            .arg("-cert")
+            .arg(&chain)
+            .arg("-key")
+            .arg(&key)
+            .args(options)
+            // The system's own settings may forbid the old versions.
+            .env("OPENSSL_CONF", "/dev/null")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let accepting = lines.find_map(|line| line.strip_prefix("ACCEPT ")?.trim().parse().ok());
+        let address = accepting.expect("openssl s_server says where it accepts");
+        // It tells about every connection, and would end if nobody listened.
+        std::thread::spawn(move || lines.for_each(drop));
+        OpensslServer { address, child, _files: files }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for OpensslServer {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -169,7 +169,8 @@ impl Incoming {
         let wanted = usize::try_from(length).unwrap_or(usize::MAX).min(cap);
         loop {
             let take = (wanted - self.body.len()).min(self.buffer.len());
-            self.body.extend(self.buffer.drain(..take));
+            self.body.extend_from_slice(&self.buffer[..take]);
+            self.buffer.drain(..take);
             if self.body.len() == wanted {
                 self.cut = length > cap as u64;
                 return Ok(!self.cut);
@@ -233,10 +234,9 @@ impl Incoming {
     }
 
     async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<usize, ReadError> {
-        let mut piece = [0_u8; READ_AT_ONCE];
-        match stream.read(&mut piece).await {
+        self.buffer.reserve(READ_AT_ONCE);
+        match stream.read_buf(&mut self.buffer).await {
             Ok(count) => {
-                self.buffer.extend_from_slice(&piece[..count]);
                 self.any_byte |= count > 0;
                 Ok(count)
             }

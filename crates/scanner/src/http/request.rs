@@ -7,11 +7,9 @@ use super::Identity;
 
 /// The exact bytes of the request.
 pub(super) fn write(request: &HttpRequest, identity: &Identity) -> Result<Vec<u8>, Failure> {
-    let HttpForm::Structured { method, target, headers, body } = &request.form else {
-        return match &request.form {
-            HttpForm::Verbatim(bytes) => Ok(bytes.clone()),
-            HttpForm::Structured { .. } => unreachable!("matched above"),
-        };
+    let (method, target, headers, body) = match &request.form {
+        HttpForm::Verbatim(bytes) => return Ok(bytes.clone()),
+        HttpForm::Structured { method, target, headers, body } => (method, target, headers, body),
     };
     one_line("method", method)?;
     one_line("target", target)?;

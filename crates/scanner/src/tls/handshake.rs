@@ -3,7 +3,7 @@
 //! TLS 1.3 hides its certificates behind the key exchange, so there rustls shakes hands completely. Everything older is asked
 //! with hellos of our own, because rustls speaks neither the old versions nor the weak suites that checks look for.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use checks::exchange::{Failure, TlsRequest, TlsResponse, TlsVersion};
 use model::{Endpoint, FailReason, Host};
@@ -233,25 +233,4 @@ async fn ask(connection: &mut Connection, offer: &Offer<'_>) -> io::Result<Answe
 fn closed() -> Answer {
     const CLOSE_NOTIFY: u8 = 0;
     Answer::Refuses(CLOSE_NOTIFY)
-}
-
-impl Dialer {
-    /// Connects and takes the turn of one request, as late as can be: turns taken before a slow connection would bunch behind
-    /// it. Gives the connection and the time until which the request may last: `limit`, in which waiting for the turn does not
-    /// count.
-    pub(crate) async fn connect_in_turn(
-        &self,
-        endpoint: &Endpoint,
-        limit: Duration,
-    ) -> Result<(Connection, Instant), DialError> {
-        let begun = Instant::now();
-        let connected = self.connect(endpoint, begun + limit).await;
-        let spent = begun.elapsed();
-        if matches!(connected, Err(DialError::OutOfScope(_) | DialError::Stopped)) {
-            return connected.map(|connection| (connection, begun));
-        }
-        // Also for a connection that failed: attempts are rated, not successes.
-        self.request_turn(endpoint.address).await?;
-        Ok((connected?, Instant::now() + limit.saturating_sub(spent)))
-    }
 }

@@ -1,0 +1,11 @@
+//! The engine against servers on loopback.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which Clippy does not see")]
+
+mod crawl;
+mod dialogue;
+mod discover;
+mod dns;
+mod http;
+mod loss;
+mod ports;
+mod tls;
