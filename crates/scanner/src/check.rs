@@ -7,12 +7,12 @@ mod perform;
 use std::{collections::HashSet, sync::Arc};
 
 use checks::{Run, RunOptions, RunTarget, Template, template::{BlockRequest, ProtocolKind}};
-use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, Service, Site};
+use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, Protocol, Service, Site};
 use tokio::{sync::mpsc, time::Instant};
 
 pub use self::finding::{Reproduce, shell_quoted};
 use self::{drive::{Drive, drive}, perform::Performer};
-use crate::pipeline::Scan;
+use crate::{pipeline::Scan, services};
 
 /// The templates of a scan, sorted by what they are run against.
 #[derive(Debug, Default)]
@@ -70,15 +70,22 @@ impl CheckSet {
     }
 }
 
-/// A TCP template means the services on its ports, and those that speak a protocol it is tagged with wherever they are. One
-/// without ports means every service that is not a web site.
+/// A TCP template means the services that speak a protocol it is tagged with, wherever they are. On its own ports it also
+/// means services that nothing was recognised on, and, when it is tagged with no protocol that service detection knows, those
+/// that speak something else than HTTP: a web server has no business with questions of other protocols, and would only be
+/// silent until the deadline. A template without ports means every service that is not a web site.
 fn speaks_to(template: &Template, service: &Service) -> bool {
+    let protocol = service.protocol.0.as_ref();
+    let tagged = |name: &str| template.info.tags.iter().any(|tag| tag == name);
     let ports = template.tcp_ports();
     if ports.is_empty() {
-        return service.protocol != model::Protocol::HTTP;
+        return service.protocol != Protocol::HTTP;
     }
-    ports.contains(&service.endpoint.port)
-        || template.info.tags.iter().any(|tag| tag.as_str() == service.protocol.0.as_ref())
+    if service.protocol == Protocol::UNKNOWN {
+        return ports.contains(&service.endpoint.port);
+    }
+    let means_another = || service.protocol == Protocol::HTTP || services::protocols().any(tagged);
+    tagged(protocol) || ports.contains(&service.endpoint.port) && !means_another()
 }
 
 /// What is known of a name, for the choice of checks.

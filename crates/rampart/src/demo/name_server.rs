@@ -52,6 +52,7 @@ impl Zone {
         add("mail", address(14))?;
         add("metrics", address(15))?;
         add("api", address(16))?;
+        add("files", address(17))?;
         add("status", RData::CNAME(CNAME(name("metrics")?)))?;
         add("beta", RData::CNAME(CNAME(name("launch-2019")?)))?;
         let wildcard = (name("apps")?, address(10));

@@ -21,7 +21,7 @@ fn site<const N: usize>(headers: Vec<(&'static str, &'static str)>, pages: [(&'s
 
 /// Host, port, site, without TLS.
 pub(super) fn plain() -> Vec<(u8, u16, Site)> {
-    vec![(10, 8080, www()), (11, 8080, shop()), (12, 8080, intranet()), (15, 9090, metrics()), (16, 8080, api())]
+    vec![(10, 8080, www()), (11, 8080, shop()), (12, 8080, intranet()), (15, 9090, metrics()), (16, 8080, api()), (17, 8000, files())]
 }
 
 /// Host, port, site, certificate.
@@ -34,7 +34,7 @@ pub(super) fn encrypted() -> Vec<(u8, u16, Site, CertificateText)> {
     vec![(10, 8443, www(), expired)]
 }
 
-/// The company's site: a forgotten repository, a database dump, an open folder.
+/// The company's site: a forgotten repository and a database dump.
 fn www() -> Site {
     let mut home = page(HTML, include_str!("pages/www.html"));
     home.headers.push(("Set-Cookie", "session=9f2c1b7a; Path=/"));
@@ -43,13 +43,11 @@ fn www() -> Site {
         [
             ("/", home),
             ("/about.html", page(HTML, include_str!("pages/about.html"))),
-            ("/robots.txt", page(TEXT, "User-agent: *\nDisallow: /files/\nSitemap: /sitemap.xml\n")),
+            ("/robots.txt", page(TEXT, "User-agent: *\nDisallow: /drafts/\nSitemap: /sitemap.xml\n")),
             ("/.git/HEAD", page(TEXT, "ref: refs/heads/main\n")),
             ("/.git/config", page(TEXT, include_str!("pages/git-config.txt"))),
             ("/backup.sql", page("application/sql", include_str!("pages/dump.txt"))),
             ("/dump.sql", page("application/sql", include_str!("pages/dump.txt"))),
-            ("/files/", page(HTML, include_str!("pages/listing.html"))),
-            ("/files/prices.csv", page("text/csv", "article,price\nanvil,49.00\n")),
         ],
     )
 }
@@ -90,6 +88,17 @@ fn metrics() -> Site {
                 "/api/v1/status/buildinfo",
                 page(JSON, r#"{"status":"success","data":{"version":"2.26.0","revision":"3cafc58","branch":"HEAD","goVersion":"go1.16.2"}}"#),
             ),
+        ],
+    )
+}
+
+/// A folder that somebody shared in a hurry.
+fn files() -> Site {
+    site(
+        vec![("Server", "SimpleHTTP/0.6 Python/3.8.10")],
+        [
+            ("/", page(HTML, include_str!("pages/listing.html"))),
+            ("/prices.csv", page("text/csv", "article,price\nanvil,49.00\n")),
         ],
     )
 }

@@ -2,7 +2,7 @@
 
 use checks::exchange::Failure;
 use model::{
-    Asset, DomainName, Endpoint, Event, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Unit,
+    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -141,13 +141,15 @@ async fn take_discovery(discovery: Discovery, origin: Source, reporter: &Reporte
     reporter.send(Event::Asset { asset }).await;
 }
 
-/// What somebody asked for and could not be had is undetermined; what was only followed up is worth a note.
+/// What could not be found out is undetermined; that something merely mentioned does not exist, or lies outside of the scope, is
+/// worth a note.
 async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Reporter<'_>) {
     let text = match failure {
         Failure::Failed(_, reason) | Failure::OutOfScope(reason) => reason.clone(),
         Failure::Skipped(reason) => reason.to_string(),
     };
-    if asked_for || matches!(failure, Failure::Failed(..)) {
+    let found_out = matches!(failure, Failure::OutOfScope(_) | Failure::Skipped(_) | Failure::Failed(FailReason::Unresolved, _));
+    if asked_for || !found_out {
         reporter.undetermined(text).await;
     } else if !matches!(failure, Failure::Skipped(SkipReason::Cancelled)) {
         reporter.send(Event::Note { stage: reporter.unit.stage(), text: format!("{}: {text}", reporter.unit) }).await;
