@@ -9,3 +9,4 @@ mod http;
 mod loss;
 mod ports;
 mod tls;
+mod services;

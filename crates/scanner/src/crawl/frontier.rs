@@ -1,0 +1,158 @@
+//! What is known, what waits, and what was passed over: first found, first fetched, so by depth. Bounded in memory.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::{
+    CrawlOptions, PassedOver,
+    folding::{Admission, Folding},
+    sieve::{Candidate, Refusal},
+};
+
+/// Distinct targets remembered for each one that may wait: what was refused is remembered too.
+const KNOWN_PER_WAITING: usize = 8;
+
+/// A target that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) target: Box<str>,
+    /// Links from a start.
+    pub(super) depth: u32,
+    /// Redirects that led here.
+    pub(super) hops: u32,
+    pub(super) shape: u64,
+    pub(super) variable: bool,
+}
+
+/// The queue, and the memory of what was in it.
+pub(super) struct Frontier {
+    queue: VecDeque<Entry>,
+    known: HashSet<u64>,
+    /// Distinct queries accepted, by path.
+    queries: HashMap<u64, u32>,
+    /// Pages accepted, by shape of calendar.
+    calendars: HashMap<u64, u32>,
+    folding: Folding,
+    depth: u32,
+    hops: u32,
+    capacity: usize,
+    queries_per_path: u32,
+    pages_per_calendar: u32,
+    passed_over: PassedOver,
+    accepted: u64,
+}
+
+impl Frontier {
+    pub(super) fn new(depth: u32, hops: u32, options: &CrawlOptions) -> Frontier {
+        Frontier {
+            queue: VecDeque::new(),
+            known: HashSet::new(),
+            queries: HashMap::new(),
+            calendars: HashMap::new(),
+            folding: Folding::new(options.fold_after),
+            depth,
+            hops,
+            capacity: options.queue.max(1) as usize,
+            queries_per_path: options.queries_per_path,
+            pages_per_calendar: options.pages_per_calendar,
+            passed_over: PassedOver::default(),
+            accepted: 0,
+        }
+    }
+
+    /// Takes in a candidate found at a depth after some redirects. True when it was not known before.
+    pub(super) fn offer(&mut self, candidate: Candidate, depth: u32, hops: u32) -> bool {
+        if self.known.contains(&candidate.key) {
+            return false;
+        }
+        if self.known.len() >= self.capacity.saturating_mul(KNOWN_PER_WAITING) {
+            self.passed_over.queue_full += 1;
+            return false;
+        }
+        self.known.insert(candidate.key);
+        let count = match candidate.refusal {
+            Some(Refusal::Disallowed) => &mut self.passed_over.disallowed,
+            Some(Refusal::StateChanging) => &mut self.passed_over.state_changing,
+            Some(Refusal::Trap) => &mut self.passed_over.traps,
+            Some(Refusal::Media) => &mut self.passed_over.media,
+            None if depth > self.depth => &mut self.passed_over.too_deep,
+            None if hops > self.hops || self.is_endless(&candidate) => &mut self.passed_over.traps,
+            None if self.queue.len() >= self.capacity => &mut self.passed_over.queue_full,
+            None => {
+                let Candidate { target, shape, variable, .. } = candidate;
+                self.queue.push_back(Entry { target, depth, hops, shape, variable });
+                self.accepted += 1;
+                return true;
+            }
+        };
+        *count += 1;
+        true
+    }
+
+    /// Calendars and queries without end are cut off by number, whatever the pages look like.
+    fn is_endless(&mut self, candidate: &Candidate) -> bool {
+        let mut over = false;
+        if candidate.calendar {
+            let count = self.calendars.entry(candidate.shape).or_default();
+            *count = count.saturating_add(1);
+            over |= *count > self.pages_per_calendar;
+        }
+        if let Some(path) = candidate.queried_path.filter(|_| !over) {
+            let count = self.queries.entry(path).or_default();
+            *count = count.saturating_add(1);
+            over |= *count > self.queries_per_path;
+        }
+        over
+    }
+
+    /// The next target to fetch now; none may also mean that all that is left waits for pages under way.
+    pub(super) fn next(&mut self) -> Option<Entry> {
+        loop {
+            match self.folding.admit(self.queue.pop_front()?) {
+                Admission::Now(entry) => return Some(entry),
+                Admission::Waits => {}
+                Admission::Folded => self.passed_over.folded += 1,
+            }
+        }
+    }
+
+    /// Notes how a fetched page looked.
+    pub(super) fn settle(&mut self, shape: u64, variable: bool, skeleton: u64) {
+        if variable {
+            let settled = self.folding.settle(shape, skeleton);
+            self.passed_over.folded += settled.folded;
+            // To the front: they were found before what stands in the queue now.
+            for entry in settled.released.into_iter().rev() {
+                self.queue.push_front(entry);
+            }
+        }
+    }
+
+    /// Does anything wait?
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.folding.waiting() == 0
+    }
+
+    /// What was not fetched, when `fetched` of the accepted targets answered or failed.
+    pub(super) fn close(self, fetched: u64) -> PassedOver {
+        let not_reached = self.accepted.saturating_sub(fetched + self.passed_over.folded);
+        PassedOver { not_reached, ..self.passed_over }
+    }
+
+    /// Distinct targets seen so far.
+    pub(super) fn found(&self) -> u64 {
+        let PassedOver {
+            disallowed,
+            state_changing,
+            traps,
+            media,
+            too_deep,
+            queue_full,
+            folded: _,
+            not_reached: _,
+        } = self.passed_over;
+        self.accepted + disallowed + state_changing + traps + media + too_deep + queue_full
+    }
+}
+
+#[cfg(test)]
+mod tests;
