@@ -23,16 +23,16 @@ use hickory_proto::{op::ResponseCode, rr::RecordType};
 use model::{DomainName, FailReason, SkipReason};
 use tokio::{runtime::Handle, sync::oneshot};
 
-pub use self::{
-    message::{Chain, Lookup, domain_name},
-    system::system_servers,
-};
 use self::{
     cache::Cache,
     engine::{Command, Engine, List},
     message::Reply,
     question::Question,
     system::Hosts,
+};
+pub use self::{
+    message::{Chain, Lookup, domain_name},
+    system::system_servers,
 };
 use crate::socket::Dialer;
 
@@ -101,7 +101,8 @@ impl Resolver {
                 let text = format!("the answer of {} about {of} is not a DNS message: {why}", reply.server);
                 Failure::Failed(FailReason::Protocol, text)
             };
-            let header = message::Header::read(&reply.packet).ok_or_else(|| malformed("it is too short".to_owned()))?;
+            let header = message::Header::read(&reply.packet)
+                .ok_or_else(|| malformed("it is too short".to_owned()))?;
             if header.rcode() != 0 && header.rcode() != message::NXDOMAIN {
                 let code = presentation::code(ResponseCode::from(0, header.rcode()));
                 let text = format!("name server {} answered {code} about {of}", reply.server);
@@ -172,7 +173,9 @@ impl Resolver {
             if let Some(failure) = trouble {
                 return Err(failure);
             }
-            let alias_of = |name: &DomainName| if name == start { String::new() } else { format!(", to which `{start}` leads,") };
+            let alias_of = |name: &DomainName| {
+                if name == start { String::new() } else { format!(", to which `{start}` leads,") }
+            };
             if missing {
                 let name = next.as_ref().unwrap_or(&at);
                 return Err(unresolved(format!("`{name}`{} does not exist", alias_of(name))));
@@ -199,7 +202,11 @@ impl Resolver {
         let (done, ended) = oneshot::channel();
         self.post(Command::Work(List { names: Box::new(names), record_type, sink: Box::new(sink), done }))?;
         let ended = ended.await.map_err(|_| self.gone());
-        if self.shared.dialer.stop().is_cancelled() { Err(Failure::Skipped(SkipReason::Cancelled)) } else { ended }
+        if self.shared.dialer.stop().is_cancelled() {
+            Err(Failure::Skipped(SkipReason::Cancelled))
+        } else {
+            ended
+        }
     }
 
     async fn ask(&self, question: Question) -> Result<Reply, Failure> {
@@ -213,7 +220,11 @@ impl Resolver {
         let mut engine = self.shared.engine.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = match &mut *engine {
             Some(engine) => engine,
-            none => none.insert(Engine::start(self.shared.dialer.clone(), &self.shared.servers, Handle::current())?),
+            none => none.insert(Engine::start(
+                self.shared.dialer.clone(),
+                &self.shared.servers,
+                Handle::current(),
+            )?),
         };
         engine.post(command)
     }

@@ -76,7 +76,8 @@ impl NameServer {
     pub async fn behaving(zone: &str, behaviour: Behaviour) -> NameServer {
         let zone = Arc::new(Zone::parse(zone));
         let (listener, socket) = loop {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
+            let listener =
+                TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("loopback has a free port");
             let address = listener.local_addr().expect("a bound socket has an address");
             // The port may be taken by somebody's UDP socket: then another one.
             if let Ok(socket) = UdpSocket::bind(address).await {
@@ -133,7 +134,8 @@ struct Log {
 impl Log {
     fn note(&self, query: &Message) {
         self.queries.fetch_add(1, Ordering::SeqCst);
-        let text = query.queries.first().map(|query| format!("{} {}", query.name().to_ascii(), query.query_type()));
+        let text =
+            query.queries.first().map(|query| format!("{} {}", query.name().to_ascii(), query.query_type()));
         self.asked.lock().expect("nobody panics while holding it").extend(text);
     }
 }
@@ -176,7 +178,13 @@ async fn serve_datagrams(socket: Arc<UdpSocket>, zone: Arc<Zone>, behaviour: Beh
     }
 }
 
-async fn serve_streams(listener: TcpListener, zone: Arc<Zone>, behaviour: Behaviour, log: Log, streams: Arc<AtomicU64>) {
+async fn serve_streams(
+    listener: TcpListener,
+    zone: Arc<Zone>,
+    behaviour: Behaviour,
+    log: Log,
+    streams: Arc<AtomicU64>,
+) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let (zone, behaviour, log, streams) = (zone.clone(), behaviour.clone(), log.clone(), streams.clone());
         tokio::spawn(async move {
@@ -258,7 +266,11 @@ fn forgeries(query: &Message) -> Vec<Vec<u8>> {
     let mut without_question = denial;
     without_question.queries.clear();
     let messages = [other_id, other_name, other_type, as_query, without_question];
-    messages.iter().map(bytes).chain([plain[..11].to_vec(), plain[..plain.len() - 3].to_vec(), Vec::new()]).collect()
+    messages
+        .iter()
+        .map(bytes)
+        .chain([plain[..11].to_vec(), plain[..plain.len() - 3].to_vec(), Vec::new()])
+        .collect()
 }
 
 /// The same throws in every run (xorshift64).

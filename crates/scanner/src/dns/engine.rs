@@ -85,7 +85,11 @@ impl Mailbox {
 
 impl Engine {
     /// Starts the thread. Truncated answers are fetched on the runtime.
-    pub(super) fn start(dialer: Dialer, servers: &[SocketAddr], runtime: runtime::Handle) -> Result<Engine, Failure> {
+    pub(super) fn start(
+        dialer: Dialer,
+        servers: &[SocketAddr],
+        runtime: runtime::Handle,
+    ) -> Result<Engine, Failure> {
         let failed = |error: std::io::Error| {
             Failure::Failed(FailReason::Resources, format!("name resolution could not be started: {error}"))
         };
@@ -116,7 +120,8 @@ impl Engine {
     }
 
     pub(super) fn post(&self, command: Command) -> Result<(), Failure> {
-        let gone = || Failure::Failed(FailReason::Resources, "name resolution has ended unexpectedly".to_owned());
+        let gone =
+            || Failure::Failed(FailReason::Resources, "name resolution has ended unexpectedly".to_owned());
         if self.mailbox.post(command) { Ok(()) } else { Err(gone()) }
     }
 }
@@ -191,7 +196,12 @@ impl Worker {
         if self.flights.is_empty() && self.lists.is_empty() {
             return EpollTimeout::NONE;
         }
-        let unsent = self.servers.all.iter().flat_map(|server| &server.sockets).any(|channel| !channel.outgoing.is_empty());
+        let unsent = self
+            .servers
+            .all
+            .iter()
+            .flat_map(|server| &server.sockets)
+            .any(|channel| !channel.outgoing.is_empty());
         let latest = if unsent { now + Duration::from_millis(1) } else { now + LONGEST_SLEEP };
         let next = [due, self.wheel.due()].into_iter().flatten().fold(latest, Instant::min);
         let nanoseconds = next.saturating_duration_since(now).as_nanos();

@@ -137,8 +137,12 @@ pub struct Chain {
 impl Chain {
     /// Follows the aliases from a name through the answer section.
     pub fn follow(message: &Message, start: &DomainName) -> Chain {
-        let mut chain =
-            Chain { aliases: Vec::new(), addresses: Vec::new(), lifetime: Duration::from_secs(u64::from(u32::MAX)), endless: false };
+        let mut chain = Chain {
+            aliases: Vec::new(),
+            addresses: Vec::new(),
+            lifetime: Duration::from_secs(u64::from(u32::MAX)),
+            endless: false,
+        };
         let mut at = Name::from_ascii(format!("{start}.")).unwrap_or_else(|_| Name::root());
         loop {
             let here = message.answers.iter().filter(|record| record.name == at);

@@ -24,7 +24,11 @@ pub(super) struct Question {
 
 impl Question {
     /// About an Internet name, asking for recursion.
-    pub(super) fn about(dialer: &Dialer, name: DomainName, record_type: RecordType) -> Result<Question, Failure> {
+    pub(super) fn about(
+        dialer: &Dialer,
+        name: DomainName,
+        record_type: RecordType,
+    ) -> Result<Question, Failure> {
         dialer.permits_name(&name).map_err(|error| error.failure())?;
         Ok(Question { name, record_type, class: DNSClass::IN, recursion: true })
     }
@@ -32,7 +36,8 @@ impl Question {
     /// Which names an address has. The address must be in scope; its name under `arpa` need not be.
     pub(super) fn reverse(dialer: &Dialer, address: IpAddr) -> Result<Question, Failure> {
         let scope = dialer.scope();
-        let permitted = scope.permits_time(jiff::Timestamp::now()).and_then(|()| scope.permits_address(address, None));
+        let permitted =
+            scope.permits_time(jiff::Timestamp::now()).and_then(|()| scope.permits_address(address, None));
         permitted.map_err(|refusal| DialError::OutOfScope(refusal).failure())?;
         let text = match address {
             IpAddr::V4(v4) => {
@@ -51,19 +56,26 @@ impl Question {
     /// What a check wants to ask.
     pub(super) fn of_check(dialer: &Dialer, request: &DnsRequest) -> Result<Question, Failure> {
         let wrong = |what: String| Failure::Failed(FailReason::Unresolved, what);
-        let name: DomainName =
-            request.name.parse().map_err(|error| wrong(format!("`{}` cannot be asked about: {error}", request.name)))?;
+        let name: DomainName = request
+            .name
+            .parse()
+            .map_err(|error| wrong(format!("`{}` cannot be asked about: {error}", request.name)))?;
         let record_type = request.record_type.to_ascii_uppercase();
-        let record_type = record_type
-            .parse::<RecordType>()
-            .map_err(|_| wrong(format!("`{}` is not a type of DNS record that can be asked for", request.record_type)))?;
+        let record_type = record_type.parse::<RecordType>().map_err(|_| {
+            wrong(format!("`{}` is not a type of DNS record that can be asked for", request.record_type))
+        })?;
         let class = match request.class.to_ascii_uppercase().as_str() {
             "" | "IN" | "INET" => DNSClass::IN,
             "CH" | "CHAOS" => DNSClass::CH,
             "HS" | "HESIOD" => DNSClass::HS,
             "NONE" => DNSClass::NONE,
             "ANY" => DNSClass::ANY,
-            _ => return Err(wrong(format!("`{}` is not a DNS class: use IN, CH, HS, NONE or ANY", request.class))),
+            _ => {
+                return Err(wrong(format!(
+                    "`{}` is not a DNS class: use IN, CH, HS, NONE or ANY",
+                    request.class
+                )));
+            }
         };
         // Names of the CHAOS class, such as version.bind, are about the name server, which is the scan's own.
         if class != DNSClass::CH {

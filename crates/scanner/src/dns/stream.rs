@@ -22,7 +22,9 @@ pub(super) async fn ask(
     deadline: Instant,
 ) -> Result<Vec<u8>, DialError> {
     dialer.query_turns(1).await?;
-    timeout_at(deadline, exchange(dialer, server, question, id, deadline)).await.map_err(|_| DialError::TimedOut)?
+    timeout_at(deadline, exchange(dialer, server, question, id, deadline))
+        .await
+        .map_err(|_| DialError::TimedOut)?
 }
 
 async fn exchange(

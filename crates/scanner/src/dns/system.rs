@@ -85,12 +85,16 @@ mod tests {
     fn servers_and_names_are_read_past_comments_and_rubbish() {
         let text = "# nameserver 192.0.2.1\nsearch example.com\nnameserver 192.0.2.53\nnameserver  2001:db8::53 # x\n\
                     nameserver fe80::1%eth0\nnameserver nonsense\nnameserver 192.0.2.53\noptions edns0\n";
-        let expected: Vec<SocketAddr> = vec!["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:53".parse().unwrap()];
+        let expected: Vec<SocketAddr> =
+            vec!["192.0.2.53:53".parse().unwrap(), "[2001:db8::53]:53".parse().unwrap()];
         assert_eq!(servers(text), expected);
 
-        let hosts = Hosts::parse("127.0.0.1 localhost\n192.0.2.7 Web.example.com web # the web\nbad line\n192.0.2.8 web\n");
+        let hosts = Hosts::parse(
+            "127.0.0.1 localhost\n192.0.2.7 Web.example.com web # the web\nbad line\n192.0.2.8 web\n",
+        );
         let name = |text: &str| text.parse::<DomainName>().unwrap();
-        let addresses = |texts: &[&str]| Some(texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>());
+        let addresses =
+            |texts: &[&str]| Some(texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>());
         assert_eq!(hosts.addresses(&name("localhost")), addresses(&["127.0.0.1"]));
         assert_eq!(hosts.addresses(&name("app.localhost")), addresses(&["127.0.0.1", "::1"]));
         assert_eq!(hosts.addresses(&name("web.example.com")), addresses(&["192.0.2.7"]));

@@ -31,7 +31,10 @@ struct Datagram {
 
 impl Inbox {
     /// Room for one batch.
-    #[expect(clippy::new_without_default, reason = "it allocates a quarter of a megabyte: nothing to do by the way")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "it allocates a quarter of a megabyte: nothing to do by the way"
+    )]
     pub(crate) fn new() -> Inbox {
         Inbox {
             headers: MultiHeaders::preallocate(BATCH, None),
@@ -45,11 +48,14 @@ impl Inbox {
         self.datagrams.clear();
         let mut buffers: Vec<[IoSliceMut<'_>; 1]> =
             self.bytes.chunks_exact_mut(LONGEST).map(|chunk| [IoSliceMut::new(chunk)]).collect();
-        let received = recvmmsg(socket.as_raw_fd(), &mut self.headers, buffers.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
+        let received =
+            recvmmsg(socket.as_raw_fd(), &mut self.headers, buffers.iter_mut(), MsgFlags::MSG_DONTWAIT, None);
         match received {
             Ok(messages) => {
-                let datagrams = messages
-                    .map(|message| Datagram { length: message.bytes, cut: message.flags.contains(MsgFlags::MSG_TRUNC) });
+                let datagrams = messages.map(|message| Datagram {
+                    length: message.bytes,
+                    cut: message.flags.contains(MsgFlags::MSG_TRUNC),
+                });
                 self.datagrams.extend(datagrams);
                 Ok(self.datagrams.len())
             }
@@ -115,7 +121,14 @@ impl Outbox {
             .collect();
         let nowhere = [None::<()>; BATCH];
         let no_control: [ControlMessage<'_>; 0] = [];
-        match sendmmsg(socket.as_raw_fd(), &mut self.headers, &buffers, nowhere, no_control, MsgFlags::MSG_DONTWAIT) {
+        match sendmmsg(
+            socket.as_raw_fd(),
+            &mut self.headers,
+            &buffers,
+            nowhere,
+            no_control,
+            MsgFlags::MSG_DONTWAIT,
+        ) {
             Ok(messages) => Ok(messages.count()),
             Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => Ok(0),
             Err(error) => Err(error.into()),

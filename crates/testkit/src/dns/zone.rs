@@ -65,7 +65,8 @@ impl Zone {
             let entry = match kind {
                 "POOL" => {
                     let (take, addresses) = data.split_once(' ').expect("a pool has a number and addresses");
-                    let addresses = addresses.split_whitespace().map(|address| read(RecordType::A, address)).collect();
+                    let addresses =
+                        addresses.split_whitespace().map(|address| read(RecordType::A, address)).collect();
                     Entry::Pool { take: number(take), addresses, turn: AtomicUsize::new(0) }
                 }
                 "RCODE" => Entry::Code(match data {
@@ -78,7 +79,10 @@ impl Zone {
                 "DROP" => Entry::Drop { left: AtomicUsize::new(number(data)) },
                 "REFER" => Entry::Refer(Name::from_ascii(data).expect("a referral names a server")),
                 "BYTES" => Entry::Bytes(data.as_bytes().to_vec()),
-                kind => Entry::Data(read(kind.parse().unwrap_or_else(|_| panic!("`{line}` has no known type")), data)),
+                kind => Entry::Data(read(
+                    kind.parse().unwrap_or_else(|_| panic!("`{line}` has no known type")),
+                    data,
+                )),
             };
             zone.add(owner, entry);
         }
@@ -114,7 +118,9 @@ impl Zone {
         let mut at = name;
         loop {
             if let Some((owner, entries)) = self.entries.get_key_value(at)
-                && let Some(server) = entries.iter().find_map(|entry| if let Entry::Refer(server) = entry { Some(server) } else { None })
+                && let Some(server) = entries
+                    .iter()
+                    .find_map(|entry| if let Entry::Refer(server) = entry { Some(server) } else { None })
             {
                 return Some((owner, server));
             }
@@ -163,7 +169,9 @@ impl Zone {
                             reply.add_answer(Record::from_rdata(owner.clone(), LIFETIME, data));
                         }
                     }
-                    Entry::Data(data) if [data.record_type(), RecordType::ANY].contains(&query.query_type()) => {
+                    Entry::Data(data)
+                        if [data.record_type(), RecordType::ANY].contains(&query.query_type()) =>
+                    {
                         reply.add_answer(Record::from_rdata(owner.clone(), LIFETIME, data.clone()));
                     }
                     Entry::Data(RData::CNAME(target)) => alias = Some(target.clone()),
@@ -193,5 +201,6 @@ impl Zone {
 }
 
 fn read(record_type: RecordType, data: &str) -> RData {
-    RData::try_from_str(record_type, data).unwrap_or_else(|error| panic!("`{data}` is no {record_type} record: {error}"))
+    RData::try_from_str(record_type, data)
+        .unwrap_or_else(|error| panic!("`{data}` is no {record_type} record: {error}"))
 }

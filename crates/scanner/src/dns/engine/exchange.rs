@@ -112,7 +112,8 @@ impl Worker {
         let opened = self.servers.open(index, &self.dialer, |place, socket| {
             unheard = unheard.or(Worker::listen(epoll, socket, index, place).err());
         });
-        let failure = opened.err().or_else(|| unheard.map(|error| DialError::from_io(error.into()).failure()));
+        let failure =
+            opened.err().or_else(|| unheard.map(|error| DialError::from_io(error.into()).failure()));
         if let Some(failure) = failure {
             if self.servers.has_other(index, now) {
                 self.make_ready(slot);
@@ -165,7 +166,13 @@ impl Worker {
     }
 
     /// One batch. True when there may be more to send; nothing when sending failed.
-    fn flush_some(&mut self, outbox: &mut Outbox, server: usize, socket: usize, now: Instant) -> Option<bool> {
+    fn flush_some(
+        &mut self,
+        outbox: &mut Outbox,
+        server: usize,
+        socket: usize,
+        now: Instant,
+    ) -> Option<bool> {
         let channel = &mut self.servers.all[server].sockets[socket];
         if channel.outgoing.is_empty() {
             return Some(false);
@@ -222,7 +229,8 @@ impl Worker {
         for slot in self.flights.asked_of(server, socket) {
             self.leave(slot);
             self.servers.all[server].was_useless(now);
-            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
+            let copy =
+                error.raw_os_error().map_or_else(|| error.kind().into(), std::io::Error::from_raw_os_error);
             self.again(slot, Trouble::Unreachable(DialError::from_io(copy)), now);
         }
     }
@@ -278,10 +286,12 @@ impl Worker {
                 self.again(slot, Trouble::Code(code, packet.to_vec()), now);
             }
             code => {
-                server.answered();
+                server.answered(now);
                 let address = server.address;
                 match flight.owner {
-                    Owner::Caller(_) => self.finish(slot, Ok(Reply { packet: packet.to_vec(), server: address })),
+                    Owner::Caller(_) => {
+                        self.finish(slot, Ok(Reply { packet: packet.to_vec(), server: address }))
+                    }
                     Owner::List(place) => {
                         if code != 0 && code != NXDOMAIN {
                             let failure = refusal(&address.to_string(), &flight.question, code);
@@ -360,7 +370,7 @@ impl Worker {
         let index = flight.last.expect("there was an attempt");
         flight.attempt += 1;
         let has_other = self.servers.has_other(index, now);
-        let attempts = if !has_other && self.servers.all[index].is_hopeless() { 1 } else { self.attempts };
+        let attempts = if !has_other && self.servers.all[index].is_hopeless(now) { 1 } else { self.attempts };
         if flight.attempt >= attempts {
             return self.give_up(slot, index, trouble);
         }
@@ -387,20 +397,24 @@ impl Worker {
         };
         let outcome = match trouble {
             // A caller may want to know the answer, also when it says nothing.
-            Trouble::Code(_, packet) if matches!(flight.owner, Owner::Caller(_)) => Ok(Reply { packet, server: address }),
+            Trouble::Code(_, packet) if matches!(flight.owner, Owner::Caller(_)) => {
+                Ok(Reply { packet, server: address })
+            }
             Trouble::Code(code, _) => Err(refusal(&address.to_string(), &flight.question, code)),
             Trouble::Silence => {
                 let text = format!("name server {address} did not answer about {of}, asked {attempts}");
                 Err(Failure::Failed(FailReason::TimedOut, text))
             }
             Trouble::Malformed(why) => {
-                let text = format!("name server {address} answered about {of} with what is no DNS message: {why}");
+                let text =
+                    format!("name server {address} answered about {of} with what is no DNS message: {why}");
                 Err(Failure::Failed(FailReason::Protocol, text))
             }
             Trouble::Unreachable(error) => Err(match error.failure() {
-                Failure::Failed(reason, why) => {
-                    Failure::Failed(reason, format!("name server {address} could not be asked about {of}: {why}"))
-                }
+                Failure::Failed(reason, why) => Failure::Failed(
+                    reason,
+                    format!("name server {address} could not be asked about {of}: {why}"),
+                ),
                 other => other,
             }),
         };
@@ -426,6 +440,7 @@ impl Worker {
 /// The server does not say. Never to be taken for "does not exist".
 fn refusal(server: &str, question: &Question, code: u8) -> Failure {
     let code = presentation::code(ResponseCode::from(0, code));
-    let text = format!("name server {server} answered {code} about {} ({})", question.name, question.record_type);
+    let text =
+        format!("name server {server} answered {code} about {} ({})", question.name, question.record_type);
     Failure::Failed(FailReason::Unresolved, text)
 }

@@ -89,8 +89,11 @@ impl Lists {
     fn close_if_done(&mut self, place: usize) {
         let finished = |entry: &mut Entry| entry.drained && entry.under_way == 0;
         if let Some(entry) = self.entries[place].take_if(finished) {
+            let List { names, sink, done, .. } = entry.list;
+            // What they hold is whole again when the waiter goes on.
+            drop((names, sink));
             // The receiver may have gone; then nobody wants to know.
-            let _ = entry.list.done.send(());
+            let _ = done.send(());
         }
     }
 }

@@ -11,8 +11,10 @@ use model::FailReason;
 use super::window::{RoundTrip, Window};
 use crate::socket::{DialError, Dialer};
 
-/// Questions in a row without a useful answer after which a server gets a rest, or, if it is the only one, one attempt each.
+/// Questions in a row without a useful answer after which a server gets a rest.
 const TOO_MANY: u32 = 16;
+/// Without a useful answer for that long too, and the only server, it is asked once only.
+const TOO_LONG: Duration = Duration::from_secs(10);
 const SHORTEST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 /// Sockets per server: several source ports, as long as there are few servers.
@@ -34,6 +36,8 @@ pub(super) struct Server {
     useless: u32,
     rest: Duration,
     resting_until: Option<Instant>,
+    /// When it gave a useful answer, at first when it was named.
+    useful_at: Instant,
     /// Why no socket leads there.
     broken: Option<Failure>,
 }
@@ -58,6 +62,7 @@ impl Server {
             useless: 0,
             rest: SHORTEST_REST,
             resting_until: None,
+            useful_at: now,
             broken: None,
         }
     }
@@ -72,7 +77,8 @@ impl Server {
         self.turn / RUN % self.sockets.len()
     }
 
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, now: Instant) {
+        self.useful_at = now;
         self.useless = 0;
         self.rest = SHORTEST_REST;
         self.resting_until = None;
@@ -87,8 +93,8 @@ impl Server {
         }
     }
 
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.useless >= 2 * TOO_MANY
+    pub(super) fn is_hopeless(&self, now: Instant) -> bool {
+        self.useless >= 2 * TOO_MANY && now.saturating_duration_since(self.useful_at) > TOO_LONG
     }
 }
 
@@ -139,11 +145,18 @@ impl Servers {
             (false, _) => others,
             (true, true) => in_turn().filter(awake).collect(),
             // All rest: the one that has rested longest is tried rather than nobody.
-            (true, false) => in_turn().min_by_key(|index| self.all[*index].resting_until).into_iter().collect(),
+            (true, false) => {
+                in_turn().min_by_key(|index| self.all[*index].resting_until).into_iter().collect()
+            }
         };
         if candidates.is_empty() {
             let broken = self.all.iter().find_map(|server| server.broken.clone());
-            let none = || Failure::Failed(FailReason::Unresolved, "there is no name server to ask: name one with --resolver".to_owned());
+            let none = || {
+                Failure::Failed(
+                    FailReason::Unresolved,
+                    "there is no name server to ask: name one with --resolver".to_owned(),
+                )
+            };
             return Choice::Never(broken.unwrap_or_else(none));
         }
         match candidates.into_iter().find(|index| self.all[*index].has_room()) {
@@ -157,12 +170,19 @@ impl Servers {
 
     /// Does another server than this one work?
     pub(super) fn has_other(&self, than: usize, now: Instant) -> bool {
-        let works = |server: &Server| server.broken.is_none() && server.resting_until.is_none_or(|until| until <= now);
+        let works = |server: &Server| {
+            server.broken.is_none() && server.resting_until.is_none_or(|until| until <= now)
+        };
         self.all.iter().enumerate().any(|(index, server)| index != than && works(server))
     }
 
     /// Opens the sockets of a server; what was opened is handed to `opened` with its place.
-    pub(super) fn open(&mut self, index: usize, dialer: &Dialer, mut opened: impl FnMut(usize, &UdpSocket)) -> Result<(), Failure> {
+    pub(super) fn open(
+        &mut self,
+        index: usize,
+        dialer: &Dialer,
+        mut opened: impl FnMut(usize, &UdpSocket),
+    ) -> Result<(), Failure> {
         let count = if self.all.len() <= FEW_SERVERS { SOCKETS } else { 1 };
         let server = &mut self.all[index];
         while server.sockets.len() < count {

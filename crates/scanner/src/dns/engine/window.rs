@@ -120,10 +120,11 @@ impl RoundTrip {
         self.smoothed.unwrap_or(UNKNOWN)
     }
 
-    /// How long to wait for the answer to an attempt, counted from zero: twice as long each time.
+    /// How long to wait for the answer to an attempt, counted from zero: longer each time.
     pub(super) fn wait(&self, attempt: u32) -> Duration {
-        let first = self.smoothed.map_or(UNKNOWN, |smoothed| (smoothed + self.variation * 4).max(SHORTEST_WAIT));
-        (first * (1 << attempt.min(5))).min(LONGEST_WAIT)
+        let first =
+            self.smoothed.map_or(UNKNOWN, |smoothed| (smoothed + self.variation * 4).max(SHORTEST_WAIT));
+        (first * (1 + attempt.min(15))).min(LONGEST_WAIT)
     }
 }
 
@@ -156,7 +157,10 @@ mod tests {
         let near = settle(16, 250, Duration::from_micros(150));
         assert!((LEAST..=250).contains(&near), "{near} under way at a near server with a queue of 250");
         let far = settle(2_000, 4_000, Duration::from_millis(80));
-        assert!((1_000..=4_000).contains(&far), "{far} under way at a far server that works on 2000 at a time");
+        assert!(
+            (1_000..=4_000).contains(&far),
+            "{far} under way at a far server that works on 2000 at a time"
+        );
     }
 
     #[test]
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_between_a_floor_and_a_ceiling() {
+    fn waits_grow_between_a_floor_and_a_ceiling() {
         let mut trip = RoundTrip::default();
         assert_eq!(trip.wait(0), UNKNOWN);
         for _ in 0..50 {
