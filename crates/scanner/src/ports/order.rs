@@ -20,7 +20,8 @@ pub(super) fn seed(address: IpAddr) -> u64 {
 /// is walked in order.
 pub(super) fn permuted(ports: &PortSet, seed: u64) -> Vec<u16> {
     let usual = top_ports(USUAL.len());
-    let (mut ordered, mut others): (Vec<u16>, Vec<u16>) = ports.iter().partition(|port| usual.contains(*port));
+    let (mut ordered, mut others): (Vec<u16>, Vec<u16>) =
+        ports.iter().partition(|port| usual.contains(*port));
     let mut random = StdRng::seed_from_u64(seed);
     ordered.shuffle(&mut random);
     others.shuffle(&mut random);
@@ -55,7 +56,9 @@ mod tests {
     #[test]
     fn addresses_have_their_own_order() {
         let seeds: std::collections::BTreeSet<u64> =
-            ["127.0.0.1", "127.0.0.2", "127.0.1.0", "10.0.0.1", "::1"].map(|text| seed(text.parse().unwrap())).into();
+            ["127.0.0.1", "127.0.0.2", "127.0.1.0", "10.0.0.1", "::1"]
+                .map(|text| seed(text.parse().unwrap()))
+                .into();
         assert_eq!(seeds.len(), 5);
     }
 

@@ -59,7 +59,13 @@ struct Round {
 }
 
 impl Sweep {
-    pub(super) fn new(dialer: Dialer, scan: &PortScan, open: mpsc::Sender<u16>, pace: Pace, deadline: Instant) -> Sweep {
+    pub(super) fn new(
+        dialer: Dialer,
+        scan: &PortScan,
+        open: mpsc::Sender<u16>,
+        pace: Pace,
+        deadline: Instant,
+    ) -> Sweep {
         let PortScan { address, ref name, .. } = *scan;
         Sweep { dialer, address, name: name.clone(), open, pace, deadline, states: PortStates::default() }
     }
@@ -125,7 +131,9 @@ impl Sweep {
             for _ in 0..room {
                 let Some(port) = round.waiting.pop() else { break };
                 match dialer.start_probe(SocketAddr::new(self.address, port), self.name.as_ref()) {
-                    Ok(ProbeStart::Decided(end)) => self.ended(round, Ended { port, took: Duration::ZERO, end: Ok(end) }).await,
+                    Ok(ProbeStart::Decided(end)) => {
+                        self.ended(round, Ended { port, took: Duration::ZERO, end: Ok(end) }).await
+                    }
                     Ok(ProbeStart::Pending(probe)) => {
                         let until = (Instant::now() + self.pace.timeout(round.attempt)).min(self.deadline);
                         pending.push(finish(&dialer, probe, port, until));
@@ -138,7 +146,9 @@ impl Sweep {
                         }
                         break;
                     }
-                    Err(error) => self.ended(round, Ended { port, took: Duration::ZERO, end: Err(error) }).await,
+                    Err(error) => {
+                        self.ended(round, Ended { port, took: Duration::ZERO, end: Err(error) }).await
+                    }
                 }
             }
             tokio::task::yield_now().await;
