@@ -75,9 +75,11 @@ async fn probes_tell_open_from_closed() {
     let dialer = dialer(Scope::loopback(), Profile::Standard.limits());
     for (to, expected_open) in [(open, true), (closed, false)] {
         let state = match dialer.start_probe(to, None).unwrap() {
-            ProbeStart::Pending(stream) => dialer.finish_probe(stream, soon()).await.unwrap(),
-            decided => decided,
+            ProbeStart::Pending(probe) => dialer.finish_probe(probe, soon()).await.unwrap(),
+            ProbeStart::Decided(end) => end,
+            ProbeStart::NoRoom => panic!("there is room for one probe"),
         };
-        assert_eq!(matches!(state, ProbeStart::Open), expected_open, "{to}: {state:?}");
+        let expected = if expected_open { ProbeEnd::Open { own_machine: true } } else { ProbeEnd::Closed };
+        assert_eq!(state, expected, "{to}");
     }
 }

@@ -7,6 +7,7 @@ mod discover;
 mod dns;
 mod http;
 mod loss;
+mod namespace;
 mod ports;
-mod tls;
 mod services;
+mod tls;
