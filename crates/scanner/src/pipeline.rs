@@ -52,6 +52,8 @@ pub struct ScanOptions {
     pub stages: BTreeSet<Stage>,
     /// Ports looked at on every host.
     pub ports: PortSet,
+    /// Ask open ports what listens there.
+    pub identify: bool,
     /// How names are looked for.
     pub discover: DiscoverOptions,
     /// How sites are crawled.
@@ -114,7 +116,8 @@ pub async fn run(
     let limits = scan.dialer.limits().clone();
     let deadline = Instant::now() + limits.scan_deadline;
     let mut frontier =
-        Frontier::new(scan.options.stages.clone(), scan.dialer.scope().clone(), limits.discovered_names);
+        Frontier::new(scan.options.stages.clone(), scan.dialer.scope().clone(), limits.discovered_names)
+            .identifying(scan.options.identify);
     let mut targets = targets.flat_map(single);
     let mut running: JoinSet<Learned> = JoinSet::new();
     let mut at_work: HashMap<tokio::task::Id, Unit> = HashMap::new();

@@ -66,6 +66,10 @@ pub(crate) struct ScanArguments {
     #[arg(long, value_name = "PORTS", help_heading = "What to do")]
     pub(crate) ports: Option<String>,
 
+    /// Find open ports only; do not find out what listens on them
+    #[arg(long, help_heading = "What to do")]
+    pub(crate) no_identify: bool,
+
     /// Word list for names below a target, one a line; the built-in one by default
     #[arg(long, value_name = "FILE", help_heading = "What to do")]
     pub(crate) words: Option<PathBuf>,

@@ -110,6 +110,7 @@ impl Settings {
                 scan: self.scan,
                 stages: self.stages.clone(),
                 ports: self.ports.clone(),
+                identify: !arguments.no_identify,
                 discover: DiscoverOptions {
                     words: self.words.clone(),
                     brute_force: true,

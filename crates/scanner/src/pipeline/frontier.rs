@@ -18,6 +18,7 @@ const USUAL_WEB_PORTS: [u16; 2] = [443, 80];
 /// taken, so that memory depends on the units at work and not on the length of the target list.
 pub struct Frontier {
     stages: BTreeSet<Stage>,
+    identify: bool,
     scope: Scope,
     waiting: Vec<Unit>,
     visited: HashSet<[u8; 16]>,
@@ -50,6 +51,7 @@ impl Frontier {
     pub fn new(stages: BTreeSet<Stage>, scope: Scope, names_left: u32) -> Frontier {
         Frontier {
             stages,
+            identify: true,
             scope,
             waiting: Vec::new(),
             visited: HashSet::new(),
@@ -58,6 +60,11 @@ impl Frontier {
             zones: HashSet::new(),
             names_left,
         }
+    }
+
+    /// Whether open ports are asked what listens there; they are by default.
+    pub fn identifying(self, identify: bool) -> Frontier {
+        Frontier { identify, ..self }
     }
 
     /// The next unit.
@@ -136,7 +143,9 @@ impl Frontier {
         for (name, source) in &learned.mentioned {
             self.name_mentioned(name, *source);
         }
-        if let Unit::Ports { address, name } = unit {
+        if let Unit::Ports { address, name } = unit
+            && self.identify
+        {
             for port in &learned.open {
                 self.push(Unit::Identify(Endpoint { name: name.clone(), address: *address, port: *port }));
             }

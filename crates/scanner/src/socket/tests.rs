@@ -28,7 +28,7 @@ async fn a_socket_is_opened_within_the_scope_only() {
         let to: SocketAddr = address.parse().unwrap();
         let connected = dialer_here.connect(&endpoint(to), soon()).await;
         assert!(matches!(connected, Err(DialError::OutOfScope(_))), "{address}: {connected:?}");
-        let probed = dialer_here.start_probe(to, None);
+        let probed = dialer_here.prober().start(to, None);
         assert!(matches!(probed, Err(DialError::OutOfScope(_))), "{address}: {probed:?}");
         let asked = dialer_here.resolver_socket(to);
         assert!(matches!(asked, Err(DialError::OutOfScope(_))), "{address}: {asked:?}");
@@ -60,7 +60,7 @@ async fn a_stopped_scan_opens_nothing() {
     let dialer = dialer(Scope::loopback(), Profile::Standard.limits());
     dialer.stop().cancel();
     assert!(matches!(dialer.connect(&endpoint(to), soon()).await, Err(DialError::Stopped)));
-    assert!(matches!(dialer.start_probe(to, None), Err(DialError::Stopped)));
+    assert!(matches!(dialer.prober().start(to, None), Err(DialError::Stopped)));
     assert!(matches!(dialer.request_turn(to.ip()).await, Err(DialError::Stopped)));
     assert!(matches!(dialer.resolver_socket(to), Err(DialError::Stopped)));
 }
@@ -74,7 +74,7 @@ async fn probes_tell_open_from_closed() {
     drop(freed);
     let dialer = dialer(Scope::loopback(), Profile::Standard.limits());
     for (to, expected_open) in [(open, true), (closed, false)] {
-        let state = match dialer.start_probe(to, None).unwrap() {
+        let state = match dialer.prober().start(to, None).unwrap() {
             ProbeStart::Pending(probe) => dialer.finish_probe(probe, soon()).await.unwrap(),
             ProbeStart::Decided(end) => end,
             ProbeStart::NoRoom => panic!("there is room for one probe"),
