@@ -2,6 +2,9 @@
 
 /// The longest literal that is looked at, in bytes.
 const LONGEST: usize = 1_024;
+/// The longest regular expression that is recognised: what looks like the beginning of one must not be searched to the end of
+/// a long line, again and again.
+const LONGEST_EXPRESSION: usize = 256;
 /// The most literals handed out for one text, so that a hostile script cannot make a page endless.
 const MOST: usize = 5_000;
 
@@ -89,11 +92,12 @@ impl Scanner<'_> {
         self.at = offset.map_or(self.bytes.len(), |offset| self.at + offset);
     }
 
-    /// A regular expression ends at the first slash outside a class, or is none if the line ends before.
+    /// A regular expression ends at the first slash outside a class, or is none if the line ends
+    /// before or it would be very long.
     fn expression(&mut self) {
         let mut class = false;
         let mut end = self.at;
-        while let Some(&byte) = self.bytes.get(end) {
+        while let Some(&byte) = self.bytes.get(end).filter(|_| end < self.at + LONGEST_EXPRESSION) {
             end += 1;
             match byte {
                 b'\\' => end += 1,

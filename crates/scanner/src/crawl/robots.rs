@@ -17,6 +17,10 @@ const PRODUCT: &str = "rampart";
 const LONGEST: usize = 512 << 10;
 /// Rules kept.
 const MOST_RULES: usize = 5_000;
+/// Bytes of the longest rule, and wildcards in it. A longer `Disallow` is cut, which forbids more; a longer `Allow` is passed
+/// over, which allows less.
+const LONGEST_RULE: usize = 1_024;
+const MOST_WILDCARDS: usize = 8;
 /// Sitemaps kept.
 const MOST_SITEMAPS: usize = 100;
 
@@ -91,7 +95,8 @@ impl Robots {
                     if value.is_empty() {
                         continue;
                     }
-                    let rule = Rule { pattern: identity::normal_escapes(value), allow };
+                    let Some(pattern) = bounded(&identity::normal_escapes(value), allow) else { continue };
+                    let rule = Rule { pattern, allow };
                     if group.ours && ours.len() < MOST_RULES {
                         ours.push(rule);
                     } else if group.general && general.len() < MOST_RULES {
@@ -125,6 +130,25 @@ impl Robots {
         }
         let target = identity::normal_escapes(target);
         self.rules.iter().find(|rule| matches(&rule.pattern, &target)).is_none_or(|rule| rule.allow)
+    }
+}
+
+fn bounded(pattern: &str, allow: bool) -> Option<String> {
+    // Several in a row mean the same as one.
+    let parts: Vec<&str> = pattern.split('*').collect();
+    let last = parts.len() - 1;
+    let inner =
+        parts.iter().enumerate().filter(|(index, part)| *index == 0 || *index == last || !part.is_empty());
+    let parts: Vec<&str> = inner.map(|(_, part)| *part).collect();
+    let fits = parts.len() <= MOST_WILDCARDS + 1 && pattern.len() <= LONGEST_RULE;
+    match (fits, allow) {
+        (true, _) => Some(parts.join("*")),
+        (false, true) => None,
+        // The normal form of escapes is ASCII, so any byte is a boundary.
+        (false, false) => {
+            let cut = parts[..parts.len().min(MOST_WILDCARDS + 1)].join("*");
+            Some(cut[..cut.len().min(LONGEST_RULE)].trim_end_matches('$').to_owned())
+        }
     }
 }
 
@@ -194,6 +218,25 @@ mod tests {
         assert!(Robots::parse(b"User-agent: rampart\nDisallow:\nUser-agent: *\nDisallow: /").allows("/x"));
         assert!(!Robots::forbid_all().allows("/x"));
         assert!(Robots::allow_all().allows("/x"));
+    }
+
+    #[test]
+    fn rules_are_bounded_towards_caution() {
+        let stars = format!(
+            "User-agent: *\nDisallow: /a{}b{}\nAllow: /{}",
+            "*".repeat(300_000),
+            "*x".repeat(20),
+            "*y".repeat(20)
+        );
+        let robots = Robots::parse(stars.as_bytes());
+        assert_eq!(robots.rules.len(), 1);
+        assert!(
+            !robots.allows("/a-b-xxxxxxx")
+                && robots.allows("/a-b")
+                && robots.allows("/yyyyyyyyyyyyyyyyyyyyyyyy")
+        );
+        let long = format!("User-agent: *\nDisallow: /{}$", "l".repeat(5_000));
+        assert!(!Robots::parse(long.as_bytes()).allows(&format!("/{}", "l".repeat(2_000))));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Sitemap {
 
 /// The protocol allows 50,000 URLs in a file.
 const MOST: usize = 50_000;
+/// Bytes of the longest element name that is read.
+const LONGEST_NAME: usize = 64;
 
 /// Reads at most `cap` bytes, after decompression. Total over any bytes.
 pub fn parse(body: &[u8], cap: usize) -> Sitemap {
@@ -46,8 +48,9 @@ fn xml(text: &str) -> Sitemap {
     let mut rest = text;
     while let Some(start) = rest.find('<') {
         rest = &rest[start + 1..];
-        let name_end = rest.find(|c: char| c == '>' || c == '/' || c.is_whitespace()).unwrap_or(rest.len());
-        let name = &rest[..name_end];
+        let beginning = &rest.as_bytes()[..rest.len().min(LONGEST_NAME)];
+        let ends = |byte: &u8| matches!(byte, b'>' | b'/' | b'<') || byte.is_ascii_whitespace();
+        let Some(name) = beginning.iter().position(ends).and_then(|end| rest.get(..end)) else { continue };
         let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
         match name {
             "sitemap" => in_index = true,

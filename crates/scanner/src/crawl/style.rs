@@ -1,5 +1,8 @@
 //! References of style sheets: `url(…)` and `@import "…"` (CSS Values 4, section 4.5).
 
+/// Bytes of the longest reference.
+const LONGEST: usize = 2_048;
+
 /// Calls `found` for every reference. The second argument is true for an imported sheet.
 pub(super) fn scan_style(text: &str, mut found: impl FnMut(&str, bool)) {
     let bytes = text.as_bytes();
@@ -20,15 +23,19 @@ pub(super) fn scan_style(text: &str, mut found: impl FnMut(&str, bool)) {
         if imported && starts_with(value, b"url(") {
             value = value[4..].trim_ascii_start();
         }
-        let end = match value.first() {
-            Some(&quote @ (b'"' | b'\'')) => {
-                value = &value[1..];
-                value.iter().position(|&byte| byte == quote || byte == b'\n')
-            }
-            _ => value.iter().position(|&byte| byte == b')' || byte == b';' || byte.is_ascii_whitespace()),
-        };
+        let quote = value.first().copied().filter(|byte| matches!(byte, b'"' | b'\''));
+        if quote.is_some() {
+            value = &value[1..];
+        }
+        let from = bytes.len() - value.len();
+        let window = &value[..value.len().min(LONGEST)];
+        let end = window.iter().position(|&byte| match quote {
+            Some(quote) => byte == quote || byte == b'\n',
+            None => matches!(byte, b')' | b';') || byte.is_ascii_whitespace(),
+        });
+        // Read once, whether it is a reference or not.
+        at = from + end.unwrap_or(window.len());
         let Some(end) = end else { continue };
-        at = bytes.len() - value.len() + end;
         if let Ok(reference) = std::str::from_utf8(&value[..end])
             && !reference.is_empty()
             && !starts_with(reference.as_bytes(), b"data:")

@@ -151,6 +151,32 @@ fn a_page_is_read_up_to_its_bounds() {
     assert_eq!((facts.title.unwrap().len(), facts.links.len()), (256, 0));
 }
 
+/// Texts on which a search that starts over at every turn would take hours.
+#[test]
+fn texts_that_never_end_what_they_begin_are_read_once() {
+    for piece in [
+        "(/[",
+        "url(",
+        "url('",
+        "@import '",
+        "\"",
+        "`${",
+        "<",
+        "<a href='",
+        "<!--",
+        "<script>",
+        "&",
+        "/*",
+        "{\"a\":",
+    ] {
+        let body = piece.repeat((512 << 10) / piece.len());
+        for content_type in ["text/html", "text/css", "text/javascript", "application/json"] {
+            facts(content_type, body.as_bytes());
+        }
+        crate::crawl::sitemap::parse(format!("<{body}").as_bytes(), 1 << 20);
+    }
+}
+
 proptest! {
     #[test]
     fn any_body_is_read(
