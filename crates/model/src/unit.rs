@@ -105,6 +105,8 @@ pub enum Source {
     WordList,
     /// Stands in another name's records.
     Record,
+    /// An address in scope points back at it (PTR).
+    Pointer,
     /// Stands in a certificate.
     Certificate,
     /// Stands in a page.
@@ -118,6 +120,7 @@ impl Source {
             Source::Target => "target",
             Source::WordList => "word list",
             Source::Record => "record",
+            Source::Pointer => "pointer",
             Source::Certificate => "certificate",
             Source::Page => "page",
         }

@@ -189,7 +189,8 @@ impl Frontier {
 
     /// A name nobody asked for: followed up within the scope, when names are wanted at all, and within the bound.
     fn name_mentioned(&mut self, name: &DomainName, source: Source) {
-        let relevant = self.zones.iter().any(|zone| name.is_within(zone))
+        let relevant = source == Source::Pointer
+            || self.zones.iter().any(|zone| name.is_within(zone))
             || self.scope.names.iter().any(|pattern| *pattern != model::NamePattern::Any && pattern.matches(name));
         if !self.wants(Stage::Discover) || !relevant || self.names_left == 0 || self.scope.permits_name(name).is_err() {
             return;

@@ -2,7 +2,7 @@
 
 use checks::exchange::Failure;
 use model::{
-    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Unit,
+    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Stage, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -180,7 +180,23 @@ async fn open_ports(scan: &Scan, port_scan: &PortScan, deadline: Instant, report
         }
         Err(_) => reporter.undetermined("the host's deadline passed before every port was asked".to_owned()).await,
     }
-    Learned { open, ..Learned::default() }
+    let mentioned = if open.is_empty() { Vec::new() } else { pointers(scan, port_scan, reporter).await };
+    Learned { open, mentioned, ..Learned::default() }
+}
+
+/// The names that an address which was named by its number points back at.
+async fn pointers(scan: &Scan, port_scan: &PortScan, reporter: &Reporter<'_>) -> Vec<(DomainName, Source)> {
+    let wanted = port_scan.name.is_none() && scan.options.stages.contains(&Stage::Discover);
+    if !wanted || scan.dialer.scope().resolvers.is_empty() {
+        return Vec::new();
+    }
+    match discover::reverse(&scan.resolver, port_scan.address).await {
+        Ok(names) => names.into_iter().map(|name| (name, Source::Pointer)).collect(),
+        Err(failure) => {
+            refused_or_failed(&failure, false, reporter).await;
+            Vec::new()
+        }
+    }
 }
 
 async fn identify(scan: &Scan, endpoint: &Endpoint, deadline: Instant, reporter: &Reporter<'_>) -> Learned {

@@ -111,3 +111,13 @@ fn a_url_is_its_own_site() {
         ]
     );
 }
+
+#[test]
+fn a_name_that_an_address_points_back_at_is_looked_up() {
+    let mut frontier = frontier(&Stage::ALL);
+    frontier.add_target(&"127.0.0.9".parse().unwrap());
+    let ports = frontier.next_unit().unwrap();
+    let mentioned = vec![("host9.acme.test".parse().unwrap(), Source::Pointer)];
+    frontier.learn(&ports, &Learned { mentioned, ..Learned::default() });
+    assert_eq!(units(&mut frontier), ["name host9.acme.test"]);
+}
