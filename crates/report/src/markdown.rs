@@ -8,7 +8,7 @@ use model::{Account, Asset, Finding, Severity, Summary};
 use url::Url;
 
 pub(crate) use self::inline::prose;
-use self::inline::{block, code, phrase};
+use self::inline::{block, code, phrase, sentence};
 use crate::{
     ReportError, Source,
     digest::{Digest, Group},
@@ -86,7 +86,7 @@ fn overview(digest: &Digest, out: &mut dyn io::Write) -> io::Result<()> {
         let more =
             if group.places > 1 { format!(" and {} more", grouped(group.places - 1)) } else { String::new() };
         let remedy =
-            if group.remedy.is_empty() { String::new() } else { format!(" {}", phrase(&group.remedy)) };
+            if group.remedy.is_empty() { String::new() } else { format!(" {}", sentence(&group.remedy)) };
         let place = short(&group.first_place, false);
         writeln!(
             out,

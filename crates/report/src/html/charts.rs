@@ -67,7 +67,11 @@ pub(super) fn ring(digest: &Digest, out: &mut dyn io::Write) -> io::Result<()> {
         from += size;
     }
     let number = grouped(digest.findings);
-    let class = if number.len() > 5 { "total long" } else { "total" };
+    let class = match number.len() {
+        0..=5 => "total",
+        6 => "total long",
+        _ => "total longer",
+    };
     put!(out, "<text class=\"", class, "\" x=\"100\" y=\"108\">", line(&number), "</text>");
     let unit = if digest.findings == 1 { "finding" } else { "findings" };
     put!(out, "<text class=\"unit\" x=\"100\" y=\"132\">", unit, "</text>\n</svg>\n");

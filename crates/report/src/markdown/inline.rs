@@ -2,21 +2,43 @@
 
 use crate::visible::{Shape, visible};
 
-/// A check's own words: paragraphs stay, everything else that Markdown or HTML would act on is escaped.
+/// A check's own words: paragraphs and code between backticks stay, everything else that Markdown or HTML would act on is
+/// escaped.
 pub(crate) fn prose(text: &str) -> String {
-    let shown = visible(text, Shape::Block);
-    let paragraphs = shown.split("\n\n").map(|paragraph| {
-        let words: Vec<&str> = paragraph.split_whitespace().collect();
-        escaped(&words.join(" "))
-    });
+    let paragraphs = text.split("\n\n").map(sentence);
     paragraphs.filter(|paragraph| !paragraph.is_empty()).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The same on one line.
+pub(crate) fn sentence(text: &str) -> String {
+    let line = one_line(text);
+    let mut rest = line.as_str();
+    let mut written = String::new();
+    while let Some((before, inside, after)) = code_span(rest) {
+        written.push_str(&escaped(before));
+        written.push_str(&code(inside, false));
+        rest = after;
+    }
+    written + &escaped(rest)
+}
+
+fn code_span(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (inside, after) = rest.split_once('`')?;
+    // Next to another backtick it would mean something else.
+    let alone = !inside.trim().is_empty() && !after.starts_with('`');
+    alone.then_some((before, inside, after))
+}
+
+/// Any text on one line, all of it escaped; may stand in a table.
 pub(crate) fn phrase(text: &str) -> String {
+    escaped(&one_line(text))
+}
+
+fn one_line(text: &str) -> String {
     let shown = visible(text, Shape::Block);
     let words: Vec<&str> = shown.split_whitespace().collect();
-    escaped(&words.join(" "))
+    words.join(" ")
 }
 
 fn escaped(line: &str) -> String {
@@ -92,6 +114,7 @@ mod tests {
         for (given, expected) in table {
             assert_eq!(prose(given), expected);
         }
-        assert_eq!(phrase("a\n\nb"), "a b");
+        assert_eq!(phrase("a\n\nb `c`"), "a b \\`c\\`");
+        assert_eq!(sentence("set `a|*b*` and ``c`` <d>"), "set `a|*b*` and \\`\\`c\\`\\` &lt;d&gt;");
     }
 }
