@@ -1,6 +1,6 @@
 //! TCP connect scanning: which ports of an address accept a connection.
 //!
-//! On loopback almost every probe is answered within the connect call, so the ports are dealt to a few lanes that call connect
+//! On loopback almost every probe is answered by the time connect returns, so the ports are dealt to a few lanes that call connect
 //! in a row. Over a network probes overlap within a window that follows the answers ([`pace`]), silent ports are asked again,
 //! and what stays silent counts as filtered. Every planned port ends in exactly one state.
 
@@ -19,7 +19,7 @@ pub use top::top_ports;
 
 use crate::socket::Dialer;
 
-/// Tasks that probe one loopback address side by side: there the work is the kernel's, within the connect call. More lanes
+/// Tasks that probe one loopback address side by side: there the work is the kernel's, within the calls. More lanes
 /// than processors gain nothing.
 const LOOPBACK_LANES: usize = 2;
 

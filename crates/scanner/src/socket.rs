@@ -18,6 +18,7 @@ use std::{
 };
 
 use model::{Destination, DomainName, Endpoint, Limits, Scope};
+use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -66,9 +67,11 @@ pub enum ProbeEnd {
     },
     /// Refused.
     Closed,
+    /// A router or a firewall answered that it cannot be reached.
+    Filtered,
 }
 
-/// How a port probe began. On loopback most are decided within the connect call.
+/// How a port probe began. On loopback most are decided at once.
 #[derive(Debug)]
 pub enum ProbeStart {
     /// Answered at once.
@@ -77,6 +80,13 @@ pub enum ProbeStart {
     Pending(PendingProbe),
     /// The connection cap is used up, or this machine has no socket left: try again when a probe has ended.
     NoRoom,
+}
+
+/// Begins port probes, one after the other.
+pub struct Prober {
+    dialer: Dialer,
+    /// On Linux a socket whose connection was refused is as good as new, and the next probe saves making one.
+    spare: Option<(Domain, Socket)>,
 }
 
 /// A connection attempt under way; it counts against the cap on connections in all.
@@ -213,26 +223,9 @@ impl Dialer {
         Ok(())
     }
 
-    /// Begins a connection attempt without waiting. Call [`Dialer::probe_turns`] before. Probes count against the cap on
-    /// connections in all, but not against the one per address: that one is about dialogues, and a probe ends when it stands.
-    pub fn start_probe(&self, to: SocketAddr, name: Option<&DomainName>) -> Result<ProbeStart, DialError> {
-        self.permits(name, to.ip(), to.port())?;
-        let Some(place) = self.shared.gates.probe() else { return Ok(ProbeStart::NoRoom) };
-        let started = self.begin_connecting(to, place);
-        if matches!(started, Err(DialError::Resources(_))) { Ok(ProbeStart::NoRoom) } else { started }
-    }
-
-    fn begin_connecting(&self, to: SocketAddr, place: OwnedSemaphorePermit) -> Result<ProbeStart, DialError> {
-        let domain = Domain::for_address(to);
-        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP)).map_err(DialError::from_io)?;
-        match socket.connect(&to.into()) {
-            Ok(()) => Ok(ProbeStart::Decided(settle(&socket))),
-            Err(error) if error.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {
-                let stream = TcpStream::from_std(socket.into()).map_err(DialError::from_io)?;
-                Ok(ProbeStart::Pending(PendingProbe { stream, _place: place }))
-            }
-            Err(error) => refusal(error).map(ProbeStart::Decided),
-        }
+    /// For a run of port probes.
+    pub fn prober(&self) -> Prober {
+        Prober { dialer: self.clone(), spare: None }
     }
 
     /// Waits for the end of a pending probe. A refusal is an answer; silence is [`DialError::TimedOut`].
@@ -241,7 +234,7 @@ impl Dialer {
         self.unless_stopped(writable).await?.map_err(|_| DialError::TimedOut)?.map_err(DialError::from_io)?;
         match probe.stream.take_error().map_err(DialError::from_io)? {
             None => Ok(settle(&SockRef::from(&probe.stream))),
-            Some(error) => refusal(error),
+            Some(error) => answer(error),
         }
     }
 
@@ -288,6 +281,46 @@ impl Dialer {
     }
 }
 
+impl Prober {
+    /// Begins a connection attempt without waiting. Call [`Dialer::probe_turns`] before. Probes count against the cap on
+    /// connections in all, but not against the one per address: that one is about dialogues, and a probe ends when it stands.
+    pub fn start(&mut self, to: SocketAddr, name: Option<&DomainName>) -> Result<ProbeStart, DialError> {
+        self.dialer.permits(name, to.ip(), to.port())?;
+        let Some(place) = self.dialer.shared.gates.probe() else { return Ok(ProbeStart::NoRoom) };
+        let started = self.connect(to, place);
+        if matches!(started, Err(DialError::Resources(_))) { Ok(ProbeStart::NoRoom) } else { started }
+    }
+
+    fn connect(&mut self, to: SocketAddr, place: OwnedSemaphorePermit) -> Result<ProbeStart, DialError> {
+        let domain = Domain::for_address(to);
+        let socket = match self.spare.take() {
+            Some((of_spare, spare)) if of_spare == domain => spare,
+            _ => Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP)).map_err(DialError::from_io)?,
+        };
+        let to = to.into();
+        // The kernel works through what arrives on loopback as soon as the first call has let go of the socket; the second one
+        // tells what it was, and makes a refused socket as new (Linux, `__inet_stream_connect`).
+        match socket.connect(&to) {
+            Ok(()) => return Ok(ProbeStart::Decided(settle(&socket))),
+            Err(error) if is(&error, Errno::EINPROGRESS) => {}
+            // Nothing was sent: no route, no free port, not permitted.
+            Err(error) => return Err(DialError::from_io(error)),
+        }
+        match socket.connect(&to) {
+            Ok(()) => Ok(ProbeStart::Decided(settle(&socket))),
+            Err(error) if is(&error, Errno::EALREADY) => {
+                let stream = TcpStream::from_std(socket.into()).map_err(DialError::from_io)?;
+                Ok(ProbeStart::Pending(PendingProbe { stream, _place: place }))
+            }
+            Err(error) => {
+                let end = answer(error)?;
+                self.spare = Some((domain, socket));
+                Ok(ProbeStart::Decided(end))
+            }
+        }
+    }
+}
+
 /// A connection that stands is closed with a reset, so that a scan of many ports leaves no TIME_WAIT behind.
 fn settle(socket: &Socket) -> ProbeEnd {
     let address = |end: std::io::Result<socket2::SockAddr>| end.ok().and_then(|address| address.as_socket());
@@ -304,10 +337,15 @@ fn settle(socket: &Socket) -> ProbeEnd {
     }
 }
 
-/// A refusal is an answer to a probe, everything else is not.
-fn refusal(error: std::io::Error) -> Result<ProbeEnd, DialError> {
+fn is(error: &std::io::Error, number: Errno) -> bool {
+    error.raw_os_error() == Some(number as i32)
+}
+
+/// What an error that came from the network says about the port.
+fn answer(error: std::io::Error) -> Result<ProbeEnd, DialError> {
     match DialError::from_io(error) {
         DialError::Refused | DialError::Reset => Ok(ProbeEnd::Closed),
+        DialError::Unreachable => Ok(ProbeEnd::Filtered),
         other => Err(other),
     }
 }

@@ -12,7 +12,7 @@ use model::{DomainName, asset::PortStates};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{PortScan, pace::Pace};
-use crate::socket::{DialError, Dialer, PendingProbe, ProbeEnd, ProbeStart};
+use crate::socket::{DialError, Dialer, PendingProbe, ProbeEnd, ProbeStart, Prober};
 
 /// Probes begun between two looks at the runtime: about a millisecond's work on loopback.
 const BATCH: usize = 128;
@@ -32,6 +32,7 @@ static EPHEMERAL_PORTS: LazyLock<RangeInclusive<u16>> = LazyLock::new(|| {
 /// One lane of a scan.
 pub(super) struct Sweep {
     dialer: Dialer,
+    prober: Prober,
     address: IpAddr,
     name: Option<DomainName>,
     open: mpsc::Sender<u16>,
@@ -67,7 +68,16 @@ impl Sweep {
         deadline: Instant,
     ) -> Sweep {
         let PortScan { address, ref name, .. } = *scan;
-        Sweep { dialer, address, name: name.clone(), open, pace, deadline, states: PortStates::default() }
+        Sweep {
+            prober: dialer.prober(),
+            dialer,
+            address,
+            name: name.clone(),
+            open,
+            pace,
+            deadline,
+            states: PortStates::default(),
+        }
     }
 
     /// Every port ends in one of the states.
@@ -130,7 +140,7 @@ impl Sweep {
             }
             for _ in 0..room {
                 let Some(port) = round.waiting.pop() else { break };
-                match dialer.start_probe(SocketAddr::new(self.address, port), self.name.as_ref()) {
+                match self.prober.start(SocketAddr::new(self.address, port), self.name.as_ref()) {
                     Ok(ProbeStart::Decided(end)) => {
                         self.ended(round, Ended { port, took: Duration::ZERO, end: Ok(end) }).await
                     }
@@ -169,12 +179,14 @@ impl Sweep {
                     self.report(port).await;
                 }
             }
+            Ok(ProbeEnd::Filtered) => {
+                self.answered(took);
+                self.states.filtered += 1;
+            }
             Err(DialError::TimedOut) => {
                 self.pace.silent();
                 round.silent.push(port);
             }
-            // A router or a firewall answered that the port cannot be reached.
-            Err(DialError::Unreachable) if !took.is_zero() => self.states.filtered += 1,
             Err(DialError::Stopped) => {
                 self.states.undetermined += 1;
                 round.halted = true;
@@ -189,7 +201,7 @@ impl Sweep {
     async fn confirm(&mut self, round: &mut Round, port: u16) {
         let again = async {
             self.dialer.probe_turns(1).await?;
-            match self.dialer.start_probe(SocketAddr::new(self.address, port), self.name.as_ref())? {
+            match self.prober.start(SocketAddr::new(self.address, port), self.name.as_ref())? {
                 ProbeStart::Decided(end) => Ok(Some(end)),
                 ProbeStart::Pending(probe) => {
                     self.dialer.finish_probe(probe, Instant::now() + CONFIRMATION_TIMEOUT).await.map(Some)
@@ -201,6 +213,7 @@ impl Sweep {
             // Silence: where nobody listens this machine refuses, so a listener's queue is full.
             Ok(Some(ProbeEnd::Open { .. })) | Err(DialError::TimedOut) => self.report(port).await,
             Ok(Some(ProbeEnd::Closed)) => self.states.closed += 1,
+            Ok(Some(ProbeEnd::Filtered)) => self.states.filtered += 1,
             Ok(None) => round.waiting.push(port),
             Err(_) => self.states.undetermined += 1,
         }

@@ -108,3 +108,15 @@ fn a_host_that_answers_nothing_ends_as_filtered() {
     let planned = 300 - model::scope::FRAGILE_PORTS.iter().filter(|port| **port <= 300).count();
     assert_eq!(states, PortStates { filtered: u32::try_from(planned).unwrap(), ..PortStates::default() });
 }
+
+#[test]
+fn a_host_that_prohibits_is_filtered_at_once() {
+    let Some(line) = Line::new("reject", 0, 0) else { return };
+    let rules = "add table ip line; add chain ip line arrive { type filter hook input priority 0; }; \
+                 add rule ip line arrive tcp dport 20 accept; add rule ip line arrive tcp dport 1-30 reject with icmp type admin-prohibited";
+    run("ip", &["netns", "exec", &line.server.name, "nft", rules]).unwrap();
+    let listening = line.listen(vec![20, 40]);
+    let states = line.scan(Profile::Standard.limits(), "1-50".parse().unwrap());
+    assert_eq!(states, PortStates { open: vec![20, 40], closed: 19, filtered: 29, undetermined: 0 });
+    drop(listening);
+}
