@@ -6,6 +6,8 @@
 
 mod cache;
 mod engine;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod message;
 pub(crate) mod presentation;
 mod question;

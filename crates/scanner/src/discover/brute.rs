@@ -171,12 +171,13 @@ impl Search<'_> {
                 Some(examined) = under_way.next(), if !under_way.is_empty() => match examined {
                     Some(Ok(discovery)) => {
                         // Words may repeat one another.
-                        if self.names.insert(discovery.name.clone()) && self.found.send(discovery).await.is_err() {
-                            // Whoever listened has gone: then there is nobody to find anything for.
+                        let is_new = self.names.insert(discovery.name.clone());
+                        // Whoever listened has gone: then there is nobody to find anything for.
+                        if is_new && self.found.send(discovery).await.is_err() {
                             return;
                         }
                     }
-                    Some(Err((name, failure))) => self.report.undetermined.push((name, reason(&failure))),
+                Some(Err((name, failure))) => self.report.undetermined.push((name, reason(&failure))),
                     None => {}
                 },
             }

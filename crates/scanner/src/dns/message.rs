@@ -143,7 +143,7 @@ impl Chain {
             lifetime: Duration::from_secs(u64::from(u32::MAX)),
             endless: false,
         };
-        let mut at = Name::from_ascii(format!("{start}.")).unwrap_or_else(|_| Name::root());
+        let mut at = Name::from_labels(start.labels().map(str::as_bytes)).unwrap_or_else(|_| Name::root());
         loop {
             let here = message.answers.iter().filter(|record| record.name == at);
             let mut next = None;
@@ -181,5 +181,10 @@ impl Chain {
 
 /// A name of the usual letters, or nothing.
 pub fn domain_name(name: &Name) -> Option<DomainName> {
-    name.to_ascii().parse().ok()
+    let labels: Vec<&str> = name.iter().map(str::from_utf8).collect::<Result<_, _>>().ok()?;
+    // A dot within a label would make another name of it.
+    if labels.iter().any(|label| label.contains('.')) { None } else { labels.join(".").parse().ok() }
 }
+
+#[cfg(test)]
+mod tests;

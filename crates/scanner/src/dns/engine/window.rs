@@ -7,6 +7,9 @@ const LEAST: usize = 32;
 const MOST: usize = 4_096;
 /// Below this share of unanswered queries the loss is somebody else's: a dead server behind a resolver, a bad line.
 const BEARABLE_LOSS: f64 = 0.1;
+/// How much faster answers must come from half as much more under way: less is chance, or only a longer queue.
+const GAIN: f64 = 1.25;
+const SHORTEST_ROUND: Duration = Duration::from_millis(8);
 /// Rounds between two attempts to grow past a window that has served best.
 const PATIENCE: u32 = 24;
 
@@ -63,7 +66,7 @@ impl Window {
     fn turn(&mut self, now: Instant, round_trip: Duration) {
         let elapsed = now.saturating_duration_since(self.round.begin);
         let events = self.round.answered + self.round.lost;
-        if (events as usize) < 4 * self.size || elapsed < (round_trip * 3).max(Duration::from_millis(4)) {
+        if (events as usize) < 4 * self.size || elapsed < (round_trip * 3).max(SHORTEST_ROUND) {
             return;
         }
         let Round { answered, lost, filled, .. } = std::mem::replace(&mut self.round, Round::new(now));
@@ -77,7 +80,7 @@ impl Window {
         if !filled {
             return;
         }
-        if rate > self.best_rate * 1.1 {
+        if rate > self.best_rate * GAIN {
             (self.best, self.best_rate) = (self.size, rate);
         } else if self.size > self.best {
             self.size = self.best;
@@ -102,7 +105,7 @@ pub(super) struct RoundTrip {
 }
 
 const UNKNOWN: Duration = Duration::from_millis(1_000);
-const SHORTEST_WAIT: Duration = Duration::from_millis(250);
+const SHORTEST_WAIT: Duration = Duration::from_millis(150);
 pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(4_000);
 
 impl RoundTrip {
@@ -124,7 +127,7 @@ impl RoundTrip {
     pub(super) fn wait(&self, attempt: u32) -> Duration {
         let first =
             self.smoothed.map_or(UNKNOWN, |smoothed| (smoothed + self.variation * 4).max(SHORTEST_WAIT));
-        (first * (1 + attempt.min(15))).min(LONGEST_WAIT)
+        (first * (1 + attempt.min(63))).min(LONGEST_WAIT)
     }
 }
 
