@@ -147,6 +147,24 @@ pub enum Asset {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         technologies: Vec<String>,
     },
+    /// A form of a page. It is never submitted.
+    Form {
+        /// Where it stands.
+        page: Url,
+        /// Where it would be sent.
+        action: Url,
+        /// `GET` or `POST`.
+        method: String,
+        /// Name and kind of each field. Hostile text.
+        fields: Vec<(String, String)>,
+    },
+    /// A URL of a site that no link leads to: named in a script, in data or in robots.txt. It was not necessarily asked for.
+    Endpoint {
+        /// What.
+        url: Url,
+        /// Where it is named.
+        named_in: Url,
+    },
 }
 
 /// How the scanned ports of one address answered.

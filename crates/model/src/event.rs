@@ -50,11 +50,13 @@ pub enum Event {
         /// What failed, on which value, what to do.
         reason: String,
     },
-    /// Worth saying, changes nothing.
-    Note {
+    /// Something was left out on purpose: by a limit, or because it is out of scope or does not exist.
+    LeftOut {
         /// Which stage.
         stage: Stage,
-        /// What.
-        text: String,
+        /// The unit.
+        unit: String,
+        /// By what, and what it was.
+        why: String,
     },
 }

@@ -47,6 +47,12 @@ pub struct Summary {
     pub undetermined: Vec<String>,
     /// How many of those there are, when the list above was cut.
     pub undetermined_count: u64,
+    /// What was left out on purpose, by limits or by the scope: `stage unit: why`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// How many of those there are, when the list above was cut.
+    #[serde(default)]
+    pub left_out_count: u64,
     /// Findings by severity.
     pub findings: std::collections::BTreeMap<Severity, u64>,
     /// Assets by kind: `domain`, `host`, `service`, `page`.

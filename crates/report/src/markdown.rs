@@ -275,6 +275,7 @@ fn account(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
     };
     writeln!(out, "\n{balance}\n")?;
     entries("could not be found out", &summary.undetermined, summary.undetermined_count, out)?;
+    entries("were left out by the limits or the scope", &summary.left_out, summary.left_out_count, out)?;
     entries("checks could not be loaded", &summary.refused_checks, summary.refused_checks.len() as u64, out)
 }
 

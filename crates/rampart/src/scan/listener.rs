@@ -154,7 +154,7 @@ impl Listener {
             Event::Undetermined { unit, reason, .. } if self.progress.is_none() && !self.quiet => {
                 self.say(&format!("undetermined: {unit}: {reason}"));
             }
-            Event::Asset { .. } | Event::Partial { .. } | Event::Undetermined { .. } | Event::Note { .. } => {}
+            Event::Asset { .. } | Event::Partial { .. } | Event::Undetermined { .. } | Event::LeftOut { .. } => {}
         }
         Ok(())
     }

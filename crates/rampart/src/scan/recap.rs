@@ -56,6 +56,8 @@ struct Tally {
     partial: HashMap<(Stage, String), Ledger>,
     undetermined: Vec<String>,
     undetermined_count: u64,
+    left_out: Vec<String>,
+    left_out_count: u64,
 }
 
 impl Tally {
@@ -96,7 +98,12 @@ impl Tally {
                     self.undetermined.push(format!("{stage}: {unit}: {reason}"));
                 }
             }
-            Event::Note { .. } => {}
+            Event::LeftOut { stage, unit, why } => {
+                self.left_out_count += 1;
+                if self.left_out.len() < NAMED_UNDETERMINED {
+                    self.left_out.push(format!("{stage}: {unit}: {why}"));
+                }
+            }
         }
     }
 }
@@ -108,6 +115,8 @@ fn asset_identity(asset: &Asset) -> (&'static str, String) {
         Asset::Host { address, .. } => ("host", format!("host {address}")),
         Asset::Service(service) => ("service", format!("service {}:{}", service.endpoint.address, service.endpoint.port)),
         Asset::Page { url, .. } => ("page", format!("page {url}")),
+        Asset::Form { action, method, fields, .. } => ("form", format!("form {method} {action} {fields:?}")),
+        Asset::Endpoint { url, .. } => ("endpoint", format!("endpoint {url}")),
     }
 }
 
@@ -159,6 +168,8 @@ pub(super) fn build(
         ledger: tally.ledger,
         undetermined: tally.undetermined,
         undetermined_count: tally.undetermined_count,
+        left_out: tally.left_out,
+        left_out_count: tally.left_out_count,
         findings: tally.severities,
         assets: tally.asset_kinds,
         requests: read(&counters.requests),

@@ -52,6 +52,8 @@ pub(super) fn write(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()
         summary.undetermined_count,
         out,
     )?;
+    let (left_out, count) = (&summary.left_out, summary.left_out_count);
+    entries("Left out", "by the limits or the scope of this scan", left_out, count, out)?;
     let refused = summary.refused_checks.len() as u64;
     entries("Refused checks", "could not be loaded and did not run", &summary.refused_checks, refused, out)?;
     put!(out, "</section>\n");

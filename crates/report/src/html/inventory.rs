@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io};
 
 use model::{Asset, DomainName, Endpoint, Service, asset::PortStates};
+use url::Url;
 
 use super::markup::{Link, line, put, short};
 use crate::{ReportError, Source, words::size};
@@ -91,6 +92,8 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), 
     let mut hosts: Shelf<std::net::IpAddr> = Shelf::new();
     let mut names: Shelf<DomainName> = Shelf::new();
     let mut pages: Shelf<String> = Shelf::new();
+    let mut forms: Shelf<String> = Shelf::new();
+    let mut endpoints: Shelf<String> = Shelf::new();
     for asset in (source.assets)()? {
         let asset = asset?;
         match &asset {
@@ -98,6 +101,8 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), 
             Asset::Host { address, .. } => hosts.add(*address, asset),
             Asset::Domain { name, .. } => names.add(name.clone(), asset),
             Asset::Page { url, .. } => pages.add(url.to_string(), asset),
+            Asset::Form { action, .. } => forms.add(action.to_string(), asset),
+            Asset::Endpoint { url, .. } => endpoints.add(url.to_string(), asset),
         }
     }
     put!(
@@ -133,7 +138,33 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), 
             _ => Ok(()),
         }
     })?;
+    forms.table("Forms", &["Sent to", "Method", "Fields", "Stands on"], false, out, |asset, out| match asset {
+        Asset::Form { page, action, method, fields } => form(page, action, method, fields, out),
+        _ => Ok(()),
+    })?;
+    endpoints.table("Endpoints", &["Address", "Named in"], false, out, |asset, out| match asset {
+        Asset::Endpoint { url, named_in } => {
+            put!(out, "<td data-of=\"Address\">", Link(url.as_str()), "</td>");
+            put!(out, "<td data-of=\"Named in\">", Link(named_in.as_str()), "</td>");
+            Ok(())
+        }
+        _ => Ok(()),
+    })?;
     put!(out, "</section>\n");
+    Ok(())
+}
+
+fn form(
+    page: &Url,
+    action: &Url,
+    method: &str,
+    fields: &[(String, String)],
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
+    put!(out, "<td data-of=\"Sent to\">", Link(action.as_str()), "</td><td data-of=\"Method\">");
+    put!(out, short(method, 20), "</td><td data-of=\"Fields\">");
+    list(fields.iter().map(|(name, _)| name.as_str()), out)?;
+    put!(out, "</td><td data-of=\"Stands on\">", Link(page.as_str()), "</td>");
     Ok(())
 }
 

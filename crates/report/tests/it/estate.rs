@@ -568,6 +568,8 @@ impl Estate {
             limits: limits(),
             stages: Stage::ALL.to_vec(),
             checks: 130,
+            left_out: vec!["crawl: pages of https://shop.example.com/: the limit of pages: 120 found and not fetched".into()],
+            left_out_count: 1,
             refused_checks: vec!["checks/custom/login-spray.yaml:14: `attack` needs tags this scan does not allow (brute force)".into()],
             ledger: ledger(&findings),
             undetermined: vec![

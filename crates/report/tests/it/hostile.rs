@@ -69,6 +69,7 @@ fn every_text_field_is_tried() {
         "/findings/tags",
         "/summary/authorised_by",
         "/summary/incomplete_because",
+        "/summary/left_out",
         "/summary/refused_checks",
         "/summary/scope",
         "/summary/targets",
@@ -111,7 +112,7 @@ fn any_text() -> impl Strategy<Value = String> {
     proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
 }
 
-fn harmless_everywhere(payload: &str) {
+pub(crate) fn harmless_everywhere(payload: &str) {
     let poisoned = poisoned(payload);
     for format in Format::ALL {
         let text = report(format, &poisoned.estate);

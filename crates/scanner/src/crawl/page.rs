@@ -1,5 +1,7 @@
 //! What one response says: links, forms, title, and what tells its technologies. Pure: bytes in, facts out.
 
+use std::fmt;
+
 use checks::exchange::HttpResponse;
 use model::DomainName;
 use url::Url;
@@ -60,6 +62,16 @@ pub enum FormMethod {
     Post,
     /// Not sent.
     Dialog,
+}
+
+impl fmt::Display for FormMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            FormMethod::Get => "GET",
+            FormMethod::Post => "POST",
+            FormMethod::Dialog => "none",
+        })
+    }
 }
 
 /// A form. Never submitted.

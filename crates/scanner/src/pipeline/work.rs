@@ -9,7 +9,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::Scan;
 use crate::{
     check::{self, Checked},
-    crawl::{self, CrawlItem},
+    crawl::{self, Budget, CrawlItem},
     discover::{self, Discovery},
     ports::{self, PortScan},
     services,
@@ -29,6 +29,11 @@ impl Reporter<'_> {
 
     async fn undetermined(&self, reason: String) {
         let event = Event::Undetermined { stage: self.unit.stage(), unit: self.unit.to_string(), reason };
+        self.send(event).await;
+    }
+
+    async fn left_out(&self, why: String) {
+        let event = Event::LeftOut { stage: self.unit.stage(), unit: self.unit.to_string(), why };
         self.send(event).await;
     }
 
@@ -63,7 +68,6 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, deadline: Instant, events:
     };
     if scan.dialer.stop().is_cancelled() {
         // Not journalled as done, so that a resumed scan does it again. Its account stands in this run's report.
-        reporter.send(Event::Note { stage: unit.stage(), text: format!("stopped in the middle of {unit}") }).await;
         let skipped = ledger.clone();
         reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger: skipped }).await;
     } else {
@@ -152,7 +156,7 @@ async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Report
     if asked_for || !found_out {
         reporter.undetermined(text).await;
     } else if !matches!(failure, Failure::Skipped(SkipReason::Cancelled)) {
-        reporter.send(Event::Note { stage: reporter.unit.stage(), text: format!("{}: {text}", reporter.unit) }).await;
+        reporter.left_out(text).await;
     }
 }
 
@@ -222,7 +226,14 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
             match item {
                 CrawlItem::Page(asset) => reporter.send(Event::Asset { asset }).await,
                 CrawlItem::Name(name) => learned.mentioned.push((name, Source::Page)),
-                CrawlItem::Form { .. } | CrawlItem::Endpoint { .. } | CrawlItem::External(_) => {}
+                CrawlItem::Form { page, action, method, fields } => {
+                    let asset = Asset::Form { page, action, method: method.to_string(), fields };
+                    reporter.send(Event::Asset { asset }).await;
+                }
+                CrawlItem::Endpoint { url, source } => {
+                    reporter.send(Event::Asset { asset: Asset::Endpoint { url, named_in: source } }).await;
+                }
+                CrawlItem::External(_) => {}
             }
         }
     };
@@ -235,6 +246,15 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
         Ok(report) => {
             for (url, reason) in report.failures.into_iter().take(20) {
                 reporter.undetermined(format!("{url}: {reason}")).await;
+            }
+            let left = format!("{} of the {} pages found were not fetched", report.passed_over.total(), report.found);
+            match report.stopped_by {
+                Some(by @ (Budget::Time | Budget::Failures)) => {
+                    reporter.undetermined(format!("the crawl was ended by {by}: {left}")).await;
+                }
+                Some(by) => reporter.left_out(format!("the crawl was ended by {by}: {left}")).await,
+                None if report.passed_over.total() > 0 => reporter.left_out(left).await,
+                None => {}
             }
         }
         Err(_) => reporter.undetermined("the host's deadline passed in the middle of the crawl".to_owned()).await,
