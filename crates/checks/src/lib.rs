@@ -10,6 +10,9 @@ pub mod diagnostic;
 pub mod examples;
 pub mod exchange;
 pub mod expression;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod operators;
 pub mod pattern;
 pub mod run;

@@ -281,8 +281,9 @@ impl Run {
             (Outcome::Matched, self.failed.take().map(|(_, message)| message))
         } else if let Some((reason, message)) = self.failed.take() {
             (Outcome::Failed(reason), Some(message))
-        } else if self.answered == 0 && self.out_of_scope.is_some() {
-            (Outcome::Skipped(SkipReason::OutOfScope), self.out_of_scope.take())
+        } else if let Some(refusal) = self.out_of_scope.take() {
+            // Also when other requests were answered: what the check wanted to see was not looked at, so it is no "not there".
+            (Outcome::Skipped(SkipReason::OutOfScope), Some(refusal))
         } else if let Some(name) = self.missing.take() {
             let message = format!("the template needs a value for `{name}`: give it with --var {name}=VALUE");
             (Outcome::Skipped(SkipReason::Precondition), Some(message))
@@ -290,7 +291,7 @@ impl Run {
             let message = "the template leaves this port alone".to_owned();
             (Outcome::Skipped(SkipReason::Precondition), Some(message))
         } else {
-            (Outcome::NotMatched, self.out_of_scope.take())
+            (Outcome::NotMatched, None)
         };
         self.verdict = Some(Verdict { outcome, matches, failure });
     }

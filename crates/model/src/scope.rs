@@ -165,16 +165,17 @@ impl Scope {
         if let Some(reason) = never_permitted(given) {
             return Err(Refusal::Never { address: given, reason });
         }
-        let address = canonical(given);
-        if self.excluded_networks.iter().any(|network| network.contains(&address)) {
+        // An exclusion means the machine, by whatever way it is reached; an authorisation means the packets as they are sent.
+        let (sent_to, meant) = (address::as_sent(given), canonical(given));
+        if self.excluded_networks.iter().any(|network| network.contains(&sent_to) || network.contains(&meant)) {
             return Err(Refusal::Excluded(given.to_string()));
         }
-        if self.networks.iter().any(|network| network.contains(&address)) {
+        if self.networks.iter().any(|network| network.contains(&sent_to)) {
             return Ok(());
         }
         match through {
             Some(name) if self.authorises_by_name(name) => {
-                if address::is_public(address) {
+                if address::is_public(sent_to) {
                     Ok(())
                 } else {
                     Err(Refusal::PrivateAddress { name: name.clone(), address: given })

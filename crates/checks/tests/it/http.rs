@@ -377,6 +377,23 @@ fn a_redirect_out_of_scope_ends_the_chain_and_nothing_else() {
 }
 
 #[test]
+fn a_check_whose_redirect_led_out_of_scope_did_not_look() {
+    use checks::exchange::Failure;
+    let template = template(
+        "http:\n  - path: ['{{BaseURL}}']\n    redirects: true\n    matchers:\n      - {type: word, words: [nowhere]}\n",
+    );
+    let mut serve = http(|_| moved(302, "http://away.test/"));
+    let ran = run(&template, &web(SITE), |request| match request {
+        Request::Http(http) if http.origin.host == "away.test" => {
+            Err(Failure::OutOfScope("away.test is not yours".to_owned()))
+        }
+        request => serve(request),
+    });
+    assert_eq!(ran.verdict.outcome, Outcome::Skipped(SkipReason::OutOfScope));
+    assert_eq!(ran.verdict.failure.as_deref(), Some("away.test is not yours"));
+}
+
+#[test]
 fn named_matchers_are_findings_of_their_own_under_or() {
     let template = |condition: &str| {
         template(&format!(

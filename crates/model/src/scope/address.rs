@@ -45,8 +45,8 @@ const METADATA: [IpAddr; 5] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// The address a packet really goes to: IPv4 inside IPv6 (mapped and compatible, RFC 4291; NAT64, RFC 6052; 6to4, RFC 3056)
-/// is unwrapped, so that no spelling of an address passes where the address would not.
+/// The machine that an address means: IPv4 inside IPv6 (mapped and compatible, RFC 4291; NAT64, RFC 6052; 6to4, RFC 3056) is
+/// unwrapped, so that no spelling of an address passes where the address would not.
 pub fn canonical(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     let segments = v6.segments();
@@ -82,7 +82,15 @@ pub fn never_permitted(address: IpAddr) -> Option<NeverReason> {
     }
 }
 
-/// Can the address be somebody's on the Internet? (The special-purpose registries of RFC 6890 say which cannot.)
+/// Where the packets for an address go: only the mapped form is IPv4 on the wire. The others are routed as IPv6, towards a
+/// translator or relay, so that 64:ff9b::127.0.0.1 is not this machine.
+pub(super) fn as_sent(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Can the address be somebody's on the Internet? (The special-purpose registries of RFC 6890 say which cannot.) Of IPv6 only
+/// global unicast can (RFC 4291, 2.4), and what leads to public IPv4 addresses; not Teredo (RFC 4380), whose addresses name a
+/// relay and a host behind it.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {
@@ -92,6 +100,10 @@ pub(super) fn is_public(address: IpAddr) -> bool {
             let benchmarking = a == 198 && (b == 18 || b == 19);
             !(v4.is_private() || v4.is_loopback() || shared || protocol_assignments || benchmarking)
         }
-        IpAddr::V6(v6) => !(v6.is_loopback() || v6.segments()[0] & 0xfe00 == 0xfc00),
+        IpAddr::V6(v6) => match (v6.segments(), canonical(address)) {
+            ([0x2002, ..] | [0x64, 0xff9b, ..], embedded @ IpAddr::V4(_)) => is_public(embedded),
+            ([0x2001, 0, ..], _) => false,
+            ([first, ..], _) => first & 0xe000 == 0x2000,
+        },
     }
 }
