@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{DomainName, Host};
+use crate::{DomainName, Host, Source};
 
 /// One port of one address, and the name it was reached by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,8 +115,8 @@ pub enum Asset {
         name: DomainName,
         /// Its records by type: `A` -> addresses, `MX` -> `10 mail.example.com`, in presentation form. Hostile text.
         records: BTreeMap<String, Vec<String>>,
-        /// Where the name was learnt: `target`, `word list`, `certificate`, `page`, `record`.
-        source: String,
+        /// Where the name was learnt.
+        source: Source,
     },
     /// An address that answered.
     Host {

@@ -14,7 +14,7 @@ use std::{
 use checks::exchange::Failure;
 use futures_util::future::join_all;
 use hickory_proto::rr::{RData, RecordType};
-use model::DomainName;
+use model::{DomainName, Source};
 use tokio::sync::mpsc;
 
 use self::brute::{Search, Wildcards};
@@ -65,8 +65,8 @@ pub struct Discovery {
     pub records: BTreeMap<String, Vec<String>>,
     /// Its addresses, IPv4 first, also those at the end of aliases.
     pub addresses: Vec<IpAddr>,
-    /// Where the name was learnt: `target`, `word list`, `certificate`, `page`, `record`.
-    pub source: String,
+    /// Where the name was learnt.
+    pub source: Source,
     /// Names in its records that the scope allows.
     pub related: Vec<DomainName>,
     /// It is an alias of this name, which does not exist: whoever registers that takes over this one.
@@ -119,7 +119,7 @@ async fn search(
     found: &mpsc::Sender<Discovery>,
     report: &mut DiscoverReport,
 ) {
-    let collection = records::collect(resolver, name, "target", &TYPES).await;
+    let collection = records::collect(resolver, name, Source::Target, &TYPES).await;
     if let Some(failure) = &collection.trouble {
         report.undetermined.push((name.clone(), brute::reason(failure)));
     }
@@ -170,7 +170,7 @@ async fn services(
         names.into_iter().filter(|name| resolver.dialer().permits_name(name).is_ok()).collect();
     let types = [RecordType::SRV];
     let collections =
-        join_all(names.iter().map(|name| records::collect(resolver, name, "record", &types))).await;
+        join_all(names.iter().map(|name| records::collect(resolver, name, Source::Record, &types))).await;
     let mut services = Vec::new();
     for (name, collection) in names.into_iter().zip(collections) {
         if let Some(failure) = &collection.trouble {
@@ -192,7 +192,7 @@ async fn services(
 }
 
 /// Looks up one name that was learnt elsewhere, such as in a certificate or on a page. A name that does not exist is a failure.
-pub async fn name(resolver: &Resolver, name: &DomainName, source: &str) -> Result<Discovery, Failure> {
+pub async fn name(resolver: &Resolver, name: &DomainName, source: Source) -> Result<Discovery, Failure> {
     records::collect(resolver, name, source, &ADDRESS_TYPES).await.complete(resolver).await
 }
 

@@ -129,7 +129,7 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), 
         }
     })?;
     names.table("Names", &["Name", "Records", "Learnt from"], false, out, |asset, out| match asset {
-        Asset::Domain { name, records, source } => domain(name, records, source, out),
+        Asset::Domain { name, records, source } => domain(name, records, source.as_str(), out),
         _ => Ok(()),
     })?;
     pages.table("Pages", &["Page", "Status", "Type", "Size", "Technologies"], false, out, |asset, out| {

@@ -443,7 +443,7 @@ fn assets() -> Vec<Asset> {
             assets.push(Asset::Domain {
                 name: name.parse().unwrap(),
                 records: BTreeMap::from([("A".to_owned(), vec![address.to_owned()])]),
-                source: if *name == "shop.test" { "target" } else { "word list" }.into(),
+                source: if *name == "shop.test" { model::Source::Target } else { model::Source::WordList },
             });
         }
     }
@@ -467,6 +467,14 @@ fn assets() -> Vec<Asset> {
             },
         });
     }
+    let login: url::Url = "http://shop.test:8080/login".parse().unwrap();
+    assets.push(Asset::Form {
+        page: login.clone(),
+        action: login.clone(),
+        method: "POST".into(),
+        fields: vec![("email".into(), "email".into()), ("password".into(), "password".into())],
+    });
+    assets.push(Asset::Endpoint { url: "http://shop.test:8080/api/v2/cart".parse().unwrap(), named_in: login });
     assets
 }
 
@@ -550,6 +558,8 @@ impl Estate {
                 Asset::Host { .. } => "host",
                 Asset::Service(_) => "service",
                 Asset::Page { .. } => "page",
+                Asset::Form { .. } => "form",
+                Asset::Endpoint { .. } => "endpoint",
             };
             *kinds.entry(kind.to_owned()).or_default() += 1;
         }

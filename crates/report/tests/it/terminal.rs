@@ -53,7 +53,7 @@ fn the_end_of_a_scan_in_a_few_lines() {
         summary_table(&Estate::full().summary, false),
         "5 findings to act on today\n\
          \x20 findings      1 critical  4 high  11 medium  3 low  5 info\n\
-         \x20 seen          6 domains  5 hosts  5 pages  8 services\n\
+         \x20 seen          6 domains  1 endpoint  1 form  5 hosts  5 pages  8 services\n\
          \x20 looks         3,655 planned = 24 matched + 3,523 not matched + 42 failed + 66 skipped\n\
          \x20 failed        28 timed out, 14 connection broken\n\
          \x20 skipped       22 host stopped answering, 44 precondition not met\n\

@@ -8,7 +8,7 @@ use std::{
 use checks::exchange::Failure;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hickory_proto::rr::RecordType;
-use model::DomainName;
+use model::{DomainName, Source};
 use rand::RngExt;
 use tokio::sync::mpsc;
 
@@ -219,7 +219,7 @@ async fn examine(
         }
     }
     let discovery =
-        records::collect(resolver, &name, "word list", &super::ADDRESS_TYPES).await.complete(resolver).await;
+        records::collect(resolver, &name, Source::WordList, &super::ADDRESS_TYPES).await.complete(resolver).await;
     Some(discovery.map_err(|failure| (name, failure)))
 }
 

@@ -8,7 +8,7 @@ use hickory_proto::{
     op::ResponseCode,
     rr::{RData, Record, RecordType},
 };
-use model::{DomainName, FailReason};
+use model::{DomainName, FailReason, Source};
 
 use super::Discovery;
 use crate::dns::{Chain, Lookup, Resolver, domain_name, presentation};
@@ -28,12 +28,12 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    pub(super) fn new(name: &DomainName, source: &str) -> Collection {
+    pub(super) fn new(name: &DomainName, source: Source) -> Collection {
         let discovery = Discovery {
             name: name.clone(),
             records: BTreeMap::new(),
             addresses: Vec::new(),
-            source: source.to_owned(),
+            source,
             related: Vec::new(),
             dangling: None,
         };
@@ -161,7 +161,7 @@ impl Collection {
 pub(super) async fn collect(
     resolver: &Resolver,
     name: &DomainName,
-    source: &str,
+    source: Source,
     types: &[RecordType],
 ) -> Collection {
     let lookups = join_all(types.iter().map(|record_type| resolver.lookup(name, *record_type))).await;

@@ -107,7 +107,7 @@ async fn discover_name(
         let search = discover::domain(&scan.resolver, name, &scan.options.discover, sender);
         let collect = async {
             while let Some(discovery) = receiver.recv().await {
-                take_discovery(discovery, source, reporter, &mut learned).await;
+                take_discovery(discovery, reporter, &mut learned).await;
             }
         };
         let (report, ()) = tokio::join!(search, collect);
@@ -115,17 +115,16 @@ async fn discover_name(
             reporter.undetermined(format!("{name}: {reason}")).await;
         }
     } else {
-        match discover::name(&scan.resolver, name, source.as_str()).await {
-            Ok(discovery) => take_discovery(discovery, source, reporter, &mut learned).await,
+        match discover::name(&scan.resolver, name, source).await {
+            Ok(discovery) => take_discovery(discovery, reporter, &mut learned).await,
             Err(failure) => refused_or_failed(&failure, source == Source::Target, reporter).await,
         }
     }
     learned
 }
 
-async fn take_discovery(discovery: Discovery, origin: Source, reporter: &Reporter<'_>, learned: &mut Learned) {
-    let Discovery { name, records, addresses, related, .. } = discovery;
-    let source = if origin == Source::Target && discovery.source == "word list" { Source::WordList } else { origin };
+async fn take_discovery(discovery: Discovery, reporter: &Reporter<'_>, learned: &mut Learned) {
+    let Discovery { name, records, addresses, source, related, .. } = discovery;
     let has = |kind: &str| records.contains_key(kind);
     if records.is_empty() {
         if source == Source::Target {
@@ -141,7 +140,7 @@ async fn take_discovery(discovery: Discovery, origin: Source, reporter: &Reporte
         alias: has("CNAME"),
     });
     learned.mentioned.extend(related.into_iter().map(|name| (name, Source::Record)));
-    let asset = Asset::Domain { name, records, source: source.as_str().to_owned() };
+    let asset = Asset::Domain { name, records, source };
     reporter.send(Event::Asset { asset }).await;
 }
 

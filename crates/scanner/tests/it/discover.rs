@@ -5,7 +5,7 @@ use std::{
     io::Write,
 };
 
-use model::{DomainName, Limits, NamePattern, Profile, Scope};
+use model::{DomainName, Limits, NamePattern, Profile, Scope, Source};
 use scanner::{
     discover::{self, DiscoverOptions, DiscoverReport, Discovery, WordList},
     dns::Resolver,
@@ -91,7 +91,7 @@ async fn a_domain_comes_with_its_records_and_what_is_below() {
     let records = |kind: &str| {
         domain.records.get(kind).map_or(Vec::new(), |records| records.iter().map(String::as_str).collect())
     };
-    assert_eq!(domain.source, "target");
+    assert_eq!(domain.source, Source::Target);
     assert_eq!(records("A"), ["127.0.0.1"]);
     assert_eq!(records("MX"), ["10 mail.example.test"]);
     assert_eq!(records("TXT"), ["\"v=spf1 -all\""]);
@@ -102,8 +102,8 @@ async fn a_domain_comes_with_its_records_and_what_is_below() {
 
     let www = &found["www.example.test"];
     assert_eq!(
-        (www.source.as_str(), &www.records["CNAME"]),
-        ("word list", &vec!["web.example.test".to_owned()])
+        (www.source, &www.records["CNAME"]),
+        (Source::WordList, &vec!["web.example.test".to_owned()])
     );
     assert_eq!(www.addresses, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap(), "::1".parse().unwrap()]);
     assert_eq!(www.dangling, None);
@@ -242,11 +242,11 @@ async fn single_names_and_addresses_are_looked_up() {
     let server =
         NameServer::start("test SOA\nexample A 127.0.0.1\nold.example CNAME gone.example.test.\n").await;
     let forward = resolver(&server, Scope::loopback());
-    let found = discover::name(&forward, &name("example.test"), "certificate").await.unwrap();
-    assert_eq!((found.source.as_str(), found.addresses.len()), ("certificate", 1));
-    let old = discover::name(&forward, &name("old.example.test"), "page").await.unwrap();
+    let found = discover::name(&forward, &name("example.test"), Source::Certificate).await.unwrap();
+    assert_eq!((found.source, found.addresses.len()), (Source::Certificate, 1));
+    let old = discover::name(&forward, &name("old.example.test"), Source::Page).await.unwrap();
     assert_eq!(old.dangling, Some(name("gone.example.test")));
-    assert!(discover::name(&forward, &name("none.example.test"), "page").await.is_err());
+    assert!(discover::name(&forward, &name("none.example.test"), Source::Page).await.is_err());
 
     let server = NameServer::start(
         "127.in-addr.arpa SOA\n7.0.0 PTR www.example.test.\n7.0.0 PTR mail.example.test.\n",
