@@ -35,8 +35,10 @@ pub enum Unit {
         /// A name that leads there.
         name: Option<DomainName>,
     },
-    /// Find out what listens on a port.
+    /// Find out what listens on a port that is open, or that somebody named.
     Identify(Endpoint),
+    /// Find out whether something listens on a usual web port: nobody said so, and that nothing does is an answer.
+    Knock(Endpoint),
     /// Follow the links of a site.
     Crawl(Site),
     /// Run the DNS checks on a name.
@@ -59,7 +61,7 @@ impl Unit {
     pub fn stage(&self) -> Stage {
         match self {
             Unit::Discover { .. } => Stage::Discover,
-            Unit::Ports { .. } | Unit::Identify(_) => Stage::Ports,
+            Unit::Ports { .. } | Unit::Identify(_) | Unit::Knock(_) => Stage::Ports,
             Unit::Crawl(_) => Stage::Crawl,
             Unit::CheckName { .. } | Unit::CheckService(_) | Unit::CheckSite(_) => Stage::Check,
         }
@@ -70,7 +72,7 @@ impl Unit {
         match self {
             Unit::Discover { .. } | Unit::CheckName { .. } => None,
             Unit::Ports { address, .. } => Some(*address),
-            Unit::Identify(endpoint) => Some(endpoint.address),
+            Unit::Identify(endpoint) | Unit::Knock(endpoint) => Some(endpoint.address),
             Unit::Crawl(site) | Unit::CheckSite(site) => Some(site.endpoint.address),
             Unit::CheckService(service) => Some(service.endpoint.address),
         }
@@ -84,7 +86,7 @@ impl fmt::Display for Unit {
             Unit::Discover { name, brute_force: true, .. } => write!(f, "names below {name}"),
             Unit::Discover { name, .. } => write!(f, "name {name}"),
             Unit::Ports { address, .. } => write!(f, "ports of {address}"),
-            Unit::Identify(endpoint) => write!(f, "service {}:{}", endpoint.address, endpoint.port),
+            Unit::Identify(endpoint) | Unit::Knock(endpoint) => write!(f, "service {}:{}", endpoint.address, endpoint.port),
             Unit::Crawl(site) => write!(f, "pages of {} at {}", site.base, site.endpoint.address),
             Unit::CheckName { name, .. } => write!(f, "checks of name {name}"),
             Unit::CheckService(service) => {

@@ -70,6 +70,9 @@ impl CheckSet {
     }
 }
 
+/// The tag of templates that look for what lacks encryption: they say nothing about a service inside TLS.
+const CLEARTEXT: &str = "cleartext";
+
 /// A TCP template means the services that speak a protocol it is tagged with, wherever they are. On its own ports it also
 /// means services that nothing was recognised on, and, when it is tagged with no protocol that service detection knows, those
 /// that speak something else than HTTP: a web server has no business with questions of other protocols, and would only be
@@ -77,6 +80,9 @@ impl CheckSet {
 fn speaks_to(template: &Template, service: &Service) -> bool {
     let protocol = service.protocol.0.as_ref();
     let tagged = |name: &str| template.info.tags.iter().any(|tag| tag == name);
+    if service.tls.is_some() && tagged(CLEARTEXT) {
+        return false;
+    }
     let ports = template.tcp_ports();
     if ports.is_empty() {
         return service.protocol != Protocol::HTTP;

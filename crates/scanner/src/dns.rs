@@ -21,7 +21,7 @@ use std::{
 };
 
 use checks::exchange::{DnsRequest, DnsResponse, Failure};
-use hickory_proto::{op::ResponseCode, rr::RecordType};
+use hickory_proto::{op::{Message, ResponseCode}, rr::RecordType};
 use model::{DomainName, FailReason, SkipReason};
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -73,10 +73,42 @@ impl Resolver {
         &self.shared.dialer
     }
 
-    /// Asks what a check wants to know. An answer that says SERVFAIL or REFUSED, after all attempts, is an answer here.
+    /// Asks what a check wants to know. An answer that says SERVFAIL or REFUSED, after all attempts, is an answer here. An
+    /// alias whose end the server left out is followed within the scope, as a resolver would.
     pub async fn query(&self, request: &DnsRequest) -> Result<DnsResponse, Failure> {
-        let reply = self.ask(Question::of_check(&self.shared.dialer, request)?).await?;
-        Ok(presentation::response(&reply.decode()?, reply.server))
+        let question = Question::of_check(&self.shared.dialer, request)?;
+        let (name, record_type) = (question.name.clone(), question.record_type);
+        let reply = self.ask(question).await?;
+        let mut message = reply.decode()?;
+        if matches!(record_type, RecordType::A | RecordType::AAAA) {
+            self.complete(&mut message, &name, record_type).await?;
+        }
+        Ok(presentation::response(&message, reply.server))
+    }
+
+    /// An authoritative server answers with an alias and leaves its end, in somebody else's zone, to whoever asked.
+    async fn complete(&self, message: &mut Message, name: &DomainName, record_type: RecordType) -> Result<(), Failure> {
+        for _ in 0..HOPS {
+            let chain = Chain::follow(message, name);
+            let open = chain.addresses.is_empty() && !chain.endless;
+            let Some(end) = chain.end().filter(|_| open && message.metadata.response_code == ResponseCode::NoError) else {
+                return Ok(());
+            };
+            let Ok(question) = Question::about(&self.shared.dialer, end, record_type) else { return Ok(()) };
+            let further = self.ask(question).await?.decode()?;
+            let code = further.metadata.response_code;
+            let leads_on = further.answers.iter().any(|record| record.record_type() == RecordType::CNAME);
+            if !matches!(code, ResponseCode::NoError | ResponseCode::NXDomain) {
+                return Ok(());
+            }
+            message.metadata.response_code = code;
+            message.answers.extend(further.answers);
+            message.authorities = further.authorities;
+            if !leads_on {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// One question about a name of the Internet. What cannot be found out is [`Lookup::Undetermined`].

@@ -3,5 +3,6 @@
 mod command_line;
 mod demo;
 mod interrupt;
+mod real;
 mod run;
 mod tidy;

@@ -217,7 +217,7 @@ impl Frontier {
             self.push(Unit::Ports { address, name: name.cloned() });
         } else {
             for port in USUAL_WEB_PORTS {
-                self.push(Unit::Identify(Endpoint { name: name.cloned(), address, port }));
+                self.push(Unit::Knock(Endpoint { name: name.cloned(), address, port }));
             }
         }
         if let Some(name) = name

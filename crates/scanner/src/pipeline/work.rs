@@ -55,7 +55,8 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, deadline: Instant, events:
             let port_scan = PortScan { address: *address, name: name.clone(), ports: wanted };
             (Ledger::default(), open_ports(scan, &port_scan, deadline, &reporter).await)
         }
-        Unit::Identify(endpoint) => (Ledger::default(), identify(scan, endpoint, deadline, &reporter).await),
+        Unit::Identify(endpoint) => (Ledger::default(), identify(scan, endpoint, false, deadline, &reporter).await),
+        Unit::Knock(endpoint) => (Ledger::default(), identify(scan, endpoint, true, deadline, &reporter).await),
         Unit::Crawl(site) => (Ledger::default(), pages(scan, site, deadline, &reporter).await),
         Unit::CheckName { name, apex, alias } => {
             let kinds = check::NameKinds { apex: *apex, alias: *alias };
@@ -202,7 +203,8 @@ async fn pointers(scan: &Scan, port_scan: &PortScan, reporter: &Reporter<'_>) ->
     }
 }
 
-async fn identify(scan: &Scan, endpoint: &Endpoint, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
+/// On a port that was only guessed it is an answer that nobody opens.
+async fn identify(scan: &Scan, endpoint: &Endpoint, guessed: bool, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
     let service: Service = match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
         Ok(service) => service,
         Err(failure) => {
@@ -226,6 +228,9 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                 CrawlItem::Page(asset) => reporter.send(Event::Asset { asset }).await,
                 CrawlItem::Name(name) => learned.mentioned.push((name, Source::Page)),
                 CrawlItem::Form { page, action, method, fields } => {
+        Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _)) if guessed => {
+            return Learned::default();
+        }
                     let asset = Asset::Form { page, action, method: method.to_string(), fields };
                     reporter.send(Event::Asset { asset }).await;
                 }

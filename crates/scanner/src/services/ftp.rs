@@ -31,6 +31,8 @@ fn recognise(answer: &[u8]) -> Option<Recognised> {
         }
         // Not available to this client, or too many of them.
         "421" | "530" => line(&text).to_ascii_lowercase().contains("ftp"),
+        // The way vsftpd begins what is wrong with its own set-up.
+        "500" => text.starts_with("500 OOPS: "),
         _ => false,
     };
     if !talks_ftp || text.contains("SMTP") {
@@ -45,6 +47,8 @@ fn recognise(answer: &[u8]) -> Option<Recognised> {
     }
     let name = if text.contains("Pure-FTPd") {
         "Pure-FTPd"
+    } else if text.starts_with("500 OOPS: ") {
+        "vsftpd"
     } else if text.contains("Microsoft FTP Service") {
         "Microsoft FTP Service"
     } else {
@@ -60,5 +64,6 @@ const SAMPLES: &[Sample] = &[
     sample(b"220 ProFTPD Server (Debian) [127.0.0.1]\r\n", "ProFTPD", "", ""),
     sample(b"220---------- Welcome to Pure-FTPd [privsep] ----------\r\n220-You are user number 1\r\n220 End\r\n", "Pure-FTPd", "", ""),
     sample(b"220 files.example ready\r\n211-Extensions supported:\r\n UTF8\r\n211 End\r\n", "", "", ""),
+    sample(b"500 OOPS: vsftpd: both local and anonymous access disabled!\r\n", "vsftpd", "", ""),
     sample(b"220 Microsoft FTP Service\r\n", "Microsoft FTP Service", "", ""),
 ];

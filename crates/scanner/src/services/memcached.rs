@@ -20,6 +20,8 @@ fn recognise(answer: &[u8]) -> Option<Recognised> {
         Some(version) => {
             Some(Recognised::product("memcached").version(version_at(version)).cpe("memcached", "memcached"))
         }
+        // With accounts (`-Y`) it tells nothing to those who have none.
+        None if text.starts_with("CLIENT_ERROR unauthenticated") => Some(Recognised::product("memcached")),
         // What it says to whatever it does not know; many others could.
         None => text.starts_with("ERROR\r\n").then(|| Recognised::product("memcached").tentative()),
     }
@@ -34,4 +36,5 @@ const SAMPLES: &[Sample] = &[
         "cpe:2.3:a:memcached:memcached:1.6.18:*:*:*:*:*:*:*",
     ),
     sample(b"ERROR\r\n", "memcached", "", ""),
+    sample(b"CLIENT_ERROR unauthenticated\r\n", "memcached", "", ""),
 ];

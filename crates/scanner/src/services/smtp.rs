@@ -38,6 +38,8 @@ fn recognise(answer: &[u8]) -> Option<Recognised> {
         Recognised::product("Sendmail")
             .version(version_after(greeting, "Sendmail "))
             .cpe("proofpoint", "sendmail")
+    } else if greeting.contains("Dovecot") {
+        Recognised::product("Dovecot").cpe("dovecot", "dovecot")
     } else if greeting.contains("OpenSMTPD") {
         Recognised::product("OpenSMTPD")
             .version(version_after(greeting, "OpenSMTPD "))
@@ -54,6 +56,7 @@ fn recognise(answer: &[u8]) -> Option<Recognised> {
 
 #[cfg(test)]
 const SAMPLES: &[Sample] = &[
+    sample(b"220 mail.example Dovecot (Debian) ready.\r\n250-mail.example\r\n250-8BITMIME\r\n250 PIPELINING\r\n", "Dovecot", "", ""),
     sample(b"220 mail.example ESMTP Postfix (Debian/GNU)\r\n", "Postfix", "", ""),
     sample(
         b"220 mail.example ESMTP Postfix 3.7.11\r\n",

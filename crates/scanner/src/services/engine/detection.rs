@@ -3,7 +3,7 @@
 mod steps;
 mod summary;
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use checks::exchange::{Failure, TlsRequest, TlsVersion};
 use model::{Confidence, FailReason, Protocol, Service, SkipReason, asset::TlsSummary};
@@ -106,10 +106,11 @@ impl<'a> Detection<'a> {
 
     async fn layer(&mut self, layer: Layer) -> Result<Progress, Failure> {
         let steps = steps(self.probes, self.asker.endpoint.port, layer, self.dialer.limits().attempts);
+        let mut steps = VecDeque::from(steps);
         // Open, and nothing was sent on it.
         let mut unused: Option<(Channel, Vec<u8>)> = None;
         let mut greeted = false;
-        for step in steps {
+        while let Some(step) = steps.pop_front() {
             if Instant::now() >= self.deadline || self.silences > self.dialer.limits().attempts {
                 break;
             }
@@ -158,6 +159,7 @@ impl<'a> Detection<'a> {
                     if let Some(found) = self.judge(layer, &words, Some(probe), &question).await? {
                         return Ok(Progress::Found(found));
                     }
+                    hinted_first(&mut steps, &words);
                 }
             }
             if self.failed_connections > PATIENCE {
@@ -291,6 +293,14 @@ pub(in crate::services) fn recognise<'p>(
     let mut believed =
         answers.filter(|(probe, told)| told.confidence > Confidence::Tentative || was_asked(probe));
     believed.next()
+}
+
+/// Words that sound like a protocol, without being proof, make its question the next one.
+fn hinted_first(steps: &mut VecDeque<Step>, words: &[u8]) {
+    let hinted = |step: &Step| matches!(step, Step::Ask(probe) if (probe.recognise)(words).is_some());
+    if let Some(step) = steps.iter().position(hinted).and_then(|index| steps.remove(index)) {
+        steps.push_front(step);
+    }
 }
 
 /// A TLS alert (RFC 8446, 6), or what web servers say to plain HTTP on a TLS port.
