@@ -207,6 +207,9 @@ async fn pointers(scan: &Scan, port_scan: &PortScan, reporter: &Reporter<'_>) ->
 async fn identify(scan: &Scan, endpoint: &Endpoint, guessed: bool, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
     let service: Service = match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
         Ok(service) => service,
+        Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _)) if guessed => {
+            return Learned::default();
+        }
         Err(failure) => {
             refused_or_failed(&failure, false, reporter).await;
             return Learned::default();
@@ -228,9 +231,6 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                 CrawlItem::Page(asset) => reporter.send(Event::Asset { asset }).await,
                 CrawlItem::Name(name) => learned.mentioned.push((name, Source::Page)),
                 CrawlItem::Form { page, action, method, fields } => {
-        Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _)) if guessed => {
-            return Learned::default();
-        }
                     let asset = Asset::Form { page, action, method: method.to_string(), fields };
                     reporter.send(Event::Asset { asset }).await;
                 }
