@@ -147,6 +147,11 @@ impl Resolver {
         found.await.unwrap_or_else(Lookup::Undetermined)
     }
 
+    /// What this machine's own table (`/etc/hosts`) says of a name.
+    pub fn known_here(&self, name: &DomainName) -> Option<Vec<IpAddr>> {
+        self.shared.hosts.get_or_init(Hosts::of_this_machine).addresses(name)
+    }
+
     /// The addresses of a name, by this machine's own table or by A and AAAA records, IPv4 first; never empty. Aliases are
     /// followed through what the server sent along; further names are asked about only if they are in scope.
     pub async fn addresses(&self, name: &DomainName) -> Result<Vec<IpAddr>, Failure> {
@@ -154,7 +159,7 @@ impl Resolver {
         if let Ok(address) = name.as_str().parse::<IpAddr>() {
             return Ok(vec![address]);
         }
-        if let Some(addresses) = self.shared.hosts.get_or_init(Hosts::of_this_machine).addresses(name) {
+        if let Some(addresses) = self.known_here(name) {
             return Ok(addresses);
         }
         if let Some(known) = self.shared.cache.get(name) {
@@ -244,6 +249,10 @@ impl Resolver {
     }
 
     async fn ask(&self, question: Question) -> Result<Reply, Failure> {
+        if self.shared.servers.is_empty() {
+            let text = format!("there is no name server to ask about {}: name one with --resolver", question.name);
+            return Err(Failure::Failed(FailReason::Unresolved, text));
+        }
         let (reply, answer) = oneshot::channel();
         self.post(Command::Ask { question, reply })?;
         answer.await.map_err(|_| self.gone())?

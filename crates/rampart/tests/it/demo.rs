@@ -20,7 +20,9 @@ fn the_demo_is_found_out_completely_and_reported_in_every_format() {
     for finding in json["findings"].as_array().unwrap() {
         let evidence = finding["evidence"].as_array().unwrap();
         assert!(!evidence.is_empty(), "{finding}");
-        assert!(evidence.iter().all(|exchange| exchange["request"].as_str() != Some("") ), "{finding}");
+        // A server that speaks first is shown without having been asked.
+        let greeted = finding["location"]["kind"] == "service";
+        assert!(greeted || evidence.iter().all(|exchange| exchange["request"] != ""), "{finding}");
         let command = finding["reproduce"].as_str().unwrap();
         assert!(command.starts_with("rampart scan --demo --only "), "{command}");
     }

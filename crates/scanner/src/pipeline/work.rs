@@ -1,5 +1,7 @@
 //! Does one unit, tells what happened, and returns what it taught.
 
+use std::{collections::BTreeMap, net::IpAddr};
+
 use checks::exchange::Failure;
 use model::{
     Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Stage, Unit,
@@ -103,12 +105,21 @@ async fn discover_name(
     reporter: &Reporter<'_>,
 ) -> Learned {
     let mut learned = Learned::default();
-    if brute_force {
+    if let Some(addresses) = scan.resolver.known_here(name) {
+        // Names of this machine, such as localhost, are no name server's business.
+        let (v4, v6): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv4());
+        let text = |addresses: Vec<IpAddr>| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut records = BTreeMap::from([("A".to_owned(), text(v4)), ("AAAA".to_owned(), text(v6))]);
+        records.retain(|_, addresses| !addresses.is_empty());
+        let (name, related) = (name.clone(), Vec::new());
+        let discovery = Discovery { name, records, addresses, source, related, dangling: None };
+        take_discovery(scan, discovery, reporter, &mut learned).await;
+    } else if brute_force {
         let (sender, mut receiver) = mpsc::channel(256);
         let search = discover::domain(&scan.resolver, name, &scan.options.discover, sender);
         let collect = async {
             while let Some(discovery) = receiver.recv().await {
-                take_discovery(discovery, reporter, &mut learned).await;
+                take_discovery(scan, discovery, reporter, &mut learned).await;
             }
         };
         let (report, ()) = tokio::join!(search, collect);
@@ -117,14 +128,14 @@ async fn discover_name(
         }
     } else {
         match discover::name(&scan.resolver, name, source).await {
-            Ok(discovery) => take_discovery(discovery, reporter, &mut learned).await,
+            Ok(discovery) => take_discovery(scan, discovery, reporter, &mut learned).await,
             Err(failure) => refused_or_failed(&failure, source == Source::Target, reporter).await,
         }
     }
     learned
 }
 
-async fn take_discovery(discovery: Discovery, reporter: &Reporter<'_>, learned: &mut Learned) {
+async fn take_discovery(scan: &Scan, discovery: Discovery, reporter: &Reporter<'_>, learned: &mut Learned) {
     let Discovery { name, records, addresses, source, related, .. } = discovery;
     let has = |kind: &str| records.contains_key(kind);
     if records.is_empty() {
@@ -132,6 +143,14 @@ async fn take_discovery(discovery: Discovery, reporter: &Reporter<'_>, learned: 
             reporter.undetermined(format!("{name} has no records: check the spelling, or name the right server with --resolver")).await;
         }
         return;
+    }
+    let permits = |address: &IpAddr| scan.dialer.scope().permits_address(*address, Some(&name));
+    // A target of which nothing at all may be looked at was not scanned.
+    let nothing_is_left = source == Source::Target && !addresses.iter().any(|address| permits(address).is_ok());
+    for address in &addresses {
+        let Err(refusal) = permits(address) else { continue };
+        let text = format!("{name} leads to {address}: {refusal}");
+        if nothing_is_left { reporter.undetermined(text).await } else { reporter.left_out(text).await }
     }
     learned.found.push(FoundName {
         name: name.clone(),
@@ -225,6 +244,7 @@ async fn identify(scan: &Scan, endpoint: &Endpoint, guessed: bool, deadline: Ins
 async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
     let (sender, mut receiver) = mpsc::channel(256);
     let mut learned = Learned::default();
+    let mut elsewhere = 0_u64;
     let collect = async {
         while let Some(item) = receiver.recv().await {
             match item {
@@ -237,7 +257,7 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                 CrawlItem::Endpoint { url, source } => {
                     reporter.send(Event::Asset { asset: Asset::Endpoint { url, named_in: source } }).await;
                 }
-                CrawlItem::External(_) => {}
+                CrawlItem::External(_) => elsewhere += 1,
             }
         }
     };
@@ -246,6 +266,9 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
     let start = crawl::Site { root: site.base.clone(), endpoint: site.endpoint.clone(), starts: vec![site.base.clone()] };
     let crawling = crawl::site(&scan.client, &start, &limits, &scan.options.crawl, sender);
     let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, crawling), collect);
+    if elsewhere > 0 {
+        reporter.left_out(format!("links to other origins are not followed: {elsewhere}")).await;
+    }
     match report {
         Ok(report) => {
             for (url, reason) in report.failures.into_iter().take(20) {
