@@ -33,7 +33,8 @@ pub fn template(data: &[u8]) {
     match template::parse(text, "fuzzed.yaml") {
         Err(diagnostics) => {
             assert!(!diagnostics.is_empty() && diagnostics.len() <= MAX_DIAGNOSTICS);
-            let lines = text.split('\n').count();
+            // A lone carriage return is a line break, too (YAML 1.2, 5.4).
+            let lines = text.split(['\n', '\r']).count();
             for diagnostic in &diagnostics {
                 let place = (diagnostic.line, diagnostic.column);
                 assert!(place >= (1, 1) && diagnostic.line <= lines + 1, "{place:?} of {lines} lines");

@@ -14,6 +14,8 @@
 mod charset;
 mod folding;
 mod frontier;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod header;
 mod html;
 mod identity;

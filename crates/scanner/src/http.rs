@@ -2,6 +2,8 @@
 
 mod chunked;
 mod encoding;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod head;
 mod incoming;
 mod pool;

@@ -7,6 +7,9 @@ pub mod crawl;
 pub mod dialogue;
 pub mod discover;
 pub mod dns;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod pipeline;
 pub mod ports;

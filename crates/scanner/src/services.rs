@@ -132,5 +132,21 @@ pub async fn identify(
     Detection::new(dialer, Asker { endpoint, identity }, PROBES, deadline).run().await
 }
 
+/// What must hold for any bytes as an answer; see [`crate::fuzzing`].
+#[cfg(any(test, fuzzing))]
+pub fn answer(bytes: &[u8]) {
+    for probe in PROBES {
+        let Some(told) = (probe.recognise)(bytes) else { continue };
+        for text in [&told.product, &told.version].into_iter().flatten() {
+            assert!(!text.is_empty() && text.len() <= 64, "{}: {text:?}", probe.protocol);
+            assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}: {text:?}", probe.protocol);
+        }
+        if let Some(cpe) = told.cpe_name() {
+            let fields = cpe.replace("\\\\", "").replace("\\:", "");
+            assert_eq!(fields.split(':').count(), 13, "{}: {cpe}", probe.protocol);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

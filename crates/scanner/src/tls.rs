@@ -2,6 +2,8 @@
 
 pub mod certificate;
 mod connect;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod hello;
 mod record;

@@ -57,7 +57,8 @@ proptest! {
 /// A target and an input that it found something with.
 type Found = (fn(&[u8]), &'static [u8]);
 
-const FOUND: &[Found] = &[];
+const FOUND: &[Found] =
+    &[(template, b"id: a\ni/nfo:\nfileme: Word ine\r\r\r\r\r\r\r\r\rferenflowce:\n    - httrs only.\"\n")];
 
 #[test]
 fn what_fuzzing_found_stays_found() {

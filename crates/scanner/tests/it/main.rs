@@ -9,5 +9,6 @@ mod http;
 mod loss;
 mod namespace;
 mod ports;
+mod scope;
 mod services;
 mod tls;
