@@ -44,6 +44,8 @@ pub enum FailReason {
     Evaluation,
     /// The address cannot be reached.
     Unreachable,
+    /// A defect in Rampart ended it.
+    Defect,
 }
 
 /// Why a check did not look.
@@ -89,6 +91,7 @@ words!(FailReason {
     Resources => "out of local resources",
     Evaluation => "expression failed",
     Unreachable => "unreachable",
+    Defect => "defect in Rampart",
 });
 words!(SkipReason {
     OutOfScope => "out of scope",

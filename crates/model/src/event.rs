@@ -32,7 +32,7 @@ pub enum Event {
         #[serde(default)]
         learned: Learned,
     },
-    /// A unit that was stopped in the middle: its share of the account, for this run's report. On resume it is done again.
+    /// A unit that was stopped in the middle, or before its turn: its share of the account, for this run's report. On resume it is done again.
     Partial {
         /// Which stage.
         stage: Stage,
@@ -50,6 +50,8 @@ pub enum Event {
         /// What failed, on which value, what to do.
         reason: String,
     },
+    /// The scan goes on here after an end: what was said of units that the earlier run did not finish is open again.
+    Resumed,
     /// Something was left out on purpose: by a limit, or because it is out of scope or does not exist.
     LeftOut {
         /// Which stage.

@@ -199,7 +199,13 @@ impl Scope {
         match target {
             Target::Network(network) => {
                 let touches = |allowed: &IpNet| allowed.contains(network) || network.contains(allowed);
-                if self.networks.iter().any(touches) { Ok(()) } else { Err(Refusal::Address(network.addr())) }
+                if self.excluded_networks.iter().any(|excluded| excluded.contains(network)) {
+                    Err(Refusal::Excluded(network.to_string()))
+                } else if self.networks.iter().any(touches) {
+                    Ok(())
+                } else {
+                    Err(Refusal::Address(network.addr()))
+                }
             }
             Target::Host(host) => self.permits_host(host),
             Target::Service(host, port) => self.permits_host(host).and_then(|()| self.permits_port(*port)),

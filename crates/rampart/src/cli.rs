@@ -115,13 +115,19 @@ pub(crate) fn write_manual(directory: Option<&Path>) -> anyhow::Result<ExitCode>
 }
 
 /// `error:`, then what caused it, one line each.
-#[expect(clippy::print_stderr, reason = "the one place where errors reach people")]
 pub(crate) fn print_error(error: &anyhow::Error) {
     let line = |text: String| report::terminal::sanitise(&text).into_owned();
-    eprintln!("error: {}", line(error.to_string()));
+    say(&format!("error: {}\n", line(error.to_string())));
     for cause in error.chain().skip(1) {
-        eprintln!("  because: {}", line(cause.to_string()));
+        say(&format!("  because: {}\n", line(cause.to_string())));
     }
+}
+
+/// To standard error, where everything but findings and reports goes. That nobody listens there any more (`2>&1 | head`) is no
+/// reason to end a scan.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 /// `rampart … | head` closes our output early; that is the reader's right and no error.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<std::io::Error>())

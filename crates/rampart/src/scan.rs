@@ -11,11 +11,12 @@ mod targets;
 use std::{
     collections::HashMap,
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::Context;
 use clap::Parser;
+use model::SkipReason;
 use scanner::{
     pipeline::{self, End, Scan, Status},
     socket,
@@ -75,31 +76,52 @@ async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> an
     } else {
         None
     };
-    let started = resumed.as_ref().map(|header| header.started_at);
     let settings = Settings::new(&arguments, estate.as_ref(), resumed.as_ref())?;
     let place = Place::choose(&arguments, &settings)?;
-    let targets = targets::collect(&arguments, estate.as_ref(), &settings, &place, resumed.is_some())?;
-    let (journal, done) = match resumed {
+    let (journal, done) = match &resumed {
         Some(_) => Journal::reopen(place.directory())?,
-        None => (Journal::create(place.directory(), &settings, targets.count)?, HashMap::new()),
+        None => (Journal::create(place.directory())?, HashMap::new()),
     };
+    let targets = match targets::collect(&arguments, estate.as_ref(), &settings, &place, resumed.as_ref()) {
+        Ok(targets) => targets,
+        Err(error) => {
+            if resumed.is_none() {
+                place.leave_nothing();
+            }
+            return Err(error);
+        }
+    };
+    if resumed.is_none() {
+        journal.write_header(&settings, targets.count)?;
+    }
 
     let stop = CancellationToken::new();
     let scan = Arc::new(settings.engine(&arguments, stop.clone())?);
     let status = Arc::new(Status::default());
     let listener = Listener::new(&arguments, journal, &place, Arc::clone(&scan), Arc::clone(&status));
-    listener.say_start(&targets, &scan);
+    listener.say_start(&targets, &scan, &settings);
 
     let (events, received) = mpsc::channel(1_024);
     let listening = tokio::spawn(listener.listen(received, stop.clone()));
     let interrupts = tokio::spawn(stop_on_interrupt(stop));
-    let end = pipeline::run(Arc::clone(&scan), targets.iter()?, done, events, status).await;
-    interrupts.abort();
+    let unread = Mutex::new(None);
+    let readable = targets.iter()?.filter_map(|target| {
+        let keep = |why: String| unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why).clone();
+        target.map_err(keep).ok()
+    });
+    let end = pipeline::run(Arc::clone(&scan), readable, done, events, status).await;
     let listened = listening.await.context("the listener ended early")??;
     drop(estate);
 
-    let recap = recap::build(&place, &settings, &scan, &targets, end, started)?;
-    recap.write_reports(&place)?;
+    let unread = unread.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let recap = recap::build(&place, &settings, &scan, &targets, end, unread)?;
+    match recap.write_reports(&place) {
+        // The reader of standard output has heard enough; how the scan ended is still to be said.
+        Err(error) if crate::is_broken_pipe(&error) => {}
+        written => written?,
+    }
+    // Until here an interrupt has the meaning that the terminal says it has.
+    interrupts.abort();
     listened.say_end(&recap, &place);
     Ok(exit_code(&recap, &arguments, end))
 }
@@ -127,9 +149,14 @@ fn exit_code(recap: &recap::Recap, arguments: &ScanArguments, end: End) -> ExitC
     let summary = &recap.summary;
     let failing: u64 = summary.findings.iter().filter(|(severity, _)| **severity >= arguments.fail_on).map(|(_, count)| count).sum();
     let total = summary.ledger.total();
+    // Pairs whose turn never came. Out of scope and unmet preconditions are choices, not gaps.
+    let unlooked: u64 = [SkipReason::HostUnresponsive, SkipReason::Deadline, SkipReason::Cancelled]
+        .iter()
+        .filter_map(|reason| total.skipped.get(reason))
+        .sum();
     if failing > 0 {
         ExitCode::FAILURE
-    } else if end != End::Complete || total.failed_total() > 0 || summary.undetermined_count > 0 {
+    } else if end != End::Complete || total.failed_total() + unlooked > 0 || summary.undetermined_count > 0 {
         ExitCode::from(EXIT_UNDETERMINED)
     } else {
         ExitCode::SUCCESS

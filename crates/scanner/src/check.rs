@@ -7,7 +7,7 @@ mod perform;
 use std::{collections::HashSet, sync::Arc};
 
 use checks::{Run, RunOptions, RunTarget, Template, template::{BlockRequest, ProtocolKind}};
-use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, Protocol, Service, Site};
+use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, Protocol, Service, Site, Unit};
 use tokio::{sync::mpsc, time::Instant};
 
 pub use self::finding::{Reproduce, shell_quoted};
@@ -61,6 +61,21 @@ impl CheckSet {
                     .any(|block| matches!(&block.request, BlockRequest::Dns(dns) if dns.record_type == "CNAME"))
         };
         self.names.iter().filter(move |template| if about_aliases(template) { kinds.alias } else { kinds.apex })
+    }
+
+    /// The checks that the unit's account holds.
+    pub(crate) fn of_unit<'s>(&'s self, unit: &'s Unit) -> Box<dyn Iterator<Item = &'s CheckId> + Send + 's> {
+        let id = |template: &'s Arc<Template>| &template.id;
+        match unit {
+            Unit::CheckSite(_) => Box::new(self.sites.iter().map(id)),
+            Unit::CheckService(service) => Box::new(self.for_service(service).map(id)),
+            Unit::CheckName { apex, alias, .. } => {
+                Box::new(self.for_name(NameKinds { apex: *apex, alias: *alias }).map(id))
+            }
+            Unit::Discover { .. } | Unit::Ports { .. } | Unit::Identify(_) | Unit::Knock(_) | Unit::Crawl(_) => {
+                Box::new(std::iter::empty())
+            }
+        }
     }
 
     fn for_service(&self, service: &Service) -> impl Iterator<Item = &Arc<Template>> {

@@ -12,10 +12,12 @@ use std::{
     },
 };
 
-use model::{Event, Host, Learned, PortSet, ScanId, Stage, Target, Unit};
+use ipnet::IpNet;
+use model::{Event, FailReason, Host, Learned, Outcome, PortSet, ScanId, Scope, SkipReason, Stage, Target, Unit};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub use self::frontier::Frontier;
+use self::work::Until;
 use crate::{
     check::{CheckSet, Reproduce},
     crawl::CrawlOptions,
@@ -103,6 +105,16 @@ pub enum End {
     Deadline,
 }
 
+impl End {
+    /// What such an end leaves of a unit that had no turn.
+    fn leaves(self) -> (SkipReason, &'static str) {
+        match self {
+            End::Deadline => (SkipReason::Deadline, "the scan's deadline passed before its turn"),
+            End::Stopped | End::Complete => (SkipReason::Cancelled, "the scan was stopped before its turn"),
+        }
+    }
+}
+
 /// Works until everything is done, somebody stops it or the deadline passes. `done` holds what an earlier run of the same
 /// scan finished, by the units' keys; those are not done again. Events come in the order in which things happen; a unit's
 /// [`Event::Done`] comes after all its others.
@@ -118,14 +130,15 @@ pub async fn run(
     let mut frontier =
         Frontier::new(scan.options.stages.clone(), scan.dialer.scope().clone(), limits.discovered_names)
             .identifying(scan.options.identify);
-    let mut targets = targets.flat_map(single);
+    let scope = scan.dialer.scope().clone();
+    let mut targets = targets.flat_map(|target| single(target, &scope));
     let mut running: JoinSet<Learned> = JoinSet::new();
     let mut at_work: HashMap<tokio::task::Id, Unit> = HashMap::new();
     let mut hosts = Hosts::new(scan.units_per_address());
     let units_at_once = scan.units_at_once();
     let mut done = done;
     loop {
-        while running.len() < units_at_once && !scan.dialer.stop().is_cancelled() {
+        while running.len() < units_at_once && ending(&scan, deadline).is_none() {
             let unit = match hosts.unpark().or_else(|| frontier.next_unit()) {
                 Some(unit) => unit,
                 None => {
@@ -141,18 +154,26 @@ pub async fn run(
             }
             let Some((unit, host_deadline)) = hosts.admit(unit, limits.host_deadline) else { continue };
             let (scan, events) = (Arc::clone(&scan), events.clone());
-            let until = host_deadline.min(deadline);
+            let until = Until { host: host_deadline.min(deadline), scan: deadline };
             let job = unit.clone();
             let task = running.spawn(async move { work::perform(&scan, &job, until, &events).await });
             at_work.insert(task.id(), unit);
         }
         status.running.store(running.len() as u64, Ordering::Relaxed);
         status.waiting.store((frontier.waiting() + hosts.parked()) as u64, Ordering::Relaxed);
-        let stopped = scan.dialer.stop().is_cancelled();
+        let ending = ending(&scan, deadline);
         let (id, learned) = match running.join_next_with_id().await {
-            None if stopped => return End::Stopped,
-            None if Instant::now() >= deadline => return End::Deadline,
-            None => return End::Complete,
+            None => {
+                let end = ending.unwrap_or(End::Complete);
+                for unit in hosts.drain().chain(std::iter::from_fn(|| frontier.next_unit())) {
+                    // What an earlier run did is accounted for.
+                    if done.remove(&unit.to_string()).is_none() {
+                        let (reason, said) = end.leaves();
+                        work::not_done(&scan, &unit, Outcome::Skipped(reason), said.to_owned(), &events).await;
+                    }
+                }
+                return end;
+            }
             Some(Ok((id, learned))) => (id, Ok(learned)),
             Some(Err(error)) => (error.id(), Err(error)),
         };
@@ -160,32 +181,52 @@ pub async fn run(
         status.done.fetch_add(1, Ordering::Relaxed);
         hosts.release(&unit);
         match learned {
-            Ok(learned) => frontier.learn(&unit, &learned),
+            Ok(learned) => {
+                if matches!(unit, Unit::Ports { .. }) && learned.open.is_empty() {
+                    hosts.forget(&unit);
+                }
+                frontier.learn(&unit, &learned);
+            }
             Err(error) => {
                 // A panic in one unit must not take the scan down, and must not go unseen.
                 let reason = format!("a defect in Rampart ended it: {error}; please report it");
-                let event = Event::Undetermined { stage: unit.stage(), unit: unit.to_string(), reason };
-                // The receiver is gone only when the whole scan is being dropped.
-                let _ = events.send(event).await;
+                work::not_done(&scan, &unit, Outcome::Failed(FailReason::Defect), reason, &events).await;
             }
         }
     }
 }
 
-/// A network becomes its addresses, lazily; anything else stays one target.
-fn single(target: Target) -> Box<dyn Iterator<Item = Target> + Send> {
-    match target {
-        Target::Network(network) => {
-            Box::new(network.hosts().map(|address| Target::Host(Host::Address(address))))
-        }
-        one => Box::new(std::iter::once(one)),
+/// Why nothing further is begun, if nothing is.
+fn ending(scan: &Scan, deadline: Instant) -> Option<End> {
+    if scan.dialer.stop().is_cancelled() {
+        Some(End::Stopped)
+    } else if Instant::now() >= deadline {
+        Some(End::Deadline)
+    } else {
+        None
     }
+}
+
+/// A network becomes those of its addresses that are in scope, lazily; anything else stays one target. Of a network that is
+/// larger than the scope only the parts in scope are walked through, so that 10.0.0.0/8 with a scope of one /24 is short work.
+fn single(target: Target, scope: &Scope) -> Box<dyn Iterator<Item = Target> + Send> {
+    let Target::Network(network) = target else { return Box::new(std::iter::once(target)) };
+    let parts: Vec<IpNet> = match scope.networks.iter().any(|allowed| allowed.contains(&network)) {
+        true => vec![network],
+        false => IpNet::aggregate(&scope.networks.iter().copied().filter(|allowed| network.contains(allowed)).collect()),
+    };
+    let scope = scope.clone();
+    let permitted = move |address: &IpAddr| scope.permits_address(*address, None).is_ok();
+    let addresses = parts.into_iter().flat_map(|part| part.hosts()).filter(permitted);
+    Box::new(addresses.map(|address| Target::Host(Host::Address(address))))
 }
 
 /// Keeps the units that work on one address at once to a number, and knows when each host's time is up.
 struct Hosts {
     per_address: usize,
     busy: HashMap<IpAddr, Busy>,
+    /// Kept also while nothing works on the host: its time runs from the first unit to the last.
+    deadlines: HashMap<IpAddr, Instant>,
     /// Units whose turn has come.
     free: Vec<Unit>,
     parked: usize,
@@ -194,12 +235,11 @@ struct Hosts {
 struct Busy {
     running: usize,
     parked: Vec<Unit>,
-    deadline: Instant,
 }
 
 impl Hosts {
     fn new(per_address: usize) -> Hosts {
-        Hosts { per_address, busy: HashMap::new(), free: Vec::new(), parked: 0 }
+        Hosts { per_address, busy: HashMap::new(), deadlines: HashMap::new(), free: Vec::new(), parked: 0 }
     }
 
     fn parked(&self) -> usize {
@@ -214,15 +254,29 @@ impl Hosts {
     fn admit(&mut self, unit: Unit, host_deadline: std::time::Duration) -> Option<(Unit, Instant)> {
         let fresh = Instant::now() + host_deadline;
         let Some(address) = unit.address() else { return Some((unit, fresh)) };
-        let busy = self.busy.entry(address).or_insert_with(|| Busy { running: 0, parked: Vec::new(), deadline: fresh });
+        let busy = self.busy.entry(address).or_insert_with(|| Busy { running: 0, parked: Vec::new() });
         if busy.running < self.per_address {
             busy.running += 1;
-            Some((unit, busy.deadline))
+            Some((unit, *self.deadlines.entry(address).or_insert(fresh)))
         } else {
             busy.parked.push(unit);
             self.parked += 1;
             None
         }
+    }
+
+    /// Nothing is open there, so nothing more will be asked of it: a scan of a million silent addresses remembers none.
+    fn forget(&mut self, unit: &Unit) {
+        if let Some(address) = unit.address().filter(|address| !self.busy.contains_key(address)) {
+            self.deadlines.remove(&address);
+        }
+    }
+
+    /// Every unit that still waits.
+    fn drain(&mut self) -> impl Iterator<Item = Unit> + use<> {
+        self.parked = 0;
+        let parked: Vec<Unit> = self.busy.values_mut().flat_map(|busy| busy.parked.drain(..)).collect();
+        std::mem::take(&mut self.free).into_iter().chain(parked)
     }
 
     fn release(&mut self, unit: &Unit) {
@@ -238,3 +292,6 @@ impl Hosts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

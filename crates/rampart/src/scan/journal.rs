@@ -12,12 +12,15 @@ use anyhow::{Context, bail};
 use model::{Event, Learned, ScanId};
 use serde::{Deserialize, Serialize};
 
-use super::settings::Settings;
+use super::{
+    place::{new_private_file, private_file},
+    settings::Settings,
+};
 
 /// Bumped when an older journal cannot be gone on with.
 const FORMAT: u32 = 1;
 const HEADER_FILE: &str = "scan.json";
-const JOURNAL_FILE: &str = "journal.jsonl";
+pub(super) const JOURNAL_FILE: &str = "journal.jsonl";
 
 /// What a resumed scan must know before it begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,7 +30,8 @@ pub(super) struct Header {
     pub(super) started_at: jiff::Timestamp,
     /// The first run's command line, without the program.
     pub(super) arguments: Vec<String>,
-    targets: u64,
+    /// How many lines the list of targets has.
+    pub(super) targets: u64,
 }
 
 /// An open journal, for writing.
@@ -52,15 +56,22 @@ impl Journal {
         Ok(header)
     }
 
-    /// Begins a journal in a directory that has none.
-    pub(super) fn create(directory: &Path, settings: &Settings, targets: u64) -> anyhow::Result<Journal> {
+    /// Begins a journal in a directory that has none, before anything else is written there: of two scans that want the same
+    /// directory one gets it, and a scan that is there already stays as it is.
+    pub(super) fn create(directory: &Path) -> anyhow::Result<Journal> {
         let path = directory.join(JOURNAL_FILE);
-        if path.exists() {
-            bail!(
+        match new_private_file(&path) {
+            Ok(file) => Journal::lock(file, path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!(
                 "`{0}` already holds a scan: go on with it by --resume {0}, or choose another --output",
                 directory.display()
-            );
+            ),
+            Err(error) => Err(error).with_context(|| format!("cannot write the journal `{}`", path.display())),
         }
+    }
+
+    /// Writes down what resuming needs; from then on the scan can be resumed.
+    pub(super) fn write_header(&self, settings: &Settings, targets: u64) -> anyhow::Result<()> {
         let header = Header {
             format: FORMAT,
             scan: settings.scan,
@@ -68,18 +79,19 @@ impl Journal {
             arguments: settings.command_line.clone(),
             targets,
         };
-        let header_path = directory.join(HEADER_FILE);
+        let path = self.path.with_file_name(HEADER_FILE);
         serde_json::to_vec_pretty(&header)
             .map_err(anyhow::Error::from)
-            .and_then(|text| Ok(std::fs::write(&header_path, text)?))
-            .with_context(|| format!("cannot write `{}`", header_path.display()))?;
-        Journal::open(path)
+            .and_then(|text| Ok(private_file(&path)?.write_all(&text)?))
+            .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Goes on with a journal: cuts off a torn last line, and says which units are done.
     pub(super) fn reopen(directory: &Path) -> anyhow::Result<(Journal, HashMap<String, Learned>)> {
         let path = directory.join(JOURNAL_FILE);
-        let journal = Journal::open(path.clone())?;
+        let describe = || format!("cannot write the journal `{}`", path.display());
+        let file = OpenOptions::new().append(true).open(&path).with_context(describe)?;
+        let mut journal = Journal::lock(file, path.clone())?;
         cut_torn_line(&path)?;
         let mut done = HashMap::new();
         for entry in Reader::open(directory)? {
@@ -87,12 +99,12 @@ impl Journal {
                 done.insert(unit, learned);
             }
         }
+        journal.write(&Event::Resumed)?;
         Ok((journal, done))
     }
 
-    fn open(path: PathBuf) -> anyhow::Result<Journal> {
+    fn lock(file: File, path: PathBuf) -> anyhow::Result<Journal> {
         let describe = || format!("cannot write the journal `{}`", path.display());
-        let file = OpenOptions::new().create(true).append(true).open(&path).with_context(describe)?;
         let lock = file.try_clone().with_context(describe)?;
         if lock.try_lock().is_err() {
             bail!("another rampart is at work on `{}`", path.display());

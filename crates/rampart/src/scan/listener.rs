@@ -1,5 +1,4 @@
 //! Listens to a running scan: keeps the journal, prints findings as they come, shows progress.
-#![expect(clippy::print_stderr, reason = "standard error is where everything but findings goes")]
 
 use std::{
     collections::HashSet,
@@ -20,9 +19,10 @@ use super::{
     place::Place,
     progress::ProgressLine,
     recap::{self, Recap},
+    settings::Settings,
     targets::Targets,
 };
-use crate::cli::{ColorChoice, ScanArguments};
+use crate::cli::{ColorChoice, ScanArguments, say};
 
 /// How findings go to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Listener {
         }
     }
 
-    pub(super) fn say_start(&self, targets: &Targets, engine: &Engine) {
+    pub(super) fn say_start(&self, targets: &Targets, engine: &Engine, settings: &Settings) {
         if self.quiet {
             return;
         }
@@ -93,7 +93,10 @@ impl Listener {
             _ => format!("{} targets", targets.count),
         };
         let checks = engine.checks.len();
-        eprintln!("rampart {}: scanning {what} with {checks} checks", env!("CARGO_PKG_VERSION"));
+        say(&format!("rampart {}: scanning {what} with {checks} checks\n", env!("CARGO_PKG_VERSION")));
+        if let Some(gap) = settings.unloaded_templates() {
+            say(&format!("undetermined: {gap}\n"));
+        }
     }
 
     /// Until the scan lets go of its end of the channel. A journal that cannot be written stops the scan.
@@ -111,7 +114,7 @@ impl Listener {
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     // After a failure the rest is drained, so that nobody waits for room in the channel.
-                    if failed.is_none() && let Err(error) = self.take(event) {
+                    if failed.is_none() && let Err(error) = self.take(event, &stop) {
                         failed = Some(error);
                         stop.cancel();
                     }
@@ -142,19 +145,32 @@ impl Listener {
         }
     }
 
-    fn take(&mut self, event: Event) -> anyhow::Result<()> {
+    fn take(&mut self, event: Event, stop: &CancellationToken) -> anyhow::Result<()> {
         self.journal.write(&event)?;
         match &event {
             Event::Finding { finding } => {
                 if self.seen.insert(finding.fingerprint) {
-                    self.show(finding)?;
+                    match self.show(finding) {
+                        // `rampart scan … | head`: the reader has heard enough. A scan whose reports are files goes on.
+                        Err(error) if crate::is_broken_pipe(&error) => {
+                            self.shown = Shown::Nothing;
+                            if !self.kept {
+                                stop.cancel();
+                            }
+                        }
+                        shown => shown?,
+                    }
                 }
             }
             Event::Done { .. } => self.journal.flush()?,
             Event::Undetermined { unit, reason, .. } if self.progress.is_none() && !self.quiet => {
                 self.say(&format!("undetermined: {unit}: {reason}"));
             }
-            Event::Asset { .. } | Event::Partial { .. } | Event::Undetermined { .. } | Event::LeftOut { .. } => {}
+            Event::Asset { .. }
+            | Event::Partial { .. }
+            | Event::Undetermined { .. }
+            | Event::Resumed
+            | Event::LeftOut { .. } => {}
         }
         Ok(())
     }
@@ -180,7 +196,7 @@ impl Listener {
             progress.clear();
         }
         if !self.quiet {
-            eprintln!("{}", terminal::sanitise(text));
+            say(&format!("{}\n", terminal::sanitise(text)));
         }
     }
 
@@ -191,14 +207,14 @@ impl Listener {
         if let Some(progress) = &mut self.progress {
             progress.clear();
         }
-        eprintln!("\n{}", terminal::summary_table(&recap.summary, self.color).trim_end());
+        say(&format!("\n{}\n", terminal::summary_table(&recap.summary, self.color).trim_end()));
         for format in &place.files {
-            eprintln!("  report        {}", place.report(*format).display());
+            say(&format!("  report        {}\n", place.report(*format).display()));
         }
         if !recap.summary.complete && self.kept {
-            eprintln!("  go on         rampart scan --resume {}", place.directory().display());
+            say(&format!("  go on         rampart scan --resume {}\n", place.directory().display()));
         } else if !recap.summary.complete {
-            eprintln!("  go on         not possible: with --output DIR the scan could be resumed");
+            say("  go on         not possible: with --output DIR the scan could be resumed\n");
         }
     }
 }

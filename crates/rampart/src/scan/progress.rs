@@ -1,9 +1,7 @@
 //! One line at the terminal that says how far the scan is.
-#![expect(clippy::print_stderr, reason = "progress goes to standard error")]
 
 use std::{
     collections::VecDeque,
-    io::Write,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -11,6 +9,7 @@ use std::{
 use scanner::pipeline::Status;
 
 use super::Engine;
+use crate::cli::say;
 
 /// Rates are taken over this many drawings.
 const WINDOW: usize = 25;
@@ -38,7 +37,7 @@ impl ProgressLine {
 
     pub(super) fn clear(&mut self) {
         if self.drawn {
-            eprint!("\r\x1b[2K");
+            say("\r\x1b[2K");
             self.drawn = false;
         }
     }
@@ -57,9 +56,7 @@ impl ProgressLine {
         let text = line(self.started.elapsed(), done, left, self.findings, self.rates(now));
         let width = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
         let shown: String = text.chars().take(width.saturating_sub(1)).collect();
-        eprint!("\r\x1b[2K{shown}");
-        // Progress that cannot be shown is no reason to stop.
-        let _ = std::io::stderr().flush();
+        say(&format!("\r\x1b[2K{shown}"));
         self.drawn = true;
     }
 

@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
-    fs::File,
     io::{BufWriter, Write},
     path::PathBuf,
 };
@@ -17,13 +16,15 @@ use sha2::{Digest, Sha256};
 use super::{
     Engine,
     journal::Reader,
-    place::Place,
+    place::{Place, private_file},
     settings::Settings,
     targets::Targets,
 };
 
-/// How many undetermined things a report names.
-const NAMED_UNDETERMINED: usize = 1_000;
+/// How many undetermined things, and how many that were left out, a report names.
+const NAMED_REMARKS: usize = 1_000;
+/// How many of one unit are kept until it is done.
+const NAMED_OF_UNIT: usize = 30;
 
 /// The frame of the report, and where in the journal its findings and assets stand.
 pub(super) struct Recap {
@@ -54,10 +55,65 @@ struct Tally {
     ledger: Ledger,
     /// Of units that were stopped in the middle, until a later run does them.
     partial: HashMap<(Stage, String), Ledger>,
-    undetermined: Vec<String>,
-    undetermined_count: u64,
-    left_out: Vec<String>,
-    left_out_count: u64,
+    undetermined: Remarks,
+    left_out: Remarks,
+}
+
+/// What was said of units. It counts once the unit is done; as long as it is not, a later run may find something else.
+#[derive(Default)]
+struct Remarks {
+    named: Vec<String>,
+    count: u64,
+    /// About units that this run has not finished.
+    open: HashMap<(Stage, String), OfUnit>,
+    /// About units that an earlier run did not finish, until a later one comes to them.
+    earlier: HashMap<(Stage, String), OfUnit>,
+}
+
+#[derive(Default)]
+struct OfUnit {
+    /// The first of them.
+    named: Vec<String>,
+    count: u64,
+}
+
+impl Remarks {
+    fn say(&mut self, stage: Stage, unit: String, remark: String) {
+        let unit = (stage, unit);
+        self.earlier.remove(&unit);
+        let of_unit = self.open.entry(unit).or_default();
+        of_unit.count += 1;
+        if of_unit.named.len() < NAMED_OF_UNIT {
+            of_unit.named.push(remark);
+        }
+    }
+
+    fn settle(&mut self, unit: &(Stage, String)) {
+        self.earlier.remove(unit);
+        if let Some(of_unit) = self.open.remove(unit) {
+            self.count(unit, of_unit);
+        }
+    }
+
+    fn count(&mut self, (stage, unit): &(Stage, String), of_unit: OfUnit) {
+        self.count += of_unit.count;
+        let room = NAMED_REMARKS.saturating_sub(self.named.len());
+        self.named.extend(of_unit.named.into_iter().take(room).map(|remark| format!("{stage}: {unit}: {remark}")));
+    }
+
+    fn resumed(&mut self) {
+        self.earlier.extend(self.open.drain());
+    }
+
+    /// What no run came to the end of counts as it stands.
+    fn settle_all(&mut self) {
+        self.resumed();
+        let mut left: Vec<_> = self.earlier.drain().collect();
+        left.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (unit, of_unit) in left {
+            self.count(&unit, of_unit);
+        }
+    }
 }
 
 impl Tally {
@@ -87,22 +143,19 @@ impl Tally {
             }
             Event::Done { stage, unit, ledger, .. } => {
                 add(&mut self.ledger, &ledger);
-                self.partial.remove(&(stage, unit));
+                let unit = (stage, unit);
+                self.partial.remove(&unit);
+                self.undetermined.settle(&unit);
+                self.left_out.settle(&unit);
             }
             Event::Partial { stage, unit, ledger } => {
                 self.partial.insert((stage, unit), ledger);
             }
-            Event::Undetermined { stage, unit, reason } => {
-                self.undetermined_count += 1;
-                if self.undetermined.len() < NAMED_UNDETERMINED {
-                    self.undetermined.push(format!("{stage}: {unit}: {reason}"));
-                }
-            }
-            Event::LeftOut { stage, unit, why } => {
-                self.left_out_count += 1;
-                if self.left_out.len() < NAMED_UNDETERMINED {
-                    self.left_out.push(format!("{stage}: {unit}: {why}"));
-                }
+            Event::Undetermined { stage, unit, reason } => self.undetermined.say(stage, unit, reason),
+            Event::LeftOut { stage, unit, why } => self.left_out.say(stage, unit, why),
+            Event::Resumed => {
+                self.undetermined.resumed();
+                self.left_out.resumed();
             }
         }
     }
@@ -132,7 +185,7 @@ pub(super) fn build(
     engine: &Engine,
     targets: &Targets,
     end: End,
-    resumed_from: Option<jiff::Timestamp>,
+    unread: Option<String>,
 ) -> anyhow::Result<Recap> {
     let mut tally = Tally::default();
     for entry in Reader::open(place.directory())? {
@@ -141,6 +194,12 @@ pub(super) fn build(
     }
     let partial = std::mem::take(&mut tally.partial);
     partial.values().for_each(|ledger| add(&mut tally.ledger, ledger));
+    tally.undetermined.settle_all();
+    tally.left_out.settle_all();
+    for reason in settings.unloaded_templates().into_iter().chain(unread) {
+        tally.undetermined.count += 1;
+        tally.undetermined.named.insert(0, reason);
+    }
     tally.ranks.sort_unstable();
     let counters = engine.dialer.counters();
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
@@ -148,7 +207,7 @@ pub(super) fn build(
     let summary = Summary {
         scan: settings.scan,
         tool: format!("rampart {}", env!("CARGO_PKG_VERSION")),
-        started_at: resumed_from.unwrap_or(header.started_at),
+        started_at: header.started_at,
         ended_at: jiff::Timestamp::now(),
         complete: end == End::Complete,
         incomplete_because: match end {
@@ -166,10 +225,10 @@ pub(super) fn build(
         checks: settings.library.templates.len(),
         refused_checks: settings.refused.clone(),
         ledger: tally.ledger,
-        undetermined: tally.undetermined,
-        undetermined_count: tally.undetermined_count,
-        left_out: tally.left_out,
-        left_out_count: tally.left_out_count,
+        undetermined: tally.undetermined.named,
+        undetermined_count: tally.undetermined.count,
+        left_out: tally.left_out.named,
+        left_out_count: tally.left_out.count,
         findings: tally.severities,
         assets: tally.asset_kinds,
         requests: read(&counters.requests),
@@ -187,7 +246,7 @@ impl Recap {
             let path = place.report(*format);
             let describe = || format!("cannot write the report `{}`", path.display());
             let temporary = temporary_beside(&path);
-            let mut out = BufWriter::new(File::create(&temporary).with_context(describe)?);
+            let mut out = BufWriter::new(private_file(&temporary).with_context(describe)?);
             self.write(*format, place, &mut out).with_context(describe)?;
             out.flush().with_context(describe)?;
             // A report is there as a whole or not at all.

@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub(super) library: Library,
     /// Templates that will not run: refused by the language or for their risk.
     pub(super) refused: Vec<String>,
+    /// How many files of those that were asked for hold no template that can run.
+    unloaded: usize,
     pub(super) profile: Profile,
     pub(super) stages: BTreeSet<model::Stage>,
     /// The command line, for resuming.
@@ -70,6 +72,7 @@ impl Settings {
         if !arguments.only.is_empty() {
             library.keep_only(&arguments.only)?;
             refused.clear();
+            library.refused_files = 0;
         }
         if library.templates.is_empty() {
             let first = refused.first().map(|why| format!("; the first reason: {why}")).unwrap_or_default();
@@ -78,17 +81,25 @@ impl Settings {
         Ok(Settings {
             scan: resumed.map_or_else(|| ScanId::from_random(rand::rng().next_u64()), |header| header.scan),
             limits,
+            unloaded: library.refused_files,
             library,
             refused,
             profile: arguments.profile,
             stages: arguments.stages.iter().copied().collect(),
-            command_line: resumed.map_or_else(|| std::env::args().skip(1).collect(), |header| header.arguments.clone()),
+            command_line: resumed.map_or_else(|| std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(), |header| header.arguments.clone()),
             resolvers,
             ports: chosen_ports(arguments)?.without(&fragile_unless_named(&scope)),
             words: words(arguments)?,
             variables: variables(&arguments.variables)?,
             scope,
         })
+    }
+
+    /// What the templates that were refused look for was not looked for: that is not the same as not being there. Those left
+    /// out for their risk are the user's choice and do not count.
+    pub(super) fn unloaded_templates(&self) -> Option<String> {
+        let (count, files) = (self.unloaded, if self.unloaded == 1 { "file was" } else { "files were" });
+        (count > 0).then(|| format!("check: {count} template {files} refused, so what they look for is unknown: `rampart checks lint` says why"))
     }
 
     /// Sets the engine up; nothing is sent yet.

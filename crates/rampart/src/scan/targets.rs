@@ -2,14 +2,14 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufRead, BufReader, BufWriter, Read, Write},
     path::PathBuf,
 };
 
 use anyhow::{Context, bail};
 use model::Target;
 
-use super::{place::Place, settings::Settings};
+use super::{journal::Header, place::{Place, private_file}, settings::Settings};
 use crate::{cli::ScanArguments, demo::Estate};
 
 /// How many targets a report names.
@@ -26,16 +26,27 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    /// Streams them. They were checked when they were written.
-    pub(super) fn iter(&self) -> anyhow::Result<impl Iterator<Item = Target> + Send + use<>> {
+    /// Streams them. Each was checked when the list was written or, on resuming, read again; one that cannot be read now is
+    /// an error in its place.
+    pub(super) fn iter(&self) -> anyhow::Result<impl Iterator<Item = Result<Target, String>> + Send + use<>> {
         let file = File::open(&self.file).with_context(|| format!("cannot read `{}`", self.file.display()))?;
-        Ok(BufReader::new(file).lines().map_while(Result::ok).filter_map(|line| line.parse().ok()))
+        let path = self.file.display().to_string();
+        let mut broken = false;
+        Ok(BufReader::new(file).lines().map_while(move |line| match line {
+            _ if broken => None,
+            Ok(line) => Some(line.parse().map_err(|error| format!("`{line}` in `{path}` is no target any more: {error}"))),
+            Err(error) => {
+                broken = true;
+                Some(Err(format!("the list of targets `{path}` cannot be read any further: {error}")))
+            }
+        }))
     }
 }
 
 struct Collector<'a> {
     settings: &'a Settings,
-    out: BufWriter<File>,
+    /// None when the list is there already.
+    out: Option<BufWriter<File>>,
     count: u64,
     first: Vec<String>,
 }
@@ -44,7 +55,9 @@ impl Collector<'_> {
     fn take(&mut self, text: &str) -> anyhow::Result<()> {
         let target: Target = text.parse()?;
         self.settings.scope.permits_target(&target)?;
-        writeln!(self.out, "{target}").context("cannot write the list of targets")?;
+        if let Some(out) = &mut self.out {
+            writeln!(out, "{target}").context("cannot write the list of targets")?;
+        }
         self.count += 1;
         if self.first.len() < NAMED {
             self.first.push(target.to_string());
@@ -52,22 +65,35 @@ impl Collector<'_> {
         Ok(())
     }
 
-    fn take_lines(&mut self, reader: impl BufRead, origin: &str) -> anyhow::Result<()> {
-        for (index, line) in reader.lines().enumerate() {
-            let number = index + 1;
-            let line = line.with_context(|| format!("cannot read line {number} of {origin}"))?;
-            // A `#` begins a comment at the start of a line or after a space: within a URL it begins a fragment.
-            let text = if line.starts_with('#') { "" } else { line.split(" #").next().unwrap_or_default().trim() };
+    fn take_lines(&mut self, mut reader: impl BufRead, origin: &str) -> anyhow::Result<()> {
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            // One more than a line may have shows that it is too long, whatever is still to come.
+            let most = LONGEST_LINE as u64 + 1;
+            let read = (&mut reader).take(most).read_until(b'\n', &mut line);
+            if read.with_context(|| format!("cannot read line {number} of {origin}"))? == 0 {
+                break;
+            }
+            if line.len() > LONGEST_LINE {
+                bail!("line {number} of {origin} is longer than {LONGEST_LINE} characters");
+            }
+            let text = str::from_utf8(&line).with_context(|| format!("line {number} of {origin} is no UTF-8 text"))?;
+            let text = target_of(if number == 1 { text.trim_start_matches('\u{feff}') } else { text });
             if text.is_empty() {
                 continue;
-            }
-            if text.len() > LONGEST_LINE {
-                bail!("line {number} of {origin} is longer than {LONGEST_LINE} characters");
             }
             self.take(text).with_context(|| format!("line {number} of {origin}"))?;
         }
         Ok(())
     }
+}
+
+/// The target of a line, without its comment. A `#` begins one at the start of a line or after white space: within a URL it
+/// begins a fragment.
+fn target_of(line: &str) -> &str {
+    let comment = line.char_indices().find(|(at, c)| *c == '#' && !line[..*at].ends_with(|before: char| !before.is_whitespace()));
+    line[..comment.map_or(line.len(), |(at, _)| at)].trim()
 }
 
 /// Reads every target there is, and refuses the whole scan when one is wrong or out of scope.
@@ -76,14 +102,14 @@ pub(super) fn collect(
     estate: Option<&Estate>,
     settings: &Settings,
     place: &Place,
-    resumed: bool,
+    resumed: Option<&Header>,
 ) -> anyhow::Result<Targets> {
     let file = place.target_list();
     let describe = || format!("cannot write `{}`", file.display());
-    if resumed {
-        return recount(file);
+    if let Some(header) = resumed {
+        return read_again(file, header, settings);
     }
-    let out = BufWriter::new(File::create(&file).with_context(describe)?);
+    let out = Some(BufWriter::new(private_file(&file).with_context(describe)?));
     let mut collector = Collector { settings, out, count: 0, first: Vec::new() };
     if let Some(estate) = estate {
         for target in estate.targets() {
@@ -105,22 +131,43 @@ pub(super) fn collect(
         let reader = File::open(list).with_context(|| format!("cannot read the list of targets `{}`", list.display()))?;
         collector.take_lines(BufReader::new(reader), &format!("`{}`", list.display()))?;
     }
-    collector.out.flush().with_context(describe)?;
+    if let Some(out) = &mut collector.out {
+        out.flush().with_context(describe)?;
+    }
     if collector.count == 0 {
         bail!("there is no target: the list is empty");
     }
     Ok(Targets { file, count: collector.count, first: collector.first })
 }
 
-fn recount(file: PathBuf) -> anyhow::Result<Targets> {
-    let reader = File::open(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let (mut count, mut first) = (0, Vec::new());
-    for line in BufReader::new(reader).lines() {
-        let line = line.with_context(|| format!("cannot read `{}`", file.display()))?;
-        count += 1;
-        if first.len() < NAMED {
-            first.push(line);
+/// The list of the scan that is resumed: the same targets as then, and still in scope.
+fn read_again(file: PathBuf, header: &Header, settings: &Settings) -> anyhow::Result<Targets> {
+    let origin = format!("`{}`", file.display());
+    let reader = File::open(&file).with_context(|| format!("cannot read {origin}"))?;
+    let mut collector = Collector { settings, out: None, count: 0, first: Vec::new() };
+    collector.take_lines(BufReader::new(reader), &origin)?;
+    if collector.count != header.targets {
+        bail!("{origin} has {} targets, the scan began with {}: start it afresh", collector.count, header.targets);
+    }
+    Ok(Targets { file, count: collector.count, first: collector.first })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_cut_and_fragments_kept() {
+        for (line, target) in [
+            ("127.0.0.1\r\n", "127.0.0.1"),
+            ("  # all of it", ""),
+            ("\t#x", ""),
+            ("#", ""),
+            ("a.test # the first", "a.test"),
+            ("a.test\t# the first", "a.test"),
+            ("http://a.test/#part # a fragment", "http://a.test/#part"),
+        ] {
+            assert_eq!(target_of(line), target, "{line:?}");
         }
     }
-    Ok(Targets { file, count, first })
 }

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod demo;
+mod endings;
 mod interrupt;
 mod real;
 mod run;

@@ -143,6 +143,13 @@ impl Frontier {
         for (name, source) in &learned.mentioned {
             self.name_mentioned(name, *source);
         }
+        if let Unit::Ports { address, .. } = unit
+            && learned.open.is_empty()
+            && self.hosts.get(address).is_some_and(|known| known.names.is_empty() && known.web.is_empty())
+        {
+            // Nothing follows from it: a large network of silent addresses takes no memory.
+            self.hosts.remove(address);
+        }
         if let Unit::Ports { address, name } = unit
             && self.identify
         {

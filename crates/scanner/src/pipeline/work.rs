@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use checks::exchange::Failure;
 use model::{
-    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Service, Site, SkipReason, Source, Stage, Unit,
+    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Service, Site, SkipReason, Source, Stage, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -45,12 +45,22 @@ impl Reporter<'_> {
     }
 }
 
-pub(super) async fn perform(scan: &Scan, unit: &Unit, deadline: Instant, events: &mpsc::Sender<Event>) -> Learned {
+/// Until when something may go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Until {
+    /// The unit's host has no more time; never later than the scan.
+    pub(super) host: Instant,
+    /// The scan has no more time.
+    pub(super) scan: Instant,
+}
+
+pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mpsc::Sender<Event>) -> Learned {
+    let deadline = until.host;
     let reporter = Reporter { unit, events };
     let (sender, found) = mpsc::unbounded_channel();
     let (ledger, learned) = match unit {
         Unit::Discover { name, source, brute_force } => {
-            (Ledger::default(), discover_name(scan, name, *source, *brute_force, &reporter).await)
+            (Ledger::default(), discover_name(scan, name, *source, *brute_force, deadline, &reporter).await)
         }
         Unit::Ports { address, name } => {
             let wanted = scan.options.ports.clone();
@@ -69,14 +79,25 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, deadline: Instant, events:
         }
         Unit::CheckSite(site) => checks(&reporter, found, check::site(scan, site, deadline, sender)).await,
     };
-    if scan.dialer.stop().is_cancelled() {
+    if scan.dialer.stop().is_cancelled() || Instant::now() >= until.scan {
         // Not journalled as done, so that a resumed scan does it again. Its account stands in this run's report.
-        let skipped = ledger.clone();
-        reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger: skipped }).await;
+        reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger }).await;
     } else {
         reporter.done(ledger, &learned).await;
     }
     learned
+}
+
+/// Accounts for a unit that had no turn, or that a defect ended: its pairs were planned all the same.
+pub(super) async fn not_done(scan: &Scan, unit: &Unit, outcome: Outcome, reason: String, events: &mpsc::Sender<Event>) {
+    let reporter = Reporter { unit, events };
+    reporter.undetermined(reason).await;
+    let mut ledger = Ledger::default();
+    for check in scan.checks.of_unit(unit) {
+        ledger.plan(check, 1);
+        ledger.end(check, outcome);
+    }
+    reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger }).await;
 }
 
 /// Waits for checks; findings leave as they come.
@@ -91,8 +112,17 @@ async fn checks(
         }
     };
     let (checked, ()) = tokio::join!(running, forward);
+    // A port that nobody answers on fails every check for one reason: it is said once.
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (check, reason) in &checked.failures {
-        reporter.undetermined(format!("{check}: {reason}")).await;
+        by_reason.entry(reason).or_default().push(check.as_str());
+    }
+    for (reason, checks) in by_reason {
+        let text = match checks.as_slice() {
+            [first, second, third, _, ..] => format!("{reason}: {} checks, such as {first}, {second}, {third}", checks.len()),
+            few => format!("{}: {reason}", few.join(", ")),
+        };
+        reporter.undetermined(text).await;
     }
     (checked.ledger, Learned::default())
 }
@@ -102,6 +132,7 @@ async fn discover_name(
     name: &DomainName,
     source: Source,
     brute_force: bool,
+    deadline: Instant,
     reporter: &Reporter<'_>,
 ) -> Learned {
     let mut learned = Learned::default();
@@ -122,12 +153,23 @@ async fn discover_name(
                 take_discovery(scan, discovery, reporter, &mut learned).await;
             }
         };
-        let (report, ()) = tokio::join!(search, collect);
-        for (name, reason) in report.undetermined {
-            reporter.undetermined(format!("{name}: {reason}")).await;
+        let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, search), collect);
+        match report {
+            Ok(report) => {
+                for (name, reason) in report.undetermined {
+                    reporter.undetermined(format!("{name}: {reason}")).await;
+                }
+            }
+            Err(_) => reporter.undetermined("the deadline passed before every name was asked".to_owned()).await,
         }
     } else {
-        match discover::name(&scan.resolver, name, source).await {
+        let late = || Failure::Failed(FailReason::Deadline, "the deadline passed before the name was looked up".to_owned());
+        let looked_up = tokio::time::timeout_at(deadline, discover::name(&scan.resolver, name, source)).await;
+        match looked_up.unwrap_or_else(|_| Err(late())) {
+            Ok(discovery) if source == Source::Target && discovery.addresses.is_empty() && !discovery.records.is_empty() => {
+                take_discovery(scan, discovery, reporter, &mut learned).await;
+                reporter.undetermined(format!("{name} has no address: hosts and sites of that name cannot be looked at")).await;
+            }
             Ok(discovery) => take_discovery(scan, discovery, reporter, &mut learned).await,
             Err(failure) => refused_or_failed(&failure, source == Source::Target, reporter).await,
         }
