@@ -20,7 +20,7 @@ COMPARISONS = {"ports": ports, "names": names, "crawl": crawl, "checks": checks,
 
 
 def machine():
-    model = next((line.split(": ")[1] for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    model = next((line.split(": ")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     memory = int(open("/proc/meminfo").readline().split()[1]) / (1 << 20)
     return f"{os.cpu_count()} cores ({model}), {memory:.0f} GB, Linux {platform.release().split('-')[0]}"
 

@@ -50,7 +50,11 @@ pub fn template(data: &[u8]) {
             let web = RunTarget::web("http://site.test/app/?x=1".parse().expect("a literal URL"), None);
             settle(&template, &web, &mut Answers::new(CANNED));
             settle(&template, &RunTarget::service("127.0.0.1", 25, false, None), &mut Answers::new(CANNED));
-            settle(&template, &RunTarget::domain("site.test".parse().expect("a literal name"), None), &mut Answers::new(CANNED));
+            settle(
+                &template,
+                &RunTarget::domain("site.test".parse().expect("a literal name"), None),
+                &mut Answers::new(CANNED),
+            );
         }
     }
 }
@@ -91,7 +95,10 @@ fn settle(template: &Arc<Template>, target: &RunTarget, answers: &mut Answers<'_
                 assert!(verdict.matches.len() <= MAX_MATCHES);
                 for evidence in verdict.matches.iter().flat_map(|found| &found.evidence) {
                     // Lossy decoding may make three bytes of one.
-                    assert!(evidence.response.len() <= 3 * MAX_EVIDENCE && evidence.request.len() <= 3 * MAX_EVIDENCE);
+                    assert!(
+                        evidence.response.len() <= 3 * MAX_EVIDENCE
+                            && evidence.request.len() <= 3 * MAX_EVIDENCE
+                    );
                 }
                 break;
             }
@@ -117,7 +124,8 @@ pub fn expression(data: &[u8]) {
     };
     if let Ok(expression) = Expression::parse(source) {
         assert_eq!(expression.source(), source);
-        let (first, second) = (expression.evaluate(&lookup, &ambient()), expression.evaluate(&lookup, &ambient()));
+        let (first, second) =
+            (expression.evaluate(&lookup, &ambient()), expression.evaluate(&lookup, &ambient()));
         // Not compared as values, because what is not a number does not equal itself.
         assert_eq!(format!("{first:?}"), format!("{second:?}"));
     }

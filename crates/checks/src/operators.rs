@@ -72,6 +72,12 @@ pub struct Examined {
     pub failed: Option<EvaluationError>,
 }
 
+/// Parts of an HTTP response that hold its body, also numbered ones.
+fn reads_body(part: &str) -> bool {
+    let name = part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
+    matches!(name, "body" | "all" | "response" | "raw" | "data" | "content_length")
+}
+
 impl Operators {
     /// Does any of them look at a numbered response such as `body_2`?
     pub fn uses_history(&self) -> bool {
@@ -141,6 +147,24 @@ impl Operators {
         }
         examined.matched = self.decide(&with_found, ambient, &mut examined.hits);
         examined
+    }
+
+    /// Could the rest of a body of which only the beginning is known make these operators hold, though they do not hold on
+    /// the beginning? Not when another condition that must hold does not.
+    pub fn hang_on_rest_of_body(&self, lookup: &Lookup<'_, '_>, ambient: &Ambient) -> bool {
+        if self.matchers.is_empty() {
+            return self.extractors.iter().any(|extractor| {
+                reads_body(&extractor.part) || extractor.kind.variables().into_iter().any(reads_body)
+            });
+        }
+        let hangs = |matcher: &&Matcher| match &matcher.kind {
+            MatcherKind::Status(_) => false,
+            MatcherKind::Dsl(_) => matcher.kind.variables().into_iter().any(reads_body),
+            _ => reads_body(&matcher.part),
+        };
+        let mut others = self.matchers.iter().filter(|matcher| !hangs(matcher));
+        let fails = |matcher: &Matcher| matcher.examine(lookup, ambient, &mut Vec::new()) == Truth::No;
+        self.matchers.iter().any(|matcher| hangs(&matcher)) && !(self.all && others.any(fails))
     }
 
     /// An unknown matters only when it could change the answer.

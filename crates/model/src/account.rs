@@ -44,6 +44,8 @@ pub enum FailReason {
     Evaluation,
     /// The address cannot be reached.
     Unreachable,
+    /// The answer is longer than what is read of one, and what was read did not match.
+    TooLarge,
     /// A defect in Rampart ended it.
     Defect,
 }
@@ -91,6 +93,7 @@ words!(FailReason {
     Resources => "out of local resources",
     Evaluation => "expression failed",
     Unreachable => "unreachable",
+    TooLarge => "answer too large",
     Defect => "defect in Rampart",
 });
 words!(SkipReason {

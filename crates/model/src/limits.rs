@@ -145,6 +145,9 @@ impl FromStr for Profile {
     type Err = ProfileError;
 
     fn from_str(word: &str) -> Result<Profile, ProfileError> {
-        Profile::ALL.into_iter().find(|profile| profile.as_str() == word).ok_or_else(|| ProfileError(word.to_owned()))
+        Profile::ALL
+            .into_iter()
+            .find(|profile| profile.as_str() == word)
+            .ok_or_else(|| ProfileError(word.to_owned()))
     }
 }

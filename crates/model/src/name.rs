@@ -22,7 +22,9 @@ pub enum NameError {
     #[error("domain name `{0}` has an empty label or one of more than 63 characters")]
     Label(String),
     /// A character that names do not have.
-    #[error("domain name `{name}` has the character {character:?}; write international names in their xn-- form")]
+    #[error(
+        "domain name `{name}` has the character {character:?}; write international names in their xn-- form"
+    )]
     Character {
         /// The whole text.
         name: String,
@@ -174,7 +176,9 @@ mod tests {
     fn names_are_folded_and_checked() {
         assert_eq!(name("WWW.Example.COM.").as_str(), "www.example.com");
         assert_eq!(name("_dmarc.example.com").labels().next(), Some("_dmarc"));
-        for bad in ["", ".", "a..b", "-", "exa mple.com", "bücher.example", &"a".repeat(64), &"a.".repeat(128)] {
+        for bad in
+            ["", ".", "a..b", "-", "exa mple.com", "bücher.example", &"a".repeat(64), &"a.".repeat(128)]
+        {
             let parsed = bad.parse::<DomainName>();
             assert_eq!(parsed.is_err(), bad != "-", "{bad}: {parsed:?}");
         }

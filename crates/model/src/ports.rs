@@ -69,7 +69,9 @@ impl PortSet {
         let mut kept = Vec::new();
         for range in &self.ranges {
             let (mut from, end) = (u32::from(*range.start()), u32::from(*range.end()));
-            for gap in other.ranges.iter().filter(|gap| gap.start() <= range.end() && gap.end() >= range.start()) {
+            for gap in
+                other.ranges.iter().filter(|gap| gap.start() <= range.end() && gap.end() >= range.start())
+            {
                 if u32::from(*gap.start()) > from {
                     kept.push(from as u16..=gap.start() - 1);
                 }

@@ -97,7 +97,9 @@ pub enum Refusal {
     #[error("{0} is excluded by the scope file")]
     Excluded(String),
     /// Not in `ports`, or fragile and not named there.
-    #[error("port {0} is not in scope: it is outside `ports`, excluded, or fragile (name a fragile port by itself in `ports` to include it)")]
+    #[error(
+        "port {0} is not in scope: it is outside `ports`, excluded, or fragile (name a fragile port by itself in `ports` to include it)"
+    )]
     Port(u16),
     /// Outside the window.
     #[error("the scope's time window is closed: {0}")]
@@ -147,7 +149,11 @@ impl Scope {
         if self.excluded_names.iter().any(|pattern| pattern.matches(name)) {
             return Err(Refusal::Excluded(name.to_string()));
         }
-        if self.names.iter().any(|pattern| pattern.matches(name)) { Ok(()) } else { Err(Refusal::Name(name.clone())) }
+        if self.names.iter().any(|pattern| pattern.matches(name)) {
+            Ok(())
+        } else {
+            Err(Refusal::Name(name.clone()))
+        }
     }
 
     /// May the port be connected to?
@@ -167,7 +173,8 @@ impl Scope {
         }
         // An exclusion means the machine, by whatever way it is reached; an authorisation means the packets as they are sent.
         let (sent_to, meant) = (address::as_sent(given), canonical(given));
-        if self.excluded_networks.iter().any(|network| network.contains(&sent_to) || network.contains(&meant)) {
+        if self.excluded_networks.iter().any(|network| network.contains(&sent_to) || network.contains(&meant))
+        {
             return Err(Refusal::Excluded(given.to_string()));
         }
         if self.networks.iter().any(|network| network.contains(&sent_to)) {

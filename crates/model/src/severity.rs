@@ -24,8 +24,14 @@ pub enum Severity {
 
 impl Severity {
     /// From most to least severe, the order of every listing.
-    pub const DESCENDING: [Severity; 6] =
-        [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Info, Severity::Unknown];
+    pub const DESCENDING: [Severity; 6] = [
+        Severity::Critical,
+        Severity::High,
+        Severity::Medium,
+        Severity::Low,
+        Severity::Info,
+        Severity::Unknown,
+    ];
 
     /// The word used in templates, reports and options.
     pub fn as_str(self) -> &'static str {

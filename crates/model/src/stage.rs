@@ -48,6 +48,9 @@ impl FromStr for Stage {
     type Err = StageError;
 
     fn from_str(word: &str) -> Result<Stage, StageError> {
-        Stage::ALL.into_iter().find(|stage| stage.as_str() == word.trim()).ok_or_else(|| StageError(word.to_owned()))
+        Stage::ALL
+            .into_iter()
+            .find(|stage| stage.as_str() == word.trim())
+            .ok_or_else(|| StageError(word.to_owned()))
     }
 }

@@ -120,7 +120,8 @@ impl FromStr for Target {
             return match text.parse::<IpNet>() {
                 Ok(network) => Ok(Target::Network(network.trunc())),
                 Err(error) => {
-                    let is_number = text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(char::is_alphabetic);
+                    let is_number =
+                        text.starts_with(|c: char| c.is_ascii_digit()) && !text.contains(char::is_alphabetic);
                     if is_number {
                         Err(TargetError::Network { text: text.to_owned(), why: error.to_string() })
                     } else {
@@ -140,7 +141,9 @@ impl FromStr for Target {
             };
             return host.parse().map(|host| Target::Service(host, port)).map_err(name_error);
         }
-        if text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        if text.starts_with(|c: char| c.is_ascii_digit())
+            && text.chars().all(|c| c.is_ascii_digit() || c == '.')
+        {
             let why = "an address has four numbers from 0 to 255".to_owned();
             return Err(TargetError::Network { text: text.to_owned(), why });
         }

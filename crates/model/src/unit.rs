@@ -86,7 +86,9 @@ impl fmt::Display for Unit {
             Unit::Discover { name, brute_force: true, .. } => write!(f, "names below {name}"),
             Unit::Discover { name, .. } => write!(f, "name {name}"),
             Unit::Ports { address, .. } => write!(f, "ports of {address}"),
-            Unit::Identify(endpoint) | Unit::Knock(endpoint) => write!(f, "service {}:{}", endpoint.address, endpoint.port),
+            Unit::Identify(endpoint) | Unit::Knock(endpoint) => {
+                write!(f, "service {}:{}", endpoint.address, endpoint.port)
+            }
             Unit::Crawl(site) => write!(f, "pages of {} at {}", site.base, site.endpoint.address),
             Unit::CheckName { name, .. } => write!(f, "checks of name {name}"),
             Unit::CheckService(service) => {

@@ -19,7 +19,9 @@ use crate::{
 pub(crate) fn run(command: &ChecksCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let code = match command {
-        ChecksCommand::List { paths, tag, json } => list(&Library::load(paths)?, tag.as_deref(), *json, &mut out)?,
+        ChecksCommand::List { paths, tag, json } => {
+            list(&Library::load(paths)?, tag.as_deref(), *json, &mut out)?
+        }
         ChecksCommand::Lint { paths } => lint(&Library::load(paths)?, &mut out)?,
         ChecksCommand::Test { path } => test(path.as_deref(), &mut out)?,
         ChecksCommand::Show { id } => show(id, &mut out)?,
@@ -76,7 +78,9 @@ fn lint(library: &Library, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 
 /// Templates and examples by their place below a checks directory: `exposures/git-config.yaml` belongs to
 /// `examples/exposures/git-config.yaml`.
-fn files_to_test(path: Option<&Path>) -> anyhow::Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
+fn files_to_test(
+    path: Option<&Path>,
+) -> anyhow::Result<(BTreeMap<String, String>, BTreeMap<String, String>)> {
     let Some(path) = path else {
         let strip = |(path, text): (String, String)| (path.trim_start_matches("examples/").to_owned(), text);
         let templates = library::built_in_files("").into_iter().collect();
@@ -86,7 +90,8 @@ fn files_to_test(path: Option<&Path>) -> anyhow::Result<(BTreeMap<String, String
         let mut texts = BTreeMap::new();
         let files = if below.is_dir() { library::files_below(below)? } else { Vec::new() };
         for file in files {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("cannot read `{}`", file.display()))?;
             let relative: PathBuf = file.strip_prefix(below).unwrap_or(&file).to_owned();
             texts.insert(relative.display().to_string(), text);
         }
@@ -141,7 +146,8 @@ fn test(path: Option<&Path>, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
 
 fn show(id: &str, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let name = format!("{id}.yaml");
-    let file = library::built_in_files("").into_iter().find(|(path, _)| path.rsplit('/').next() == Some(&name));
+    let file =
+        library::built_in_files("").into_iter().find(|(path, _)| path.rsplit('/').next() == Some(&name));
     match file {
         Some((_, text)) => out.write_all(text.as_bytes())?,
         None => bail!("there is no built-in check `{id}`: `rampart checks list` shows them"),

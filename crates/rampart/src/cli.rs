@@ -16,8 +16,10 @@ pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely
 #[derive(Debug, Parser)]
 #[command(name = "rampart", version, max_term_width = 110, arg_required_else_help = true)]
-#[command(after_help = "Begin with:  rampart scan --demo\nThen:        rampart scan TARGET   (loopback needs nothing; anything \
-                        else needs a scope file: rampart scope template)")]
+#[command(
+    after_help = "Begin with:  rampart scan --demo\nThen:        rampart scan TARGET   (loopback needs nothing; anything \
+                        else needs a scope file: rampart scope template)"
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -144,7 +146,12 @@ mod tests {
         fn walk(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{} {} has no help", command.get_name(), argument.get_id());
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {} has no help",
+                    command.get_name(),
+                    argument.get_id()
+                );
             }
             command.get_subcommands().for_each(walk);
         }

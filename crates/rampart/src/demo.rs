@@ -67,7 +67,8 @@ impl Estate {
         let mut servers = JoinSet::new();
         let name_server = SocketAddr::V4(SocketAddrV4::new(network.host(53), 5353));
         let zone = Arc::new(Zone::new(network)?);
-        let datagrams = UdpSocket::bind(name_server).await.with_context(|| format!("cannot listen on {name_server}"))?;
+        let datagrams =
+            UdpSocket::bind(name_server).await.with_context(|| format!("cannot listen on {name_server}"))?;
         servers.spawn(name_server::serve_datagrams(datagrams, Arc::clone(&zone)));
         let streams = listen(network.host(53), 5353).await?;
         servers.spawn(name_server::serve_streams(streams, zone));
@@ -76,11 +77,13 @@ impl Estate {
             serve_site(&mut servers, listen(network.host(number), port).await?, site, None);
         }
         for (number, port, site, certificate) in sites::encrypted() {
-            let acceptor = certificates::acceptor(&certificate).context("cannot make the demo's certificates")?;
+            let acceptor =
+                certificates::acceptor(&certificate).context("cannot make the demo's certificates")?;
             serve_site(&mut servers, listen(network.host(number), port).await?, site, Some(acceptor));
         }
         let old = listen(network.host(12), 8443).await?;
-        let certificate = Arc::new(certificates::weak_certificate().context("cannot make the demo's certificates")?);
+        let certificate =
+            Arc::new(certificates::weak_certificate().context("cannot make the demo's certificates")?);
         servers.spawn(accept(old, move |stream| old_tls::answer(stream, Arc::clone(&certificate))));
         for (number, port, dialogue) in dialogues::all() {
             let listener = listen(network.host(number), port).await?;

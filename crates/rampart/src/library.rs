@@ -45,7 +45,8 @@ impl Library {
                 bail!("`{}` holds no templates: they are files that end in .yaml or .yml", path.display());
             }
             for file in files {
-                let text = std::fs::read(&file).with_context(|| format!("cannot read template `{}`", file.display()))?;
+                let text = std::fs::read(&file)
+                    .with_context(|| format!("cannot read template `{}`", file.display()))?;
                 let text = String::from_utf8(text)
                     .with_context(|| format!("template `{}` is not UTF-8 text", file.display()))?;
                 library.take(&text, &file.display().to_string());
@@ -74,7 +75,11 @@ impl Library {
         let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
         for template in &self.templates {
             if let Some(first) = seen.insert(template.id.as_str(), &template.origin) {
-                bail!("two templates have the id `{}`: `{first}` and `{}`; rename one", template.id, template.origin);
+                bail!(
+                    "two templates have the id `{}`: `{first}` and `{}`; rename one",
+                    template.id,
+                    template.origin
+                );
             }
         }
         Ok(())
@@ -100,7 +105,8 @@ impl Library {
             let runs = risks.is_empty() || allowed.iter().any(|id| id == template.id.as_str());
             if !runs {
                 let tags = risks.join(", ");
-                refused.push(format!("{}: tagged {tags}; run it with --allow {}", template.origin, template.id));
+                refused
+                    .push(format!("{}: tagged {tags}; run it with --allow {}", template.origin, template.id));
             }
             runs
         });
@@ -121,7 +127,9 @@ pub(crate) fn built_in_files(below: &str) -> Vec<(String, String)> {
     }
     let mut files = Vec::new();
     walk(&BUILT_IN, &mut files);
-    files.retain(|(path, _)| if below.is_empty() { !path.starts_with("examples/") } else { path.starts_with(below) });
+    files.retain(
+        |(path, _)| if below.is_empty() { !path.starts_with("examples/") } else { path.starts_with(below) },
+    );
     files.sort();
     files
 }
@@ -147,7 +155,8 @@ fn template_files(path: &Path, files: &mut BTreeSet<PathBuf>) -> anyhow::Result<
         let entry = entry.with_context(describe)?;
         let kind = entry.file_type().with_context(describe)?;
         let child = entry.path();
-        let is_template = child.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let is_template =
+            child.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
         // Links are not followed: a loop of them would never end.
         if kind.is_dir() && entry.file_name() != "examples" || kind.is_file() && is_template {
             template_files(&child, files)?;

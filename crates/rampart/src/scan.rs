@@ -21,15 +21,10 @@ use scanner::{
     pipeline::{self, End, Scan, Status},
     socket,
 };
-use tokio::sync::mpsc;
+use tokio::{signal::unix::{Signal, SignalKind, signal}, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    journal::Journal,
-    listener::Listener,
-    place::Place,
-    settings::Settings,
-};
+use self::{journal::Journal, listener::Listener, place::Place, settings::Settings};
 use crate::{
     cli::{Cli, Command, ScanArguments},
     demo::Estate,
@@ -42,7 +37,10 @@ const EXIT_UNDETERMINED: u8 = 3;
 type Engine = Scan;
 
 pub(crate) fn run(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
     let code = runtime.block_on(run_or_resume(arguments))?;
     // Blocking reads of standard input must not hold the end of the process.
     runtime.shutdown_background();
@@ -55,13 +53,19 @@ async fn run_or_resume(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
     };
     let header = Journal::header(&directory)?;
     let words = std::iter::once("rampart".to_owned()).chain(header.arguments.iter().cloned());
-    let Command::Scan(mut earlier) = Cli::try_parse_from(words).context("the earlier scan's command line is not understood any more")?.command else {
+    let Command::Scan(mut earlier) = Cli::try_parse_from(words)
+        .context("the earlier scan's command line is not understood any more")?
+        .command
+    else {
         anyhow::bail!("`{}` does not hold a scan", directory.display());
     };
     // What the terminal shows is this run's choice; what is scanned was the first run's.
     earlier.quiet = arguments.quiet;
     earlier.color = arguments.color;
     earlier.fail_on = arguments.fail_on;
+    // A scan that its deadline ended would only be ended again.
+    earlier.deadline = arguments.deadline.or(earlier.deadline);
+    earlier.host_deadline = arguments.host_deadline.or(earlier.host_deadline);
     if !arguments.format.is_empty() {
         earlier.format = arguments.format;
     }
@@ -70,6 +74,8 @@ async fn run_or_resume(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> anyhow::Result<ExitCode> {
+    // Before anything is written or said: from the first word on an interrupt ends the scan in order.
+    let interrupts = Interrupts::listen().context("cannot listen for interrupts")?;
     socket::raise_descriptor_limit();
     let estate = if arguments.demo {
         Some(Estate::start().await.context("cannot start the demo estate")?)
@@ -103,10 +109,11 @@ async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> an
 
     let (events, received) = mpsc::channel(1_024);
     let listening = tokio::spawn(listener.listen(received, stop.clone()));
-    let interrupts = tokio::spawn(stop_on_interrupt(stop));
+    let interrupts = tokio::spawn(interrupts.stop(stop));
     let unread = Mutex::new(None);
     let readable = targets.iter()?.filter_map(|target| {
-        let keep = |why: String| unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why).clone();
+        let keep =
+            |why: String| unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why).clone();
         target.map_err(keep).ok()
     });
     let end = pipeline::run(Arc::clone(&scan), readable, done, events, status).await;
@@ -126,17 +133,26 @@ async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> an
     Ok(exit_code(&recap, &arguments, end))
 }
 
-/// The first interrupt ends the scan in order, the second at once.
-async fn stop_on_interrupt(stop: CancellationToken) {
-    // Without the handler the default one ends the process, which is what an interrupt should do then.
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C and the request to terminate.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> std::io::Result<Interrupts> {
+        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    stop.cancel();
-    if tokio::signal::ctrl_c().await.is_ok() {
-        leave_at_once();
+
+    /// The first ends the scan in order, the second at once.
+    async fn stop(mut self, stop: CancellationToken) {
+        for first in [true, false] {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            if first { stop.cancel() } else { leave_at_once() }
+        }
     }
 }
 
@@ -147,7 +163,12 @@ fn leave_at_once() {
 
 fn exit_code(recap: &recap::Recap, arguments: &ScanArguments, end: End) -> ExitCode {
     let summary = &recap.summary;
-    let failing: u64 = summary.findings.iter().filter(|(severity, _)| **severity >= arguments.fail_on).map(|(_, count)| count).sum();
+    let failing: u64 = summary
+        .findings
+        .iter()
+        .filter(|(severity, _)| **severity >= arguments.fail_on)
+        .map(|(_, count)| count)
+        .sum();
     let total = summary.ledger.total();
     // Pairs whose turn never came. Out of scope and unmet preconditions are choices, not gaps.
     let unlooked: u64 = [SkipReason::HostUnresponsive, SkipReason::Deadline, SkipReason::Cancelled]
@@ -162,4 +183,3 @@ fn exit_code(recap: &recap::Recap, arguments: &ScanArguments, end: End) -> ExitC
         ExitCode::SUCCESS
     }
 }
-

@@ -75,7 +75,8 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
 
 /// Reads and checks a scope file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Scope> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read scope file `{}`", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("cannot read scope file `{}`", file.display()))?;
     let parsed: ScopeFile =
         toml::from_str(&text).with_context(|| format!("scope file `{}` is not valid", file.display()))?;
     parsed.into_scope().with_context(|| format!("scope file `{}` is not valid", file.display()))
@@ -92,7 +93,13 @@ mod tests {
         let uncommented: String = TEMPLATE
             .lines()
             .map(|line| match line.strip_prefix("# ") {
-                Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c == '_' || c.is_ascii_lowercase())) => rest,
+                Some(rest)
+                    if rest
+                        .split_once(" = ")
+                        .is_some_and(|(key, _)| key.chars().all(|c| c == '_' || c.is_ascii_lowercase())) =>
+                {
+                    rest
+                }
                 _ => line,
             })
             .map(|line| format!("{line}\n"))

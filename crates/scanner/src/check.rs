@@ -6,12 +6,18 @@ mod perform;
 
 use std::{collections::HashSet, sync::Arc};
 
-use checks::{Run, RunOptions, RunTarget, Template, template::{BlockRequest, ProtocolKind}};
+use checks::{
+    Run, RunOptions, RunTarget, Template,
+    template::{BlockRequest, ProtocolKind},
+};
 use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, Protocol, Service, Site, Unit};
 use tokio::{sync::mpsc, time::Instant};
 
 pub use self::finding::{Reproduce, shell_quoted};
-use self::{drive::{Drive, drive}, perform::Performer};
+use self::{
+    drive::{Drive, drive},
+    perform::Performer,
+};
 use crate::{pipeline::Scan, services};
 
 /// The templates of a scan, sorted by what they are run against.
@@ -55,12 +61,13 @@ impl CheckSet {
     fn for_name(&self, kinds: NameKinds) -> impl Iterator<Item = &Arc<Template>> {
         let about_aliases = |template: &Template| {
             template.info.tags.iter().any(|tag| tag == "cname")
-                || template
-                    .blocks
-                    .iter()
-                    .any(|block| matches!(&block.request, BlockRequest::Dns(dns) if dns.record_type == "CNAME"))
+                || template.blocks.iter().any(
+                    |block| matches!(&block.request, BlockRequest::Dns(dns) if dns.record_type == "CNAME"),
+                )
         };
-        self.names.iter().filter(move |template| if about_aliases(template) { kinds.alias } else { kinds.apex })
+        self.names
+            .iter()
+            .filter(move |template| if about_aliases(template) { kinds.alias } else { kinds.apex })
     }
 
     /// The checks that the unit's account holds.
@@ -72,9 +79,11 @@ impl CheckSet {
             Unit::CheckName { apex, alias, .. } => {
                 Box::new(self.for_name(NameKinds { apex: *apex, alias: *alias }).map(id))
             }
-            Unit::Discover { .. } | Unit::Ports { .. } | Unit::Identify(_) | Unit::Knock(_) | Unit::Crawl(_) => {
-                Box::new(std::iter::empty())
-            }
+            Unit::Discover { .. }
+            | Unit::Ports { .. }
+            | Unit::Identify(_)
+            | Unit::Knock(_)
+            | Unit::Crawl(_) => Box::new(std::iter::empty()),
         }
     }
 
@@ -144,7 +153,12 @@ impl Checked {
 }
 
 /// Runs the HTTP checks on a site.
-pub async fn site(scan: &Scan, site: &Site, deadline: Instant, found: mpsc::UnboundedSender<Finding>) -> Checked {
+pub async fn site(
+    scan: &Scan,
+    site: &Site,
+    deadline: Instant,
+    found: mpsc::UnboundedSender<Finding>,
+) -> Checked {
     let address = site.endpoint.address;
     let target = RunTarget::web(site.base.clone(), Some(address));
     let place = Location::Url(site.base.clone());
@@ -197,8 +211,9 @@ async fn run_all(
         now: jiff::Timestamp::now(),
         max_redirects: limits.redirects as usize,
     };
-    let runs: Vec<(Arc<Template>, Run)> =
-        templates.map(|template| (Arc::clone(template), Run::new(Arc::clone(template), target, &options))).collect();
+    let runs: Vec<(Arc<Template>, Run)> = templates
+        .map(|template| (Arc::clone(template), Run::new(Arc::clone(template), target, &options)))
+        .collect();
     let settings = Drive {
         concurrency: scan.connections_per_unit(),
         deadline,

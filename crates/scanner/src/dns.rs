@@ -21,7 +21,10 @@ use std::{
 };
 
 use checks::exchange::{DnsRequest, DnsResponse, Failure};
-use hickory_proto::{op::{Message, ResponseCode}, rr::RecordType};
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::RecordType,
+};
 use model::{DomainName, FailReason, SkipReason};
 use tokio::{runtime::Handle, sync::oneshot};
 
@@ -87,11 +90,18 @@ impl Resolver {
     }
 
     /// An authoritative server answers with an alias and leaves its end, in somebody else's zone, to whoever asked.
-    async fn complete(&self, message: &mut Message, name: &DomainName, record_type: RecordType) -> Result<(), Failure> {
+    async fn complete(
+        &self,
+        message: &mut Message,
+        name: &DomainName,
+        record_type: RecordType,
+    ) -> Result<(), Failure> {
         for _ in 0..HOPS {
             let chain = Chain::follow(message, name);
             let open = chain.addresses.is_empty() && !chain.endless;
-            let Some(end) = chain.end().filter(|_| open && message.metadata.response_code == ResponseCode::NoError) else {
+            let Some(end) =
+                chain.end().filter(|_| open && message.metadata.response_code == ResponseCode::NoError)
+            else {
                 return Ok(());
             };
             let Ok(question) = Question::about(&self.shared.dialer, end, record_type) else { return Ok(()) };
@@ -250,7 +260,8 @@ impl Resolver {
 
     async fn ask(&self, question: Question) -> Result<Reply, Failure> {
         if self.shared.servers.is_empty() {
-            let text = format!("there is no name server to ask about {}: name one with --resolver", question.name);
+            let text =
+                format!("there is no name server to ask about {}: name one with --resolver", question.name);
             return Err(Failure::Failed(FailReason::Unresolved, text));
         }
         let (reply, answer) = oneshot::channel();

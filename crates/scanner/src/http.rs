@@ -8,6 +8,7 @@ mod head;
 mod incoming;
 mod pool;
 mod request;
+mod room;
 
 use std::{
     sync::{Arc, Weak},
@@ -25,6 +26,7 @@ use tokio::{
 use self::{
     incoming::{Caps, Incoming, ReadError},
     pool::Pool,
+    room::Room,
 };
 use crate::{
     socket::{DialError, Dialer},
@@ -50,6 +52,7 @@ struct Shared {
     dialer: Dialer,
     identity: Identity,
     pool: Pool,
+    room: Arc<Semaphore>,
 }
 
 /// Conversations with one origin. Any number of requests may be under way at once; those beyond the connection caps wait their
@@ -60,13 +63,14 @@ pub struct HttpSession {
     tls: bool,
     id: u64,
     queue: Arc<Semaphore>,
+    room: Room,
 }
 
 impl HttpClient {
     /// A client of that dialer.
     pub fn new(dialer: Dialer, identity: Identity) -> HttpClient {
         let pool = Pool::new(dialer.limits());
-        let shared = Arc::new(Shared { dialer, identity, pool });
+        let shared = Arc::new(Shared { dialer, identity, pool, room: room::of_all() });
         let spare: Weak<Shared> = Arc::downgrade(&shared);
         shared.dialer.when_short_of_places(move |address| match spare.upgrade() {
             Some(shared) => {
@@ -87,7 +91,8 @@ impl HttpClient {
     pub fn session(&self, endpoint: Endpoint, tls: bool) -> HttpSession {
         let pool = &self.shared.pool;
         let (id, queue) = (pool.new_session(), pool.queue(endpoint.address));
-        HttpSession { shared: Arc::clone(&self.shared), endpoint, tls, id, queue }
+        let room = Room::of_session(&self.shared.room);
+        HttpSession { shared: Arc::clone(&self.shared), endpoint, tls, id, queue, room }
     }
 }
 
@@ -158,7 +163,7 @@ impl HttpSession {
 
             let sent_at = Instant::now();
             let deadline = sent_at + limit.saturating_sub(spent);
-            let mut incoming = Incoming::new(self.caps(request));
+            let mut incoming = Incoming::new(self.caps(request)).within(self.room.clone());
             let method = request::method(&request.form);
             let exchanged =
                 tokio::time::timeout_at(deadline, exchange(&mut channel, message, &mut incoming, method))

@@ -13,7 +13,9 @@ use std::{
 };
 
 use ipnet::IpNet;
-use model::{Event, FailReason, Host, Learned, Outcome, PortSet, ScanId, Scope, SkipReason, Stage, Target, Unit};
+use model::{
+    Event, FailReason, Host, Learned, Outcome, PortSet, ScanId, Scope, SkipReason, Stage, Target, Unit,
+};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub use self::frontier::Frontier;
@@ -169,7 +171,8 @@ pub async fn run(
                     // What an earlier run did is accounted for.
                     if done.remove(&unit.to_string()).is_none() {
                         let (reason, said) = end.leaves();
-                        work::not_done(&scan, &unit, Outcome::Skipped(reason), said.to_owned(), &events).await;
+                        work::not_done(&scan, &unit, Outcome::Skipped(reason), said.to_owned(), &events)
+                            .await;
                     }
                 }
                 return end;
@@ -213,7 +216,9 @@ fn single(target: Target, scope: &Scope) -> Box<dyn Iterator<Item = Target> + Se
     let Target::Network(network) = target else { return Box::new(std::iter::once(target)) };
     let parts: Vec<IpNet> = match scope.networks.iter().any(|allowed| allowed.contains(&network)) {
         true => vec![network],
-        false => IpNet::aggregate(&scope.networks.iter().copied().filter(|allowed| network.contains(allowed)).collect()),
+        false => IpNet::aggregate(
+            &scope.networks.iter().copied().filter(|allowed| network.contains(allowed)).collect(),
+        ),
     };
     let scope = scope.clone();
     let permitted = move |address: &IpAddr| scope.permits_address(*address, None).is_ok();

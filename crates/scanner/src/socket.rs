@@ -23,8 +23,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-pub use self::{connection::Connection, error::DialError, rate::RateLimit};
 use self::gate::Gates;
+pub use self::{connection::Connection, error::DialError, rate::RateLimit};
 
 /// Opens sockets, within the scope and the limits. Cheap to clone; all clones share caps and counters.
 #[derive(Clone)]
@@ -167,9 +167,10 @@ impl Dialer {
     pub async fn connect(&self, endpoint: &Endpoint, deadline: Instant) -> Result<Connection, DialError> {
         let to = SocketAddr::new(endpoint.address, endpoint.port);
         self.permits(endpoint.name.as_ref(), to.ip(), to.port())?;
-        let place = tokio::time::timeout_at(deadline, self.unless_stopped(self.shared.gates.connection(to.ip())))
-            .await
-            .map_err(|_| DialError::TimedOut)??;
+        let place =
+            tokio::time::timeout_at(deadline, self.unless_stopped(self.shared.gates.connection(to.ip())))
+                .await
+                .map_err(|_| DialError::TimedOut)??;
         // The wait may have been long: the window may have closed since.
         self.permits(endpoint.name.as_ref(), to.ip(), to.port())?;
         self.shared.counters.connections.fetch_add(1, Ordering::Relaxed);
@@ -207,7 +208,10 @@ impl Dialer {
     /// Registers who keeps idle connections. It is called whenever somebody has to wait for a place, with the address whose
     /// places are taken or none when all are; it closes one idle connection if it has one, and returns false when it never will
     /// again.
-    pub(crate) fn when_short_of_places(&self, spare: impl Fn(Option<IpAddr>) -> bool + Send + Sync + 'static) {
+    pub(crate) fn when_short_of_places(
+        &self,
+        spare: impl Fn(Option<IpAddr>) -> bool + Send + Sync + 'static,
+    ) {
         self.shared.gates.when_short(Box::new(spare));
     }
 
@@ -265,7 +269,11 @@ impl Dialer {
     }
 
     /// A TCP connection to one of the scan's name servers, for answers that do not fit a datagram (RFC 7766).
-    pub async fn resolver_stream(&self, resolver: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
+    pub async fn resolver_stream(
+        &self,
+        resolver: SocketAddr,
+        deadline: Instant,
+    ) -> Result<TcpStream, DialError> {
         self.permits_now()?;
         self.shared.scope.permits_resolver(resolver).map_err(DialError::OutOfScope)?;
         let connecting = tokio::time::timeout_at(deadline, TcpStream::connect(resolver));
@@ -295,7 +303,8 @@ impl Prober {
         let domain = Domain::for_address(to);
         let socket = match self.spare.take() {
             Some((of_spare, spare)) if of_spare == domain => spare,
-            _ => Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP)).map_err(DialError::from_io)?,
+            _ => Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))
+                .map_err(DialError::from_io)?,
         };
         let to = to.into();
         // The kernel works through what arrives on loopback as soon as the first call has let go of the socket; the second one

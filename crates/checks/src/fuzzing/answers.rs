@@ -5,7 +5,8 @@ use std::sync::Arc;
 use model::FailReason;
 
 use crate::exchange::{
-    Certificate, DnsRecord, DnsResponse, Failure, HttpResponse, Request, Response, TcpResponse, TlsResponse, TlsVersion,
+    Certificate, DnsRecord, DnsResponse, Failure, HttpResponse, Request, Response, TcpResponse, TlsResponse,
+    TlsVersion,
 };
 
 /// What a hostile server plants for whoever evaluates what it reads.
@@ -14,8 +15,16 @@ pub(super) const PLANTED: &[u8] = b"{{md5('planted')}}";
 pub(super) const PLANTED_VALUE: &[u8] = b"08297c071792bd9856adcc8299be428e";
 
 /// Names of headers; the rest are made of bytes.
-const HEADERS: [&str; 8] =
-    ["Location", "set-cookie", "Content-Length", "Content-Type", "X-Powered-By", "Server", "location", "Link"];
+const HEADERS: [&str; 8] = [
+    "Location",
+    "set-cookie",
+    "Content-Length",
+    "Content-Type",
+    "X-Powered-By",
+    "Server",
+    "location",
+    "Link",
+];
 
 /// Bytes that are taken from the front.
 pub(super) struct Answers<'a> {
@@ -81,7 +90,10 @@ impl<'a> Answers<'a> {
             headers.push((name, self.bytes()));
         }
         let body = self.bytes();
-        let head = headers.iter().flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat()).collect();
+        let head = headers
+            .iter()
+            .flat_map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat())
+            .collect();
         Ok(HttpResponse { status, headers, body, head, ..HttpResponse::default() })
     }
 
@@ -90,7 +102,13 @@ impl<'a> Answers<'a> {
         let mut answers = Vec::new();
         for _ in 0..self.byte() % 4 {
             let (name, record_type, data) = (self.text(), self.text(), self.text());
-            answers.push(DnsRecord { name, ttl: u32::from(self.number()), class: "IN".to_owned(), record_type, data });
+            answers.push(DnsRecord {
+                name,
+                ttl: u32::from(self.number()),
+                class: "IN".to_owned(),
+                record_type,
+                data,
+            });
         }
         DnsResponse { rcode, answers, ..DnsResponse::default() }
     }
@@ -101,7 +119,16 @@ impl<'a> Answers<'a> {
             subject_cn: self.text(),
             subject_an: vec![self.text(), self.text()],
             issuer_dn: self.text(),
-            not_after: i64::from_be_bytes([self.byte(), 0, 0, 0, self.byte(), self.byte(), self.byte(), self.byte()]),
+            not_after: i64::from_be_bytes([
+                self.byte(),
+                0,
+                0,
+                0,
+                self.byte(),
+                self.byte(),
+                self.byte(),
+                self.byte(),
+            ]),
             ..Certificate::default()
         };
         let version = established.then_some(TlsVersion::Tls12);

@@ -8,7 +8,23 @@ use super::*;
 /// Bytes that got somewhere, with some of them changed.
 fn changed(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let pieces: Vec<&'static [u8]> = vec![
-        b"{{", b"}}", b"\n", b"  - ", b": ", b"&a ", b"*a", b"|\n", b"''", b"\"", b"[", b"{", b"!!binary ", b"\xc2\xa7", b"%", b"\0", b"\xff",
+        b"{{",
+        b"}}",
+        b"\n",
+        b"  - ",
+        b": ",
+        b"&a ",
+        b"*a",
+        b"|\n",
+        b"''",
+        b"\"",
+        b"[",
+        b"{",
+        b"!!binary ",
+        b"\xc2\xa7",
+        b"%",
+        b"\0",
+        b"\xff",
     ];
     let piece = prop_oneof![
         prop::sample::select(pieces).prop_map(<[u8]>::to_vec),

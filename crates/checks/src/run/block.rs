@@ -323,6 +323,21 @@ impl Run {
         }
     }
 
+    /// Was the answer cut by the scan's limits, so that a match may have stood in the rest? What the template itself does not
+    /// want to read does not count.
+    fn hangs_on_rest(&self, block: &Block, shown: &[&Exchange]) -> bool {
+        let own_limit = match &block.request {
+            BlockRequest::Http(http) => http.max_body.unwrap_or(usize::MAX),
+            _ => return false,
+        };
+        let cut = |exchange: &&&Exchange| matches!(&exchange.response, Response::Http(http) if http.truncated && http.body.len() < own_limit);
+        shown.iter().find(cut).is_some_and(|exchange| {
+            let view = self.view(Some(exchange), &[]);
+            let lookup = |name: &str| -> Option<Value<'_>> { view.lookup(name) };
+            block.operators.hang_on_rest_of_body(&lookup, &self.ambient)
+        })
+    }
+
     fn learn(&mut self, values: Vec<(String, Vec<Vec<u8>>)>) {
         if values.is_empty() {
             return;
@@ -354,6 +369,13 @@ impl Run {
         let found: Vec<(Option<String>, Vec<Vec<u8>>)> = match matched {
             Truth::Unknown(error) => {
                 self.fail(FailReason::Evaluation, error.to_string());
+                return;
+            }
+            Truth::No if self.hangs_on_rest(block, shown) => {
+                self.fail(
+                    FailReason::TooLarge,
+                    "the answer is longer than what is read of one, and it did not match so far".to_owned(),
+                );
                 return;
             }
             Truth::No if block.operators.has_matchers() => return,

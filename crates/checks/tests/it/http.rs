@@ -468,3 +468,27 @@ fn evidence_is_cut_around_what_matched() {
     assert_eq!(evidence.matched, ["needle"]);
     assert!(evidence.request.starts_with("GET / HTTP/1.1\r\nHost: site.test\r\n"));
 }
+
+#[test]
+fn what_may_stand_in_the_unread_rest_of_an_answer_is_not_called_absent() {
+    let cut = |body: &str| checks::exchange::HttpResponse { truncated: true, ..ok(body) };
+    let outcome = |operators: &str, body: &str| {
+        let template = template(&format!("http:\n  - path: ['{{{{BaseURL}}}}']\n    {operators}\n"));
+        run(&template, &web(SITE), http(|_| cut(body))).verdict.outcome
+    };
+    let unknown = Outcome::Failed(FailReason::TooLarge);
+    let word = "matchers: [{type: word, words: [needle]}]";
+    assert_eq!(outcome(word, "hay"), unknown);
+    assert_eq!(outcome(word, "a needle"), Outcome::Matched);
+    assert_eq!(outcome("matchers: [{type: dsl, dsl: ['contains(body, \"needle\")']}]", "hay"), unknown);
+    assert_eq!(outcome("extractors: [{type: regex, regex: ['needle']}]", "hay"), unknown);
+    // Nothing in the rest could change these.
+    let both = |status: u16| {
+        format!("matchers-condition: and\n    matchers: [{{type: word, words: [needle]}}, {{type: status, status: [{status}]}}]")
+    };
+    assert_eq!(outcome(&both(200), "hay"), unknown);
+    assert_eq!(outcome(&both(500), "hay"), Outcome::NotMatched);
+    assert_eq!(outcome("matchers: [{type: status, status: [500]}]", "hay"), Outcome::NotMatched);
+    assert_eq!(outcome("matchers: [{type: word, part: header, words: [needle]}]", "hay"), Outcome::NotMatched);
+    assert_eq!(outcome(&format!("max-size: 3\n    {word}"), "hay"), Outcome::NotMatched, "the template's own limit");
+}

@@ -47,7 +47,8 @@ pub struct Ceilings {
 impl Ceilings {
     /// The limits, lowered to the ceilings.
     pub fn lower(&self, limits: &Limits) -> Limits {
-        let lowest = |value: u32, ceiling: Option<u32>| ceiling.map_or(value, |ceiling| value.min(ceiling.max(1)));
+        let lowest =
+            |value: u32, ceiling: Option<u32>| ceiling.map_or(value, |ceiling| value.min(ceiling.max(1)));
         Limits {
             requests_per_second: lowest(limits.requests_per_second, self.requests_per_second),
             requests_per_second_per_host: lowest(
@@ -93,10 +94,9 @@ impl TryFrom<String> for Network {
 
     fn try_from(text: String) -> Result<Network, String> {
         let address = text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
-        address
-            .or_else(|| text.parse::<IpNet>().ok())
-            .map(|network| Network(network.trunc()))
-            .ok_or_else(|| format!("`{text}` is no network: write 192.0.2.0/24, 2001:db8::/64 or one address"))
+        address.or_else(|| text.parse::<IpNet>().ok()).map(|network| Network(network.trunc())).ok_or_else(
+            || format!("`{text}` is no network: write 192.0.2.0/24, 2001:db8::/64 or one address"),
+        )
     }
 }
 

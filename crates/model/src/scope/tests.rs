@@ -43,8 +43,14 @@ fn names_bring_their_public_addresses_and_no_others() {
     let scope = scope(FILE);
     assert_eq!(ask(&scope, Some("www.example.com"), "203.0.113.5", 443), Ok(()));
     assert_eq!(ask(&scope, Some("www.example.com"), "10.1.2.3", 443), Ok(()));
-    assert!(matches!(ask(&scope, Some("www.example.com"), "10.2.0.1", 443), Err(Refusal::PrivateAddress { .. })));
-    assert!(matches!(ask(&scope, Some("www.example.com"), "127.0.0.1", 443), Err(Refusal::PrivateAddress { .. })));
+    assert!(matches!(
+        ask(&scope, Some("www.example.com"), "10.2.0.1", 443),
+        Err(Refusal::PrivateAddress { .. })
+    ));
+    assert!(matches!(
+        ask(&scope, Some("www.example.com"), "127.0.0.1", 443),
+        Err(Refusal::PrivateAddress { .. })
+    ));
     assert!(matches!(ask(&scope, Some("other.test"), "192.0.2.1", 443), Err(Refusal::Name(_))));
     assert!(matches!(ask(&scope, None, "203.0.113.5", 443), Err(Refusal::Address(_))));
 }
@@ -69,7 +75,10 @@ fn addresses_that_embed_others_are_where_their_packets_go() {
     ] {
         assert_eq!(ask(&scope, Some("www.example.com"), address, 80).is_ok(), passes, "{address}");
     }
-    assert!(matches!(ask(&scope, Some("www.example.com"), "64:ff9b::10.1.9.9", 80), Err(Refusal::Excluded(_))));
+    assert!(matches!(
+        ask(&scope, Some("www.example.com"), "64:ff9b::10.1.9.9", 80),
+        Err(Refusal::Excluded(_))
+    ));
 }
 
 #[test]
@@ -97,12 +106,30 @@ fn fragile_ports_need_to_be_named() {
 
 #[test]
 fn some_addresses_pass_no_scope() {
-    let everything = scope("authorised_by = \"x\"\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nnames = [\"example.com\"]");
+    let everything =
+        scope("authorised_by = \"x\"\nnetworks = [\"0.0.0.0/0\", \"::/0\"]\nnames = [\"example.com\"]");
     assert_eq!(ask(&everything, None, "9.9.9.9", 80), Ok(()));
     for address in [
-        "169.254.169.254", "169.254.1.1", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "0.0.0.0",
-        "0.1.2.3", "255.255.255.255", "224.0.0.1", "239.1.1.1", "240.0.0.1", "::", "ff02::1", "fe80::1",
-        "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::169.254.169.254", "fd20:ce::254",
+        "169.254.169.254",
+        "169.254.1.1",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+        "192.0.0.192",
+        "0.0.0.0",
+        "0.1.2.3",
+        "255.255.255.255",
+        "224.0.0.1",
+        "239.1.1.1",
+        "240.0.0.1",
+        "::",
+        "ff02::1",
+        "fe80::1",
+        "::ffff:169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "::169.254.169.254",
+        "fd20:ce::254",
     ] {
         let through_a_name = ask(&everything, Some("example.com"), address, 80);
         assert!(matches!(ask(&everything, None, address, 80), Err(Refusal::Never { .. })), "{address}");
@@ -119,7 +146,8 @@ fn windows_open_and_close() {
     assert!(at(&night, "2026-03-01T03:59:00Z"));
     assert!(!at(&night, "2026-03-01T04:00:00Z"));
     assert!(!at(&night, "2026-03-01T19:59:59Z"));
-    let period = scope(&format!("{base}not_before = \"2026-03-01T00:00:00Z\"\nnot_after = \"2026-03-02T00:00:00Z\""));
+    let period =
+        scope(&format!("{base}not_before = \"2026-03-01T00:00:00Z\"\nnot_after = \"2026-03-02T00:00:00Z\""));
     assert!(!at(&period, "2026-02-28T23:59:59Z"));
     assert!(at(&period, "2026-03-01T00:00:00Z"));
     assert!(!at(&period, "2026-03-02T00:00:00Z"));
@@ -139,8 +167,14 @@ fn a_bad_file_says_what_is_wrong() {
     for (text, expected) in [
         ("authorised_by = \" \"\nnames = [\"a.test\"]", ScopeFileError::NobodyAuthorised),
         ("authorised_by = \"x\"", ScopeFileError::Empty),
-        ("authorised_by = \"x\"\nnames = [\"a.test\"]\n[window]\ndaily = \"night\"", ScopeFileError::Daily("night".into())),
-        ("authorised_by = \"x\"\nnames = [\"a.test\"]\n[window]\nutc_offset = \"CET\"", ScopeFileError::Offset("CET".into())),
+        (
+            "authorised_by = \"x\"\nnames = [\"a.test\"]\n[window]\ndaily = \"night\"",
+            ScopeFileError::Daily("night".into()),
+        ),
+        (
+            "authorised_by = \"x\"\nnames = [\"a.test\"]\n[window]\nutc_offset = \"CET\"",
+            ScopeFileError::Offset("CET".into()),
+        ),
     ] {
         assert_eq!(toml::from_str::<ScopeFile>(text).unwrap().into_scope(), Err(expected));
     }

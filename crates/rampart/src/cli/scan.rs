@@ -55,7 +55,13 @@ pub(crate) struct ScanArguments {
     pub(crate) resume: Option<PathBuf>,
 
     /// Stages to run: discover, ports, crawl, check
-    #[arg(long, value_name = "STAGES", value_delimiter = ',', default_value = "discover,ports,crawl,check", help_heading = "What to do")]
+    #[arg(
+        long,
+        value_name = "STAGES",
+        value_delimiter = ',',
+        default_value = "discover,ports,crawl,check",
+        help_heading = "What to do"
+    )]
     pub(crate) stages: Vec<Stage>,
 
     /// How far to go: quick, standard or deep

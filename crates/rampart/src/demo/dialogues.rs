@@ -43,7 +43,10 @@ const MEMCACHED: Dialogue = Dialogue {
     greeting: "",
     answers: &[
         ("VERSION", "VERSION 1.5.6\r\n"),
-        ("STATS", "STAT pid 842\r\nSTAT uptime 91823\r\nSTAT version 1.5.6\r\nSTAT curr_items 1204\r\nEND\r\n"),
+        (
+            "STATS",
+            "STAT pid 842\r\nSTAT uptime 91823\r\nSTAT version 1.5.6\r\nSTAT curr_items 1204\r\nEND\r\n",
+        ),
         ("QUIT", ""),
     ],
     otherwise: "ERROR\r\n",
@@ -52,7 +55,10 @@ const MEMCACHED: Dialogue = Dialogue {
 const SMTP: Dialogue = Dialogue {
     greeting: "220 mail.acme.test ESMTP Postfix (Debian/GNU)\r\n",
     answers: &[
-        ("EHLO", "250-mail.acme.test\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n"),
+        (
+            "EHLO",
+            "250-mail.acme.test\r\n250-PIPELINING\r\n250-SIZE 10240000\r\n250-VRFY\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME\r\n",
+        ),
         ("HELO", "250 mail.acme.test\r\n"),
         ("QUIT", "221 2.0.0 Bye\r\n"),
     ],

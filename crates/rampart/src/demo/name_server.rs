@@ -75,25 +75,36 @@ impl Zone {
         for _ in 0..4 {
             let found = self.records_of(&owner);
             if found.is_empty() {
-                let empty_non_terminal = self.records.keys().any(|name| owner.zone_of(name)) || owner == self.wildcard.0;
+                let empty_non_terminal =
+                    self.records.keys().any(|name| owner.zone_of(name)) || owner == self.wildcard.0;
                 if !empty_non_terminal {
                     response.metadata.response_code = ResponseCode::NXDomain;
                 }
                 break;
             }
-            let wanted = |data: &&RData| data.record_type() == question.query_type() || question.query_type() == RecordType::ANY;
+            let wanted = |data: &&RData| {
+                data.record_type() == question.query_type() || question.query_type() == RecordType::ANY
+            };
             let alias = found.iter().find_map(|data| match data {
-                RData::CNAME(CNAME(target)) if question.query_type() != RecordType::CNAME => Some(target.clone()),
+                RData::CNAME(CNAME(target)) if question.query_type() != RecordType::CNAME => {
+                    Some(target.clone())
+                }
                 _ => None,
             });
             match alias {
                 Some(target) => {
-                    response.add_answer(Record::from_rdata(owner.clone(), TTL, RData::CNAME(CNAME(target.clone()))));
+                    response.add_answer(Record::from_rdata(
+                        owner.clone(),
+                        TTL,
+                        RData::CNAME(CNAME(target.clone())),
+                    ));
                     owner = target;
                 }
                 None => {
                     let answers = found.iter().filter(wanted);
-                    response.add_answers(answers.map(|data| Record::from_rdata(owner.clone(), TTL, data.clone())));
+                    response.add_answers(
+                        answers.map(|data| Record::from_rdata(owner.clone(), TTL, data.clone())),
+                    );
                     break;
                 }
             }

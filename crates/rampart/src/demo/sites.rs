@@ -15,13 +15,23 @@ fn page(content_type: &'static str, body: &'static str) -> Page {
     Page { status: 200, headers: vec![("Content-Type", content_type)], body: body.as_bytes() }
 }
 
-fn site<const N: usize>(headers: Vec<(&'static str, &'static str)>, pages: [(&'static str, Page); N]) -> Site {
+fn site<const N: usize>(
+    headers: Vec<(&'static str, &'static str)>,
+    pages: [(&'static str, Page); N],
+) -> Site {
     Site { headers, pages: HashMap::from(pages), reflects_origin: false }
 }
 
 /// Host, port, site, without TLS.
 pub(super) fn plain() -> Vec<(u8, u16, Site)> {
-    vec![(10, 8080, www()), (11, 8080, shop()), (12, 8080, intranet()), (15, 9090, metrics()), (16, 8080, api()), (17, 8000, files())]
+    vec![
+        (10, 8080, www()),
+        (11, 8080, shop()),
+        (12, 8080, intranet()),
+        (15, 9090, metrics()),
+        (16, 8080, api()),
+        (17, 8000, files()),
+    ]
 }
 
 /// Host, port, site, certificate.
@@ -81,12 +91,22 @@ fn metrics() -> Site {
     site(
         vec![],
         [
-            ("/", Page { status: 302, headers: vec![("Location", "/graph")], body: b"<a href=\"/graph\">Found</a>.\n" }),
+            (
+                "/",
+                Page {
+                    status: 302,
+                    headers: vec![("Location", "/graph")],
+                    body: b"<a href=\"/graph\">Found</a>.\n",
+                },
+            ),
             ("/graph", page(HTML, include_str!("pages/prometheus.html"))),
             ("/metrics", page("text/plain; version=0.0.4; charset=utf-8", include_str!("pages/metrics.txt"))),
             (
                 "/api/v1/status/buildinfo",
-                page(JSON, r#"{"status":"success","data":{"version":"2.26.0","revision":"3cafc58","branch":"HEAD","goVersion":"go1.16.2"}}"#),
+                page(
+                    JSON,
+                    r#"{"status":"success","data":{"version":"2.26.0","revision":"3cafc58","branch":"HEAD","goVersion":"go1.16.2"}}"#,
+                ),
             ),
         ],
     )

@@ -30,7 +30,11 @@ pub(super) struct Site {
     pub(super) reflects_origin: bool,
 }
 
-pub(super) async fn serve(stream: TcpStream, site: Arc<Site>, acceptor: Option<TlsAcceptor>) -> io::Result<()> {
+pub(super) async fn serve(
+    stream: TcpStream,
+    site: Arc<Site>,
+    acceptor: Option<TlsAcceptor>,
+) -> io::Result<()> {
     match acceptor {
         None => answer_requests(stream, &site).await,
         Some(acceptor) => {
@@ -89,9 +93,14 @@ fn respond(head: &str, site: &Site) -> Vec<u8> {
     for (name, value) in site.headers.iter().chain(&page.headers) {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
-    let origin = head.lines().filter_map(|line| line.split_once(": ")).find(|(name, _)| name.eq_ignore_ascii_case("origin"));
+    let origin = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case("origin"));
     if let (true, Some((_, origin))) = (site.reflects_origin, origin) {
-        text.push_str(&format!("Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n"));
+        text.push_str(&format!(
+            "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Allow-Credentials: true\r\n"
+        ));
     }
     text.push_str("\r\n");
     let mut response = text.into_bytes();

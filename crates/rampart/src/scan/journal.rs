@@ -66,7 +66,9 @@ impl Journal {
                 "`{0}` already holds a scan: go on with it by --resume {0}, or choose another --output",
                 directory.display()
             ),
-            Err(error) => Err(error).with_context(|| format!("cannot write the journal `{}`", path.display())),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot write the journal `{}`", path.display()))
+            }
         }
     }
 
@@ -156,7 +158,8 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn open(directory: &Path) -> anyhow::Result<Reader> {
         let path = directory.join(JOURNAL_FILE);
-        let file = File::open(&path).with_context(|| format!("cannot read the journal `{}`", path.display()))?;
+        let file =
+            File::open(&path).with_context(|| format!("cannot read the journal `{}`", path.display()))?;
         Ok(Reader { reader: BufReader::with_capacity(1 << 16, file), path, offset: 0, line: Vec::new() })
     }
 

@@ -28,9 +28,7 @@ use crate::cli::{ColorChoice, ScanArguments, say};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shown {
     /// For people.
-    Lines {
-        color: bool,
-    },
+    Lines { color: bool },
     /// Tab-separated: severity, check, where, what, extracted values.
     Columns,
     /// One JSON object a line.
@@ -71,8 +69,7 @@ impl Listener {
             None if out || arguments.color == ColorChoice::Always => Shown::Lines { color: wants_color(out) },
             None => Shown::Columns,
         };
-        let progress = (error && !arguments.quiet)
-            .then(|| ProgressLine::new(engine, status));
+        let progress = (error && !arguments.quiet).then(|| ProgressLine::new(engine, status));
         Listener {
             journal,
             shown,
@@ -220,7 +217,12 @@ impl Listener {
 }
 
 fn columns(finding: &Finding) -> String {
-    let values: Vec<String> = finding.extracted.values().flatten().map(|value| terminal::sanitise(value).replace(',', "%2C")).collect();
+    let values: Vec<String> = finding
+        .extracted
+        .values()
+        .flatten()
+        .map(|value| terminal::sanitise(value).replace(',', "%2C"))
+        .collect();
     let location = finding.location.to_string();
     [
         finding.severity.as_str(),

@@ -40,7 +40,13 @@ impl Place {
                     .tempdir()
                     .context("cannot make a temporary directory for the scan's journal")?;
                 let directory = temporary.path().to_owned();
-                Ok(Place { directory, made: true, temporary: Some(temporary), files: Vec::new(), standard_output: Some(*one) })
+                Ok(Place {
+                    directory,
+                    made: true,
+                    temporary: Some(temporary),
+                    files: Vec::new(),
+                    standard_output: Some(*one),
+                })
             }
             (None, [_, _, ..]) => bail!("several formats need a directory: name one with --output DIR"),
             (output, chosen) => {
@@ -85,7 +91,8 @@ impl Place {
         for file in [self.target_list(), self.directory.join(super::journal::JOURNAL_FILE)] {
             let _ = fs::remove_file(file);
         }
-        if self.made && fs::remove_dir(&self.directory).is_ok()
+        if self.made
+            && fs::remove_dir(&self.directory).is_ok()
             && let Some(parent) = self.directory.parent().filter(|parent| parent.ends_with(REPORTS))
         {
             // Only when it is empty.

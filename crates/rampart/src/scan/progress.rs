@@ -32,7 +32,14 @@ struct Sample {
 
 impl ProgressLine {
     pub(super) fn new(engine: Arc<Engine>, status: Arc<Status>) -> ProgressLine {
-        ProgressLine { engine, status, started: Instant::now(), drawn: false, samples: VecDeque::new(), findings: 0 }
+        ProgressLine {
+            engine,
+            status,
+            started: Instant::now(),
+            drawn: false,
+            samples: VecDeque::new(),
+            findings: 0,
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -96,6 +103,9 @@ mod tests {
     fn the_line_says_how_far_it_is() {
         let text = line(Duration::from_secs(75), 10, 20, 3, (412.4, 0.5));
         assert_eq!(text, "01:15  10 done, 20 known to be left, about 40 s left  412 sent/s  3 findings");
-        assert_eq!(line(Duration::ZERO, 0, 0, 0, (0.0, 0.0)), "00:00  0 done, 0 known to be left  0 sent/s  0 findings");
+        assert_eq!(
+            line(Duration::ZERO, 0, 0, 0, (0.0, 0.0)),
+            "00:00  0 done, 0 known to be left  0 sent/s  0 findings"
+        );
     }
 }

@@ -98,7 +98,8 @@ impl Remarks {
     fn count(&mut self, (stage, unit): &(Stage, String), of_unit: OfUnit) {
         self.count += of_unit.count;
         let room = NAMED_REMARKS.saturating_sub(self.named.len());
-        self.named.extend(of_unit.named.into_iter().take(room).map(|remark| format!("{stage}: {unit}: {remark}")));
+        self.named
+            .extend(of_unit.named.into_iter().take(room).map(|remark| format!("{stage}: {unit}: {remark}")));
     }
 
     fn resumed(&mut self) {
@@ -166,7 +167,9 @@ fn asset_identity(asset: &Asset) -> (&'static str, String) {
     match asset {
         Asset::Domain { name, .. } => ("domain", format!("domain {name}")),
         Asset::Host { address, .. } => ("host", format!("host {address}")),
-        Asset::Service(service) => ("service", format!("service {}:{}", service.endpoint.address, service.endpoint.port)),
+        Asset::Service(service) => {
+            ("service", format!("service {}:{}", service.endpoint.address, service.endpoint.port))
+        }
         Asset::Page { url, .. } => ("page", format!("page {url}")),
         Asset::Form { action, method, fields, .. } => ("form", format!("form {method} {action} {fields:?}")),
         Asset::Endpoint { url, .. } => ("endpoint", format!("endpoint {url}")),
@@ -236,7 +239,11 @@ pub(super) fn build(
         probes: read(&counters.probes),
         queries: read(&counters.queries),
     };
-    Ok(Recap { summary, findings: tally.ranks.into_iter().map(|rank| rank.offset).collect(), assets: tally.assets })
+    Ok(Recap {
+        summary,
+        findings: tally.ranks.into_iter().map(|rank| rank.offset).collect(),
+        assets: tally.assets,
+    })
 }
 
 impl Recap {
@@ -265,14 +272,18 @@ impl Recap {
     }
 
     fn write(&self, format: Format, place: &Place, out: &mut dyn Write) -> anyhow::Result<()> {
-        let findings = || self.stream(place, &self.findings, |event| match event {
-            Event::Finding { finding } => Some(*finding),
-            _ => None,
-        });
-        let assets = || self.stream(place, &self.assets, |event| match event {
-            Event::Asset { asset } => Some(asset),
-            _ => None,
-        });
+        let findings = || {
+            self.stream(place, &self.findings, |event| match event {
+                Event::Finding { finding } => Some(*finding),
+                _ => None,
+            })
+        };
+        let assets = || {
+            self.stream(place, &self.assets, |event| match event {
+                Event::Asset { asset } => Some(asset),
+                _ => None,
+            })
+        };
         let source = Source { summary: &self.summary, findings: &findings, assets: &assets };
         report::write(format, &source, out)?;
         Ok(())

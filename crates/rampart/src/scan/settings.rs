@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use model::{Limits, PortSet, Profile, ScanId, Scope};
+use model::{Limits, PortSet, Profile, ScanId, Scope, Stage};
 use rand::Rng;
 use scanner::{
     check::{CheckSet, Reproduce, shell_quoted},
@@ -39,7 +39,7 @@ pub(super) struct Settings {
     /// How many files of those that were asked for hold no template that can run.
     unloaded: usize,
     pub(super) profile: Profile,
-    pub(super) stages: BTreeSet<model::Stage>,
+    pub(super) stages: BTreeSet<Stage>,
     /// The command line, for resuming.
     pub(super) command_line: Vec<String>,
     resolvers: Vec<SocketAddr>,
@@ -64,7 +64,14 @@ impl Settings {
         };
         scope.resolvers.clone_from(&resolvers);
         let limits = scope.ceilings.lower(&limits(arguments));
-        let mut library = Library::load(&arguments.checks)?;
+        let checking = arguments.stages.contains(&Stage::Check);
+        // Reading the built-in checks takes longer than a short port scan. Those that somebody names are read in any case, so that
+        // mistakes are told.
+        let mut library = if checking || !arguments.checks.is_empty() || !arguments.only.is_empty() {
+            Library::load(&arguments.checks)?
+        } else {
+            Library::default()
+        };
         library.require_unique_ids()?;
         let mut refused: Vec<String> = library.refused.iter().map(ToString::to_string).collect();
         let allowed: Vec<String> = arguments.allow.iter().chain(&arguments.only).cloned().collect();
@@ -74,7 +81,7 @@ impl Settings {
             refused.clear();
             library.refused_files = 0;
         }
-        if library.templates.is_empty() {
+        if checking && library.templates.is_empty() {
             let first = refused.first().map(|why| format!("; the first reason: {why}")).unwrap_or_default();
             bail!("no check is left to run{first}");
         }
@@ -86,7 +93,10 @@ impl Settings {
             refused,
             profile: arguments.profile,
             stages: arguments.stages.iter().copied().collect(),
-            command_line: resumed.map_or_else(|| std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(), |header| header.arguments.clone()),
+            command_line: resumed.map_or_else(
+                || std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
+                |header| header.arguments.clone(),
+            ),
             resolvers,
             ports: chosen_ports(arguments)?.without(&fragile_unless_named(&scope)),
             words: words(arguments)?,
@@ -103,13 +113,18 @@ impl Settings {
     }
 
     /// Sets the engine up; nothing is sent yet.
-    pub(super) fn engine(&self, arguments: &ScanArguments, stop: CancellationToken) -> anyhow::Result<Engine> {
+    pub(super) fn engine(
+        &self,
+        arguments: &ScanArguments,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Engine> {
         let dialer = Dialer::new(self.scope.clone(), self.limits.clone(), stop);
         let contact = arguments.contact.as_deref().map(|contact| format!("; {contact}")).unwrap_or_default();
         if !contact.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
             bail!("--contact may hold printable ASCII only: it goes into a header");
         }
-        let user_agent = format!("rampart/{} (security scan {}{contact})", env!("CARGO_PKG_VERSION"), self.scan);
+        let user_agent =
+            format!("rampart/{} (security scan {}{contact})", env!("CARGO_PKG_VERSION"), self.scan);
         let identity = Identity { user_agent, from: None };
         let reproduce = Reproduce { demo: arguments.demo, options: reproduce_options(arguments) };
         Ok(Engine {
@@ -164,16 +179,25 @@ fn limits(arguments: &ScanArguments) -> Limits {
 fn resolvers(arguments: &ScanArguments, scope: &Scope) -> anyhow::Result<Vec<SocketAddr>> {
     if arguments.resolver.is_empty() {
         let system = dns::system_servers();
-        return Ok(system.into_iter().filter(|server| scope.authorised_by.is_some() || server.ip().is_loopback()).collect());
+        return Ok(system
+            .into_iter()
+            .filter(|server| scope.authorised_by.is_some() || server.ip().is_loopback())
+            .collect());
     }
     let mut servers = Vec::new();
     for text in &arguments.resolver {
         let server = text
             .parse::<SocketAddr>()
             .or_else(|_| text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)))
-            .map_err(|_| anyhow::anyhow!("--resolver `{text}` is no address: write 127.0.0.1, 127.0.0.1:5353 or [::1]:53"))?;
+            .map_err(|_| {
+                anyhow::anyhow!(
+                    "--resolver `{text}` is no address: write 127.0.0.1, 127.0.0.1:5353 or [::1]:53"
+                )
+            })?;
         if scope.authorised_by.is_none() && !server.ip().is_loopback() {
-            bail!("name server {server} is not on loopback: asking it needs a scope file (--scope; `rampart scope template` prints one)");
+            bail!(
+                "name server {server} is not on loopback: asking it needs a scope file (--scope; `rampart scope template` prints one)"
+            );
         }
         servers.push(server);
     }

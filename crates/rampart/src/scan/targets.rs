@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, bail};
 use model::Target;
 
-use super::{journal::Header, place::{Place, private_file}, settings::Settings};
+use super::{
+    journal::Header,
+    place::{Place, private_file},
+    settings::Settings,
+};
 use crate::{cli::ScanArguments, demo::Estate};
 
 /// How many targets a report names.
@@ -29,12 +33,15 @@ impl Targets {
     /// Streams them. Each was checked when the list was written or, on resuming, read again; one that cannot be read now is
     /// an error in its place.
     pub(super) fn iter(&self) -> anyhow::Result<impl Iterator<Item = Result<Target, String>> + Send + use<>> {
-        let file = File::open(&self.file).with_context(|| format!("cannot read `{}`", self.file.display()))?;
+        let file =
+            File::open(&self.file).with_context(|| format!("cannot read `{}`", self.file.display()))?;
         let path = self.file.display().to_string();
         let mut broken = false;
         Ok(BufReader::new(file).lines().map_while(move |line| match line {
             _ if broken => None,
-            Ok(line) => Some(line.parse().map_err(|error| format!("`{line}` in `{path}` is no target any more: {error}"))),
+            Ok(line) => Some(
+                line.parse().map_err(|error| format!("`{line}` in `{path}` is no target any more: {error}")),
+            ),
             Err(error) => {
                 broken = true;
                 Some(Err(format!("the list of targets `{path}` cannot be read any further: {error}")))
@@ -78,7 +85,8 @@ impl Collector<'_> {
             if line.len() > LONGEST_LINE {
                 bail!("line {number} of {origin} is longer than {LONGEST_LINE} characters");
             }
-            let text = str::from_utf8(&line).with_context(|| format!("line {number} of {origin} is no UTF-8 text"))?;
+            let text = str::from_utf8(&line)
+                .with_context(|| format!("line {number} of {origin} is no UTF-8 text"))?;
             let text = target_of(if number == 1 { text.trim_start_matches('\u{feff}') } else { text });
             if text.is_empty() {
                 continue;
@@ -92,7 +100,9 @@ impl Collector<'_> {
 /// The target of a line, without its comment. A `#` begins one at the start of a line or after white space: within a URL it
 /// begins a fragment.
 fn target_of(line: &str) -> &str {
-    let comment = line.char_indices().find(|(at, c)| *c == '#' && !line[..*at].ends_with(|before: char| !before.is_whitespace()));
+    let comment = line
+        .char_indices()
+        .find(|(at, c)| *c == '#' && !line[..*at].ends_with(|before: char| !before.is_whitespace()));
     line[..comment.map_or(line.len(), |(at, _)| at)].trim()
 }
 
@@ -128,7 +138,8 @@ pub(super) fn collect(
             collector.take_lines(std::io::stdin().lock(), "standard input")?;
             continue;
         }
-        let reader = File::open(list).with_context(|| format!("cannot read the list of targets `{}`", list.display()))?;
+        let reader = File::open(list)
+            .with_context(|| format!("cannot read the list of targets `{}`", list.display()))?;
         collector.take_lines(BufReader::new(reader), &format!("`{}`", list.display()))?;
     }
     if let Some(out) = &mut collector.out {
@@ -147,7 +158,11 @@ fn read_again(file: PathBuf, header: &Header, settings: &Settings) -> anyhow::Re
     let mut collector = Collector { settings, out: None, count: 0, first: Vec::new() };
     collector.take_lines(BufReader::new(reader), &origin)?;
     if collector.count != header.targets {
-        bail!("{origin} has {} targets, the scan began with {}: start it afresh", collector.count, header.targets);
+        bail!(
+            "{origin} has {} targets, the scan began with {}: start it afresh",
+            collector.count,
+            header.targets
+        );
     }
     Ok(Targets { file, count: collector.count, first: collector.first })
 }

@@ -78,12 +78,14 @@ fn a_closed_port_is_no_error_and_an_unknown_host_is_undetermined() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = listener.local_addr().unwrap();
     drop(listener);
-    let output = rampart(directory.path()).args(["scan", &closed.to_string(), "--format", "jsonl"]).output().unwrap();
+    let output =
+        rampart(directory.path()).args(["scan", &closed.to_string(), "--format", "jsonl"]).output().unwrap();
     assert_exit(&output, 3);
     assert!(text(&output.stderr).contains("refused"), "{}", text(&output.stderr));
     assert!(output.stdout.is_empty());
 
-    let output = rampart(directory.path()).args(["scan", "no-such-host.test", "--format", "jsonl"]).output().unwrap();
+    let output =
+        rampart(directory.path()).args(["scan", "no-such-host.test", "--format", "jsonl"]).output().unwrap();
     assert_exit(&output, 3);
     assert!(text(&output.stderr).contains("no-such-host.test"), "{}", text(&output.stderr));
 }
@@ -124,9 +126,12 @@ fn every_built_in_check_passes_its_examples() {
 #[test]
 fn a_scope_file_answers_for_targets() {
     let directory = tempfile::tempdir().unwrap();
-    let scope = "authorised_by = \"J. Doe, SEC-1\"\nnames = [\"*.example.com\"]\nnetworks = [\"192.0.2.0/24\"]\n";
+    let scope =
+        "authorised_by = \"J. Doe, SEC-1\"\nnames = [\"*.example.com\"]\nnetworks = [\"192.0.2.0/24\"]\n";
     std::fs::write(directory.path().join("scope.toml"), scope).unwrap();
-    let ask = |target: &str| rampart(directory.path()).args(["scope", "show", "scope.toml", target]).output().unwrap();
+    let ask = |target: &str| {
+        rampart(directory.path()).args(["scope", "show", "scope.toml", target]).output().unwrap()
+    };
     let inside = ask("www.example.com");
     assert_exit(&inside, 0);
     assert!(text(&inside.stdout).contains("www.example.com: in scope"));

@@ -53,7 +53,11 @@ fn the_printed_command_shows_one_finding_again() {
 fn a_second_run_does_not_touch_the_first() {
     let directory = tempfile::tempdir().unwrap();
     let scan = |arguments: &[&str]| {
-        rampart(directory.path()).args(["scan", "--demo", "--only", "git-config"]).args(arguments).output().unwrap()
+        rampart(directory.path())
+            .args(["scan", "--demo", "--only", "git-config"])
+            .args(arguments)
+            .output()
+            .unwrap()
     };
     assert_exit(&scan(&["--output", "out"]), 1);
     let again = scan(&["--output", "out"]);

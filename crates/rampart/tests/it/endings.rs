@@ -17,7 +17,8 @@ fn closed_port() -> u16 {
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -26,7 +27,10 @@ fn names_in(directory: &Path) -> Vec<String> {
 fn a_scan_that_is_there_already_stays_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let scan = |target: &str| {
-        rampart(directory.path()).args(["scan", target, "--ports", "1", "--stages", "ports", "--output", "out"]).output().unwrap()
+        rampart(directory.path())
+            .args(["scan", target, "--ports", "1", "--stages", "ports", "--output", "out"])
+            .output()
+            .unwrap()
     };
     assert_exit(&scan("127.0.0.2"), 0);
     let kept = |name: &str| std::fs::read(directory.path().join("out").join(name)).unwrap();
@@ -45,7 +49,9 @@ fn a_list_of_targets_that_changed_is_not_gone_on_with() {
         .output()
         .unwrap();
     assert_exit(&first, 0);
-    for (changed, says) in [("", "0 targets"), ("127.0.0.2\n127.0.0.3\n", "2 targets"), ("192.0.2.1\n", "not in scope")] {
+    for (changed, says) in
+        [("", "0 targets"), ("127.0.0.2\n127.0.0.3\n", "2 targets"), ("192.0.2.1\n", "not in scope")]
+    {
         std::fs::write(directory.path().join("out/targets.txt"), changed).unwrap();
         let resumed = rampart(directory.path()).args(["scan", "--resume", "out"]).output().unwrap();
         assert_exit(&resumed, 2);
@@ -70,7 +76,18 @@ fn what_a_scan_writes_is_its_owners_alone_and_goes_where_no_link_leads() {
     let (out, elsewhere) = (directory.path().join("out"), directory.path().join("elsewhere"));
     let scan = || {
         rampart(directory.path())
-            .args(["scan", "127.0.0.2", "--ports", "1", "--stages", "ports", "--var", "token=secret", "--output", "out"])
+            .args([
+                "scan",
+                "127.0.0.2",
+                "--ports",
+                "1",
+                "--stages",
+                "ports",
+                "--var",
+                "token=secret",
+                "--output",
+                "out",
+            ])
             .output()
             .unwrap()
     };
@@ -212,7 +229,8 @@ fn sites_that_had_no_turn_are_in_the_account() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next().expect("a first finding").unwrap();
-    let status = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let status =
+        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
     lines.for_each(drop);
     let output = child.wait_with_output().unwrap();
@@ -221,7 +239,9 @@ fn sites_that_had_no_turn_are_in_the_account() {
     assert_balances(&stopped);
     // Every unit that began or was known is either done or said to be cut off.
     let journal = std::fs::read_to_string(directory.path().join("out/journal.jsonl")).unwrap();
-    let count = |event: &str| journal.lines().filter(|line| line.contains(&format!("{{\"event\":\"{event}\""))).count();
+    let count = |event: &str| {
+        journal.lines().filter(|line| line.contains(&format!("{{\"event\":\"{event}\""))).count()
+    };
     assert!(count("partial") > 0 && count("done") > 0, "{journal}");
 
     let resumed = rampart(directory.path()).args(["scan", "--resume", "out"]).output().unwrap();

@@ -1,9 +1,19 @@
 //! The binary through its front door.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test may fail by panicking, tell what it saw, and be a hostile server or its client on loopback"
+)]
 
 mod command_line;
 mod demo;
 mod endings;
+mod hostile;
+mod injection;
 mod interrupt;
+mod politeness;
 mod real;
 mod run;
 mod tidy;

@@ -53,9 +53,12 @@ pub(crate) fn assert_balances(report: &Value) {
     let checks = report["summary"]["ledger"].as_object().unwrap();
     assert!(!checks.is_empty(), "no check was accounted for");
     for (check, account) in checks {
-        let sum = |reasons: &Value| reasons.as_object().map_or(0, |map| map.values().map(|count| count.as_u64().unwrap()).sum());
+        let sum = |reasons: &Value| {
+            reasons.as_object().map_or(0, |map| map.values().map(|count| count.as_u64().unwrap()).sum())
+        };
         let number = |key: &str| account[key].as_u64().unwrap();
-        let ended = number("matched") + number("not_matched") + sum(&account["failed"]) + sum(&account["skipped"]);
+        let ended =
+            number("matched") + number("not_matched") + sum(&account["failed"]) + sum(&account["skipped"]);
         assert_eq!(number("planned"), ended, "{check}: {account}");
     }
 }

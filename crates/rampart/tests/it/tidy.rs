@@ -38,7 +38,10 @@ fn shipped(text: &str) -> &str {
 }
 
 fn is_test_file(name: &str) -> bool {
-    name.contains("/tests/") || name.ends_with("/tests.rs") || name.starts_with("crates/testkit/") || name.contains("/examples/")
+    name.contains("/tests/")
+        || name.ends_with("/tests.rs")
+        || name.starts_with("crates/testkit/")
+        || name.contains("/examples/")
 }
 
 #[track_caller]
@@ -105,10 +108,13 @@ fn sockets_are_opened_in_one_room() {
         "TcpListener::bind",
     ];
     let may = |name: &str| {
-        name.starts_with("crates/scanner/src/socket") || name.starts_with("crates/rampart/src/demo") || is_test_file(name)
+        name.starts_with("crates/scanner/src/socket")
+            || name.starts_with("crates/rampart/src/demo")
+            || is_test_file(name)
     };
     let mut offenders = Vec::new();
-    for (name, text) in rust_files().into_iter().filter(|(name, _)| name.starts_with("crates/") && !may(name)) {
+    for (name, text) in rust_files().into_iter().filter(|(name, _)| name.starts_with("crates/") && !may(name))
+    {
         for (number, line) in shipped(&text).lines().enumerate() {
             if openers.iter().any(|opener| line.contains(opener)) && !line.trim_start().starts_with("//") {
                 offenders.push(format!("{name}:{}: {}", number + 1, line.trim()));
@@ -130,7 +136,8 @@ fn crates_keep_to_their_rooms() {
     let mut offenders = Vec::new();
     for (name, others) in forbidden {
         let manifest = std::fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).unwrap();
-        let dependencies = manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
+        let dependencies =
+            manifest.split("[dependencies]").nth(1).and_then(|rest| rest.split("\n[").next()).unwrap();
         for other in others {
             if dependencies.lines().any(|line| line.split([' ', '=', '.']).next() == Some(other)) {
                 offenders.push(format!("{name} must not depend on {other}"));
@@ -144,7 +151,14 @@ fn crates_keep_to_their_rooms() {
 fn every_option_is_in_the_user_guide() {
     let guide = std::fs::read_to_string(root().join("docs/user-guide.md")).unwrap();
     let mut missing = Vec::new();
-    for command in [&["scan"][..], &["checks", "list"], &["checks", "lint"], &["checks", "test"], &["scope", "show"], &["man"]] {
+    for command in [
+        &["scan"][..],
+        &["checks", "list"],
+        &["checks", "lint"],
+        &["checks", "test"],
+        &["scope", "show"],
+        &["man"],
+    ] {
         let help = Command::new(env!("CARGO_BIN_EXE_rampart")).args(command).arg("--help").output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         for word in help.split_whitespace().filter(|word| word.starts_with("--")) {
@@ -178,7 +192,9 @@ fn every_check_has_examples_and_every_example_a_check() {
 
 #[test]
 fn the_licence_and_the_documents_are_there() {
-    for document in ["LICENSE", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"] {
+    for document in
+        ["LICENSE", "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+    {
         let text = std::fs::read_to_string(root().join(document)).unwrap_or_default();
         assert!(text.lines().count() > 5, "{document} is missing or empty");
     }

@@ -138,10 +138,16 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), 
             _ => Ok(()),
         }
     })?;
-    forms.table("Forms", &["Sent to", "Method", "Fields", "Stands on"], false, out, |asset, out| match asset {
-        Asset::Form { page, action, method, fields } => form(page, action, method, fields, out),
-        _ => Ok(()),
-    })?;
+    forms.table(
+        "Forms",
+        &["Sent to", "Method", "Fields", "Stands on"],
+        false,
+        out,
+        |asset, out| match asset {
+            Asset::Form { page, action, method, fields } => form(page, action, method, fields, out),
+            _ => Ok(()),
+        },
+    )?;
     endpoints.table("Endpoints", &["Address", "Named in"], false, out, |asset, out| match asset {
         Asset::Endpoint { url, named_in } => {
             put!(out, "<td data-of=\"Address\">", Link(url.as_str()), "</td>");

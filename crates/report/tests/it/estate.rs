@@ -474,7 +474,8 @@ fn assets() -> Vec<Asset> {
         method: "POST".into(),
         fields: vec![("email".into(), "email".into()), ("password".into(), "password".into())],
     });
-    assets.push(Asset::Endpoint { url: "http://shop.test:8080/api/v2/cart".parse().unwrap(), named_in: login });
+    assets
+        .push(Asset::Endpoint { url: "http://shop.test:8080/api/v2/cart".parse().unwrap(), named_in: login });
     assets
 }
 

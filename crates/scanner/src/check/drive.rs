@@ -77,7 +77,9 @@ impl Board<'_> {
                         run.receive(answer.clone());
                         continue;
                     }
-                    if let Some(slot) = key.and_then(|key| self.by_key.get(&key)).and_then(|id| self.slots.get_mut(id)) {
+                    if let Some(slot) =
+                        key.and_then(|key| self.by_key.get(&key)).and_then(|id| self.slots.get_mut(id))
+                    {
                         self.shared += 1;
                         slot.runs.push(index);
                         return;
@@ -143,7 +145,9 @@ fn weight(answer: &Answer) -> usize {
     const OVERHEAD: usize = 256;
     OVERHEAD
         + match answer {
-            Ok(Response::Http(response)) => response.head.len() * 2 + response.body.len() + response.request.len(),
+            Ok(Response::Http(response)) => {
+                response.head.len() * 2 + response.body.len() + response.request.len()
+            }
             Ok(Response::Tcp(response)) => response.reads.iter().map(|(_, bytes)| bytes.len()).sum(),
             Ok(Response::Dns(_) | Response::Tls(_)) => 2_048,
             Err(_) => 0,
@@ -212,6 +216,9 @@ pub(super) async fn drive(
 fn says_host_is_gone(answer: &Answer) -> bool {
     matches!(
         answer,
-        Err(Failure::Failed(FailReason::TimedOut | FailReason::Refused | FailReason::Unreachable | FailReason::Reset, _))
+        Err(Failure::Failed(
+            FailReason::TimedOut | FailReason::Refused | FailReason::Unreachable | FailReason::Reset,
+            _
+        ))
     )
 }

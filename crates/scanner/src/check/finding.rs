@@ -30,11 +30,20 @@ impl Reproduce {
 /// Quotes for a POSIX shell where needed: targets and ids may come from strangers.
 pub fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// `place` is where the unit is; a match on a web page knows better.
-pub(super) fn from_match(template: &Template, found: Match, place: &Location, reproduce: &Reproduce) -> Finding {
+pub(super) fn from_match(
+    template: &Template,
+    found: Match,
+    place: &Location,
+    reproduce: &Reproduce,
+) -> Finding {
     let location = match (place, found.location) {
         (Location::Url(_), MatchLocation::Url(url)) => Location::Url(url),
         (place, _) => place.clone(),

@@ -40,7 +40,10 @@ impl<'a> Performer<'a> {
             Request::Http(http) => self.http(http).await,
             Request::Dns(dns) => {
                 let name: DomainName = dns.name.parse().map_err(|error| {
-                    Failure::Failed(FailReason::Evaluation, format!("cannot ask about `{}`: {error}", dns.name))
+                    Failure::Failed(
+                        FailReason::Evaluation,
+                        format!("cannot ask about `{}`: {error}", dns.name),
+                    )
                 })?;
                 self.scan.dialer.permits_name(&name).map_err(|error| error.failure())?;
                 self.scan.resolver.query(dns).await.map(|response| Response::Dns(Arc::new(response)))
@@ -67,7 +70,9 @@ impl<'a> Performer<'a> {
             match sessions.entry((endpoint.clone(), origin.tls)) {
                 std::collections::hash_map::Entry::Occupied(session) => Arc::clone(session.get()),
                 std::collections::hash_map::Entry::Vacant(_) if known > OTHER_ORIGINS => {
-                    let text = format!("the target leads to more than {OTHER_ORIGINS} other origins; {endpoint} is not followed");
+                    let text = format!(
+                        "the target leads to more than {OTHER_ORIGINS} other origins; {endpoint} is not followed"
+                    );
                     return Err(Failure::OutOfScope(text));
                 }
                 std::collections::hash_map::Entry::Vacant(place) => {

@@ -34,7 +34,8 @@ pub fn page(data: &[u8]) {
     let mut headers = vec![("Content-Type".to_owned(), TYPES[usize::from(choice & 7)].as_bytes().to_vec())];
     for line in head.split(|byte| *byte == b'\n').take(40) {
         let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':').unwrap_or(line.len()));
-        headers.push((String::from_utf8_lossy(name).into_owned(), value.get(1..).unwrap_or_default().to_vec()));
+        headers
+            .push((String::from_utf8_lossy(name).into_owned(), value.get(1..).unwrap_or_default().to_vec()));
     }
     let status = if choice & 8 == 0 { 200 } else { 302 };
     let response = HttpResponse { status, headers, body: body.to_vec(), ..HttpResponse::default() };

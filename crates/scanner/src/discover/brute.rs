@@ -218,8 +218,10 @@ async fn examine(
             }
         }
     }
-    let discovery =
-        records::collect(resolver, &name, Source::WordList, &super::ADDRESS_TYPES).await.complete(resolver).await;
+    let discovery = records::collect(resolver, &name, Source::WordList, &super::ADDRESS_TYPES)
+        .await
+        .complete(resolver)
+        .await;
     Some(discovery.map_err(|failure| (name, failure)))
 }
 

@@ -21,7 +21,11 @@ struct Pieces<'a> {
 }
 
 impl AsyncRead for Pieces<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let length = self.size.min(self.left.len()).min(buffer.remaining());
         let (piece, left) = self.left.split_at(length);
         buffer.put_slice(piece);
@@ -83,8 +87,10 @@ pub fn coding(data: &[u8]) {
     const CAP: usize = 64 << 10;
     const CODINGS: [&str; 7] = ["gzip", "deflate", "br", "x-gzip", "identity", "compress", "zstd"];
     let layers = [choice & 7, choice >> 3 & 7, choice >> 6];
-    let codings: Vec<String> =
-        layers.iter().filter_map(|layer| CODINGS.get(usize::from(*layer)).map(|name| (*name).to_owned())).collect();
+    let codings: Vec<String> = layers
+        .iter()
+        .filter_map(|layer| CODINGS.get(usize::from(*layer)).map(|name| (*name).to_owned()))
+        .collect();
     let decoded = encoding::decode(&codings, bytes.to_vec(), CAP);
     assert!(decoded.body.len() <= CAP);
 }

@@ -8,6 +8,7 @@ use super::{
     chunked::Chunked,
     encoding,
     head::{self, Head},
+    room::{Room, SMALL_BODY, Seat},
 };
 
 /// Interim (1xx) responses beyond this are no courtesy but a flood.
@@ -56,6 +57,9 @@ pub(super) struct Incoming {
     head: Option<Head>,
     body: Vec<u8>,
     cut: bool,
+    room: Option<Room>,
+    /// Its place among the large bodies, once it is one.
+    seat: Option<Seat>,
 }
 
 /// What was read.
@@ -69,7 +73,21 @@ pub(super) struct Received {
 
 impl Incoming {
     pub(super) fn new(caps: Caps) -> Incoming {
-        Incoming { caps, buffer: Vec::new(), any_byte: false, head: None, body: Vec::new(), cut: false }
+        Incoming {
+            caps,
+            buffer: Vec::new(),
+            any_byte: false,
+            head: None,
+            body: Vec::new(),
+            cut: false,
+            room: None,
+            seat: None,
+        }
+    }
+
+    /// A large body has to wait for room.
+    pub(super) fn within(self, room: Room) -> Incoming {
+        Incoming { room: Some(room), ..self }
     }
 
     /// Reads one response to a request of that method. True when the connection can carry another request.
@@ -234,6 +252,12 @@ impl Incoming {
     }
 
     async fn fill(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<usize, ReadError> {
+        if self.body.len() > SMALL_BODY
+            && self.seat.is_none()
+            && let Some(room) = &self.room
+        {
+            self.seat = Some(room.take().await);
+        }
         self.buffer.reserve(READ_AT_ONCE);
         match stream.read_buf(&mut self.buffer).await {
             Ok(count) => {

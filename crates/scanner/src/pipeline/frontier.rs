@@ -6,7 +6,8 @@ use std::{
 };
 
 use model::{
-    DomainName, Endpoint, FoundName, Host, Learned, Protocol, Scope, Service, Site, Source, Stage, Target, Unit,
+    DomainName, Endpoint, FoundName, Host, Learned, Protocol, Scope, Service, Site, Source, Stage, Target,
+    Unit,
 };
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -184,7 +185,11 @@ impl Frontier {
             }
             for port in &ports {
                 self.remember_name(*address, &found.name);
-                self.push(Unit::Identify(Endpoint { name: Some(found.name.clone()), address: *address, port: *port }));
+                self.push(Unit::Identify(Endpoint {
+                    name: Some(found.name.clone()),
+                    address: *address,
+                    port: *port,
+                }));
             }
         }
         if let Some(address) = permitted.first() {
@@ -198,8 +203,16 @@ impl Frontier {
     fn name_mentioned(&mut self, name: &DomainName, source: Source) {
         let relevant = source == Source::Pointer
             || self.zones.iter().any(|zone| name.is_within(zone))
-            || self.scope.names.iter().any(|pattern| *pattern != model::NamePattern::Any && pattern.matches(name));
-        if !self.wants(Stage::Discover) || !relevant || self.names_left == 0 || self.scope.permits_name(name).is_err() {
+            || self
+                .scope
+                .names
+                .iter()
+                .any(|pattern| *pattern != model::NamePattern::Any && pattern.matches(name));
+        if !self.wants(Stage::Discover)
+            || !relevant
+            || self.names_left == 0
+            || self.scope.permits_name(name).is_err()
+        {
             return;
         }
         let before = self.waiting.len();
@@ -222,7 +235,7 @@ impl Frontier {
     fn host(&mut self, address: IpAddr, name: Option<&DomainName>) {
         if self.wants(Stage::Ports) {
             self.push(Unit::Ports { address, name: name.cloned() });
-        } else {
+        } else if self.wants(Stage::Crawl) || self.wants(Stage::Check) {
             for port in USUAL_WEB_PORTS {
                 self.push(Unit::Knock(Endpoint { name: name.cloned(), address, port }));
             }

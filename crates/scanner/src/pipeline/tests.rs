@@ -43,7 +43,11 @@ fn units_that_wait_for_a_host_are_not_lost() {
 #[test]
 fn a_network_becomes_its_addresses_in_scope_and_the_rest_is_not_walked_through() {
     let scope = Scope {
-        networks: vec!["10.1.2.0/30".parse().unwrap(), "10.1.2.0/31".parse().unwrap(), "2001:db8::8/127".parse().unwrap()],
+        networks: vec![
+            "10.1.2.0/30".parse().unwrap(),
+            "10.1.2.0/31".parse().unwrap(),
+            "2001:db8::8/127".parse().unwrap(),
+        ],
         excluded_networks: vec!["10.1.2.2/32".parse().unwrap()],
         ..Scope::loopback()
     };

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use checks::exchange::Failure;
 use model::{
-    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Service, Site, SkipReason, Source, Stage, Unit,
+    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Service,
+    Site, SkipReason, Source, Stage, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -67,8 +68,12 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mps
             let port_scan = PortScan { address: *address, name: name.clone(), ports: wanted };
             (Ledger::default(), open_ports(scan, &port_scan, deadline, &reporter).await)
         }
-        Unit::Identify(endpoint) => (Ledger::default(), identify(scan, endpoint, false, deadline, &reporter).await),
-        Unit::Knock(endpoint) => (Ledger::default(), identify(scan, endpoint, true, deadline, &reporter).await),
+        Unit::Identify(endpoint) => {
+            (Ledger::default(), identify(scan, endpoint, false, deadline, &reporter).await)
+        }
+        Unit::Knock(endpoint) => {
+            (Ledger::default(), identify(scan, endpoint, true, deadline, &reporter).await)
+        }
         Unit::Crawl(site) => (Ledger::default(), pages(scan, site, deadline, &reporter).await),
         Unit::CheckName { name, apex, alias } => {
             let kinds = check::NameKinds { apex: *apex, alias: *alias };
@@ -89,7 +94,13 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mps
 }
 
 /// Accounts for a unit that had no turn, or that a defect ended: its pairs were planned all the same.
-pub(super) async fn not_done(scan: &Scan, unit: &Unit, outcome: Outcome, reason: String, events: &mpsc::Sender<Event>) {
+pub(super) async fn not_done(
+    scan: &Scan,
+    unit: &Unit,
+    outcome: Outcome,
+    reason: String,
+    events: &mpsc::Sender<Event>,
+) {
     let reporter = Reporter { unit, events };
     reporter.undetermined(reason).await;
     let mut ledger = Ledger::default();
@@ -119,7 +130,9 @@ async fn checks(
     }
     for (reason, checks) in by_reason {
         let text = match checks.as_slice() {
-            [first, second, third, _, ..] => format!("{reason}: {} checks, such as {first}, {second}, {third}", checks.len()),
+            [first, second, third, _, ..] => {
+                format!("{reason}: {} checks, such as {first}, {second}, {third}", checks.len())
+            }
             few => format!("{}: {reason}", few.join(", ")),
         };
         reporter.undetermined(text).await;
@@ -160,15 +173,30 @@ async fn discover_name(
                     reporter.undetermined(format!("{name}: {reason}")).await;
                 }
             }
-            Err(_) => reporter.undetermined("the deadline passed before every name was asked".to_owned()).await,
+            Err(_) => {
+                reporter.undetermined("the deadline passed before every name was asked".to_owned()).await
+            }
         }
     } else {
-        let late = || Failure::Failed(FailReason::Deadline, "the deadline passed before the name was looked up".to_owned());
+        let late = || {
+            Failure::Failed(
+                FailReason::Deadline,
+                "the deadline passed before the name was looked up".to_owned(),
+            )
+        };
         let looked_up = tokio::time::timeout_at(deadline, discover::name(&scan.resolver, name, source)).await;
         match looked_up.unwrap_or_else(|_| Err(late())) {
-            Ok(discovery) if source == Source::Target && discovery.addresses.is_empty() && !discovery.records.is_empty() => {
+            Ok(discovery)
+                if source == Source::Target
+                    && discovery.addresses.is_empty()
+                    && !discovery.records.is_empty() =>
+            {
                 take_discovery(scan, discovery, reporter, &mut learned).await;
-                reporter.undetermined(format!("{name} has no address: hosts and sites of that name cannot be looked at")).await;
+                reporter
+                    .undetermined(format!(
+                        "{name} has no address: hosts and sites of that name cannot be looked at"
+                    ))
+                    .await;
             }
             Ok(discovery) => take_discovery(scan, discovery, reporter, &mut learned).await,
             Err(failure) => refused_or_failed(&failure, source == Source::Target, reporter).await,
@@ -182,13 +210,18 @@ async fn take_discovery(scan: &Scan, discovery: Discovery, reporter: &Reporter<'
     let has = |kind: &str| records.contains_key(kind);
     if records.is_empty() {
         if source == Source::Target {
-            reporter.undetermined(format!("{name} has no records: check the spelling, or name the right server with --resolver")).await;
+            reporter
+                .undetermined(format!(
+                    "{name} has no records: check the spelling, or name the right server with --resolver"
+                ))
+                .await;
         }
         return;
     }
     let permits = |address: &IpAddr| scan.dialer.scope().permits_address(*address, Some(&name));
     // A target of which nothing at all may be looked at was not scanned.
-    let nothing_is_left = source == Source::Target && !addresses.iter().any(|address| permits(address).is_ok());
+    let nothing_is_left =
+        source == Source::Target && !addresses.iter().any(|address| permits(address).is_ok());
     for address in &addresses {
         let Err(refusal) = permits(address) else { continue };
         let text = format!("{name} leads to {address}: {refusal}");
@@ -213,7 +246,10 @@ async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Report
         Failure::Failed(_, reason) | Failure::OutOfScope(reason) => reason.clone(),
         Failure::Skipped(reason) => reason.to_string(),
     };
-    let found_out = matches!(failure, Failure::OutOfScope(_) | Failure::Skipped(_) | Failure::Failed(FailReason::Unresolved, _));
+    let found_out = matches!(
+        failure,
+        Failure::OutOfScope(_) | Failure::Skipped(_) | Failure::Failed(FailReason::Unresolved, _)
+    );
     if asked_for || !found_out {
         reporter.undetermined(text).await;
     } else if !matches!(failure, Failure::Skipped(SkipReason::Cancelled)) {
@@ -221,7 +257,12 @@ async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Report
     }
 }
 
-async fn open_ports(scan: &Scan, port_scan: &PortScan, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
+async fn open_ports(
+    scan: &Scan,
+    port_scan: &PortScan,
+    deadline: Instant,
+    reporter: &Reporter<'_>,
+) -> Learned {
     let (sender, mut receiver) = mpsc::channel(256);
     let mut open = Vec::new();
     let collect = async {
@@ -243,7 +284,9 @@ async fn open_ports(scan: &Scan, port_scan: &PortScan, deadline: Instant, report
                 reporter.send(Event::Asset { asset }).await;
             }
         }
-        Err(_) => reporter.undetermined("the host's deadline passed before every port was asked".to_owned()).await,
+        Err(_) => {
+            reporter.undetermined("the host's deadline passed before every port was asked".to_owned()).await
+        }
     }
     let mentioned = if open.is_empty() { Vec::new() } else { pointers(scan, port_scan, reporter).await };
     Learned { open, mentioned, ..Learned::default() }
@@ -265,20 +308,32 @@ async fn pointers(scan: &Scan, port_scan: &PortScan, reporter: &Reporter<'_>) ->
 }
 
 /// On a port that was only guessed it is an answer that nobody opens.
-async fn identify(scan: &Scan, endpoint: &Endpoint, guessed: bool, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
-    let service: Service = match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
-        Ok(service) => service,
-        Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _)) if guessed => {
-            return Learned::default();
-        }
-        Err(failure) => {
-            refused_or_failed(&failure, false, reporter).await;
-            return Learned::default();
-        }
-    };
+async fn identify(
+    scan: &Scan,
+    endpoint: &Endpoint,
+    guessed: bool,
+    deadline: Instant,
+    reporter: &Reporter<'_>,
+) -> Learned {
+    let service: Service =
+        match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
+            Ok(service) => service,
+            Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _))
+                if guessed =>
+            {
+                return Learned::default();
+            }
+            Err(failure) => {
+                refused_or_failed(&failure, false, reporter).await;
+                return Learned::default();
+            }
+        };
     let names = service.tls.iter().flat_map(|tls| &tls.names);
-    let mentioned = names.filter_map(|name| Some((name.strip_prefix("*.").unwrap_or(name).parse().ok()?, Source::Certificate)));
-    let learned = Learned { mentioned: mentioned.collect(), service: Some(service.clone()), ..Learned::default() };
+    let mentioned = names.filter_map(|name| {
+        Some((name.strip_prefix("*.").unwrap_or(name).parse().ok()?, Source::Certificate))
+    });
+    let learned =
+        Learned { mentioned: mentioned.collect(), service: Some(service.clone()), ..Learned::default() };
     reporter.send(Event::Asset { asset: Asset::Service(service) }).await;
     learned
 }
@@ -305,7 +360,11 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
     };
     let mut limits = scan.dialer.limits().clone();
     limits.connections_per_host = u32::try_from(scan.connections_per_unit()).unwrap_or(1);
-    let start = crawl::Site { root: site.base.clone(), endpoint: site.endpoint.clone(), starts: vec![site.base.clone()] };
+    let start = crawl::Site {
+        root: site.base.clone(),
+        endpoint: site.endpoint.clone(),
+        starts: vec![site.base.clone()],
+    };
     let crawling = crawl::site(&scan.client, &start, &limits, &scan.options.crawl, sender);
     let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, crawling), collect);
     if elsewhere > 0 {
@@ -316,7 +375,11 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
             for (url, reason) in report.failures.into_iter().take(20) {
                 reporter.undetermined(format!("{url}: {reason}")).await;
             }
-            let left = format!("{} of the {} pages found were not fetched", report.passed_over.total(), report.found);
+            let left = format!(
+                "{} of the {} pages found were not fetched",
+                report.passed_over.total(),
+                report.found
+            );
             match report.stopped_by {
                 Some(by @ (Budget::Time | Budget::Failures)) => {
                     reporter.undetermined(format!("the crawl was ended by {by}: {left}")).await;
@@ -326,10 +389,11 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                 None => {}
             }
         }
-        Err(_) => reporter.undetermined("the host's deadline passed in the middle of the crawl".to_owned()).await,
+        Err(_) => {
+            reporter.undetermined("the host's deadline passed in the middle of the crawl".to_owned()).await
+        }
     }
     learned.mentioned.sort();
     learned.mentioned.dedup();
     learned
 }
-

@@ -56,7 +56,12 @@ fn recognise(answer: &[u8]) -> Option<Recognised> {
 
 #[cfg(test)]
 const SAMPLES: &[Sample] = &[
-    sample(b"220 mail.example Dovecot (Debian) ready.\r\n250-mail.example\r\n250-8BITMIME\r\n250 PIPELINING\r\n", "Dovecot", "", ""),
+    sample(
+        b"220 mail.example Dovecot (Debian) ready.\r\n250-mail.example\r\n250-8BITMIME\r\n250 PIPELINING\r\n",
+        "Dovecot",
+        "",
+        "",
+    ),
     sample(b"220 mail.example ESMTP Postfix (Debian/GNU)\r\n", "Postfix", "", ""),
     sample(
         b"220 mail.example ESMTP Postfix 3.7.11\r\n",

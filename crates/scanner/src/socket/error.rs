@@ -42,18 +42,29 @@ impl DialError {
             Some(Errno::ECONNREFUSED) => return DialError::Refused,
             Some(Errno::ECONNRESET | Errno::EPIPE | Errno::ECONNABORTED) => return DialError::Reset,
             Some(Errno::ETIMEDOUT) => return DialError::TimedOut,
-            Some(Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL | Errno::EHOSTDOWN | Errno::EACCES | Errno::EPERM) => {
+            Some(
+                Errno::ENETUNREACH
+                | Errno::EHOSTUNREACH
+                | Errno::EADDRNOTAVAIL
+                | Errno::EHOSTDOWN
+                | Errno::EACCES
+                | Errno::EPERM,
+            ) => {
                 // EADDRNOTAVAIL on connect means that the local ports are used up; the others that nothing leads there.
                 if error.raw_os_error() == Some(Errno::EADDRNOTAVAIL as i32) {
                     return DialError::Resources(error);
                 }
                 return DialError::Unreachable;
             }
-            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EAGAIN) => return DialError::Resources(error),
+            Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::EAGAIN) => {
+                return DialError::Resources(error);
+            }
             _ => {}
         }
         match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => DialError::Reset,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                DialError::Reset
+            }
             io::ErrorKind::TimedOut => DialError::TimedOut,
             _ => DialError::Other(error),
         }

@@ -80,7 +80,8 @@ impl Gates {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if hosts.len() > SWEEP_ABOVE {
             let busy = self.connections_per_host as usize;
-            hosts.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.connections.available_permits() < busy);
+            hosts
+                .retain(|_, gate| Arc::strong_count(gate) > 1 || gate.connections.available_permits() < busy);
         }
         let fresh = || {
             Arc::new(HostGate {
@@ -94,8 +95,7 @@ impl Gates {
 
     pub(super) async fn request_turn(&self, address: IpAddr) {
         let host = self.host(address);
-        host.requests.turn().await;
-        self.requests.turn().await;
+        host.requests.turn_with(&self.requests).await;
     }
 
     /// A place for a port probe, if there is one now.
@@ -111,7 +111,12 @@ impl Gates {
         Place { _total: of_all, _host: of_host }
     }
 
-    async fn place(&self, places: &Arc<Semaphore>, waiting: &AtomicUsize, address: Option<IpAddr>) -> OwnedSemaphorePermit {
+    async fn place(
+        &self,
+        places: &Arc<Semaphore>,
+        waiting: &AtomicUsize,
+        address: Option<IpAddr>,
+    ) -> OwnedSemaphorePermit {
         if let Ok(place) = Arc::clone(places).try_acquire_owned() {
             return place;
         }

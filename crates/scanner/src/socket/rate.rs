@@ -23,7 +23,10 @@ pub struct RateLimit {
 impl RateLimit {
     /// Zero counts as one.
     pub fn per_second(cap: u32) -> RateLimit {
-        RateLimit { interval: Duration::from_secs_f64(1.0 / 0.95 / f64::from(cap.max(1))), next: Mutex::new(None) }
+        RateLimit {
+            interval: Duration::from_secs_f64(1.0 / 0.95 / f64::from(cap.max(1))),
+            next: Mutex::new(None),
+        }
     }
 
     /// Waits for one turn.
@@ -41,7 +44,23 @@ impl RateLimit {
         let start = due.checked_sub(SLACK).unwrap_or(due);
         if start > now {
             sleep_until(start).await;
+            // Who woke up late moves everybody behind: the time that was slept through is not made up for.
+            *next = Some(due.max(Instant::now()) + self.interval * count);
         }
+    }
+
+    /// Waits for one turn here and one of `other`, and counts it here when both are given: a turn that was had here long
+    /// before `other` gave its own would come at the same time as later ones.
+    pub async fn turn_with(&self, other: &RateLimit) {
+        let mut next = self.next.lock().await;
+        let now = Instant::now();
+        let due = next.map_or(now, |due| due.max(now));
+        let start = due.checked_sub(SLACK).unwrap_or(due);
+        if start > now {
+            sleep_until(start).await;
+        }
+        other.turn().await;
+        *next = Some(due.max(Instant::now()) + self.interval);
     }
 
     /// Gives as many turns as are due by now, at most `most` and at least one, without waiting; else when the next is due.
@@ -63,6 +82,8 @@ impl RateLimit {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -75,7 +96,8 @@ mod tests {
                 turns.push(Instant::now());
             }
             for (index, start) in turns.iter().enumerate() {
-                let within = turns[index..].iter().take_while(|turn| **turn - *start < Duration::from_secs(1)).count();
+                let within =
+                    turns[index..].iter().take_while(|turn| **turn - *start < Duration::from_secs(1)).count();
                 assert!(within <= cap as usize, "{within} turns in a second, cap {cap}");
             }
             let took = (turns[turns.len() - 1] - turns[0]).as_secs_f64();
@@ -97,6 +119,43 @@ mod tests {
             assert!(given <= cap, "{given} turns in a second, cap {cap}");
             assert!(given + 1 >= cap * 9 / 10, "{given} turns in a second leave the cap of {cap} unused");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_waits_for_another_limit_is_not_saved_up() {
+        let (host, other, all) =
+            (RateLimit::per_second(10), RateLimit::per_second(1_000), RateLimit::per_second(20));
+        let busy = async {
+            let turns = (0..100).map(|_| other.turn_with(&all));
+            futures_util::future::join_all(turns).await;
+        };
+        let watched = async {
+            let turns = (0..40).map(|_| async {
+                host.turn_with(&all).await;
+                Instant::now()
+            });
+            futures_util::future::join_all(turns).await
+        };
+        let (turns, ()) = tokio::join!(watched, busy);
+        for (index, start) in turns.iter().enumerate() {
+            let within =
+                turns[index..].iter().take_while(|turn| **turn - *start < Duration::from_secs(1)).count();
+            assert!(within <= 10, "{within} turns in a second, cap 10");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_that_was_slept_through_is_not_made_up_for() {
+        let limit = RateLimit::per_second(20);
+        limit.turn().await;
+        let late = limit.turn();
+        tokio::pin!(late);
+        assert!(late.as_mut().now_or_never().is_none(), "two turns at once");
+        tokio::time::advance(Duration::from_millis(400)).await;
+        late.await;
+        let woken = Instant::now();
+        limit.turn().await;
+        assert!(woken.elapsed() >= Duration::from_millis(40), "only {:?} after a late turn", woken.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,7 +24,8 @@ async fn a_socket_is_opened_within_the_scope_only() {
     let dialer_here = dialer(Scope::loopback(), Profile::Standard.limits());
     assert!(dialer_here.connect(&endpoint(open), soon()).await.is_ok());
 
-    for address in ["192.0.2.1:80", "169.254.169.254:80", "[2001:db8::1]:80", "0.0.0.0:80", "127.0.0.1:9100"] {
+    for address in ["192.0.2.1:80", "169.254.169.254:80", "[2001:db8::1]:80", "0.0.0.0:80", "127.0.0.1:9100"]
+    {
         let to: SocketAddr = address.parse().unwrap();
         let connected = dialer_here.connect(&endpoint(to), soon()).await;
         assert!(matches!(connected, Err(DialError::OutOfScope(_))), "{address}: {connected:?}");

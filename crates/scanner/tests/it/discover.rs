@@ -101,10 +101,7 @@ async fn a_domain_comes_with_its_records_and_what_is_below() {
     assert_eq!(related, ["mail.example.test", "ns.example.test", "ns1.example.test"].into());
 
     let www = &found["www.example.test"];
-    assert_eq!(
-        (www.source, &www.records["CNAME"]),
-        (Source::WordList, &vec!["web.example.test".to_owned()])
-    );
+    assert_eq!((www.source, &www.records["CNAME"]), (Source::WordList, &vec!["web.example.test".to_owned()]));
     assert_eq!(www.addresses, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap(), "::1".parse().unwrap()]);
     assert_eq!(www.dangling, None);
     assert_eq!(found["forgotten.example.test"].dangling, Some(name("gone.example.test")));

@@ -94,10 +94,14 @@ fn options() -> CrawlOptions {
 }
 
 /// Runs inside a namespace where everything is here, and then looks at where connections went: nowhere but where the oracle says.
-fn in_a_world_of_its_own<F: Future<Output = ()>>(purpose: &str, work: impl FnOnce(Internet) -> F + Send + 'static) {
+fn in_a_world_of_its_own<F: Future<Output = ()>>(
+    purpose: &str,
+    work: impl FnOnce(Internet) -> F + Send + 'static,
+) {
     let Some(namespace) = everything_is_here(purpose) else { return };
     namespace.run(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let internet = Internet::start().await;
             Box::pin(work(internet.clone())).await;
@@ -116,7 +120,8 @@ fn stray_datagrams() -> u64 {
     let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
     let column = names.split(' ').position(|name| name == "NoPorts").unwrap();
     let six = std::fs::read_to_string("/proc/thread-self/net/snmp6").unwrap();
-    let six = six.lines().find_map(|line| line.strip_prefix("Udp6NoPorts")).unwrap().trim().parse::<u64>().unwrap();
+    let six =
+        six.lines().find_map(|line| line.strip_prefix("Udp6NoPorts")).unwrap().trim().parse::<u64>().unwrap();
     values.split(' ').nth(column).unwrap().parse::<u64>().unwrap() + six
 }
 
@@ -129,7 +134,13 @@ fn an_escape_would_be_seen() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let internet = Internet::start().await;
-            for place in ["203.0.113.7:80", "169.254.169.254:80", "127.66.0.1:80", "[2001:db8::7]:443", "[64:ff9b::7f00:1]:80"] {
+            for place in [
+                "203.0.113.7:80",
+                "169.254.169.254:80",
+                "127.66.0.1:80",
+                "[2001:db8::7]:443",
+                "[64:ff9b::7f00:1]:80",
+            ] {
                 let mut stream = TcpStream::connect(place).await.unwrap();
                 tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
                 tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap();
@@ -137,7 +148,12 @@ fn an_escape_would_be_seen() {
                 assert!(seen.contains_key(&place.parse().unwrap()), "{place}: {seen:?}");
                 assert!(!is_inside(place.parse::<std::net::SocketAddr>().unwrap().ip(), 80));
             }
-            tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().send_to(b"x", "127.0.0.1:9").await.unwrap();
+            tokio::net::UdpSocket::bind("127.0.0.1:0")
+                .await
+                .unwrap()
+                .send_to(b"x", "127.0.0.1:9")
+                .await
+                .unwrap();
             assert_eq!(stray_datagrams(), 1);
         });
     });
@@ -184,24 +200,37 @@ fn redirects_are_followed_within_the_scope_and_accounted_for_beyond() {
                     }
                     Truth::Inside => {
                         assert_eq!(refused, 0, "{to:?}: {account:?}");
-                        let plain = to.address.is_some_and(|(_, port)| port != 443) && !to.text.to_lowercase().starts_with("https");
+                        let plain = to.address.is_some_and(|(_, port)| port != 443)
+                            && !to.text.to_lowercase().starts_with("https");
                         inside.extend(plain.then_some(number));
                     }
                     Truth::Unclear => {}
                 }
             }
         }
-        assert!(outside > REDIRECTS / 3 && inside.len() as u64 > REDIRECTS / 40, "{outside} out, {} in", inside.len());
+        assert!(
+            outside > REDIRECTS / 3 && inside.len() as u64 > REDIRECTS / 40,
+            "{outside} out, {} in",
+            inside.len()
+        );
         let missed: Vec<_> = inside.difference(&internet.requested()).copied().map(destination).collect();
-        assert!(missed.is_empty(), "{} in scope were not followed: {:?}", missed.len(), &missed[..3.min(missed.len())]);
+        assert!(
+            missed.is_empty(),
+            "{} in scope were not followed: {:?}",
+            missed.len(),
+            &missed[..3.min(missed.len())]
+        );
         only_asked_for_what_it_may(&internet);
     });
 }
 
 /// Names reach the name server only if the scope names them; the default scope names all, so what counts are odd ones.
 fn only_asked_for_what_it_may(internet: &Internet) {
-    let odd: Vec<String> =
-        internet.asked().into_iter().filter(|name| name.parse::<IpAddr>().is_ok() || !name.ends_with(".test")).collect();
+    let odd: Vec<String> = internet
+        .asked()
+        .into_iter()
+        .filter(|name| name.parse::<IpAddr>().is_ok() || !name.ends_with(".test"))
+        .collect();
     assert_eq!(odd, Vec::<String>::new(), "addresses are no names");
 }
 
@@ -219,14 +248,20 @@ fn links_to_elsewhere_are_told_and_not_followed() {
             let collect = async {
                 while let Some(item) = items.recv().await {
                     if let CrawlItem::External(url) = item {
-                        assert!(!(url.host_str() == Some("127.0.0.1") && url.scheme() == "http" && url.port().is_none()), "{url}");
+                        assert!(
+                            !(url.host_str() == Some("127.0.0.1")
+                                && url.scheme() == "http"
+                                && url.port().is_none()),
+                            "{url}"
+                        );
                         let (_, last) = url.path().rsplit_once('/').unwrap();
                         told.extend(last.strip_prefix('x').and_then(|number| number.parse::<u64>().ok()));
                     }
                 }
             };
             let limits = limits();
-            let (report, ()) = tokio::join!(crawl::site(&scan.client, &site, &limits, &scan.options.crawl, sender), collect);
+            let (report, ()) =
+                tokio::join!(crawl::site(&scan.client, &site, &limits, &scan.options.crawl, sender), collect);
             assert_eq!((report.stopped_by, report.failed), (None, 0), "{report:?}");
         }
         let home = (IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
@@ -240,12 +275,17 @@ fn links_to_elsewhere_are_told_and_not_followed() {
                     assert!(told.contains(&number), "not told: {to:?}");
                     assert!(!requested.contains(&number), "followed: {to:?}");
                 }
-                Truth::Inside if to.address != Some(home) => assert!(!requested.contains(&number), "another origin: {to:?}"),
+                Truth::Inside if to.address != Some(home) => {
+                    assert!(!requested.contains(&number), "another origin: {to:?}")
+                }
                 _ => {}
             }
         }
         assert!(outside > PAGES * LINKS / 3, "{outside}");
-        assert_eq!(internet.contacted().keys().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1:80"]);
+        assert_eq!(
+            internet.contacted().keys().map(ToString::to_string).collect::<Vec<_>>(),
+            ["127.0.0.1:80"]
+        );
         assert_eq!(internet.asked(), BTreeSet::new());
     });
 }
@@ -261,7 +301,8 @@ async fn told(scan: Scan, targets: Vec<String>) -> Told {
     let scan = Arc::new(scan);
     let targets: Vec<model::Target> = targets.iter().map(|target| target.parse().unwrap()).collect();
     let (sender, mut events) = mpsc::channel(1_024);
-    let running = pipeline::run(scan, targets.into_iter(), HashMap::new(), sender, Arc::new(Status::default()));
+    let running =
+        pipeline::run(scan, targets.into_iter(), HashMap::new(), sender, Arc::new(Status::default()));
     let collect = async {
         let mut told = Told { ledger: Ledger::default(), reasons: Vec::new() };
         while let Some(event) = events.recv().await {
@@ -302,8 +343,10 @@ fn records_that_lead_out_are_left_out_and_said() {
             for address in addresses(number) {
                 if !is_inside(address, 80) {
                     refused += 1;
-                    let reasons = said.get(format!("n{number}.zone.test").as_str()).cloned().unwrap_or_default();
-                    let is_said = reasons.contains(&address.to_string()) || reasons.contains("did not answer");
+                    let reasons =
+                        said.get(format!("n{number}.zone.test").as_str()).cloned().unwrap_or_default();
+                    let is_said =
+                        reasons.contains(&address.to_string()) || reasons.contains("did not answer");
                     assert!(is_said, "n{number} leads to {address}, silently: {reasons}");
                 }
             }
@@ -359,7 +402,10 @@ fn the_dialer_refuses_every_destination_out_of_scope() {
         let mut refused = 0_u64;
         for number in 0..100_000 {
             let to = destination(number);
-            let Some((address, port)) = to.address.filter(|(address, port)| !is_inside(*address, *port)) else { continue };
+            let Some((address, port)) = to.address.filter(|(address, port)| !is_inside(*address, *port))
+            else {
+                continue;
+            };
             let probed = dialer.prober().start((address, port).into(), None);
             assert!(matches!(probed, Err(DialError::OutOfScope(_))), "{to:?}: {probed:?}");
             let asked = dialer.resolver_socket((address, port).into());

@@ -5,7 +5,8 @@ fn frontier(stages: &[Stage]) -> Frontier {
 }
 
 fn units(frontier: &mut Frontier) -> Vec<String> {
-    let mut units: Vec<String> = std::iter::from_fn(|| frontier.next_unit()).map(|unit| unit.to_string()).collect();
+    let mut units: Vec<String> =
+        std::iter::from_fn(|| frontier.next_unit()).map(|unit| unit.to_string()).collect();
     units.sort();
     units
 }
@@ -38,7 +39,8 @@ fn each_stage_feeds_the_next() {
     frontier.add_target(&"acme.test".parse().unwrap());
     let names = frontier.next_unit().unwrap();
     assert_eq!(names.to_string(), "names below acme.test");
-    frontier.learn(&names, &Learned { found: vec![found("www.acme.test", "127.0.0.9")], ..Learned::default() });
+    frontier
+        .learn(&names, &Learned { found: vec![found("www.acme.test", "127.0.0.9")], ..Learned::default() });
     let ports = frontier.next_unit().unwrap();
     assert_eq!(ports.to_string(), "ports of 127.0.0.9");
     assert_eq!(units(&mut frontier), ["checks of name www.acme.test"]);
@@ -46,7 +48,10 @@ fn each_stage_feeds_the_next() {
     let identify = frontier.next_unit().unwrap();
     assert_eq!(identify.to_string(), "service 127.0.0.9:8080");
     let mentioned = vec![("dev.acme.test".parse().unwrap(), Source::Certificate)];
-    frontier.learn(&identify, &Learned { service: Some(web("127.0.0.9", 8080)), mentioned, ..Learned::default() });
+    frontier.learn(
+        &identify,
+        &Learned { service: Some(web("127.0.0.9", 8080)), mentioned, ..Learned::default() },
+    );
     assert_eq!(
         units(&mut frontier),
         [
@@ -80,7 +85,8 @@ fn names_that_nobody_asked_for_are_bounded_and_within_the_zone() {
     let unit = frontier.next_unit().unwrap();
     let mention = |text: &str| (text.parse().unwrap(), Source::Page);
     let mentioned =
-        ["x.other.test", "a.acme.test", "b.acme.test", "a.acme.test", "c.acme.test", "d.acme.test"].map(mention);
+        ["x.other.test", "a.acme.test", "b.acme.test", "a.acme.test", "c.acme.test", "d.acme.test"]
+            .map(mention);
     frontier.learn(&unit, &Learned { mentioned: mentioned.to_vec(), ..Learned::default() });
     assert_eq!(units(&mut frontier), ["name a.acme.test", "name b.acme.test", "name c.acme.test"]);
 }
@@ -120,4 +126,15 @@ fn a_name_that_an_address_points_back_at_is_looked_up() {
     let mentioned = vec![("host9.acme.test".parse().unwrap(), Source::Pointer)];
     frontier.learn(&ports, &Learned { mentioned, ..Learned::default() });
     assert_eq!(units(&mut frontier), ["name host9.acme.test"]);
+}
+
+#[test]
+fn who_wants_names_only_sends_nothing_to_hosts() {
+    let mut frontier = frontier(&[Stage::Discover]);
+    frontier.add_target(&"acme.test".parse().unwrap());
+    let names = frontier.next_unit().unwrap();
+    frontier
+        .learn(&names, &Learned { found: vec![found("www.acme.test", "127.0.0.9")], ..Learned::default() });
+    frontier.add_target(&"127.0.0.8".parse().unwrap());
+    assert_eq!(units(&mut frontier), Vec::<String>::new());
 }

@@ -118,7 +118,9 @@ fn spelled(address: Ipv4Addr, dice: &mut Dice) -> String {
     let number = u32::from(address);
     let rest = number & 0x00ff_ffff;
     let wide = |text: String, zero: char| -> String {
-        let digit = |character: char| character.to_digit(10).and_then(|digit| char::from_u32(u32::from(zero) + digit));
+        let digit = |character: char| {
+            character.to_digit(10).and_then(|digit| char::from_u32(u32::from(zero) + digit))
+        };
         text.chars().map(|character| digit(character).unwrap_or(character)).collect()
     };
     match dice.below(13) {

@@ -106,8 +106,12 @@ impl Internet {
                 self.seen.lock().unwrap().requested.insert(number);
             }
             let answer = match (number('r'), number('p')) {
-                (Some(number), _) => response("302 Found", &[&format!("Location: {}", destination(number).text)], ""),
-                (_, Some(page)) => response("200 OK", &["Content-Type: text/html; charset=utf-8"], links(page)),
+                (Some(number), _) => {
+                    response("302 Found", &[&format!("Location: {}", destination(number).text)], "")
+                }
+                (_, Some(page)) => {
+                    response("200 OK", &["Content-Type: text/html; charset=utf-8"], links(page))
+                }
                 _ => response("200 OK", &["Content-Type: text/html"], "<title>Landed</title>"),
             };
             if stream.write_all(&answer).await.is_err() {
@@ -148,7 +152,9 @@ impl Internet {
                     _ => Vec::new(),
                 }
             }
-            (.., Some(_)) if asked.query_type() == RecordType::A => vec![RData::A(rdata::A::new(93, 184, 215, 14))],
+            (.., Some(_)) if asked.query_type() == RecordType::A => {
+                vec![RData::A(rdata::A::new(93, 184, 215, 14))]
+            }
             (.., Some(_)) => Vec::new(),
             _ => {
                 if name != "zone.test" {
