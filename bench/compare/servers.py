@@ -93,9 +93,8 @@ def nginx(directory, settings, ready):
         }}
         """
     )
-    # The workers run as somebody who may read the files.
-    for path in (directory, *directory.parents[:1]):
-        path.chmod(0o755)
+    # The worker runs as somebody else, who must be able to read the files.
+    directory.chmod(0o755)
     with process(["nginx", "-p", directory, "-c", configuration], accepts(*ready), directory / "nginx.log") as server:
         yield server
 

@@ -45,8 +45,9 @@ def main(directory, trying, problems):
             say(f"  {number(count)} targets")
             listed, output = directory / f"targets-{count}.txt", directory / f"report-{count}"
             listed.write_text("".join(f"http://{address}:{PORT}/\n" for address in addresses(count)))
+            chosen = [word for check in ONLY for word in ("--only", check)]
             caps = ("--rate", NO_CAP, "--host-rate", NO_CAP)
-            one = run(rampart("--list", listed, "--stages", "check", "--only", *ONLY, "--output", output, *caps))
+            one = run(rampart("--list", listed, "--stages", "check", *chosen, "--output", output, *caps))
             say(f"    {one.seconds:.1f} s, {one.kilobytes / 1024:.0f} MB, exit {one.status}")
             summary, found = read(output / "report.json")
             careless = sum(address.endswith("0") for address in addresses(count))

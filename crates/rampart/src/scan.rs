@@ -21,7 +21,10 @@ use scanner::{
     pipeline::{self, End, Scan, Status},
     socket,
 };
-use tokio::{signal::unix::{Signal, SignalKind, signal}, sync::mpsc};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{journal::Journal, listener::Listener, place::Place, settings::Settings};
@@ -141,7 +144,10 @@ struct Interrupts {
 
 impl Interrupts {
     fn listen() -> std::io::Result<Interrupts> {
-        Ok(Interrupts { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Interrupts {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     /// The first ends the scan in order, the second at once.

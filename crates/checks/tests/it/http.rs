@@ -484,11 +484,20 @@ fn what_may_stand_in_the_unread_rest_of_an_answer_is_not_called_absent() {
     assert_eq!(outcome("extractors: [{type: regex, regex: ['needle']}]", "hay"), unknown);
     // Nothing in the rest could change these.
     let both = |status: u16| {
-        format!("matchers-condition: and\n    matchers: [{{type: word, words: [needle]}}, {{type: status, status: [{status}]}}]")
+        format!(
+            "matchers-condition: and\n    matchers: [{{type: word, words: [needle]}}, {{type: status, status: [{status}]}}]"
+        )
     };
     assert_eq!(outcome(&both(200), "hay"), unknown);
     assert_eq!(outcome(&both(500), "hay"), Outcome::NotMatched);
     assert_eq!(outcome("matchers: [{type: status, status: [500]}]", "hay"), Outcome::NotMatched);
-    assert_eq!(outcome("matchers: [{type: word, part: header, words: [needle]}]", "hay"), Outcome::NotMatched);
-    assert_eq!(outcome(&format!("max-size: 3\n    {word}"), "hay"), Outcome::NotMatched, "the template's own limit");
+    assert_eq!(
+        outcome("matchers: [{type: word, part: header, words: [needle]}]", "hay"),
+        Outcome::NotMatched
+    );
+    assert_eq!(
+        outcome(&format!("max-size: 3\n    {word}"), "hay"),
+        Outcome::NotMatched,
+        "the template's own limit"
+    );
 }

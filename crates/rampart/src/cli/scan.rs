@@ -50,7 +50,7 @@ pub(crate) struct ScanArguments {
     #[arg(long, value_name = "ADDR", value_delimiter = ',', help_heading = "Targets and scope")]
     pub(crate) resolver: Vec<String>,
 
-    /// Go on with an earlier scan, from its output directory
+    /// Go on with an earlier scan, from its output directory; only --format, --fail-on and the deadlines may be given anew
     #[arg(long, value_name = "DIR", conflicts_with_all = ["targets", "list", "scope"], help_heading = "Targets and scope")]
     pub(crate) resume: Option<PathBuf>,
 

@@ -2,18 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process::Stdio,
 };
 
 use crate::run::{assert_balances, assert_exit, findings, rampart, report, text};
-
-/// A port that nobody listens on.
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -207,22 +201,40 @@ fn lists_from_other_systems_are_read() {
 #[test]
 fn a_deadline_accounts_for_what_had_no_turn_and_can_be_gone_on_from() {
     let directory = tempfile::tempdir().unwrap();
-    let site = format!("http://127.0.0.1:{}/", closed_port());
+    // Far more than fits into a millisecond.
     let first = rampart(directory.path())
-        .args(["scan", &site, "127.0.0.0/8", "--ports", "1", "--deadline", "1ms", "--output", "out"])
+        .args([
+            "scan",
+            "127.0.0.0/21",
+            "--ports",
+            "1",
+            "--stages",
+            "ports",
+            "--deadline",
+            "1ms",
+            "--output",
+            "out",
+        ])
         .output()
         .unwrap();
     assert_exit(&first, 3);
     let cut = report(&directory.path().join("out/report.json"));
     assert_eq!(cut["summary"]["complete"], false);
     assert!(cut["summary"]["incomplete_because"].as_str().unwrap().contains("deadline"));
+
+    let resumed =
+        rampart(directory.path()).args(["scan", "--resume", "out", "--deadline", "10m"]).output().unwrap();
+    assert_exit(&resumed, 0);
+    let whole = report(&directory.path().join("out/report.json"));
+    assert_eq!(whole["summary"]["complete"], true);
+    assert_eq!(whole["summary"]["assets"]["host"], 2046);
 }
 
 #[test]
 fn sites_that_had_no_turn_are_in_the_account() {
     let directory = tempfile::tempdir().unwrap();
     let mut child = rampart(directory.path())
-        .args(["scan", "--demo", "--output", "out", "--host-rate", "20"])
+        .args(["scan", "--demo", "--output", "out", "--host-rate", "60"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
