@@ -38,6 +38,7 @@ pub(super) struct BlockState {
     chain: Vec<Exchange>,
     /// Last responses of this set by request; filled only when matchers look back.
     history: Vec<Option<Exchange>>,
+    /// For later blocks; nothing is kept without one, for a response can be large.
     last: Option<Exchange>,
     matched: bool,
     answered: bool,
@@ -273,8 +274,8 @@ impl Run {
                         break;
                     }
                 }
-                if let Some(last) = chain.pop() {
-                    state.last = Some(last);
+                if template.blocks.len() > 1 {
+                    state.last = chain.pop().or(state.last);
                 }
             }
         }

@@ -43,3 +43,31 @@ impl Room {
         Seat { _of_session: of_session, _of_all: of_all }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flood_on_one_session_leaves_room_for_others() {
+        let all = of_all();
+        let (flooded, other) = (Room::of_session(&all), Room::of_session(&all));
+        let seats: Vec<Seat> =
+            (0..LARGE_BODIES_OF_SESSION).filter_map(|_| flooded.take().now_or_never()).collect();
+        assert_eq!(seats.len(), LARGE_BODIES_OF_SESSION);
+        assert!(flooded.take().now_or_never().is_none(), "one more than the session may have");
+        assert!(other.take().now_or_never().is_some());
+        drop(seats);
+        assert!(flooded.take().now_or_never().is_some(), "room that was given back");
+    }
+
+    #[tokio::test]
+    async fn all_sessions_together_have_so_much_room_and_no_more() {
+        let all = of_all();
+        let sessions: Vec<Room> = (0..2 * LARGE_BODIES).map(|_| Room::of_session(&all)).collect();
+        let seats: Vec<Seat> = sessions.iter().filter_map(|session| session.take().now_or_never()).collect();
+        assert_eq!(seats.len(), LARGE_BODIES);
+    }
+}
