@@ -2,7 +2,7 @@
 //!
 //! An [`Expression`] is parsed once (constant regexes are compiled then) and evaluated often. It has the operators and
 //! precedence of the Go library govaluate, which the public language is built on, and its helper functions
-//! ([`functions`] lists them). Evaluation is pure: variables come from a [`Lookup`], time and randomness from an [`Ambient`].
+//! ([`functions()`] lists them). Evaluation is pure: variables come from a [`Lookup`], time and randomness from an [`Ambient`].
 //!
 //! Where this differs from govaluate, on purpose:
 //! - text in quotes is never read as a date, `'` does not end a `"` text, and `\n`, `\r`, `\t`, `\xHH` are the usual escapes
