@@ -8,9 +8,9 @@ from servers import nginx
 PORT = 8093
 NO_CAP = 1_000_000
 ONLY = (
-    "apache-server-status backup-archive content-security-policy-missing content-type-options-missing database-yml docker-compose-file "
-    "dockerfile ds-store environment-file frame-protection-missing git-config htpasswd nginx nginx-status openapi-description "
-    "phpinfo referrer-policy-missing spring-actuator-index sql-dump wordpress"
+    "content-security-policy-missing content-type-options-missing frame-protection-missing referrer-policy-missing nginx wordpress "
+    "apache-server-status database-yml dockerfile ds-store git-config htaccess htpasswd mercurial-requires netrc npmrc-token pypirc "
+    "rails-master-key spring-actuator-index svn-database"
 ).split()
 
 # One server answers on every address of 127.92.0.0/15: the namespace has no other addresses. Hosts whose address ends in 0 show their
