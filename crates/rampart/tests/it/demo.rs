@@ -4,6 +4,7 @@ use crate::run::{assert_balances, assert_exit, findings, rampart, report, text};
 
 #[test]
 fn the_demo_is_found_out_completely_and_reported_in_every_format() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     let output = rampart(directory.path())
         .args(["scan", "--demo", "--output", "out", "--format", "html,json,jsonl,sarif,csv,markdown"])
@@ -38,6 +39,7 @@ fn the_demo_is_found_out_completely_and_reported_in_every_format() {
 
 #[test]
 fn the_printed_command_shows_one_finding_again() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     let output = rampart(directory.path())
         .args(["scan", "--demo", "--only", "git-config", "--format", "jsonl"])
@@ -51,6 +53,7 @@ fn the_printed_command_shows_one_finding_again() {
 
 #[test]
 fn a_second_run_does_not_touch_the_first() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     let scan = |arguments: &[&str]| {
         rampart(directory.path())

@@ -104,6 +104,7 @@ fn what_a_scan_writes_is_its_owners_alone_and_goes_where_no_link_leads() {
 
 #[test]
 fn a_reader_that_leaves_early_does_not_end_a_scan_that_writes_files() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     let mut child = rampart(directory.path())
         .args(["scan", "--demo", "--output", "out"])
@@ -121,6 +122,7 @@ fn a_reader_that_leaves_early_does_not_end_a_scan_that_writes_files() {
 
 #[test]
 fn a_reader_that_leaves_early_is_not_told_that_all_is_well() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     let mut child = rampart(directory.path())
         .args(["scan", "--demo", "--format", "jsonl", "--fail-on", "critical", "--host-rate", "20"])
@@ -232,6 +234,7 @@ fn a_deadline_accounts_for_what_had_no_turn_and_can_be_gone_on_from() {
 
 #[test]
 fn sites_that_had_no_turn_are_in_the_account() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     let mut child = rampart(directory.path())
         .args(["scan", "--demo", "--output", "out", "--host-rate", "60"])

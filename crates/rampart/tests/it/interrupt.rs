@@ -14,6 +14,7 @@ fn interrupt(process: u32) {
 
 #[test]
 fn an_interrupted_scan_reports_what_there_is_and_goes_on_to_the_same_end() {
+    let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
     // Slow enough that the first finding comes long before the last.
     let mut child = rampart(directory.path())

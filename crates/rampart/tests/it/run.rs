@@ -69,3 +69,10 @@ pub(crate) fn assert_exit(output: &Output, code: i32) {
     let status = output.status.code();
     assert_eq!(status, Some(code), "stdout: {}\nstderr: {}", text(&output.stdout), text(&output.stderr));
 }
+
+/// One demo estate at a time: a second one takes another network of loopback, and an interrupted scan would find its own
+/// taken when it goes on.
+pub(crate) fn alone_with_the_demo() -> std::sync::MutexGuard<'static, ()> {
+    static DEMO: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    DEMO.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
