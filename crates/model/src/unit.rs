@@ -34,6 +34,9 @@ pub enum Unit {
         address: IpAddr,
         /// A name that leads there.
         name: Option<DomainName>,
+        /// Somebody named it, or a name that leads there: that nothing there answers is no answer. In a network that is gone
+        /// through silence is usual.
+        expected: bool,
     },
     /// Find out what listens on a port that is open, or that somebody named.
     Identify(Endpoint),

@@ -13,9 +13,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use model::{
-    Event, FailReason, Host, Learned, Outcome, PortSet, ScanId, Scope, SkipReason, Stage, Target, Unit,
-};
+use model::{Event, FailReason, Learned, Outcome, PortSet, ScanId, Scope, SkipReason, Stage, Target, Unit};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub use self::frontier::Frontier;
@@ -144,9 +142,12 @@ pub async fn run(
             let unit = match hosts.unpark().or_else(|| frontier.next_unit()) {
                 Some(unit) => unit,
                 None => {
-                    let Some(target) = targets.next() else { break };
+                    let Some(piece) = targets.next() else { break };
                     status.targets.fetch_add(1, Ordering::Relaxed);
-                    frontier.add_target(&target);
+                    match piece {
+                        Piece::Whole(target) => frontier.add_target(&target),
+                        Piece::OfNetwork(address) => frontier.add_address_of_network(address),
+                    }
                     continue;
                 }
             };
@@ -212,8 +213,8 @@ fn ending(scan: &Scan, deadline: Instant) -> Option<End> {
 
 /// A network becomes those of its addresses that are in scope, lazily; anything else stays one target. Of a network that is
 /// larger than the scope only the parts in scope are walked through, so that 10.0.0.0/8 with a scope of one /24 is short work.
-fn single(target: Target, scope: &Scope) -> Box<dyn Iterator<Item = Target> + Send> {
-    let Target::Network(network) = target else { return Box::new(std::iter::once(target)) };
+fn single(target: Target, scope: &Scope) -> Box<dyn Iterator<Item = Piece> + Send> {
+    let Target::Network(network) = target else { return Box::new(std::iter::once(Piece::Whole(target))) };
     let parts: Vec<IpNet> = match scope.networks.iter().any(|allowed| allowed.contains(&network)) {
         true => vec![network],
         false => IpNet::aggregate(
@@ -223,7 +224,16 @@ fn single(target: Target, scope: &Scope) -> Box<dyn Iterator<Item = Target> + Se
     let scope = scope.clone();
     let permitted = move |address: &IpAddr| scope.permits_address(*address, None).is_ok();
     let addresses = parts.into_iter().flat_map(|part| part.hosts()).filter(permitted);
-    Box::new(addresses.map(|address| Target::Host(Host::Address(address))))
+    Box::new(addresses.map(Piece::OfNetwork))
+}
+
+/// What is taken of the targets at once.
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    /// A target that is no network.
+    Whole(Target),
+    /// One address of a network.
+    OfNetwork(IpAddr),
 }
 
 /// Keeps the units that work on one address at once to a number, and knows when each host's time is up.

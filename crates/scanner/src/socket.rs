@@ -268,16 +268,21 @@ impl Dialer {
         Ok(socket)
     }
 
-    /// A TCP connection to one of the scan's name servers, for answers that do not fit a datagram (RFC 7766).
+    /// A TCP connection to one of the scan's name servers, for answers that do not fit a datagram (RFC 7766). It counts against
+    /// the connection caps like any other.
     pub async fn resolver_stream(
         &self,
         resolver: SocketAddr,
         deadline: Instant,
-    ) -> Result<TcpStream, DialError> {
+    ) -> Result<Connection, DialError> {
+        let place = self.unless_stopped(self.shared.gates.connection(resolver.ip()));
+        let place = tokio::time::timeout_at(deadline, place).await.map_err(|_| DialError::TimedOut)??;
         self.permits_now()?;
         self.shared.scope.permits_resolver(resolver).map_err(DialError::OutOfScope)?;
+        self.shared.counters.connections.fetch_add(1, Ordering::Relaxed);
         let connecting = tokio::time::timeout_at(deadline, TcpStream::connect(resolver));
-        self.unless_stopped(connecting).await?.map_err(|_| DialError::TimedOut)?.map_err(DialError::from_io)
+        let stream = self.unless_stopped(connecting).await?.map_err(|_| DialError::TimedOut)?;
+        Ok(Connection::new(stream.map_err(DialError::from_io)?, place))
     }
 
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, DialError> {

@@ -94,10 +94,23 @@ impl TryFrom<String> for Network {
 
     fn try_from(text: String) -> Result<Network, String> {
         let address = text.parse::<std::net::IpAddr>().map(IpNet::from).ok();
-        address.or_else(|| text.parse::<IpNet>().ok()).map(|network| Network(network.trunc())).ok_or_else(
-            || format!("`{text}` is no network: write 192.0.2.0/24, 2001:db8::/64 or one address"),
-        )
+        address
+            .or_else(|| text.parse::<IpNet>().ok())
+            .map(|network| Network(without_mapping(network.trunc())))
+            .ok_or_else(|| {
+                format!("`{text}` is no network: write 192.0.2.0/24, 2001:db8::/64 or one address")
+            })
     }
+}
+
+/// Mapped addresses are IPv4 on the wire and are compared as such: an exclusion that is written in that form must hold too.
+fn without_mapping(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(v6) = network else { return network };
+    let Some(address) = v6.addr().to_ipv4_mapped().filter(|_| v6.prefix_len() >= MAPPED_BITS) else {
+        return network;
+    };
+    ipnet::Ipv4Net::new(address, v6.prefix_len() - MAPPED_BITS).map_or(network, IpNet::V4)
 }
 
 /// What is wrong with a scope file that parsed.

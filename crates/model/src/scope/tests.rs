@@ -82,6 +82,27 @@ fn addresses_that_embed_others_are_where_their_packets_go() {
 }
 
 #[test]
+fn networks_in_mapped_form_mean_ipv4() {
+    let scope = scope(
+        "authorised_by = \"x\"\nnetworks = [\"10.0.0.0/8\", \"::ffff:192.168.1.0/120\"]\n[exclude]\nnetworks = [\"::ffff:10.1.0.1\"]\n",
+    );
+    assert!(matches!(ask(&scope, None, "10.1.0.1", 80), Err(Refusal::Excluded(_))));
+    assert!(ask(&scope, None, "10.1.0.2", 80).is_ok());
+    assert!(ask(&scope, None, "192.168.1.9", 80).is_ok());
+    assert!(ask(&scope, None, "192.168.2.9", 80).is_err());
+}
+
+#[test]
+fn a_network_that_is_excluded_as_a_whole_is_refused_at_once() {
+    let scope = scope(
+        "authorised_by = \"x\"\nnetworks = [\"10.0.0.0/8\"]\n[exclude]\nnetworks = [\"10.1.0.0/16\"]\n",
+    );
+    let target = |text: &str| scope.permits_target(&text.parse().unwrap());
+    assert!(matches!(target("10.1.2.0/24"), Err(Refusal::Excluded(_))));
+    assert_eq!(target("10.0.0.0/8"), Ok(()));
+}
+
+#[test]
 fn exclusions_win() {
     let scope = scope(FILE);
     for (name, address, port) in [

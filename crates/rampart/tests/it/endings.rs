@@ -267,3 +267,44 @@ fn sites_that_had_no_turn_are_in_the_account() {
     let undetermined = whole["summary"]["undetermined"].to_string();
     assert!(!undetermined.contains("before its turn"), "{undetermined}");
 }
+
+#[test]
+fn a_host_that_answers_nothing_is_no_clean_host() {
+    let directory = tempfile::tempdir().unwrap();
+    // A listener whose queue is full: further connections get no answer at all.
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    let address: std::net::SocketAddr = "127.0.0.5:0".parse().unwrap();
+    listener.bind(&address.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let in_queue: Vec<socket2::Socket> = (0..3)
+        .map(|_| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            // It is under way, and that is all it has to be.
+            let _ = socket.connect(&address.into());
+            socket
+        })
+        .collect();
+    let scan = |target: &str| {
+        rampart(directory.path())
+            .args([
+                "scan",
+                target,
+                "--ports",
+                &address.port().to_string(),
+                "--stages",
+                "ports",
+                "--format",
+                "json",
+            ])
+            .output()
+            .unwrap()
+    };
+    let output = scan("127.0.0.5");
+    assert_exit(&output, 3);
+    assert!(text(&output.stderr).contains("no port answered"), "{}", text(&output.stderr));
+    // In a network silence is usual.
+    assert_exit(&scan("127.0.0.4/30"), 0);
+    drop(in_queue);
+}

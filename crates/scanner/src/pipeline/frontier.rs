@@ -95,13 +95,11 @@ impl Frontier {
     pub fn add_target(&mut self, target: &Target) {
         match target {
             Target::Network(network) => {
-                for address in network.hosts() {
-                    self.add_target(&Target::Host(Host::Address(address)));
-                }
+                network.hosts().for_each(|address| self.add_address_of_network(address));
             }
             Target::Host(Host::Address(address)) => {
                 self.hosts.entry(*address).or_default().by_address = true;
-                self.host(*address, None);
+                self.host(*address, None, true);
             }
             Target::Service(Host::Address(address), port) => {
                 self.hosts.entry(*address).or_default().by_address = true;
@@ -132,6 +130,12 @@ impl Frontier {
         }
     }
 
+    /// Takes one address of a network that is gone through: there may be nothing there.
+    pub fn add_address_of_network(&mut self, address: IpAddr) {
+        self.hosts.entry(address).or_default().by_address = true;
+        self.host(address, None, false);
+    }
+
     fn look_up(&mut self, name: DomainName, source: Source) {
         self.push(Unit::Discover { name, source, brute_force: false });
     }
@@ -151,7 +155,7 @@ impl Frontier {
             // Nothing follows from it: a large network of silent addresses takes no memory.
             self.hosts.remove(address);
         }
-        if let Unit::Ports { address, name } = unit
+        if let Unit::Ports { address, name, .. } = unit
             && self.identify
         {
             for port in &learned.open {
@@ -181,7 +185,7 @@ impl Frontier {
         let urls = wanted.map(|wanted| wanted.urls.clone()).unwrap_or_default();
         for address in &permitted {
             if whole_host {
-                self.host(*address, Some(&found.name));
+                self.host(*address, Some(&found.name), asked_for);
             }
             for port in &ports {
                 self.remember_name(*address, &found.name);
@@ -232,9 +236,9 @@ impl Frontier {
     }
 
     /// An address to look at as a whole; a further name for a known address brings its web sites under that name.
-    fn host(&mut self, address: IpAddr, name: Option<&DomainName>) {
+    fn host(&mut self, address: IpAddr, name: Option<&DomainName>, expected: bool) {
         if self.wants(Stage::Ports) {
-            self.push(Unit::Ports { address, name: name.cloned() });
+            self.push(Unit::Ports { address, name: name.cloned(), expected });
         } else if self.wants(Stage::Crawl) || self.wants(Stage::Check) {
             for port in USUAL_WEB_PORTS {
                 self.push(Unit::Knock(Endpoint { name: name.cloned(), address, port }));

@@ -12,7 +12,7 @@ fn identify(address: &str, port: u16) -> Unit {
 async fn a_hosts_time_runs_from_its_first_unit_to_its_last() {
     const LIMIT: Duration = Duration::from_secs(60);
     let mut hosts = Hosts::new(1);
-    let ports = Unit::Ports { address: "127.0.0.9".parse().unwrap(), name: None };
+    let ports = Unit::Ports { address: "127.0.0.9".parse().unwrap(), name: None, expected: true };
     let (_, first) = hosts.admit(ports.clone(), LIMIT).unwrap();
     tokio::time::advance(Duration::from_secs(10)).await;
     hosts.release(&ports);
@@ -40,6 +40,13 @@ fn units_that_wait_for_a_host_are_not_lost() {
     assert_eq!(hosts.parked(), 0);
 }
 
+fn of_network(piece: Piece) -> String {
+    match piece {
+        Piece::OfNetwork(address) => address.to_string(),
+        Piece::Whole(target) => panic!("{target} came as a whole"),
+    }
+}
+
 #[test]
 fn a_network_becomes_its_addresses_in_scope_and_the_rest_is_not_walked_through() {
     let scope = Scope {
@@ -51,9 +58,8 @@ fn a_network_becomes_its_addresses_in_scope_and_the_rest_is_not_walked_through()
         excluded_networks: vec!["10.1.2.2/32".parse().unwrap()],
         ..Scope::loopback()
     };
-    let addresses = |network: &str| -> Vec<String> {
-        single(network.parse().unwrap(), &scope).map(|target| target.to_string()).collect()
-    };
+    let addresses =
+        |network: &str| -> Vec<String> { single(network.parse().unwrap(), &scope).map(of_network).collect() };
     assert_eq!(addresses("10.0.0.0/8"), ["10.1.2.1"]);
     assert_eq!(addresses("::/0"), ["2001:db8::8", "2001:db8::9"]);
     assert_eq!(addresses("10.1.2.0/31"), ["10.1.2.0", "10.1.2.1"]);
@@ -61,5 +67,5 @@ fn a_network_becomes_its_addresses_in_scope_and_the_rest_is_not_walked_through()
     assert_eq!(addresses("192.0.2.0/24"), Vec::<String>::new());
     // A whole /8 is not collected before its first address is taken.
     let all = Scope { networks: vec!["::/0".parse().unwrap()], ..Scope::loopback() };
-    assert_eq!(single("2001:db8::/32".parse().unwrap(), &all).nth(1).unwrap().to_string(), "2001:db8::1");
+    assert_eq!(single("2001:db8::/32".parse().unwrap(), &all).nth(1).map(of_network).unwrap(), "2001:db8::1");
 }

@@ -63,10 +63,10 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mps
         Unit::Discover { name, source, brute_force } => {
             (Ledger::default(), discover_name(scan, name, *source, *brute_force, deadline, &reporter).await)
         }
-        Unit::Ports { address, name } => {
+        Unit::Ports { address, name, expected } => {
             let wanted = scan.options.ports.clone();
             let port_scan = PortScan { address: *address, name: name.clone(), ports: wanted };
-            (Ledger::default(), open_ports(scan, &port_scan, deadline, &reporter).await)
+            (Ledger::default(), open_ports(scan, &port_scan, *expected, deadline, &reporter).await)
         }
         Unit::Identify(endpoint) => {
             (Ledger::default(), identify(scan, endpoint, false, deadline, &reporter).await)
@@ -260,6 +260,7 @@ async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Report
 async fn open_ports(
     scan: &Scan,
     port_scan: &PortScan,
+    expected: bool,
     deadline: Instant,
     reporter: &Reporter<'_>,
 ) -> Learned {
@@ -277,6 +278,12 @@ async fn open_ports(
         Ok(states) => {
             if states.undetermined > 0 {
                 reporter.undetermined(format!("{} ports could not be asked", states.undetermined)).await;
+            }
+            let silent = states.open.is_empty() && states.closed == 0 && states.filtered > 0;
+            if silent && expected {
+                let text =
+                    "no port answered: the host is down, or something on the way drops what is sent to it";
+                reporter.undetermined(text.to_owned()).await;
             }
             if !states.open.is_empty() || states.closed > 0 {
                 let names = port_scan.name.clone().into_iter().collect();

@@ -69,7 +69,7 @@ fn a_further_name_of_a_known_address_brings_its_sites_only() {
     frontier.add_target(&"a.test".parse().unwrap());
     let name = frontier.next_unit().unwrap();
     frontier.learn(&name, &Learned { found: vec![found("a.test", "127.0.0.9")], ..Learned::default() });
-    let ports = Unit::Ports { address: "127.0.0.9".parse().unwrap(), name: None };
+    let ports = Unit::Ports { address: "127.0.0.9".parse().unwrap(), name: None, expected: true };
     frontier.learn(&ports, &Learned { service: Some(web("127.0.0.9", 80)), ..Learned::default() });
     units(&mut frontier);
     frontier.learn(&name, &Learned { found: vec![found("b.test", "127.0.0.9")], ..Learned::default() });
