@@ -44,6 +44,10 @@ pub(super) enum Trouble {
 impl Worker {
     /// Asks as much as the servers' windows and the cap on queries allow. Says when the cap allows more.
     pub(super) fn fill(&mut self, now: Instant) -> Option<Instant> {
+        if self.servers.none_works() {
+            self.refuse(now);
+            return None;
+        }
         loop {
             let room = self.servers.room();
             // Not a few at a time: the system calls would cost more than the wait.
@@ -67,6 +71,16 @@ impl Worker {
                     self.ready.push_front(ticket);
                     return Some(now + FULL);
                 }
+            }
+        }
+    }
+
+    /// No server can be asked any more: there will never be room, so that whoever waits for it is told at once.
+    fn refuse(&mut self, now: Instant) {
+        while !self.ready.is_empty() || self.draw() {
+            let Some(ticket) = self.ready.pop_front() else { continue };
+            if self.flights.honours(ticket) {
+                self.ask(ticket, now);
             }
         }
     }

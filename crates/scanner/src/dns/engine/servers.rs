@@ -124,6 +124,11 @@ impl Servers {
         usable.map(|server| server.window.size().saturating_sub(server.asked)).sum()
     }
 
+    /// Is there no server to which a socket leads?
+    pub(super) fn none_works(&self) -> bool {
+        self.all.iter().all(|server| server.broken.is_some())
+    }
+
     pub(super) fn window(&self) -> usize {
         self.all.iter().map(|server| server.window.size()).sum()
     }
