@@ -149,22 +149,33 @@ impl Operators {
         examined
     }
 
-    /// Could the rest of a body of which only the beginning is known make these operators hold, though they do not hold on
-    /// the beginning? Not when another condition that must hold does not.
-    pub fn hang_on_rest_of_body(&self, lookup: &Lookup<'_, '_>, ambient: &Ambient) -> bool {
-        if self.matchers.is_empty() {
-            return self.extractors.iter().any(|extractor| {
+    /// Could the rest of a body of which only the beginning is known change the verdict on the beginning? What does not hold may
+    /// hold on the whole, and what holds because something is absent may not.
+    pub fn hang_on_rest_of_body(&self, verdict: &Truth, lookup: &Lookup<'_, '_>, ambient: &Ambient) -> bool {
+        let fixed = |matcher: &Matcher| matcher.examine(lookup, ambient, &mut Vec::new());
+        // What was found in the beginning stays found.
+        let hang = |matcher: &&Matcher| matcher.reads_body() && !matcher.negative;
+        match verdict {
+            Truth::Unknown(_) => false,
+            Truth::No if self.matchers.is_empty() => self.extractors.iter().any(|extractor| {
                 reads_body(&extractor.part) || extractor.kind.variables().into_iter().any(reads_body)
-            });
+            }),
+            // Not when another condition that must hold does not.
+            Truth::No => {
+                let mut others = self.matchers.iter().filter(|matcher| !hang(matcher));
+                self.matchers.iter().any(|matcher| hang(&matcher))
+                    && !(self.all && others.any(|matcher| fixed(matcher) == Truth::No))
+            }
+            Truth::Yes => {
+                let mut by_absence =
+                    self.matchers.iter().filter(|matcher| matcher.holds_by_absence_in_body());
+                let mut others = self.matchers.iter().filter(|matcher| !matcher.holds_by_absence_in_body());
+                match self.all {
+                    true => by_absence.next().is_some(),
+                    false => !others.any(|matcher| fixed(matcher) == Truth::Yes),
+                }
+            }
         }
-        let hangs = |matcher: &&Matcher| match &matcher.kind {
-            MatcherKind::Status(_) => false,
-            MatcherKind::Dsl(_) => matcher.kind.variables().into_iter().any(reads_body),
-            _ => reads_body(&matcher.part),
-        };
-        let mut others = self.matchers.iter().filter(|matcher| !hangs(matcher));
-        let fails = |matcher: &Matcher| matcher.examine(lookup, ambient, &mut Vec::new()) == Truth::No;
-        self.matchers.iter().any(|matcher| hangs(&matcher)) && !(self.all && others.any(fails))
     }
 
     /// An unknown matters only when it could change the answer.

@@ -36,8 +36,8 @@ pub struct Limits {
     pub redirects: u32,
     /// Attempts on a port, a query or a connection that was not answered.
     pub attempts: u32,
-    /// Failures in a row after which a host counts as unresponsive.
-    pub failures_per_host: u32,
+    /// Failures in a row after which a site or service is left alone: it does not answer any more.
+    pub failures_in_a_row: u32,
     /// Pages crawled on one site.
     pub crawl_pages: u32,
     /// Links followed from the start page.
@@ -48,6 +48,28 @@ pub struct Limits {
     pub crawl_deadline: Duration,
     /// Names found in pages, certificates and records that are followed up.
     pub discovered_names: u32,
+}
+
+/// Units on one address at once: its connections are shared between them, so that none waits for another's.
+const UNITS_PER_HOST: u32 = 4;
+/// Units at once, in all.
+const UNITS: u32 = 256;
+
+impl Limits {
+    /// Units that work on one address at once.
+    pub fn units_per_host(&self) -> u32 {
+        UNITS_PER_HOST.min(self.connections_per_host.max(1))
+    }
+
+    /// Connections that one unit may use: the host's cap shared between the units that work on it at once.
+    pub fn connections_per_unit(&self) -> u32 {
+        (self.connections_per_host.max(1) / self.units_per_host()).max(1)
+    }
+
+    /// Units that work at once, in all.
+    pub fn units_at_once(&self) -> u32 {
+        (self.connections / self.connections_per_unit()).clamp(1, UNITS)
+    }
 }
 
 /// A named set of limits and ranges.
@@ -93,7 +115,7 @@ impl Profile {
             header_bytes: 64 << 10,
             redirects: 10,
             attempts: 3,
-            failures_per_host: 30,
+            failures_in_a_row: 30,
             crawl_pages: 500,
             crawl_depth: 5,
             crawl_bytes: 128 << 20,

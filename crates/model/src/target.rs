@@ -75,6 +75,12 @@ pub enum TargetError {
         /// The reason.
         why: String,
     },
+    /// `fe80::1%eth0`.
+    #[error("`{text}` names an interface: link-local addresses are not scanned, give an address without `%`")]
+    Interface {
+        /// As given.
+        text: String,
+    },
     /// The part after the colon.
     #[error("`{text}` has no valid port after the colon: ports go from 1 to 65535")]
     Port {
@@ -115,6 +121,11 @@ impl FromStr for Target {
         }
         if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
             return Ok(Target::Host(Host::Address(address)));
+        }
+        if let Some((address, _)) = text.trim_start_matches('[').split_once('%')
+            && address.parse::<IpAddr>().is_ok()
+        {
+            return Err(TargetError::Interface { text: text.to_owned() });
         }
         if text.contains('/') {
             return match text.parse::<IpNet>() {
@@ -229,6 +240,8 @@ mod tests {
             ("http://user:secret@host/", "does not log in"),
             ("host/path", "http://"),
             ("a b", "' '"),
+            ("FE80::1%eth0", "names an interface"),
+            ("[fe80::1%eth0]:80", "names an interface"),
         ] {
             let error = given.parse::<Target>().unwrap_err().to_string();
             assert!(error.contains(says), "{given}: {error}");

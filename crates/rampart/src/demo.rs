@@ -9,12 +9,13 @@ mod sites;
 mod web;
 
 use std::{
-    io,
+    fmt, io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::Arc,
 };
 
 use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
@@ -31,23 +32,30 @@ const NETWORKS: std::ops::RangeInclusive<u8> = 77..=86;
 
 /// The running servers; they end when it is dropped.
 pub(crate) struct Estate {
+    network: Network,
     name_server: SocketAddr,
     _servers: JoinSet<()>,
 }
 
-/// One address of the estate.
-#[derive(Clone, Copy)]
-pub(super) struct Network(u8);
+/// The estate's addresses, 127.x.0.0/24.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Network(u8);
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/24", self.host(0))
+    }
+}
 
 impl Network {
     /// The host with that last number.
-    pub(super) fn host(self, number: u8) -> Ipv4Addr {
+    fn host(self, number: u8) -> Ipv4Addr {
         Ipv4Addr::new(127, self.0, 0, number)
     }
 }
 
 impl Estate {
-    /// Starts every server; all of them listen when this returns.
+    /// Starts every server in the first network that is free; all of them listen when this returns.
     pub(crate) async fn start() -> anyhow::Result<Estate> {
         let mut last = None;
         for number in NETWORKS {
@@ -61,6 +69,13 @@ impl Estate {
             Some(error) => Err(error.context("every demo network on loopback is in use")),
             None => bail!("there is no demo network"),
         }
+    }
+
+    /// Starts the estate where an earlier one was: a scan that goes on knows hosts by their addresses.
+    pub(crate) async fn start_again(network: Network) -> anyhow::Result<Estate> {
+        Estate::start_in(network).await.with_context(|| {
+            format!("the scan was of the demo estate in {network}, which cannot be started there again (if another demo runs there, let it end first)")
+        })
     }
 
     async fn start_in(network: Network) -> anyhow::Result<Estate> {
@@ -89,12 +104,17 @@ impl Estate {
             let listener = listen(network.host(number), port).await?;
             servers.spawn(accept(listener, move |stream| dialogues::hold(stream, dialogue)));
         }
-        Ok(Estate { name_server, _servers: servers })
+        Ok(Estate { network, name_server, _servers: servers })
     }
 
     /// What to scan.
     pub(crate) fn targets(&self) -> Vec<String> {
         vec![ZONE.to_owned()]
+    }
+
+    /// Where its hosts are.
+    pub(crate) fn network(&self) -> Network {
+        self.network
     }
 
     /// Who answers for the zone.

@@ -16,7 +16,8 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use model::SkipReason;
+use model::{ScanId, SkipReason};
+use rand::Rng;
 use scanner::{
     pipeline::{self, End, Scan, Status},
     socket,
@@ -27,7 +28,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{journal::Journal, listener::Listener, place::Place, settings::Settings};
+use self::{
+    journal::{Header, Journal},
+    listener::Listener,
+    place::Place,
+    recap::Ending,
+    settings::Settings,
+};
 use crate::{
     cli::{Cli, Command, ScanArguments},
     demo::Estate,
@@ -76,16 +83,22 @@ async fn run_or_resume(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
     start(*earlier, Some(header)).await
 }
 
-async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> anyhow::Result<ExitCode> {
+async fn start(arguments: ScanArguments, resumed: Option<Header>) -> anyhow::Result<ExitCode> {
     // Before anything is written or said: from the first word on an interrupt ends the scan in order.
     let interrupts = Interrupts::listen().context("cannot listen for interrupts")?;
     socket::raise_descriptor_limit();
     let estate = if arguments.demo {
-        Some(Estate::start().await.context("cannot start the demo estate")?)
+        let demo = match resumed.as_ref().and_then(|header| header.demo) {
+            Some(network) => Estate::start_again(network).await,
+            None => Estate::start().await,
+        };
+        Some(demo.context("cannot start the demo estate")?)
     } else {
         None
     };
-    let settings = Settings::new(&arguments, estate.as_ref(), resumed.as_ref())?;
+    let scan =
+        resumed.as_ref().map_or_else(|| ScanId::from_random(rand::rng().next_u64()), |header| header.scan);
+    let settings = Settings::new(&arguments, estate.as_ref(), scan)?;
     let place = Place::choose(&arguments, &settings)?;
     let (journal, done) = match &resumed {
         Some(_) => Journal::reopen(place.directory())?,
@@ -100,36 +113,56 @@ async fn start(arguments: ScanArguments, resumed: Option<journal::Header>) -> an
             return Err(error);
         }
     };
-    if resumed.is_none() {
-        journal.write_header(&settings, targets.count)?;
-    }
+    let header = match resumed {
+        Some(header) => header,
+        None => {
+            let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+            let demo = estate.as_ref().map(Estate::network);
+            let header = Header::new(scan, words.collect(), targets.count, demo);
+            journal.write_header(&header)?;
+            header
+        }
+    };
 
     let stop = CancellationToken::new();
-    let scan = Arc::new(settings.engine(&arguments, stop.clone())?);
+    let engine = Arc::new(settings.engine(&arguments, stop.clone())?);
     let status = Arc::new(Status::default());
-    let listener = Listener::new(&arguments, journal, &place, Arc::clone(&scan), Arc::clone(&status));
-    listener.say_start(&targets, &scan, &settings);
+    let listener = Listener::new(&arguments, journal, &place, Arc::clone(&engine), Arc::clone(&status));
+    listener.say_start(&targets, &engine, &settings);
 
     let (events, received) = mpsc::channel(1_024);
     let listening = tokio::spawn(listener.listen(received, stop.clone()));
     let interrupts = tokio::spawn(interrupts.stop(stop));
     let unread = Mutex::new(None);
-    let readable = targets.iter()?.filter_map(|target| {
+    let mut begun = 0;
+    let readable = targets.iter()?.inspect(|_| begun += 1).filter_map(|target| {
         let keep =
             |why: String| unread.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why).clone();
         target.map_err(keep).ok()
     });
-    let end = pipeline::run(Arc::clone(&scan), readable, done, events, status).await;
-    let listened = listening.await.context("the listener ended early")??;
+    let end = pipeline::run(Arc::clone(&engine), readable, done, events, status).await;
+    let (listened, broken) = listening.await.context("the listener ended early")?;
     drop(estate);
 
-    let unread = unread.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let recap = recap::build(&place, &settings, &scan, &targets, end, unread)?;
-    match recap.write_reports(&place) {
-        // The reader of standard output has heard enough; how the scan ended is still to be said.
-        Err(error) if crate::is_broken_pipe(&error) => {}
-        written => written?,
+    let ending = Ending {
+        end,
+        begun,
+        broken: broken.as_ref().map(|error| format!("{error:#}")),
+        unread: unread.into_inner().unwrap_or_else(PoisonError::into_inner),
+    };
+    let reported = recap::build(&place, &header, &settings, &engine, &targets, &ending)
+        .and_then(|recap| recap.write_reports(&place).map(|()| recap));
+    let go_on = match place.is_kept() {
+        true => format!("; `rampart scan --resume {}` goes on from there", place.directory().display()),
+        false => String::new(),
+    };
+    if let Some(error) = broken {
+        // What was found until then is worth a report; that it could not be written either is no news.
+        let reports = if reported.is_ok() { "hold what was found by then" } else { "could not be written" };
+        return Err(error.context(format!("the scan could not be finished, its reports {reports}{go_on}")));
     }
+    let reported = reported.with_context(|| format!("the scan is done, its reports are not written{go_on}"));
+    let recap = reported?;
     // Until here an interrupt has the meaning that the terminal says it has.
     interrupts.abort();
     listened.say_end(&recap, &place);

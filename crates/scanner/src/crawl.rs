@@ -163,7 +163,7 @@ pub enum Budget {
     Bytes,
     /// [`Limits::crawl_deadline`].
     Time,
-    /// Too many failures in a row ([`Limits::failures_per_host`]).
+    /// Too many failures in a row ([`Limits::failures_in_a_row`]).
     Failures,
     /// The scope does not allow the site, or no longer.
     Scope,

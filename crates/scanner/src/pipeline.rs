@@ -4,7 +4,7 @@ mod frontier;
 mod work;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
     sync::{
         Arc,
@@ -13,24 +13,15 @@ use std::{
 };
 
 use ipnet::IpNet;
-use model::{Event, FailReason, Learned, Outcome, PortSet, ScanId, Scope, SkipReason, Stage, Target, Unit};
+use model::{Event, FailReason, Learned, Outcome, PortSet, Scope, SkipReason, Stage, Target, Unit};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub use self::frontier::Frontier;
 use self::work::Until;
 use crate::{
-    check::{CheckSet, Reproduce},
-    crawl::CrawlOptions,
-    discover::DiscoverOptions,
-    dns::Resolver,
-    http::HttpClient,
+    check::Checker, crawl::CrawlOptions, discover::DiscoverOptions, dns::Resolver, http::HttpClient,
     socket::Dialer,
 };
-
-/// Units on one address at once: its connections are shared between them, so that none waits for another's.
-const UNITS_PER_ADDRESS: usize = 4;
-/// Units at once, in all.
-const UNITS: usize = 256;
 
 /// Everything a scan works with.
 pub struct Scan {
@@ -40,16 +31,14 @@ pub struct Scan {
     pub resolver: Resolver,
     /// Speaks HTTP.
     pub client: HttpClient,
-    /// The templates.
-    pub checks: CheckSet,
+    /// Runs the templates.
+    pub checker: Checker,
     /// What was asked for.
     pub options: ScanOptions,
 }
 
 /// What was asked for.
 pub struct ScanOptions {
-    /// Which scan.
-    pub scan: ScanId,
     /// Which stages.
     pub stages: BTreeSet<Stage>,
     /// Ports looked at on every host.
@@ -60,25 +49,6 @@ pub struct ScanOptions {
     pub discover: DiscoverOptions,
     /// How sites are crawled.
     pub crawl: CrawlOptions,
-    /// Values for templates, from the command line.
-    pub variables: BTreeMap<String, String>,
-    /// How findings say where they come from.
-    pub reproduce: Reproduce,
-}
-
-impl Scan {
-    fn units_per_address(&self) -> usize {
-        UNITS_PER_ADDRESS.min(self.dialer.limits().connections_per_host.max(1) as usize)
-    }
-
-    /// Connections that one unit may use: the host's cap shared between the units that work on it at once.
-    pub(crate) fn connections_per_unit(&self) -> usize {
-        (self.dialer.limits().connections_per_host.max(1) as usize / self.units_per_address()).max(1)
-    }
-
-    fn units_at_once(&self) -> usize {
-        (self.dialer.limits().connections as usize / self.connections_per_unit()).clamp(1, UNITS)
-    }
 }
 
 /// Counters that somebody may watch while the scan runs.
@@ -134,8 +104,8 @@ pub async fn run(
     let mut targets = targets.flat_map(|target| single(target, &scope));
     let mut running: JoinSet<Learned> = JoinSet::new();
     let mut at_work: HashMap<tokio::task::Id, Unit> = HashMap::new();
-    let mut hosts = Hosts::new(scan.units_per_address());
-    let units_at_once = scan.units_at_once();
+    let mut hosts = Hosts::new(limits.units_per_host() as usize);
+    let units_at_once = limits.units_at_once() as usize;
     let mut done = done;
     loop {
         while running.len() < units_at_once && ending(&scan, deadline).is_none() {

@@ -3,7 +3,7 @@
 use memchr::memmem::Finder;
 use regex::bytes::Regex;
 
-use super::{Truth, Xpath};
+use super::{Truth, Xpath, reads_body};
 use crate::{
     expression::{Ambient, EvaluationError, Expression, Lookup},
     template::Text,
@@ -83,6 +83,28 @@ impl MatcherKind {
 }
 
 impl Matcher {
+    /// Does it look at the body of an HTTP response?
+    pub(super) fn reads_body(&self) -> bool {
+        match &self.kind {
+            MatcherKind::Status(_) => false,
+            MatcherKind::Dsl(_) => self.kind.variables().into_iter().any(reads_body),
+            _ => reads_body(&self.part),
+        }
+    }
+
+    /// Can it hold because something does not stand in the body? Of an expression only this much is known that it denies
+    /// something.
+    pub(super) fn holds_by_absence_in_body(&self) -> bool {
+        let denies = |expression: &Expression| {
+            expression.source().split('!').skip(1).any(|after| !after.starts_with('='))
+        };
+        let denied = match &self.kind {
+            MatcherKind::Dsl(expressions) => expressions.iter().any(denies),
+            _ => false,
+        };
+        self.reads_body() && (self.negative || denied)
+    }
+
     /// Does it hold? Adds what it found to `pieces`.
     pub(super) fn examine(
         &self,

@@ -324,9 +324,9 @@ impl Run {
         }
     }
 
-    /// Was the answer cut by the scan's limits, so that a match may have stood in the rest? What the template itself does not
+    /// Was the answer cut by the scan's limits, so that the rest may have changed the verdict? What the template itself does not
     /// want to read does not count.
-    fn hangs_on_rest(&self, block: &Block, shown: &[&Exchange]) -> bool {
+    fn hangs_on_rest(&self, block: &Block, verdict: &Truth, shown: &[&Exchange]) -> bool {
         let own_limit = match &block.request {
             BlockRequest::Http(http) => http.max_body.unwrap_or(usize::MAX),
             _ => return false,
@@ -335,7 +335,7 @@ impl Run {
         shown.iter().find(cut).is_some_and(|exchange| {
             let view = self.view(Some(exchange), &[]);
             let lookup = |name: &str| -> Option<Value<'_>> { view.lookup(name) };
-            block.operators.hang_on_rest_of_body(&lookup, &self.ambient)
+            block.operators.hang_on_rest_of_body(verdict, &lookup, &self.ambient)
         })
     }
 
@@ -372,10 +372,15 @@ impl Run {
                 self.fail(FailReason::Evaluation, error.to_string());
                 return;
             }
-            Truth::No if self.hangs_on_rest(block, shown) => {
+            verdict if self.hangs_on_rest(block, &verdict, shown) => {
+                let so_far = if verdict == Truth::No {
+                    "it did not match so far"
+                } else {
+                    "the rest could contradict"
+                };
                 self.fail(
                     FailReason::TooLarge,
-                    "the answer is longer than what is read of one, and it did not match so far".to_owned(),
+                    format!("the answer is longer than what is read of one, and {so_far}"),
                 );
                 return;
             }

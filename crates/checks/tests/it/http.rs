@@ -500,4 +500,25 @@ fn what_may_stand_in_the_unread_rest_of_an_answer_is_not_called_absent() {
         Outcome::NotMatched,
         "the template's own limit"
     );
+    // Absence on the beginning is not absence.
+    let negative = "{type: word, negative: true, words: [needle]}";
+    assert_eq!(outcome(&format!("matchers: [{negative}]"), "hay"), unknown);
+    assert_eq!(
+        outcome(&format!("matchers: [{negative}]"), "a needle"),
+        Outcome::NotMatched,
+        "found is found"
+    );
+    assert_eq!(outcome("matchers: [{type: dsl, dsl: ['!contains(body, \"needle\")']}]", "hay"), unknown);
+    assert_eq!(
+        outcome(
+            "matchers: [{type: dsl, dsl: ['status_code != 404 && contains(body, \"needle\")']}]",
+            "needle"
+        ),
+        Outcome::Matched
+    );
+    let or_status = format!("matchers: [{negative}, {{type: status, status: [200]}}]");
+    assert_eq!(outcome(&or_status, "hay"), Outcome::Matched);
+    let and_status =
+        format!("matchers-condition: and\n    matchers: [{negative}, {{type: status, status: [200]}}]");
+    assert_eq!(outcome(&and_status, "hay"), unknown);
 }

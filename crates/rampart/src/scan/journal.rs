@@ -12,13 +12,11 @@ use anyhow::{Context, bail};
 use model::{Event, Learned, ScanId};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    place::{new_private_file, private_file},
-    settings::Settings,
-};
+use super::place::{new_private_file, private_file};
+use crate::demo::Network;
 
 /// Bumped when an older journal cannot be gone on with.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEADER_FILE: &str = "scan.json";
 pub(super) const JOURNAL_FILE: &str = "journal.jsonl";
 
@@ -32,6 +30,15 @@ pub(super) struct Header {
     pub(super) arguments: Vec<String>,
     /// How many lines the list of targets has.
     pub(super) targets: u64,
+    /// Where the demo estate was, when that is what is scanned.
+    pub(super) demo: Option<Network>,
+}
+
+impl Header {
+    /// Of a scan that begins now.
+    pub(super) fn new(scan: ScanId, arguments: Vec<String>, targets: u64, demo: Option<Network>) -> Header {
+        Header { format: FORMAT, scan, started_at: jiff::Timestamp::now(), arguments, targets, demo }
+    }
 }
 
 /// An open journal, for writing.
@@ -73,16 +80,9 @@ impl Journal {
     }
 
     /// Writes down what resuming needs; from then on the scan can be resumed.
-    pub(super) fn write_header(&self, settings: &Settings, targets: u64) -> anyhow::Result<()> {
-        let header = Header {
-            format: FORMAT,
-            scan: settings.scan,
-            started_at: jiff::Timestamp::now(),
-            arguments: settings.command_line.clone(),
-            targets,
-        };
+    pub(super) fn write_header(&self, header: &Header) -> anyhow::Result<()> {
         let path = self.path.with_file_name(HEADER_FILE);
-        serde_json::to_vec_pretty(&header)
+        serde_json::to_vec_pretty(header)
             .map_err(anyhow::Error::from)
             .and_then(|text| Ok(private_file(&path)?.write_all(&text)?))
             .with_context(|| format!("cannot write `{}`", path.display()))

@@ -89,19 +89,20 @@ impl Listener {
             [one] => one.clone(),
             _ => format!("{} targets", targets.count),
         };
-        let checks = engine.checks.len();
+        let checks = engine.checker.checks.len();
         say(&format!("rampart {}: scanning {what} with {checks} checks\n", env!("CARGO_PKG_VERSION")));
         if let Some(gap) = settings.unloaded_templates() {
             say(&format!("undetermined: {gap}\n"));
         }
     }
 
-    /// Until the scan lets go of its end of the channel. A journal that cannot be written stops the scan.
+    /// Until the scan lets go of its end of the channel. A journal that cannot be written stops the scan; the error is handed
+    /// out at the end.
     pub(super) async fn listen(
         mut self,
         mut events: mpsc::Receiver<Event>,
         stop: CancellationToken,
-    ) -> anyhow::Result<Listener> {
+    ) -> (Listener, Option<anyhow::Error>) {
         let mut tick = tokio::time::interval(Duration::from_millis(200));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut said_stopping = false;
@@ -136,10 +137,8 @@ impl Listener {
         if let Some(progress) = &mut self.progress {
             progress.clear();
         }
-        match failed {
-            Some(error) => Err(error),
-            None => self.journal.flush().map(|()| self),
-        }
+        let failed = failed.or_else(|| self.journal.flush().err());
+        (self, failed)
     }
 
     fn take(&mut self, event: Event, stop: &CancellationToken) -> anyhow::Result<()> {

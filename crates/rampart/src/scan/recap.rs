@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
     io::{BufWriter, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context;
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Engine,
-    journal::Reader,
+    journal::{Header, Reader},
     place::{Place, private_file},
     settings::Settings,
     targets::Targets,
@@ -182,13 +182,40 @@ fn add(ledger: &mut Ledger, more: &Ledger) {
     }
 }
 
+/// How a run ended.
+pub(super) struct Ending {
+    pub(super) end: End,
+    /// How many targets were taken from the list.
+    pub(super) begun: u64,
+    /// Why the journal could not be written to the end.
+    pub(super) broken: Option<String>,
+    /// Why the list of targets could not be read to the end.
+    pub(super) unread: Option<String>,
+}
+
+impl Ending {
+    /// Why there is more to do, when there is.
+    fn incomplete_because(&self, targets: u64) -> Option<String> {
+        let why = match (&self.broken, self.end) {
+            (Some(broken), _) => broken.clone(),
+            (None, End::Complete) => return None,
+            (None, End::Stopped) => "it was stopped".to_owned(),
+            (None, End::Deadline) => "its deadline passed".to_owned(),
+        };
+        Some(match targets.saturating_sub(self.begun) {
+            0 => why,
+            left => format!("{why}; {left} of {targets} targets were not begun"),
+        })
+    }
+}
+
 pub(super) fn build(
     place: &Place,
+    header: &Header,
     settings: &Settings,
     engine: &Engine,
     targets: &Targets,
-    end: End,
-    unread: Option<String>,
+    ending: &Ending,
 ) -> anyhow::Result<Recap> {
     let mut tally = Tally::default();
     for entry in Reader::open(place.directory())? {
@@ -199,25 +226,21 @@ pub(super) fn build(
     partial.values().for_each(|ledger| add(&mut tally.ledger, ledger));
     tally.undetermined.settle_all();
     tally.left_out.settle_all();
-    for reason in settings.unloaded_templates().into_iter().chain(unread) {
+    for reason in settings.unloaded_templates().into_iter().chain(ending.unread.clone()) {
         tally.undetermined.count += 1;
         tally.undetermined.named.insert(0, reason);
     }
     tally.ranks.sort_unstable();
     let counters = engine.dialer.counters();
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-    let header = super::journal::Journal::header(place.directory())?;
+    let incomplete_because = ending.incomplete_because(targets.count);
     let summary = Summary {
         scan: settings.scan,
         tool: format!("rampart {}", env!("CARGO_PKG_VERSION")),
         started_at: header.started_at,
         ended_at: jiff::Timestamp::now(),
-        complete: end == End::Complete,
-        incomplete_because: match end {
-            End::Complete => None,
-            End::Stopped => Some("it was stopped".to_owned()),
-            End::Deadline => Some("its deadline passed".to_owned()),
-        },
+        complete: incomplete_because.is_none(),
+        incomplete_because,
         targets: targets.first.clone(),
         target_count: targets.count,
         authorised_by: settings.scope.authorised_by.clone(),
@@ -253,11 +276,13 @@ impl Recap {
             let path = place.report(*format);
             let describe = || format!("cannot write the report `{}`", path.display());
             let temporary = temporary_beside(&path);
-            let mut out = BufWriter::new(private_file(&temporary).with_context(describe)?);
-            self.write(*format, place, &mut out).with_context(describe)?;
-            out.flush().with_context(describe)?;
+            let written = self.write_file(*format, place, &temporary);
             // A report is there as a whole or not at all.
-            std::fs::rename(&temporary, &path).with_context(describe)?;
+            if let Err(error) = written.and_then(|()| Ok(std::fs::rename(&temporary, &path)?)) {
+                // It is of no use, and takes room; why there is none is the error to tell.
+                let _ = std::fs::remove_file(&temporary);
+                return Err(error).with_context(describe);
+            }
         }
         match place.standard_output {
             // Its lines were printed as they came.
@@ -269,6 +294,13 @@ impl Recap {
                 Ok(())
             }
         }
+    }
+
+    fn write_file(&self, format: Format, place: &Place, path: &Path) -> anyhow::Result<()> {
+        let mut out = BufWriter::new(private_file(path)?);
+        self.write(format, place, &mut out)?;
+        out.flush()?;
+        Ok(())
     }
 
     fn write(&self, format: Format, place: &Place, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -302,7 +334,7 @@ impl Recap {
     }
 }
 
-fn temporary_beside(path: &std::path::Path) -> PathBuf {
+fn temporary_beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)

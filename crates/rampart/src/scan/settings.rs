@@ -7,9 +7,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use model::{Limits, PortSet, Profile, ScanId, Scope, Stage};
-use rand::Rng;
 use scanner::{
-    check::{CheckSet, Reproduce, shell_quoted},
+    check::{CheckSet, Checker, Reproduce, shell_quoted},
     crawl::{CrawlOptions, RobotsPolicy},
     discover::{DiscoverOptions, WordList},
     dns::{self, Resolver},
@@ -20,7 +19,7 @@ use scanner::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, journal::Header};
+use super::Engine;
 use crate::{
     cli::{RobotsChoice, ScanArguments},
     demo::Estate,
@@ -40,8 +39,6 @@ pub(super) struct Settings {
     unloaded: usize,
     pub(super) profile: Profile,
     pub(super) stages: BTreeSet<Stage>,
-    /// The command line, for resuming.
-    pub(super) command_line: Vec<String>,
     resolvers: Vec<SocketAddr>,
     ports: PortSet,
     words: WordList,
@@ -52,7 +49,7 @@ impl Settings {
     pub(super) fn new(
         arguments: &ScanArguments,
         estate: Option<&Estate>,
-        resumed: Option<&Header>,
+        scan: ScanId,
     ) -> anyhow::Result<Settings> {
         let mut scope = match &arguments.scope {
             Some(file) => scope_command::read(file)?,
@@ -86,17 +83,13 @@ impl Settings {
             bail!("no check is left to run{first}");
         }
         Ok(Settings {
-            scan: resumed.map_or_else(|| ScanId::from_random(rand::rng().next_u64()), |header| header.scan),
+            scan,
             limits,
             unloaded: library.refused_files,
             library,
             refused,
             profile: arguments.profile,
             stages: arguments.stages.iter().copied().collect(),
-            command_line: resumed.map_or_else(
-                || std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect(),
-                |header| header.arguments.clone(),
-            ),
             resolvers,
             ports: chosen_ports(arguments)?.without(&fragile_unless_named(&scope)),
             words: words(arguments)?,
@@ -126,14 +119,22 @@ impl Settings {
         let user_agent =
             format!("rampart/{} (security scan {}{contact})", env!("CARGO_PKG_VERSION"), self.scan);
         let identity = Identity { user_agent, from: None };
-        let reproduce = Reproduce { demo: arguments.demo, options: reproduce_options(arguments) };
+        let resolver = Resolver::new(dialer.clone(), self.resolvers.clone());
+        let client = HttpClient::new(dialer.clone(), identity);
         Ok(Engine {
-            resolver: Resolver::new(dialer.clone(), self.resolvers.clone()),
-            client: HttpClient::new(dialer.clone(), identity),
-            checks: CheckSet::new(self.library.templates.iter().cloned()),
+            checker: Checker {
+                dialer: dialer.clone(),
+                resolver: resolver.clone(),
+                client: client.clone(),
+                checks: CheckSet::new(self.library.templates.iter().cloned()),
+                scan: self.scan,
+                variables: self.variables.clone(),
+                reproduce: Reproduce { demo: arguments.demo, options: reproduce_options(arguments) },
+            },
+            resolver,
+            client,
             dialer,
             options: ScanOptions {
-                scan: self.scan,
                 stages: self.stages.clone(),
                 ports: self.ports.clone(),
                 identify: !arguments.no_identify,
@@ -150,8 +151,6 @@ impl Settings {
                     },
                     ..CrawlOptions::of(self.profile)
                 },
-                variables: self.variables.clone(),
-                reproduce,
             },
         })
     }

@@ -149,6 +149,54 @@ fn nobody_listening_to_standard_error_does_not_end_a_scan() {
     assert_eq!(report(&directory.path().join("out/report.json"))["summary"]["complete"], true);
 }
 
+/// A scan in a directory that has so much room and no more.
+fn scan_within(kilobytes: u32, arguments: &str) -> std::process::Output {
+    let directory = tempfile::tempdir().unwrap();
+    let binary = env!("CARGO_BIN_EXE_rampart");
+    let script = format!(
+        "mount -t tmpfs -o size={kilobytes}k none . && cd $PWD && TMPDIR=$PWD {binary} scan {arguments}; code=$?; ls out >&2; exit $code"
+    );
+    std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+        .current_dir(&directory)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_full_disk_ends_a_scan_with_the_reason_and_the_way_on() {
+    let _alone = crate::run::alone_with_the_demo();
+    // Room for a part of the journal, and for the journal but not for the reports.
+    for (kilobytes, says) in [(100, "the scan could not be finished"), (500, "out/report.html")] {
+        let output = scan_within(kilobytes, "--demo --output out");
+        assert_exit(&output, 2);
+        let said = text(&output.stderr);
+        for says in [says, "No space left on device", "--resume out"] {
+            assert!(said.contains(says), "{kilobytes} KiB: {said}");
+        }
+        assert!(said.ends_with("journal.jsonl\nscan.json\ntargets.txt\n"), "{kilobytes} KiB: {said}");
+    }
+}
+
+#[test]
+fn what_was_found_before_the_disk_was_full_is_reported_where_there_is_room() {
+    let _alone = crate::run::alone_with_the_demo();
+    // The journal lies in the temporary directory, the report goes to standard output.
+    let output = scan_within(100, "--demo --format json");
+    assert_exit(&output, 2);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["summary"]["complete"], false);
+    assert!(
+        report["summary"]["incomplete_because"].as_str().unwrap().contains("No space left on device"),
+        "{}",
+        report["summary"]["incomplete_because"]
+    );
+    assert_balances(&report);
+    let all = include_str!("demo-findings.txt");
+    let found = findings(&report);
+    assert!(!found.is_empty() && found.iter().all(|finding| all.contains(finding.as_str())), "{found:?}");
+}
+
 #[test]
 fn a_template_that_was_refused_is_no_clean_bill() {
     let directory = tempfile::tempdir().unwrap();

@@ -82,7 +82,7 @@ fn caps(limits: &Limits) -> Vec<(&'static str, String)> {
         header_bytes,
         redirects,
         attempts,
-        failures_per_host,
+        failures_in_a_row,
         crawl_pages,
         crawl_depth,
         crawl_bytes,
@@ -103,7 +103,7 @@ fn caps(limits: &Limits) -> Vec<(&'static str, String)> {
         ("Response kept", format!("{}, headers {}", size(response_bytes as u64), size(header_bytes as u64))),
         ("Redirects followed", number(redirects)),
         ("Attempts", number(attempts)),
-        ("Failures until a host is left alone", number(failures_per_host)),
+        ("Failures in a row until a site or service is left alone", number(failures_in_a_row)),
         (
             "Crawl of a site",
             format!(

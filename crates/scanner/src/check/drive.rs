@@ -43,6 +43,16 @@ type Answer = Result<Response, Failure>;
 struct Slot {
     key: Option<u128>,
     runs: Vec<usize>,
+    retry: Retry,
+}
+
+/// That nobody answers is said of one packet lost as well as of a host that is gone, and many templates may depend on the answer:
+/// what can be shared is sent once more.
+enum Retry {
+    Possible(Request),
+    /// It failed like this before.
+    Under(Failure),
+    Never,
 }
 
 struct Board<'v> {
@@ -89,7 +99,11 @@ impl Board<'_> {
                     if let Some(key) = key {
                         self.by_key.insert(key, id);
                     }
-                    self.slots.insert(id, Slot { key, runs: vec![index] });
+                    let retry = match key {
+                        Some(_) => Retry::Possible(request.clone()),
+                        None => Retry::Never,
+                    };
+                    self.slots.insert(id, Slot { key, runs: vec![index], retry });
                     self.ready.push_back((id, request));
                     return;
                 }
@@ -98,6 +112,18 @@ impl Board<'_> {
     }
 
     fn answered(&mut self, id: usize, answer: Answer) {
+        if let Err(failure) = &answer
+            && says_host_is_gone(failure)
+            && let Some(slot) = self.slots.get_mut(&id)
+        {
+            match std::mem::replace(&mut slot.retry, Retry::Under(failure.clone())) {
+                Retry::Possible(request) => {
+                    self.ready.push_back((id, request));
+                    return;
+                }
+                before => slot.retry = before,
+            }
+        }
         let Some(slot) = self.slots.remove(&id) else { return };
         if let Some(key) = slot.key {
             self.by_key.remove(&key);
@@ -121,8 +147,12 @@ impl Board<'_> {
         let mut waiting: Vec<usize> = self.slots.keys().copied().collect();
         waiting.sort_unstable();
         for id in waiting {
-            let failure = if unsent.contains(&id) { not_sent } else { in_flight };
             let Some(slot) = self.slots.remove(&id) else { continue };
+            let failure = match &slot.retry {
+                Retry::Under(before) => before,
+                _ if unsent.contains(&id) => not_sent,
+                _ => in_flight,
+            };
             for index in slot.runs {
                 let (template, run) = &mut self.runs[index];
                 let Some(run) = run.as_mut() else { continue };
@@ -200,7 +230,8 @@ pub(super) async fn drive(
             next = in_flight.next() => next,
         };
         let Some((id, answer)) = next else { break };
-        failures_in_a_row = if says_host_is_gone(&answer) { failures_in_a_row + 1 } else { 0 };
+        failures_in_a_row =
+            if answer.as_ref().is_err_and(says_host_is_gone) { failures_in_a_row + 1 } else { 0 };
         board.answered(id, answer);
         if failures_in_a_row >= settings.failures_allowed {
             let gone = Failure::Skipped(SkipReason::HostUnresponsive);
@@ -213,12 +244,12 @@ pub(super) async fn drive(
     settings.counters.shared.fetch_add(board.shared, Ordering::Relaxed);
 }
 
-fn says_host_is_gone(answer: &Answer) -> bool {
+fn says_host_is_gone(failure: &Failure) -> bool {
     matches!(
-        answer,
-        Err(Failure::Failed(
+        failure,
+        Failure::Failed(
             FailReason::TimedOut | FailReason::Refused | FailReason::Unreachable | FailReason::Reset,
             _
-        ))
+        )
     )
 }

@@ -9,7 +9,8 @@ use std::{
 use checks::exchange::{Failure, HttpRequest, Request, Response};
 use model::{DomainName, Endpoint, FailReason, Host};
 
-use crate::{dialogue, http::HttpSession, pipeline::Scan, tls};
+use super::Checker;
+use crate::{dialogue, http::HttpSession, tls};
 
 /// Other origins that one unit talks to at once; more are refused, so that a redirecting target cannot fan a scan out.
 const OTHER_ORIGINS: usize = 16;
@@ -18,21 +19,21 @@ type OriginKey = (Endpoint, bool);
 
 /// The sessions of one unit. Connections close when it is dropped.
 pub(super) struct Performer<'a> {
-    scan: &'a Scan,
+    checker: &'a Checker,
     own: Option<Endpoint>,
     sessions: Mutex<HashMap<OriginKey, Arc<HttpSession>>>,
 }
 
 impl<'a> Performer<'a> {
-    pub(super) fn new(scan: &'a Scan, endpoint: Endpoint, tls: bool) -> Performer<'a> {
-        let session = Arc::new(scan.client.session(endpoint.clone(), tls));
+    pub(super) fn new(checker: &'a Checker, endpoint: Endpoint, tls: bool) -> Performer<'a> {
+        let session = Arc::new(checker.client.session(endpoint.clone(), tls));
         let sessions = Mutex::new(HashMap::from([((endpoint.clone(), tls), session)]));
-        Performer { scan, own: Some(endpoint), sessions }
+        Performer { checker, own: Some(endpoint), sessions }
     }
 
     /// For a name: there is no endpoint of its own.
-    pub(super) fn for_names(scan: &'a Scan) -> Performer<'a> {
-        Performer { scan, own: None, sessions: Mutex::default() }
+    pub(super) fn for_names(checker: &'a Checker) -> Performer<'a> {
+        Performer { checker, own: None, sessions: Mutex::default() }
     }
 
     pub(super) async fn perform(&self, request: &Request) -> Result<Response, Failure> {
@@ -45,17 +46,17 @@ impl<'a> Performer<'a> {
                         format!("cannot ask about `{}`: {error}", dns.name),
                     )
                 })?;
-                self.scan.dialer.permits_name(&name).map_err(|error| error.failure())?;
-                self.scan.resolver.query(dns).await.map(|response| Response::Dns(Arc::new(response)))
+                self.checker.dialer.permits_name(&name).map_err(|error| error.failure())?;
+                self.checker.resolver.query(dns).await.map(|response| Response::Dns(Arc::new(response)))
             }
             Request::Tcp(tcp) => {
                 let endpoint = self.locate(&tcp.host, tcp.port).await?;
-                let response = dialogue::run(&self.scan.dialer, &endpoint, tcp).await?;
+                let response = dialogue::run(&self.checker.dialer, &endpoint, tcp).await?;
                 Ok(Response::Tcp(Arc::new(response)))
             }
             Request::Tls(handshake) => {
                 let endpoint = self.locate(&handshake.host, handshake.port).await?;
-                let response = tls::handshake(&self.scan.dialer, &endpoint, handshake).await?;
+                let response = tls::handshake(&self.checker.dialer, &endpoint, handshake).await?;
                 Ok(Response::Tls(Arc::new(response)))
             }
         }
@@ -76,7 +77,7 @@ impl<'a> Performer<'a> {
                     return Err(Failure::OutOfScope(text));
                 }
                 std::collections::hash_map::Entry::Vacant(place) => {
-                    Arc::clone(place.insert(Arc::new(self.scan.client.session(endpoint, origin.tls))))
+                    Arc::clone(place.insert(Arc::new(self.checker.client.session(endpoint, origin.tls))))
                 }
             }
         };
@@ -97,9 +98,9 @@ impl<'a> Performer<'a> {
         match host {
             Host::Address(address) => Ok(Endpoint { name: None, address, port }),
             Host::Name(name) => {
-                self.scan.dialer.permits_name(&name).map_err(|error| error.failure())?;
-                let addresses = self.scan.resolver.addresses(&name).await?;
-                let scope = self.scan.dialer.scope();
+                self.checker.dialer.permits_name(&name).map_err(|error| error.failure())?;
+                let addresses = self.checker.resolver.addresses(&name).await?;
+                let scope = self.checker.dialer.scope();
                 let mut refusal = None;
                 for address in addresses {
                     match scope.permits_address(address, Some(&name)) {

@@ -243,7 +243,7 @@ impl Walk<'_> {
                     }
                 }
                 self.frontier.settle(entry.shape, entry.variable, 0);
-                let too_many = self.failures_in_a_row >= self.limits.failures_per_host.max(1);
+                let too_many = self.failures_in_a_row >= self.limits.failures_in_a_row.max(1);
                 self.report.stopped_by = stop.or(too_many.then_some(Budget::Failures));
             }
         }

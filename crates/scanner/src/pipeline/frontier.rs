@@ -83,10 +83,7 @@ impl Frontier {
     }
 
     fn push(&mut self, unit: Unit) {
-        let digest = Sha256::digest(unit.to_string().as_bytes());
-        let mut key = [0; 16];
-        key.copy_from_slice(&digest[..16]);
-        if self.visited.insert(key) {
+        if self.visited.insert(key(&unit)) {
             self.waiting.push(unit);
         }
     }
@@ -148,12 +145,14 @@ impl Frontier {
         for (name, source) in &learned.mentioned {
             self.name_mentioned(name, *source);
         }
-        if let Unit::Ports { address, .. } = unit
+        if let Unit::Ports { address, expected: false, .. } = unit
             && learned.open.is_empty()
             && self.hosts.get(address).is_some_and(|known| known.names.is_empty() && known.web.is_empty())
         {
-            // Nothing follows from it: a large network of silent addresses takes no memory.
+            // Nothing follows from it: a large network of silent addresses takes no memory. Should a name lead there later, it is
+            // looked at again.
             self.hosts.remove(address);
+            self.visited.remove(&key(unit));
         }
         if let Unit::Ports { address, name, .. } = unit
             && self.identify
@@ -180,12 +179,18 @@ impl Frontier {
             .filter(|address| self.scope.permits_address(*address, Some(&found.name)).is_ok())
             .collect();
         let wanted = self.wanted.get(&found.name);
-        let whole_host = wanted.is_none_or(|wanted| wanted.whole_host);
+        // The scope says what may be touched, the targets what was asked for: a name that is only in scope is known by its records,
+        // and on the addresses that are looked at anyway by its sites.
+        let below_a_target = self.zones.iter().any(|zone| found.name.is_within(zone));
+        let whole_host = below_a_target || wanted.is_some_and(|wanted| wanted.whole_host);
+        let nobody_asked = !below_a_target && wanted.is_none();
         let ports = wanted.map(|wanted| wanted.ports.clone()).unwrap_or_default();
         let urls = wanted.map(|wanted| wanted.urls.clone()).unwrap_or_default();
         for address in &permitted {
             if whole_host {
                 self.host(*address, Some(&found.name), asked_for);
+            } else if nobody_asked {
+                self.also_known_as(*address, &found.name);
             }
             for port in &ports {
                 self.remember_name(*address, &found.name);
@@ -235,7 +240,7 @@ impl Frontier {
         new
     }
 
-    /// An address to look at as a whole; a further name for a known address brings its web sites under that name.
+    /// An address to look at as a whole.
     fn host(&mut self, address: IpAddr, name: Option<&DomainName>, expected: bool) {
         if self.wants(Stage::Ports) {
             self.push(Unit::Ports { address, name: name.cloned(), expected });
@@ -244,9 +249,14 @@ impl Frontier {
                 self.push(Unit::Knock(Endpoint { name: name.cloned(), address, port }));
             }
         }
-        if let Some(name) = name
-            && self.remember_name(address, name)
-        {
+        if let Some(name) = name {
+            self.also_known_as(address, name);
+        }
+    }
+
+    /// A further name of an address brings the web sites that are there under that name.
+    fn also_known_as(&mut self, address: IpAddr, name: &DomainName) {
+        if self.remember_name(address, name) {
             let web = self.hosts.get(&address).map(|known| known.web.clone()).unwrap_or_default();
             for (port, tls) in web {
                 self.site_by(Host::Name(name.clone()), address, port, tls);
@@ -297,6 +307,14 @@ impl Frontier {
             self.push(Unit::CheckSite(site));
         }
     }
+}
+
+/// What a unit is known by: its text may be long, and there may be millions of them.
+fn key(unit: &Unit) -> [u8; 16] {
+    let digest = Sha256::digest(unit.to_string().as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::Scan;
 use crate::{
-    check::{self, Checked},
+    check::{Checked, NameKinds},
     crawl::{self, Budget, CrawlItem},
     discover::{self, Discovery},
     ports::{self, PortScan},
@@ -76,13 +76,13 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mps
         }
         Unit::Crawl(site) => (Ledger::default(), pages(scan, site, deadline, &reporter).await),
         Unit::CheckName { name, apex, alias } => {
-            let kinds = check::NameKinds { apex: *apex, alias: *alias };
-            checks(&reporter, found, check::name(scan, name, kinds, deadline, sender)).await
+            let kinds = NameKinds { apex: *apex, alias: *alias };
+            checks(&reporter, found, scan.checker.name(name, kinds, deadline, sender)).await
         }
         Unit::CheckService(service) => {
-            checks(&reporter, found, check::service(scan, service, deadline, sender)).await
+            checks(&reporter, found, scan.checker.service(service, deadline, sender)).await
         }
-        Unit::CheckSite(site) => checks(&reporter, found, check::site(scan, site, deadline, sender)).await,
+        Unit::CheckSite(site) => checks(&reporter, found, scan.checker.site(site, deadline, sender)).await,
     };
     if scan.dialer.stop().is_cancelled() || Instant::now() >= until.scan {
         // Not journalled as done, so that a resumed scan does it again. Its account stands in this run's report.
@@ -104,7 +104,7 @@ pub(super) async fn not_done(
     let reporter = Reporter { unit, events };
     reporter.undetermined(reason).await;
     let mut ledger = Ledger::default();
-    for check in scan.checks.of_unit(unit) {
+    for check in scan.checker.checks.of_unit(unit) {
         ledger.plan(check, 1);
         ledger.end(check, outcome);
     }
@@ -366,7 +366,7 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
         }
     };
     let mut limits = scan.dialer.limits().clone();
-    limits.connections_per_host = u32::try_from(scan.connections_per_unit()).unwrap_or(1);
+    limits.connections_per_host = limits.connections_per_unit();
     let start = crawl::Site {
         root: site.base.clone(),
         endpoint: site.endpoint.clone(),

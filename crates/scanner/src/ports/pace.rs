@@ -19,6 +19,9 @@ const UNKNOWN_ROUND_TRIP: Duration = Duration::from_millis(500);
 /// Nothing is called silent sooner: hosts and schedulers hesitate.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// One silent port among so many that answer was rather lost than filtered.
+const SHARE_OF_LOSS: usize = 50;
+
 /// The pace on one host.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -60,21 +63,24 @@ impl Pace {
         self.window as usize
     }
 
-    /// Attempts on each port.
-    pub(super) fn attempts(&self) -> u32 {
-        self.attempts
+    /// Is there a further round, number `round` from 1, over `silent` ports of a host where `answered` others answered? One more
+    /// than the attempts that are allowed where so few are silent that it looks like loss and not like a filter.
+    pub(super) fn allows_round(&self, round: u32, silent: usize, answered: usize) -> bool {
+        let looks_like_loss = silent * SHARE_OF_LOSS <= answered;
+        silent > 0 && round <= self.attempts + u32::from(looks_like_loss)
     }
 
-    /// How long attempt number `attempt`, from 1, waits. The first is short, so that filtered ports cost little; the later ones
-    /// leave the kernel time to repeat the SYN within the attempt.
+    /// How long attempt number `attempt`, from 1, waits. The first is short, so that filtered ports cost little, and each is three
+    /// times as long as the one before; the last leaves the kernel time to repeat the SYN within the attempt.
     pub(super) fn timeout(&self, attempt: u32) -> Duration {
-        if attempt > 1 || self.attempts == 1 {
+        if attempt >= self.attempts {
             return self.connect_timeout;
         }
         let expected = self.round_trip.map_or(UNKNOWN_ROUND_TRIP, |trip| {
             Duration::from_secs_f64(trip.smoothed + 4.0 * trip.variation).max(SHORTEST)
         });
-        expected.min(self.connect_timeout)
+        let patience = 3_u32.saturating_pow(attempt.saturating_sub(1));
+        expected.saturating_mul(patience).min(self.connect_timeout)
     }
 
     /// Another round over the silent ports begins, carefully: what was lost may have been lost to haste.
@@ -196,8 +202,21 @@ mod tests {
             pace.answered(Duration::from_millis(300));
         }
         assert!(pace.timeout(1) >= Duration::from_millis(300));
-        assert!(pace.timeout(2) > RETRANSMISSION, "the second attempt leaves time for a repeated SYN");
+        assert!(pace.timeout(2) >= Duration::from_millis(900));
+        assert!(pace.timeout(3) > RETRANSMISSION, "the last attempt leaves time for a repeated SYN");
         let once = Pace::new(10, 1, Duration::from_millis(1_500));
         assert_eq!(once.timeout(1), Duration::from_millis(1_500));
+    }
+
+    #[test]
+    fn few_silent_ports_among_many_that_answer_are_asked_once_more() {
+        let pace = pace();
+        assert!(pace.allows_round(1, 1_000, 0));
+        assert!(pace.allows_round(3, 1_000, 0));
+        assert!(!pace.allows_round(4, 1_000, 0), "a host that answers nothing");
+        assert!(!pace.allows_round(4, 500, 500), "a filter");
+        assert!(pace.allows_round(4, 20, 1_000), "loss");
+        assert!(!pace.allows_round(5, 1, 1_000), "once");
+        assert!(!pace.allows_round(2, 0, 1_000), "nothing is left to ask");
     }
 }

@@ -83,7 +83,11 @@ impl Sweep {
     /// Every port ends in one of the states.
     pub(super) async fn run(mut self, ports: Vec<u16>) -> PortStates {
         let mut remaining = ports;
-        for attempt in 1..=self.pace.attempts() {
+        for attempt in 1.. {
+            let answered = self.states.open.len() + self.states.closed as usize;
+            if !self.pace.allows_round(attempt, remaining.len(), answered) {
+                break;
+            }
             if attempt > 1 {
                 self.pace.next_round();
             }
@@ -94,9 +98,6 @@ impl Sweep {
             if round.halted {
                 self.states.undetermined += count(&round.waiting) + count(&remaining);
                 return self.states;
-            }
-            if remaining.is_empty() {
-                break;
             }
         }
         self.states.filtered += count(&remaining);

@@ -510,7 +510,7 @@ async fn failures_are_told_and_too_many_end_the_crawl() {
     let dialer = Dialer::new(Scope::loopback(), limits(), CancellationToken::new());
     let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
     let (sender, _receiver) = mpsc::channel(16);
-    let bounded = Limits { failures_per_host: 5, ..limits() };
+    let bounded = Limits { failures_in_a_row: 5, ..limits() };
     let report = crawl::site(&client, &Site { root, endpoint, starts }, &bounded, &options(), sender).await;
     assert_eq!((report.pages, report.failed, report.stopped_by), (0, 5, Some(Budget::Failures)));
     assert_eq!((report.found, report.passed_over.not_reached), (20, 15));

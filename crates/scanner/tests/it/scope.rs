@@ -15,7 +15,7 @@ use checks::Template;
 use futures_util::{StreamExt, stream};
 use model::{Endpoint, Event, Ledger, Limits, Profile, ScanId, Scope, SkipReason, Stage};
 use scanner::{
-    check::{self, CheckSet, Reproduce},
+    check::{CheckSet, Checker, Reproduce},
     crawl::{self, CrawlItem, CrawlOptions, RobotsPolicy},
     discover::{DiscoverOptions, WordList},
     dns::Resolver,
@@ -57,7 +57,7 @@ fn limits() -> Limits {
         requests_per_second_per_host: MANY,
         probes_per_second: MANY,
         queries_per_second: MANY,
-        failures_per_host: MANY,
+        failures_in_a_row: MANY,
         // The name server of these tests drops what comes too fast.
         attempts: 8,
         crawl_pages: MANY,
@@ -71,19 +71,26 @@ fn limits() -> Limits {
 fn scan(scope: Scope, checks: CheckSet, stages: &[Stage]) -> Scan {
     let dialer = Dialer::new(scope, limits(), CancellationToken::new());
     let identity = Identity { user_agent: "rampart-test".to_owned(), from: None };
+    let resolver = Resolver::new(dialer.clone(), vec![Internet::name_server()]);
+    let client = HttpClient::new(dialer.clone(), identity);
     Scan {
-        resolver: Resolver::new(dialer.clone(), vec![Internet::name_server()]),
-        client: HttpClient::new(dialer.clone(), identity),
-        checks,
-        options: ScanOptions {
+        checker: Checker {
+            dialer: dialer.clone(),
+            resolver: resolver.clone(),
+            client: client.clone(),
+            checks,
             scan: ScanId::from_random(7),
+            variables: BTreeMap::new(),
+            reproduce: Reproduce::default(),
+        },
+        resolver,
+        client,
+        options: ScanOptions {
             stages: stages.iter().copied().collect(),
             ports: "80".parse().unwrap(),
             identify: true,
             discover: DiscoverOptions { words: WordList::none(), brute_force: true, recurse: false },
             crawl: options(),
-            variables: BTreeMap::new(),
-            reproduce: Reproduce::default(),
         },
         dialer,
     }
@@ -176,12 +183,12 @@ fn redirects_are_followed_within_the_scope_and_accounted_for_beyond() {
         let sites = stream::iter(0..REDIRECTS / PER_SITE).map(|site| async move {
             // A scan of its own, because the number goes into the requests.
             let mut scan = scan(scope(), CheckSet::new(redirect_checks()), &[Stage::Check]);
-            scan.options.variables.insert("offset".to_owned(), site.to_string());
+            scan.checker.variables.insert("offset".to_owned(), site.to_string());
             let base: Url = "http://127.0.0.1/".parse().unwrap();
             let endpoint = Endpoint { name: None, address: Ipv4Addr::LOCALHOST.into(), port: 80 };
             let (found, _findings) = mpsc::unbounded_channel();
             let deadline = Instant::now() + Duration::from_secs(600);
-            let checked = check::site(&scan, &model::Site { base, endpoint }, deadline, found).await;
+            let checked = scan.checker.site(&model::Site { base, endpoint }, deadline, found).await;
             (site, checked.ledger)
         });
         let mut sites = sites.buffer_unordered(4);

@@ -1,11 +1,12 @@
 //! Servers that want to hold, flood or mislead whoever talks to them.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::{Command, Stdio},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -113,6 +114,22 @@ pub(super) fn reset(stream: &mut TcpStream) -> std::io::Result<()> {
     let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
     setsockopt(stream, Linger, &at_once)?;
     Ok(())
+}
+
+/// Resets the first request for every third path that is asked for, and answers the second.
+pub(super) fn deaf_at_first(stream: &mut TcpStream) -> std::io::Result<()> {
+    static ASKED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let head = request(stream)?;
+    let line = head.lines().next().unwrap_or_default().to_owned();
+    let lost = {
+        let mut asked = ASKED.lock().unwrap();
+        line.starts_with("GET ") && asked.insert(line) && asked.len().is_multiple_of(3)
+    };
+    if lost {
+        let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+        return Ok(setsockopt(stream, Linger, &at_once)?);
+    }
+    stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 /// Takes the request and closes without an answer.

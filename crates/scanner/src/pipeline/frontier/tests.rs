@@ -138,3 +138,43 @@ fn who_wants_names_only_sends_nothing_to_hosts() {
     frontier.add_target(&"127.0.0.8".parse().unwrap());
     assert_eq!(units(&mut frontier), Vec::<String>::new());
 }
+
+#[test]
+fn a_name_that_is_only_in_scope_brings_its_sites_where_we_look_anyway_and_no_further_hosts() {
+    let mut scope = Scope::loopback();
+    scope.names.push("*.partner.test".parse().unwrap());
+    let mut frontier = Frontier::new(Stage::ALL.into_iter().collect(), scope, 3);
+    frontier.add_target(&"127.0.0.9".parse().unwrap());
+    let ports = frontier.next_unit().unwrap();
+    assert_eq!(ports.to_string(), "ports of 127.0.0.9");
+    let mentioned = vec![("www.partner.test".parse().unwrap(), Source::Certificate)];
+    frontier.learn(&ports, &Learned { mentioned, service: Some(web("127.0.0.9", 80)), ..Learned::default() });
+    let waiting = units(&mut frontier);
+    assert!(waiting.contains(&"name www.partner.test".to_owned()), "{waiting:?}");
+    let addresses = ["127.0.0.9", "127.0.0.10"].map(|address| address.parse().unwrap()).to_vec();
+    let name = FoundName { addresses, ..found("www.partner.test", "127.0.0.9") };
+    frontier.learn(&ports, &Learned { found: vec![name], ..Learned::default() });
+    assert_eq!(
+        units(&mut frontier),
+        [
+            "checks of http://www.partner.test/ at 127.0.0.9",
+            "checks of name www.partner.test",
+            "pages of http://www.partner.test/ at 127.0.0.9",
+        ]
+    );
+}
+
+#[test]
+fn a_silent_address_of_a_network_leaves_nothing_behind_and_is_looked_at_again_when_a_name_leads_there() {
+    let mut frontier = frontier(&Stage::ALL);
+    for last in 1..=200 {
+        frontier.add_address_of_network([127, 0, 5, last].into());
+        let unit = frontier.next_unit().unwrap();
+        frontier.learn(&unit, &Learned::default());
+    }
+    assert_eq!((frontier.visited.len(), frontier.hosts.len()), (0, 0));
+    frontier.add_target(&"acme.test".parse().unwrap());
+    let names = frontier.next_unit().unwrap();
+    frontier.learn(&names, &Learned { found: vec![found("acme.test", "127.0.5.7")], ..Learned::default() });
+    assert_eq!(units(&mut frontier), ["checks of name acme.test", "ports of 127.0.5.7"]);
+}
