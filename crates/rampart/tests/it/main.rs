@@ -9,6 +9,7 @@
 
 mod command_line;
 mod demo;
+mod dependencies;
 mod endings;
 mod hostile;
 mod injection;
