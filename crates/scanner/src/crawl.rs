@@ -19,6 +19,7 @@ pub(crate) mod fuzzing;
 pub mod header;
 mod html;
 mod identity;
+mod link;
 mod literal;
 pub mod origin;
 pub mod page;
@@ -40,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
-pub use self::{page::FormMethod, technologies::Technology};
+pub use self::{link::FormMethod, technologies::Technology};
 use crate::http::HttpClient;
 
 /// One origin, and where to begin.

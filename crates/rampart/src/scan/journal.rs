@@ -12,13 +12,12 @@ use anyhow::{Context, bail};
 use model::{Event, Learned, ScanId};
 use serde::{Deserialize, Serialize};
 
-use super::place::{new_private_file, private_file};
+use super::place::{journal_in, new_private_file, private_file};
 use crate::demo::Network;
 
 /// Bumped when an older journal cannot be gone on with.
 const FORMAT: u32 = 2;
 const HEADER_FILE: &str = "scan.json";
-pub(super) const JOURNAL_FILE: &str = "journal.jsonl";
 
 /// What a resumed scan must know before it begins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,7 +65,7 @@ impl Journal {
     /// Begins a journal in a directory that has none, before anything else is written there: of two scans that want the same
     /// directory one gets it, and a scan that is there already stays as it is.
     pub(super) fn create(directory: &Path) -> anyhow::Result<Journal> {
-        let path = directory.join(JOURNAL_FILE);
+        let path = journal_in(directory);
         match new_private_file(&path) {
             Ok(file) => Journal::lock(file, path),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => bail!(
@@ -90,7 +89,7 @@ impl Journal {
 
     /// Goes on with a journal: cuts off a torn last line, and says which units are done.
     pub(super) fn reopen(directory: &Path) -> anyhow::Result<(Journal, HashMap<String, Learned>)> {
-        let path = directory.join(JOURNAL_FILE);
+        let path = journal_in(directory);
         let describe = || format!("cannot write the journal `{}`", path.display());
         let file = OpenOptions::new().append(true).open(&path).with_context(describe)?;
         let mut journal = Journal::lock(file, path.clone())?;
@@ -157,7 +156,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(directory: &Path) -> anyhow::Result<Reader> {
-        let path = directory.join(JOURNAL_FILE);
+        let path = journal_in(directory);
         let file =
             File::open(&path).with_context(|| format!("cannot read the journal `{}`", path.display()))?;
         Ok(Reader { reader: BufReader::with_capacity(1 << 16, file), path, offset: 0, line: Vec::new() })

@@ -88,7 +88,7 @@ impl Place {
     /// For a scan that was refused before it began: nothing of it is left behind. What cannot be removed stays; the reason for
     /// the refusal is what the user has to hear.
     pub(super) fn leave_nothing(&self) {
-        for file in [self.target_list(), self.directory.join(super::journal::JOURNAL_FILE)] {
+        for file in [self.target_list(), journal_in(&self.directory)] {
             let _ = fs::remove_file(file);
         }
         if self.made
@@ -99,6 +99,11 @@ impl Place {
             let _ = fs::remove_dir(parent);
         }
     }
+}
+
+/// The scan's journal.
+pub(super) fn journal_in(directory: &Path) -> PathBuf {
+    directory.join("journal.jsonl")
 }
 
 /// A new file that its owner alone may read. What was there under that name is removed first, so that a link which somebody

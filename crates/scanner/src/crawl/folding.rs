@@ -5,7 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::frontier::Entry;
+/// A target that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) target: Box<str>,
+    /// Links from a start.
+    pub(super) depth: u32,
+    /// Redirects that led here.
+    pub(super) hops: u32,
+    pub(super) shape: u64,
+    pub(super) variable: bool,
+}
 
 /// Decides for every target of a variable shape.
 pub(super) struct Folding {

@@ -4,24 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::{
     CrawlOptions, PassedOver,
-    folding::{Admission, Folding},
+    folding::{Admission, Entry, Folding},
     sieve::{Candidate, Refusal},
 };
 
 /// Distinct targets remembered for each one that may wait: what was refused is remembered too.
 const KNOWN_PER_WAITING: usize = 8;
-
-/// A target that waits for its turn.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) target: Box<str>,
-    /// Links from a start.
-    pub(super) depth: u32,
-    /// Redirects that led here.
-    pub(super) hops: u32,
-    pub(super) shape: u64,
-    pub(super) variable: bool,
-}
 
 /// The queue, and the memory of what was in it.
 pub(super) struct Frontier {

@@ -5,8 +5,9 @@ use url::Url;
 
 use super::{
     identity::identity,
+    link::{LONGEST_URL, MOST_REFERENCES},
     origin::{self, Origin},
-    page::{self, LONGEST_URL, MOST_REFERENCES},
+    page,
     robots::Robots,
     shape, sitemap,
     technologies::technologies,

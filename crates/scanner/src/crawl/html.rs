@@ -9,9 +9,8 @@ use html5gum::{
 
 use super::{
     header::{refresh, srcset},
-    literal,
-    page::{FormMethod, LONGEST_URL, LinkKind, MOST_REFERENCES, RawLink, script_kind, style_kind},
-    style,
+    link::{FormMethod, LONGEST_URL, LinkKind, MOST_REFERENCES, RawLink, script_kind, style_kind},
+    literal, style,
 };
 
 /// Attributes looked at in one element.

@@ -6,8 +6,8 @@ use url::Url;
 
 use super::{
     CrawlOptions, RobotsPolicy, identity,
+    link::LinkKind,
     origin::{Origin, target},
-    page::LinkKind,
     robots::Robots,
     shape, trap,
 };

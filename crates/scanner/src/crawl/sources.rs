@@ -7,8 +7,9 @@ use url::Url;
 
 use super::{
     RobotsAnswer, RobotsPolicy,
+    link::LONGEST_URL,
     origin::{Origin, Reference, target},
-    page::{self, LONGEST_URL},
+    page,
     robots::Robots,
     sitemap, visit,
 };

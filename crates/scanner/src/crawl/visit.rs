@@ -6,9 +6,10 @@ use url::Url;
 
 use super::{
     Technology,
-    frontier::Entry,
+    folding::Entry,
+    link::LinkKind,
     origin::Origin,
-    page::{self, Form, LinkKind, PageFacts},
+    page::{self, Form, PageFacts},
     sieve::{Candidate, Sieve},
     technologies::technologies,
 };

@@ -17,8 +17,8 @@ use url::Url;
 use super::{
     Budget, CrawlItem, CrawlOptions, CrawlReport, Site, Technology,
     frontier::Frontier,
+    link::{LONGEST_URL, LinkKind},
     origin::{self, Origin},
-    page::LinkKind,
     sieve::{Sieve, worth_reading},
     sources::{Sources, Told},
     visit::{Found, Seen, Visit, visit},
@@ -134,7 +134,7 @@ impl Walk<'_> {
         let root = [self.sieve.origin.root().clone()];
         let starts = if site.starts.is_empty() { &root[..] } else { &site.starts };
         for start in starts {
-            match self.sieve.origin.resolve(start, start.as_str(), super::page::LONGEST_URL) {
+            match self.sieve.origin.resolve(start, start.as_str(), LONGEST_URL) {
                 origin::Reference::Inside(url) => {
                     self.frontier.offer(self.sieve.start(&url), 0, 0);
                 }

@@ -4,7 +4,7 @@ use model::Profile;
 use url::Url;
 
 use super::*;
-use crate::crawl::{origin::Origin, page::LinkKind, robots::Robots, sieve::Sieve};
+use crate::crawl::{link::LinkKind, origin::Origin, robots::Robots, sieve::Sieve};
 
 struct Bench {
     sieve: Sieve,
