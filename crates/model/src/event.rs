@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asset, Finding, Ledger, Stage, unit::Learned};
+use crate::{Asset, Finding, Ledger, Stage, Traffic, unit::Learned};
 
 /// One thing that happened. The journal is a list of these; the report is made from the journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +52,11 @@ pub enum Event {
     },
     /// The scan goes on here after an end: what was said of units that the earlier run did not finish is open again.
     Resumed,
+    /// A run came to its end in order.
+    RunEnded {
+        /// What this run sent.
+        traffic: Traffic,
+    },
     /// Something was left out on purpose: by a limit, or because it is out of scope or does not exist.
     LeftOut {
         /// Which stage.

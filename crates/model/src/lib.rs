@@ -28,6 +28,6 @@ pub use ports::PortSet;
 pub use scope::{Destination, Refusal, Scope};
 pub use severity::{Confidence, Severity};
 pub use stage::Stage;
-pub use summary::Summary;
+pub use summary::{Summary, Traffic};
 pub use target::{Host, Target};
 pub use unit::{FoundName, Learned, Site, Source, Unit};

@@ -57,12 +57,29 @@ pub struct Summary {
     pub findings: std::collections::BTreeMap<Severity, u64>,
     /// Assets by kind: `domain`, `host`, `service`, `page`.
     pub assets: std::collections::BTreeMap<String, u64>,
-    /// Requests sent (HTTP, TCP dialogues, TLS probes).
+    /// What was sent, in all runs of the scan.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// What was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Requests (HTTP, TCP dialogues, TLS probes).
     pub requests: u64,
     /// Requests saved by sharing identical ones.
     pub shared_requests: u64,
-    /// Port probes sent.
+    /// Port probes.
     pub probes: u64,
-    /// DNS queries sent.
+    /// DNS queries.
     pub queries: u64,
+}
+
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, more: Traffic) {
+        self.requests += more.requests;
+        self.shared_requests += more.shared_requests;
+        self.probes += more.probes;
+        self.queries += more.queries;
+    }
 }

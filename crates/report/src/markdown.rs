@@ -308,9 +308,9 @@ fn frame(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()> {
         summary.profile,
         stages.join(", "),
         counted(summary.checks as u64, "check", "checks"),
-        counted(summary.requests, "request", "requests"),
-        grouped(summary.shared_requests),
-        counted(summary.probes, "port probe", "port probes"),
-        counted(summary.queries, "DNS query", "DNS queries"),
+        counted(summary.traffic.requests, "request", "requests"),
+        grouped(summary.traffic.shared_requests),
+        counted(summary.traffic.probes, "port probe", "port probes"),
+        counted(summary.traffic.queries, "DNS query", "DNS queries"),
     )
 }

@@ -146,10 +146,10 @@ pub fn summary_table(summary: &Summary, color: bool) -> String {
         "sent",
         &format!(
             "{} ({} shared), {}, {}",
-            counted(summary.requests, "request", "requests"),
-            grouped(summary.shared_requests),
-            counted(summary.probes, "port probe", "port probes"),
-            counted(summary.queries, "DNS query", "DNS queries"),
+            counted(summary.traffic.requests, "request", "requests"),
+            grouped(summary.traffic.shared_requests),
+            counted(summary.traffic.probes, "port probe", "port probes"),
+            counted(summary.traffic.queries, "DNS query", "DNS queries"),
         ),
     );
     row("took", &between(summary.started_at, summary.ended_at));

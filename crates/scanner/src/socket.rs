@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Destination, DomainName, Endpoint, Limits, Scope};
+use model::{Destination, DomainName, Endpoint, Limits, Scope, Traffic};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
@@ -55,6 +55,19 @@ pub struct Counters {
     pub connections: AtomicU64,
     /// Requests served from another template's identical one.
     pub shared: AtomicU64,
+}
+
+impl Counters {
+    /// What was sent until now.
+    pub fn traffic(&self) -> Traffic {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Traffic {
+            requests: read(&self.requests),
+            shared_requests: read(&self.shared),
+            probes: read(&self.probes),
+            queries: read(&self.queries),
+        }
+    }
 }
 
 /// What a port probe found out.

@@ -38,6 +38,7 @@ enum Shown {
 }
 
 pub(super) struct Listener {
+    engine: Arc<Engine>,
     journal: Journal,
     shown: Shown,
     /// Colours on standard error.
@@ -69,8 +70,9 @@ impl Listener {
             None if out || arguments.color == ColorChoice::Always => Shown::Lines { color: wants_color(out) },
             None => Shown::Columns,
         };
-        let progress = (error && !arguments.quiet).then(|| ProgressLine::new(engine, status));
+        let progress = (error && !arguments.quiet).then(|| ProgressLine::new(Arc::clone(&engine), status));
         Listener {
+            engine,
             journal,
             shown,
             color: wants_color(error),
@@ -137,7 +139,11 @@ impl Listener {
         if let Some(progress) = &mut self.progress {
             progress.clear();
         }
-        let failed = failed.or_else(|| self.journal.flush().err());
+        if failed.is_none() {
+            let traffic = self.engine.dialer.counters().traffic();
+            let ended = self.journal.write(&Event::RunEnded { traffic });
+            failed = ended.and_then(|()| self.journal.flush()).err();
+        }
         (self, failed)
     }
 
@@ -166,6 +172,7 @@ impl Listener {
             | Event::Partial { .. }
             | Event::Undetermined { .. }
             | Event::Resumed
+            | Event::RunEnded { .. }
             | Event::LeftOut { .. } => {}
         }
         Ok(())

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -50,9 +53,9 @@ impl ProgressLine {
     }
 
     pub(super) fn draw(&mut self) {
-        let counters = self.engine.dialer.counters();
-        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let sent = read(&counters.requests) + read(&counters.probes) + read(&counters.queries);
+        let traffic = self.engine.dialer.counters().traffic();
+        let sent = traffic.requests + traffic.probes + traffic.queries;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let done = read(&self.status.done);
         let left = read(&self.status.running) + read(&self.status.waiting);
         let now = Instant::now();

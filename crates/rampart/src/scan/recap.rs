@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Context;
-use model::{Asset, CheckId, Event, Finding, Fingerprint, Ledger, Stage, Summary};
+use model::{Asset, CheckId, Event, Finding, Fingerprint, Ledger, Stage, Summary, Traffic};
 use report::{Format, Source, SourceError, Stream};
 use scanner::pipeline::End;
 use sha2::{Digest, Sha256};
@@ -57,6 +57,7 @@ struct Tally {
     partial: HashMap<(Stage, String), Ledger>,
     undetermined: Remarks,
     left_out: Remarks,
+    traffic: Traffic,
 }
 
 /// What was said of units. It counts once the unit is done; as long as it is not, a later run may find something else.
@@ -154,6 +155,7 @@ impl Tally {
             }
             Event::Undetermined { stage, unit, reason } => self.undetermined.say(stage, unit, reason),
             Event::LeftOut { stage, unit, why } => self.left_out.say(stage, unit, why),
+            Event::RunEnded { traffic } => self.traffic += traffic,
             Event::Resumed => {
                 self.undetermined.resumed();
                 self.left_out.resumed();
@@ -217,7 +219,10 @@ pub(super) fn build(
     targets: &Targets,
     ending: &Ending,
 ) -> anyhow::Result<Recap> {
-    let mut tally = Tally::default();
+    // This run's own end is not in the journal when that could not be written.
+    let traffic =
+        if ending.broken.is_some() { engine.dialer.counters().traffic() } else { Traffic::default() };
+    let mut tally = Tally { traffic, ..Tally::default() };
     for entry in Reader::open(place.directory())? {
         let entry = entry?;
         tally.take(entry.event, entry.offset);
@@ -231,8 +236,6 @@ pub(super) fn build(
         tally.undetermined.named.insert(0, reason);
     }
     tally.ranks.sort_unstable();
-    let counters = engine.dialer.counters();
-    let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
     let incomplete_because = ending.incomplete_because(targets.count);
     let summary = Summary {
         scan: settings.scan,
@@ -257,10 +260,7 @@ pub(super) fn build(
         left_out_count: tally.left_out.count,
         findings: tally.severities,
         assets: tally.asset_kinds,
-        requests: read(&counters.requests),
-        shared_requests: read(&counters.shared),
-        probes: read(&counters.probes),
-        queries: read(&counters.queries),
+        traffic: tally.traffic,
     };
     Ok(Recap {
         summary,

@@ -56,5 +56,10 @@ fn an_interrupted_scan_reports_what_there_is_and_goes_on_to_the_same_end() {
     assert_eq!(whole["summary"]["complete"], true);
     assert_eq!(whole["summary"]["scan"], stopped["summary"]["scan"]);
     assert_eq!(findings(&whole), expected);
+    // What both runs sent.
+    let probes = |report: &serde_json::Value| report["summary"]["probes"].as_u64().unwrap();
+    assert!(probes(&whole) >= probes(&stopped) && probes(&stopped) > 0);
+    let requests = |report: &serde_json::Value| report["summary"]["requests"].as_u64().unwrap();
+    assert!(requests(&whole) > requests(&stopped) && requests(&stopped) > 0);
     assert_balances(&whole);
 }

@@ -48,10 +48,10 @@ pub(super) fn write(summary: &Summary, out: &mut dyn io::Write) -> io::Result<()
         put!(out, "<div><dt>", label, "</dt><dd>", short(&text, 200), "</dd></div>\n");
     }
     put!(out, "</dl></div>\n<div class=\"card\"><h3>Sent</h3>\n<dl class=\"facts wide-terms\">\n");
-    put!(out, "<div><dt>Requests</dt><dd>", summary.requests, "</dd></div>\n");
-    put!(out, "<div><dt>Saved by sharing</dt><dd>", summary.shared_requests, "</dd></div>\n");
-    put!(out, "<div><dt>Port probes</dt><dd>", summary.probes, "</dd></div>\n");
-    put!(out, "<div><dt>DNS queries</dt><dd>", summary.queries, "</dd></div>\n</dl>\n");
+    put!(out, "<div><dt>Requests</dt><dd>", summary.traffic.requests, "</dd></div>\n");
+    put!(out, "<div><dt>Saved by sharing</dt><dd>", summary.traffic.shared_requests, "</dd></div>\n");
+    put!(out, "<div><dt>Port probes</dt><dd>", summary.traffic.probes, "</dd></div>\n");
+    put!(out, "<div><dt>DNS queries</dt><dd>", summary.traffic.queries, "</dd></div>\n</dl>\n");
     put!(
         out,
         "<h3>Caps in force <span class=\"count\">",

@@ -590,10 +590,12 @@ impl Estate {
             undetermined_count: 2,
             findings: by_severity,
             assets: kinds,
-            requests: 4_812,
-            shared_requests: 2_207,
-            probes: 9_990,
-            queries: 12_405,
+            traffic: model::Traffic {
+                requests: 4_812,
+                shared_requests: 2_207,
+                probes: 9_990,
+                queries: 12_405,
+            },
         };
         Estate { summary, findings, assets }
     }
