@@ -170,6 +170,13 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Takes another one in.
+    pub fn add(&mut self, more: &Ledger) {
+        for (check, account) in &more.checks {
+            self.checks.entry(check.clone()).or_default().add(account);
+        }
+    }
+
     /// Notes that a pair will be looked at.
     pub fn plan(&mut self, check: &CheckId, pairs: u64) {
         self.account(check).planned += pairs;

@@ -2,6 +2,7 @@
 
 mod drive;
 mod finding;
+mod page;
 mod perform;
 mod set;
 
@@ -14,6 +15,7 @@ use checks::{Run, RunOptions, RunTarget, Template};
 use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, ScanId, Service, Site};
 use tokio::{sync::mpsc, time::Instant};
 
+pub(crate) use self::page::OncePerSite;
 use self::{
     drive::{Drive, drive},
     perform::Performer,
@@ -43,11 +45,11 @@ pub struct Checker {
 }
 
 /// What the checks of one unit came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Checked {
     /// Every pair planned, and how it ended.
     pub ledger: Ledger,
-    /// What somebody should act on.
+    /// What somebody should act on; what was told as it was found is not here.
     pub findings: Vec<Finding>,
     /// Pairs that failed: check, reason. At most [`Checked::KEPT_FAILURES`] of them.
     pub failures: Vec<(CheckId, String)>,
@@ -80,6 +82,15 @@ impl Checker {
         let place = Location::Url(site.base.clone());
         let performer = Performer::new(self, site.endpoint.clone(), site.base.scheme() == "https");
         self.run_all(self.checks.sites.iter(), &target, &place, &performer, deadline, found).await
+    }
+
+    fn run_options(&self) -> RunOptions {
+        RunOptions {
+            variables: self.variables.clone(),
+            seed: self.scan.bits(),
+            now: jiff::Timestamp::now(),
+            max_redirects: self.dialer.limits().redirects as usize,
+        }
     }
 
     /// Runs the DNS checks on a name.
@@ -121,12 +132,7 @@ impl Checker {
         found: mpsc::UnboundedSender<Finding>,
     ) -> Checked {
         let limits = self.dialer.limits();
-        let options = RunOptions {
-            variables: self.variables.clone(),
-            seed: self.scan.bits(),
-            now: jiff::Timestamp::now(),
-            max_redirects: limits.redirects as usize,
-        };
+        let options = self.run_options();
         let runs: Vec<(Arc<Template>, Run)> = templates
             .map(|template| (Arc::clone(template), Run::new(Arc::clone(template), target, &options)))
             .collect();

@@ -34,15 +34,16 @@ pub mod trap;
 mod visit;
 mod walk;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use checks::exchange::HttpResponse;
 use model::{Asset, DomainName, Endpoint, Limits, Profile};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
 pub use self::{link::FormMethod, technologies::Technology};
-use crate::http::HttpClient;
+use crate::{check::Checked, http::HttpClient};
 
 /// One origin, and where to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,13 @@ pub struct Site {
 pub enum CrawlItem {
     /// A resource that answered, whatever it said ([`Asset::Page`]).
     Page(Asset),
+    /// What the checks about every page say of one, if there is anybody to ask ([`LookAt`]).
+    Checked {
+        /// Which.
+        page: Url,
+        /// What.
+        checked: Checked,
+    },
     /// A form; each distinct one once.
     Form {
         /// Where it stands.
@@ -84,6 +92,9 @@ pub enum CrawlItem {
     /// A host name in a link, form, redirect or policy, once; not the site's own.
     Name(DomainName),
 }
+
+/// Looks at every page as it comes, beside the crawl: its address, and the answer.
+pub type LookAt = Arc<dyn Fn(&Url, &Arc<HttpResponse>) -> Checked + Send + Sync>;
 
 /// What robots.txt is to the crawl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -272,7 +283,8 @@ pub async fn site(
     site: &Site,
     limits: &Limits,
     options: &CrawlOptions,
+    look_at: Option<LookAt>,
     items: mpsc::Sender<CrawlItem>,
 ) -> CrawlReport {
-    walk::walk(client, site, limits, options, items).await
+    walk::walk(client, site, limits, options, look_at, items).await
 }

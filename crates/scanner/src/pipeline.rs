@@ -32,7 +32,7 @@ pub struct Scan {
     /// Speaks HTTP.
     pub client: HttpClient,
     /// Runs the templates.
-    pub checker: Checker,
+    pub checker: Arc<Checker>,
     /// What was asked for.
     pub options: ScanOptions,
 }

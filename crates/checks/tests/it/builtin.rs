@@ -141,6 +141,20 @@ fn a_check_asks_little_and_changes_nothing() {
 }
 
 #[test]
+fn a_check_of_every_page_asks_for_the_page_itself() {
+    let tagged: Vec<Builtin> = load()
+        .into_iter()
+        .filter(|check| check.template.info.tags.iter().any(|tag| tag == "every-page"))
+        .collect();
+    assert!(tagged.len() >= 8, "{} checks of every page", tagged.len());
+    let others = tagged.iter().filter(|check| {
+        check.template.max_requests() != 1
+            || !check.text.contains("  - method: GET\n    path:\n      - \"{{BaseURL}}\"\n")
+    });
+    assert_none(others.map(|check| format!("{}/{}", check.category, check.name)).collect());
+}
+
+#[test]
 fn every_check_has_examples_and_every_example_ends_as_written() {
     let folder = root().join("examples");
     let mut complaints = Vec::new();

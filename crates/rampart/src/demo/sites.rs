@@ -62,12 +62,14 @@ fn www() -> Site {
     )
 }
 
-/// The shop: its settings are readable, and PHP talks about itself.
+/// The shop: its settings are readable, PHP talks about itself, and what its pages link to is no better.
 fn shop() -> Site {
     site(
         vec![("Server", "Apache/2.4.29 (Ubuntu)"), ("X-Powered-By", "PHP/7.2.24")],
         [
             ("/", page(HTML, include_str!("pages/shop.html"))),
+            ("/my-account/", page(HTML, include_str!("pages/account.html"))),
+            ("/wp-content/uploads/invoices/", page(HTML, include_str!("pages/uploads.html"))),
             ("/.env", page(TEXT, include_str!("pages/env.txt"))),
             ("/phpinfo.php", page(HTML, include_str!("pages/phpinfo.html"))),
             ("/info.php", page(HTML, include_str!("pages/phpinfo.html"))),

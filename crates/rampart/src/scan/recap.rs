@@ -144,7 +144,7 @@ impl Tally {
                 }
             }
             Event::Done { stage, unit, ledger, .. } => {
-                add(&mut self.ledger, &ledger);
+                self.ledger.add(&ledger);
                 let unit = (stage, unit);
                 self.partial.remove(&unit);
                 self.undetermined.settle(&unit);
@@ -175,12 +175,6 @@ fn asset_identity(asset: &Asset) -> (&'static str, String) {
         Asset::Page { url, .. } => ("page", format!("page {url}")),
         Asset::Form { action, method, fields, .. } => ("form", format!("form {method} {action} {fields:?}")),
         Asset::Endpoint { url, .. } => ("endpoint", format!("endpoint {url}")),
-    }
-}
-
-fn add(ledger: &mut Ledger, more: &Ledger) {
-    for (check, account) in &more.checks {
-        ledger.checks.entry(check.clone()).or_default().add(account);
     }
 }
 
@@ -228,7 +222,7 @@ pub(super) fn build(
         tally.take(entry.event, entry.offset);
     }
     let partial = std::mem::take(&mut tally.partial);
-    partial.values().for_each(|ledger| add(&mut tally.ledger, ledger));
+    partial.values().for_each(|ledger| tally.ledger.add(ledger));
     tally.undetermined.settle_all();
     tally.left_out.settle_all();
     for reason in settings.unloaded_templates().into_iter().chain(ending.unread.clone()) {

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
@@ -122,7 +123,7 @@ impl Settings {
         let resolver = Resolver::new(dialer.clone(), self.resolvers.clone());
         let client = HttpClient::new(dialer.clone(), identity);
         Ok(Engine {
-            checker: Checker {
+            checker: Arc::new(Checker {
                 dialer: dialer.clone(),
                 resolver: resolver.clone(),
                 client: client.clone(),
@@ -130,7 +131,7 @@ impl Settings {
                 scan: self.scan,
                 variables: self.variables.clone(),
                 reproduce: Reproduce { demo: arguments.demo, options: reproduce_options(arguments) },
-            },
+            }),
             resolver,
             client,
             dialer,

@@ -16,6 +16,8 @@ pub struct CheckSet {
     pub(super) sites: Vec<Arc<Template>>,
     names: Vec<Arc<Template>>,
     services: Vec<Arc<Template>>,
+    /// Those of `sites` that are about every page of a site.
+    pub(super) pages: Vec<Arc<Template>>,
     handshakes: Vec<Arc<Template>>,
 }
 
@@ -33,6 +35,7 @@ impl CheckSet {
             };
             list.push(template);
         }
+        set.pages = set.sites.iter().filter(|template| is_about_every_page(template)).cloned().collect();
         set
     }
 
@@ -82,6 +85,13 @@ impl CheckSet {
         let handshakes = self.handshakes.iter().filter(|_| service.tls.is_some());
         dialogues.chain(handshakes)
     }
+}
+
+/// The tag of templates that ask for the page itself, and can be held against every page that the crawl fetched.
+const EVERY_PAGE: &str = "every-page";
+
+fn is_about_every_page(template: &Template) -> bool {
+    template.info.tags.iter().any(|tag| tag == EVERY_PAGE) && template.max_requests() == 1
 }
 
 /// The tag of templates that look for what lacks encryption: they say nothing about a service inside TLS.

@@ -1,11 +1,13 @@
 //! One request and everything that is made of its answer, up to the point where the crawl as a whole has to decide.
 
+use std::sync::Arc;
+
 use checks::exchange::{self, Failure, HttpForm, HttpRequest, HttpResponse};
 use model::{Asset, DomainName};
 use url::Url;
 
 use super::{
-    Technology,
+    LookAt, Technology,
     folding::Entry,
     link::LinkKind,
     origin::Origin,
@@ -13,7 +15,7 @@ use super::{
     sieve::{Candidate, Sieve},
     technologies::technologies,
 };
-use crate::http::HttpSession;
+use crate::{check::Checked, http::HttpSession};
 
 /// A request and how it ended.
 pub(super) struct Visit {
@@ -38,6 +40,8 @@ pub(super) struct Seen {
     pub(super) names: Vec<DomainName>,
     pub(super) forms: Vec<Form>,
     pub(super) technologies: Vec<Technology>,
+    /// What the checks about every page say.
+    pub(super) checked: Option<Checked>,
     /// Equal for pages that look the same.
     pub(super) skeleton: u64,
 }
@@ -65,11 +69,21 @@ pub(super) fn request(origin: &Origin, target: &str, max_body: usize) -> HttpReq
 }
 
 /// Fetches an entry and reads the answer.
-pub(super) async fn visit(session: &HttpSession, sieve: &Sieve, entry: Entry, max_body: usize) -> Visit {
+pub(super) async fn visit(
+    session: &HttpSession,
+    sieve: &Sieve,
+    look_at: Option<LookAt>,
+    entry: Entry,
+    max_body: usize,
+) -> Visit {
     let url = sieve.origin.url(&entry.target);
     // Boxed: an exchange holds its buffers, and there are many visits.
     let response = Box::pin(session.send(&request(&sieve.origin, &entry.target, max_body))).await;
-    let outcome = response.map(|response| see(sieve, &entry, &url, &response));
+    let outcome = response.map(|response| {
+        let response = Arc::new(response);
+        let checked = look_at.map(|look_at| look_at(&url, &response));
+        Seen { checked, ..see(sieve, &entry, &url, &response) }
+    });
     Visit { entry, url, outcome }
 }
 
@@ -98,6 +112,7 @@ fn see(sieve: &Sieve, entry: &Entry, url: &Url, response: &HttpResponse) -> Seen
         page,
         body_bytes: response.body.len() as u64,
         redirect: facts.redirect.as_ref().map(|url| sieve.candidate(LinkKind::Page, url)),
+        checked: None,
         skeleton: skeleton(sieve, response, &facts, &links),
         links,
         external: facts.external,

@@ -15,7 +15,7 @@ use tokio::{
 use url::Url;
 
 use super::{
-    Budget, CrawlItem, CrawlOptions, CrawlReport, Site, Technology,
+    Budget, CrawlItem, CrawlOptions, CrawlReport, LookAt, Site, Technology,
     frontier::Frontier,
     link::{LONGEST_URL, LinkKind},
     origin::{self, Origin},
@@ -38,6 +38,7 @@ pub(super) async fn walk(
     site: &Site,
     limits: &Limits,
     options: &CrawlOptions,
+    look_at: Option<LookAt>,
     items: mpsc::Sender<CrawlItem>,
 ) -> CrawlReport {
     let deadline = Instant::now() + limits.crawl_deadline;
@@ -63,6 +64,7 @@ pub(super) async fn walk(
         sieve,
         limits,
         options,
+        look_at,
         frontier: Frontier::new(limits.crawl_depth, limits.redirects, options),
         tasks: JoinSet::new(),
         arrived: BTreeMap::new(),
@@ -115,6 +117,7 @@ struct Walk<'a> {
     sieve: Arc<Sieve>,
     limits: &'a Limits,
     options: &'a CrawlOptions,
+    look_at: Option<LookAt>,
     frontier: Frontier,
     tasks: JoinSet<(u64, usize, Visit)>,
     /// Answers that came before their turn.
@@ -216,10 +219,12 @@ impl Walk<'_> {
             let Some(entry) = self.frontier.next() else { return };
             let room = worth_reading(&entry.target, room);
             let (session, sieve, number) = (Arc::clone(&self.session), Arc::clone(&self.sieve), self.sent);
+            let look_at = self.look_at.clone();
             self.sent += 1;
             self.report.requests += 1;
             self.reserved += room as u64;
-            self.tasks.spawn(async move { (number, room, visit(&session, &sieve, entry, room).await) });
+            self.tasks
+                .spawn(async move { (number, room, visit(&session, &sieve, look_at, entry, room).await) });
         }
     }
 
@@ -280,6 +285,9 @@ impl Walk<'_> {
     async fn tell(&mut self, seen: Seen, url: Url) {
         self.technologies.extend(seen.technologies);
         self.teller.send(CrawlItem::Page(seen.page)).await;
+        if let Some(checked) = seen.checked {
+            self.teller.send(CrawlItem::Checked { page: url.clone(), checked }).await;
+        }
         for form in seen.forms {
             if self.teller.is_new(&self.sieve, ("form", &form.action, form.method, &form.fields)) {
                 let (action, method, fields) = (form.action, form.method, form.fields);

@@ -1,18 +1,19 @@
 //! Does one unit, tells what happened, and returns what it taught.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use checks::exchange::Failure;
+use checks::exchange::{Failure, HttpResponse};
 use model::{
     Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Service,
     Site, SkipReason, Source, Stage, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
+use url::Url;
 
 use super::Scan;
 use crate::{
-    check::{Checked, NameKinds},
-    crawl::{self, Budget, CrawlItem},
+    check::{Checked, NameKinds, OncePerSite},
+    crawl::{self, Budget, CrawlItem, LookAt},
     discover::{self, Discovery},
     ports::{self, PortScan},
     services,
@@ -74,7 +75,7 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mps
         Unit::Knock(endpoint) => {
             (Ledger::default(), identify(scan, endpoint, true, deadline, &reporter).await)
         }
-        Unit::Crawl(site) => (Ledger::default(), pages(scan, site, deadline, &reporter).await),
+        Unit::Crawl(site) => pages(scan, site, deadline, &reporter).await,
         Unit::CheckName { name, apex, alias } => {
             let kinds = NameKinds { apex: *apex, alias: *alias };
             checks(&reporter, found, scan.checker.name(name, kinds, deadline, sender)).await
@@ -345,14 +346,31 @@ async fn identify(
     learned
 }
 
-async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<'_>) -> Learned {
+async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<'_>) -> (Ledger, Learned) {
     let (sender, mut receiver) = mpsc::channel(256);
     let mut learned = Learned::default();
+    let mut ledger = Ledger::default();
+    let mut said = OncePerSite::default();
     let mut elsewhere = 0_u64;
     let collect = async {
         while let Some(item) = receiver.recv().await {
             match item {
                 CrawlItem::Page(asset) => reporter.send(Event::Asset { asset }).await,
+                CrawlItem::Checked { page, checked } => {
+                    let new = checked.findings.into_iter().filter(|finding| said.is_new(finding));
+                    if page == site.base {
+                        // The checks of the site tell and account for what is true of its first page.
+                        new.for_each(drop);
+                        continue;
+                    }
+                    for finding in new {
+                        reporter.send(Event::Finding { finding: Box::new(finding) }).await;
+                    }
+                    ledger.add(&checked.ledger);
+                    for (check, reason) in checked.failures {
+                        reporter.undetermined(format!("{check} on a page: {reason}")).await;
+                    }
+                }
                 CrawlItem::Name(name) => learned.mentioned.push((name, Source::Page)),
                 CrawlItem::Form { page, action, method, fields } => {
                     let asset = Asset::Form { page, action, method: method.to_string(), fields };
@@ -372,7 +390,12 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
         endpoint: site.endpoint.clone(),
         starts: vec![site.base.clone()],
     };
-    let crawling = crawl::site(&scan.client, &start, &limits, &scan.options.crawl, sender);
+    let look_at = scan.options.stages.contains(&Stage::Check).then(|| {
+        let (checker, address) = (Arc::clone(&scan.checker), site.endpoint.address);
+        Arc::new(move |url: &Url, response: &Arc<HttpResponse>| checker.page(url, address, response))
+            as LookAt
+    });
+    let crawling = crawl::site(&scan.client, &start, &limits, &scan.options.crawl, look_at, sender);
     let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, crawling), collect);
     if elsewhere > 0 {
         reporter.left_out(format!("links to other origins are not followed: {elsewhere}")).await;
@@ -400,7 +423,10 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
             reporter.undetermined("the host's deadline passed in the middle of the crawl".to_owned()).await
         }
     }
+    for (check, count) in said.left_out {
+        reporter.left_out(format!("{check} holds on {count} further pages")).await;
+    }
     learned.mentioned.sort();
     learned.mentioned.dedup();
-    learned
+    (ledger, learned)
 }

@@ -91,7 +91,7 @@ async fn crawl_from(
         items
     };
     let site = Site { root, endpoint, starts };
-    let (report, items) = tokio::join!(crawl::site(&client, &site, &limits, &options, sender), collect);
+    let (report, items) = tokio::join!(crawl::site(&client, &site, &limits, &options, None, sender), collect);
     let requests: Vec<String> = server.seen().iter().map(|seen| seen.target()).collect();
     assert_eq!(report.found, report.pages + report.failed + report.passed_over.total(), "{report:?}");
     assert_eq!(report.robots, options.robots);
@@ -324,7 +324,7 @@ async fn the_deadline_ends_a_site_that_never_answers() {
     let (sender, _receiver) = mpsc::channel(16);
     let impatient = Limits { crawl_deadline: Duration::from_millis(50), ..limits() };
     let site = Site { root: silent, endpoint, starts: Vec::new() };
-    let report = crawl::site(&client, &site, &impatient, &options(), sender).await;
+    let report = crawl::site(&client, &site, &impatient, &options(), None, sender).await;
     assert_eq!((report.stopped_by, report.pages), (Some(Budget::Time), 0));
 }
 
@@ -355,9 +355,15 @@ async fn a_listener_that_leaves_ends_the_crawl() {
     let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
     let (sender, receiver) = mpsc::channel(16);
     drop(receiver);
-    let report =
-        crawl::site(&client, &Site { root, endpoint, starts: Vec::new() }, &limits(), &options(), sender)
-            .await;
+    let report = crawl::site(
+        &client,
+        &Site { root, endpoint, starts: Vec::new() },
+        &limits(),
+        &options(),
+        None,
+        sender,
+    )
+    .await;
     assert_eq!((report.stopped_by, report.pages), (Some(Budget::Stopped), 1));
 }
 
@@ -511,7 +517,8 @@ async fn failures_are_told_and_too_many_end_the_crawl() {
     let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
     let (sender, _receiver) = mpsc::channel(16);
     let bounded = Limits { failures_in_a_row: 5, ..limits() };
-    let report = crawl::site(&client, &Site { root, endpoint, starts }, &bounded, &options(), sender).await;
+    let report =
+        crawl::site(&client, &Site { root, endpoint, starts }, &bounded, &options(), None, sender).await;
     assert_eq!((report.pages, report.failed, report.stopped_by), (0, 5, Some(Budget::Failures)));
     assert_eq!((report.found, report.passed_over.not_reached), (20, 15));
     assert!(report.failures[0].1.contains("refused"), "{:?}", report.failures);
@@ -527,9 +534,15 @@ async fn a_site_out_of_scope_is_not_touched() {
     let dialer = Dialer::new(scope, limits(), CancellationToken::new());
     let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
     let (sender, _receiver) = mpsc::channel(16);
-    let report =
-        crawl::site(&client, &Site { root, endpoint, starts: Vec::new() }, &limits(), &options(), sender)
-            .await;
+    let report = crawl::site(
+        &client,
+        &Site { root, endpoint, starts: Vec::new() },
+        &limits(),
+        &options(),
+        None,
+        sender,
+    )
+    .await;
     assert_eq!((report.pages, report.stopped_by, server.connections()), (0, Some(Budget::Scope), 0));
     assert!(report.failures[0].1.contains("excluded"), "{:?}", report.failures);
 }

@@ -74,7 +74,7 @@ fn scan(scope: Scope, checks: CheckSet, stages: &[Stage]) -> Scan {
     let resolver = Resolver::new(dialer.clone(), vec![Internet::name_server()]);
     let client = HttpClient::new(dialer.clone(), identity);
     Scan {
-        checker: Checker {
+        checker: Arc::new(Checker {
             dialer: dialer.clone(),
             resolver: resolver.clone(),
             client: client.clone(),
@@ -82,7 +82,7 @@ fn scan(scope: Scope, checks: CheckSet, stages: &[Stage]) -> Scan {
             scan: ScanId::from_random(7),
             variables: BTreeMap::new(),
             reproduce: Reproduce::default(),
-        },
+        }),
         resolver,
         client,
         options: ScanOptions {
@@ -183,7 +183,7 @@ fn redirects_are_followed_within_the_scope_and_accounted_for_beyond() {
         let sites = stream::iter(0..REDIRECTS / PER_SITE).map(|site| async move {
             // A scan of its own, because the number goes into the requests.
             let mut scan = scan(scope(), CheckSet::new(redirect_checks()), &[Stage::Check]);
-            scan.checker.variables.insert("offset".to_owned(), site.to_string());
+            Arc::get_mut(&mut scan.checker).unwrap().variables.insert("offset".to_owned(), site.to_string());
             let base: Url = "http://127.0.0.1/".parse().unwrap();
             let endpoint = Endpoint { name: None, address: Ipv4Addr::LOCALHOST.into(), port: 80 };
             let (found, _findings) = mpsc::unbounded_channel();
@@ -267,8 +267,10 @@ fn links_to_elsewhere_are_told_and_not_followed() {
                 }
             };
             let limits = limits();
-            let (report, ()) =
-                tokio::join!(crawl::site(&scan.client, &site, &limits, &scan.options.crawl, sender), collect);
+            let (report, ()) = tokio::join!(
+                crawl::site(&scan.client, &site, &limits, &scan.options.crawl, None, sender),
+                collect
+            );
             assert_eq!((report.stopped_by, report.failed), (None, 0), "{report:?}");
         }
         let home = (IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
