@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::{Timestamp, ToSpan as _};
 use model::{
     Account, Asset, CheckId, Confidence, Endpoint, Evidence, FailReason, Finding, Fingerprint, Ledger,
-    Limits, Location, Profile, Protocol, ScanId, Service, Severity, SkipReason, Stage, Summary,
+    Limits, Location, Profile, Protocol, ScanId, Service, Severity, SkipReason, Stage, Summary, Traffic,
     asset::{PortStates, TlsSummary},
     finding::Classification,
 };
@@ -590,12 +590,7 @@ impl Estate {
             undetermined_count: 2,
             findings: by_severity,
             assets: kinds,
-            traffic: model::Traffic {
-                requests: 4_812,
-                shared_requests: 2_207,
-                probes: 9_990,
-                queries: 12_405,
-            },
+            traffic: Traffic { requests: 4_812, shared_requests: 2_207, probes: 9_990, queries: 12_405 },
         };
         Estate { summary, findings, assets }
     }
