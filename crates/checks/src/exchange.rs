@@ -186,7 +186,7 @@ pub struct HttpResponse {
     pub headers: Vec<(String, Vec<u8>)>,
     /// Decoded (transfer and content encoding), capped.
     pub body: Vec<u8>,
-    /// The cap cut the body.
+    /// Only the beginning of the body is known: the cap cut it, or it broke off.
     pub truncated: bool,
     /// First byte of the connection or request to the last byte of the response.
     pub duration: Duration,

@@ -72,10 +72,11 @@ pub struct Examined {
     pub failed: Option<EvaluationError>,
 }
 
-/// Parts of an HTTP response that hold its body, also numbered ones.
+/// Parts of an HTTP response that hold its body, also numbered ones (`body_2`) and those of other blocks (`http_1_body`).
 fn reads_body(part: &str) -> bool {
     let name = part.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('_');
-    matches!(name, "body" | "all" | "response" | "raw" | "data" | "content_length")
+    let last = name.rsplit('_').next().unwrap_or(name);
+    matches!(last, "body" | "all" | "response" | "raw" | "data") || name.ends_with("content_length")
 }
 
 impl Operators {

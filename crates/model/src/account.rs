@@ -44,8 +44,8 @@ pub enum FailReason {
     Evaluation,
     /// The address cannot be reached.
     Unreachable,
-    /// The answer is longer than what is read of one, and what was read did not match.
-    TooLarge,
+    /// Only the beginning of the answer is known, and what that says hangs on the rest.
+    Incomplete,
     /// A defect in Rampart ended it.
     Defect,
 }
@@ -93,7 +93,7 @@ words!(FailReason {
     Resources => "out of local resources",
     Evaluation => "expression failed",
     Unreachable => "unreachable",
-    TooLarge => "answer too large",
+    Incomplete => "answer not whole",
     Defect => "defect in Rampart",
 });
 words!(SkipReason {

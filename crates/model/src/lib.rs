@@ -30,4 +30,4 @@ pub use severity::{Confidence, Severity};
 pub use stage::Stage;
 pub use summary::{Summary, Traffic};
 pub use target::{Host, Target};
-pub use unit::{FoundName, Learned, Site, Source, Unit};
+pub use unit::{FoundName, Learned, NameAspect, Site, Source, Unit};

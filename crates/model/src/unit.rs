@@ -16,6 +16,15 @@ pub struct Site {
     pub endpoint: Endpoint,
 }
 
+/// What DNS checks look at in a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NameAspect {
+    /// The whole zone: it begins here, or somebody named it as a target. That `www` has no SPF record is no finding.
+    Zone,
+    /// An alias, that may lead nowhere or to somebody else.
+    Alias,
+}
+
 /// The smallest piece of work that is planned, journalled and resumed as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unit {
@@ -48,10 +57,8 @@ pub enum Unit {
     CheckName {
         /// The name.
         name: DomainName,
-        /// A zone begins here, or somebody named it as a target: checks about the whole zone apply.
-        apex: bool,
-        /// It is an alias: checks about takeovers apply.
-        alias: bool,
+        /// Which of them.
+        aspect: NameAspect,
     },
     /// Run the TCP and TLS checks on a service.
     CheckService(Service),
@@ -93,7 +100,8 @@ impl fmt::Display for Unit {
                 write!(f, "service {}:{}", endpoint.address, endpoint.port)
             }
             Unit::Crawl(site) => write!(f, "pages of {} at {}", site.base, site.endpoint.address),
-            Unit::CheckName { name, .. } => write!(f, "checks of name {name}"),
+            Unit::CheckName { name, aspect: NameAspect::Zone } => write!(f, "checks of name {name}"),
+            Unit::CheckName { name, aspect: NameAspect::Alias } => write!(f, "checks of alias {name}"),
             Unit::CheckService(service) => {
                 write!(f, "checks of service {}:{}", service.endpoint.address, service.endpoint.port)
             }

@@ -99,6 +99,7 @@ async fn start(arguments: ScanArguments, resumed: Option<Header>) -> anyhow::Res
     let scan =
         resumed.as_ref().map_or_else(|| ScanId::from_random(rand::rng().next_u64()), |header| header.scan);
     let settings = Settings::new(&arguments, estate.as_ref(), scan)?;
+    settings.scope.permits_time(jiff::Timestamp::now())?;
     let place = Place::choose(&arguments, &settings)?;
     let (journal, done) = match &resumed {
         Some(_) => Journal::reopen(place.directory())?,

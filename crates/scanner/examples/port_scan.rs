@@ -24,13 +24,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let dialer = Dialer::new(Scope::loopback(), limits, CancellationToken::new());
     let (open, mut arriving) = mpsc::channel(64);
     let started = Instant::now();
+    let deadline = tokio::time::Instant::now() + dialer.limits().host_deadline;
     let scanning = PortScan { address, name: None, ports };
     let print = async {
         while let Some(port) = arriving.recv().await {
             println!("{port}");
         }
     };
-    let (states, ()) = tokio::join!(scan(&dialer, &scanning, open), print);
+    let (states, ()) = tokio::join!(scan(&dialer, &scanning, deadline, open), print);
     eprintln!(
         "{} open, {} closed, {} filtered, {} undetermined in {:?}",
         states.open.len(),

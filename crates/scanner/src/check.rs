@@ -12,7 +12,9 @@ use std::{
 };
 
 use checks::{Run, RunOptions, RunTarget, Template};
-use model::{CheckId, DomainName, Finding, Ledger, Location, Outcome, ScanId, Service, Site};
+use model::{
+    CheckId, DomainName, FailReason, Finding, Ledger, Location, NameAspect, Outcome, ScanId, Service, Site,
+};
 use tokio::{sync::mpsc, time::Instant};
 
 pub(crate) use self::page::OncePerSite;
@@ -22,7 +24,7 @@ use self::{
 };
 pub use self::{
     finding::{Reproduce, shell_quoted},
-    set::{CheckSet, NameKinds},
+    set::CheckSet,
 };
 use crate::{dns::Resolver, http::HttpClient, socket::Dialer};
 
@@ -58,8 +60,7 @@ pub struct Checked {
 impl Checked {
     const KEPT_FAILURES: usize = 20;
 
-    fn account(&mut self, template: &Template, outcome: Outcome, failure: Option<String>) {
-        self.ledger.plan(&template.id, 1);
+    fn end(&mut self, template: &Template, outcome: Outcome, failure: Option<String>) {
         self.ledger.end(&template.id, outcome);
         if let Outcome::Failed(reason) = outcome
             && self.failures.len() < Checked::KEPT_FAILURES
@@ -97,14 +98,14 @@ impl Checker {
     pub async fn name(
         &self,
         name: &DomainName,
-        kinds: NameKinds,
+        aspect: NameAspect,
         deadline: Instant,
         found: mpsc::UnboundedSender<Finding>,
     ) -> Checked {
         let target = RunTarget::domain(name.clone(), None);
         let place = Location::Domain(name.clone());
         let performer = Performer::for_names(self);
-        self.run_all(self.checks.for_name(kinds), &target, &place, &performer, deadline, found).await
+        self.run_all(self.checks.for_name(aspect), &target, &place, &performer, deadline, found).await
     }
 
     /// Runs the TCP and TLS checks on a service.
@@ -136,6 +137,10 @@ impl Checker {
         let runs: Vec<(Arc<Template>, Run)> = templates
             .map(|template| (Arc::clone(template), Run::new(Arc::clone(template), target, &options)))
             .collect();
+        let mut checked = Checked::default();
+        // Planned before anything is sent: whatever does not end below is a gap that is seen.
+        runs.iter().for_each(|(template, _)| checked.ledger.plan(&template.id, 1));
+        let planned: Vec<Arc<Template>> = runs.iter().map(|(template, _)| Arc::clone(template)).collect();
         let settings = Drive {
             concurrency: limits.connections_per_unit() as usize,
             deadline,
@@ -143,8 +148,7 @@ impl Checker {
             counters: self.dialer.counters(),
             stop: self.dialer.stop(),
         };
-        let mut checked = Checked::default();
-        let mut said = HashSet::new();
+        let (mut said, mut ended) = (HashSet::new(), HashSet::new());
         drive(runs, performer, &settings, &mut |template, verdict| {
             for hit in verdict.matches {
                 let finding = finding::from_match(template, hit, place, &self.reproduce);
@@ -154,9 +158,14 @@ impl Checker {
                     let _ = found.send(finding);
                 }
             }
-            checked.account(template, verdict.outcome, verdict.failure);
+            ended.insert(template.id.clone());
+            checked.end(template, verdict.outcome, verdict.failure);
         })
         .await;
+        for template in planned.iter().filter(|template| !ended.contains(&template.id)) {
+            let why = "a defect in Rampart lost it; please report it".to_owned();
+            checked.end(template, Outcome::Failed(FailReason::Defect), Some(why));
+        }
         checked
     }
 }

@@ -50,13 +50,17 @@ async fn hold(dialer: &Dialer, endpoint: &Endpoint, request: &TcpRequest) -> Res
     let mut response = dialogue.response;
     response.reads.push((None, last));
     let read_something = response.reads.iter().any(|(_, bytes)| !bytes.is_empty());
+    let wanted_something =
+        request.read_all || request.read_size > 0 || request.inputs.iter().any(|input| input.read > 0);
+    // A peer that waits for something else, or is slow, has not said no.
+    let ended = if wanted_something && !read_something { ended.and(Err(End::Late)) } else { ended };
     match ended {
         Ok(()) | Err(End::Closed) => Ok(response),
         Err(End::Broken(_) | End::Late) if read_something => Ok(response),
         Err(End::Broken(error)) => Err(tls::io_failure(error)),
         Err(End::Late) => Err(Failure::Failed(
             FailReason::TimedOut,
-            format!("the peer said nothing within {} s", limit.as_secs_f64()),
+            format!("the peer said nothing within {} s", limit.min(FIRST_BYTE).as_secs_f64()),
         )),
     }
 }

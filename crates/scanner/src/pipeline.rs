@@ -10,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -17,7 +18,7 @@ use model::{Event, FailReason, Learned, Outcome, PortSet, Scope, SkipReason, Sta
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 pub use self::frontier::Frontier;
-use self::work::Until;
+use self::work::{Cut, Performed, Until};
 use crate::{
     check::Checker, crawl::CrawlOptions, discover::DiscoverOptions, dns::Resolver, http::HttpClient,
     socket::Dialer,
@@ -73,6 +74,10 @@ pub enum End {
     Stopped,
     /// The scan's deadline passed.
     Deadline,
+    /// The scope's time window closed.
+    WindowClosed,
+    /// Every unit had its turn, but on so many the time of a host ran out in the middle.
+    HostDeadline(u64),
 }
 
 impl End {
@@ -80,7 +85,10 @@ impl End {
     fn leaves(self) -> (SkipReason, &'static str) {
         match self {
             End::Deadline => (SkipReason::Deadline, "the scan's deadline passed before its turn"),
-            End::Stopped | End::Complete => (SkipReason::Cancelled, "the scan was stopped before its turn"),
+            End::WindowClosed => (SkipReason::Cancelled, "the scope's time window closed before its turn"),
+            End::Stopped | End::Complete | End::HostDeadline(_) => {
+                (SkipReason::Cancelled, "the scan was stopped before its turn")
+            }
         }
     }
 }
@@ -102,11 +110,13 @@ pub async fn run(
             .identifying(scan.options.identify);
     let scope = scan.dialer.scope().clone();
     let mut targets = targets.flat_map(|target| single(target, &scope));
-    let mut running: JoinSet<Learned> = JoinSet::new();
+    let mut running: JoinSet<Performed> = JoinSet::new();
     let mut at_work: HashMap<tokio::task::Id, Unit> = HashMap::new();
     let mut hosts = Hosts::new(limits.units_per_host() as usize);
     let units_at_once = limits.units_at_once() as usize;
     let mut done = done;
+    let mut cut_by_host_deadline = 0;
+    let _watch = AbortOnDrop(tokio::spawn(stop_when_window_closes(scan.dialer.clone())));
     loop {
         while running.len() < units_at_once && ending(&scan, deadline).is_none() {
             let unit = match hosts.unpark().or_else(|| frontier.next_unit()) {
@@ -137,7 +147,10 @@ pub async fn run(
         let ending = ending(&scan, deadline);
         let (id, learned) = match running.join_next_with_id().await {
             None => {
-                let end = ending.unwrap_or(End::Complete);
+                let end = ending.unwrap_or(match cut_by_host_deadline {
+                    0 => End::Complete,
+                    units => End::HostDeadline(units),
+                });
                 for unit in hosts.drain().chain(std::iter::from_fn(|| frontier.next_unit())) {
                     // What an earlier run did is accounted for.
                     if done.remove(&unit.to_string()).is_none() {
@@ -155,7 +168,8 @@ pub async fn run(
         status.done.fetch_add(1, Ordering::Relaxed);
         hosts.release(&unit);
         match learned {
-            Ok(learned) => {
+            Ok(Performed { learned, cut }) => {
+                cut_by_host_deadline += u64::from(cut == Some(Cut::HostDeadline));
                 if matches!(unit, Unit::Ports { .. }) && learned.open.is_empty() {
                     hosts.forget(&unit);
                 }
@@ -172,12 +186,31 @@ pub async fn run(
 
 /// Why nothing further is begun, if nothing is.
 fn ending(scan: &Scan, deadline: Instant) -> Option<End> {
-    if scan.dialer.stop().is_cancelled() {
+    if !scan.dialer.is_open_now() {
+        Some(End::WindowClosed)
+    } else if scan.dialer.stop().is_cancelled() {
         Some(End::Stopped)
     } else if Instant::now() >= deadline {
         Some(End::Deadline)
     } else {
         None
+    }
+}
+
+/// Ends what is under way when the scope's time is over, also where nothing new is sent that would be refused. The clock is
+/// looked at every second: it may be set, and machines sleep.
+async fn stop_when_window_closes(dialer: Dialer) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    while dialer.is_open_now() {
+        tick.tick().await;
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -236,7 +269,7 @@ impl Hosts {
     }
 
     /// Gives the unit back with its deadline, or keeps it until another on the same address has ended.
-    fn admit(&mut self, unit: Unit, host_deadline: std::time::Duration) -> Option<(Unit, Instant)> {
+    fn admit(&mut self, unit: Unit, host_deadline: Duration) -> Option<(Unit, Instant)> {
         let fresh = Instant::now() + host_deadline;
         let Some(address) = unit.address() else { return Some((unit, fresh)) };
         let busy = self.busy.entry(address).or_insert_with(|| Busy { running: 0, parked: Vec::new() });

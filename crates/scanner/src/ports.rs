@@ -42,11 +42,15 @@ impl PortScan {
 }
 
 /// Asks every planned port, and sends each open one into `open` as soon as it is known: receive while this runs, the channel's
-/// bound holds the scan back. The states add up to [`PortScan::plan`]; what the host deadline or a stop leaves unasked is
+/// bound holds the scan back. The states add up to [`PortScan::plan`]; what the deadline or a stop leaves unasked is
 /// undetermined. The order of the ports is a permutation that depends on the address only, the usual ports first.
-pub async fn scan(dialer: &Dialer, scan: &PortScan, open: mpsc::Sender<u16>) -> PortStates {
+pub async fn scan(
+    dialer: &Dialer,
+    scan: &PortScan,
+    deadline: Instant,
+    open: mpsc::Sender<u16>,
+) -> PortStates {
     let limits = dialer.limits();
-    let deadline = Instant::now() + limits.host_deadline;
     let ports = order::permuted(&scan.plan(dialer.scope()), order::seed(scan.address));
     let lanes = if scan.address.to_canonical().is_loopback() { LOOPBACK_LANES } else { 1 };
     let ceiling = (limits.connections as usize / lanes).max(1);

@@ -55,9 +55,10 @@ mod xmpp;
 mod zookeeper;
 
 use checks::exchange::Failure;
-use model::{Endpoint, Service};
+use model::Endpoint;
 use tokio::time::Instant;
 
+pub use self::engine::Identified;
 use self::engine::{Asker, Detection, Probe};
 use crate::{http::Identity, socket::Dialer};
 
@@ -128,7 +129,7 @@ pub async fn identify(
     identity: &Identity,
     endpoint: &Endpoint,
     deadline: Instant,
-) -> Result<Service, Failure> {
+) -> Result<Identified, Failure> {
     Detection::new(dialer, Asker { endpoint, identity }, PROBES, deadline).run().await
 }
 

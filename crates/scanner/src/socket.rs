@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Destination, DomainName, Endpoint, Limits, Scope, Traffic};
+use model::{Destination, DomainName, Endpoint, Limits, Refusal, Scope, Traffic};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
@@ -153,17 +153,34 @@ impl Dialer {
         self.shared.scope.permits_name(name).map_err(DialError::OutOfScope)
     }
 
+    /// Is the scope's time window open? When it closes the scan is stopped: what is not done by then is not out of scope but
+    /// open, for a later run.
+    pub fn is_open_now(&self) -> bool {
+        let open = self.shared.scope.permits_time(jiff::Timestamp::now()).is_ok();
+        if !open {
+            self.shared.stop.cancel();
+        }
+        open
+    }
+
     fn permits_now(&self) -> Result<(), DialError> {
-        if self.shared.stop.is_cancelled() {
+        if self.shared.stop.is_cancelled() || !self.is_open_now() {
             return Err(DialError::Stopped);
         }
-        self.shared.scope.permits_time(jiff::Timestamp::now()).map_err(DialError::OutOfScope)
+        Ok(())
     }
 
     fn permits(&self, name: Option<&DomainName>, address: IpAddr, port: u16) -> Result<(), DialError> {
         self.permits_now()?;
         let destination = Destination { name, address, port };
-        self.shared.scope.permits(destination, jiff::Timestamp::now()).map_err(DialError::OutOfScope)
+        match self.shared.scope.permits(destination, jiff::Timestamp::now()) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Closed(_)) => {
+                self.is_open_now();
+                Err(DialError::Stopped)
+            }
+            Err(refusal) => Err(DialError::OutOfScope(refusal)),
+        }
     }
 
     /// Waits until the caps on requests a second, in all and for this address, allow one more, and counts it. Call it once for
@@ -171,6 +188,8 @@ impl Dialer {
     pub async fn request_turn(&self, address: IpAddr) -> Result<(), DialError> {
         let turn = self.shared.gates.request_turn(address);
         self.unless_stopped(turn).await?;
+        // The wait may have been long: the window may have closed since.
+        self.permits_now()?;
         self.shared.counters.requests.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -236,6 +255,7 @@ impl Dialer {
     /// Waits until the cap on port probes allows `count` more, and counts them.
     pub async fn probe_turns(&self, count: u32) -> Result<(), DialError> {
         self.unless_stopped(self.shared.probes.turns(count)).await?;
+        self.permits_now()?;
         self.shared.counters.probes.fetch_add(u64::from(count), Ordering::Relaxed);
         Ok(())
     }
@@ -258,6 +278,7 @@ impl Dialer {
     /// Waits until the cap on DNS queries allows `count` more, and counts them.
     pub async fn query_turns(&self, count: u32) -> Result<(), DialError> {
         self.unless_stopped(self.shared.queries.turns(count)).await?;
+        self.permits_now()?;
         self.shared.counters.queries.fetch_add(u64::from(count), Ordering::Relaxed);
         Ok(())
     }

@@ -324,7 +324,7 @@ impl Run {
         }
     }
 
-    /// Was the answer cut by the scan's limits, so that the rest may have changed the verdict? What the template itself does not
+    /// Is only the beginning of the answer known, so that the rest may have changed the verdict? What the template itself does not
     /// want to read does not count.
     fn hangs_on_rest(&self, block: &Block, verdict: &Truth, shown: &[&Exchange]) -> bool {
         let own_limit = match &block.request {
@@ -379,8 +379,8 @@ impl Run {
                     "the rest could contradict"
                 };
                 self.fail(
-                    FailReason::TooLarge,
-                    format!("the answer is longer than what is read of one, and {so_far}"),
+                    FailReason::Incomplete,
+                    format!("only the beginning of the answer is known, and {so_far}"),
                 );
                 return;
             }

@@ -476,7 +476,7 @@ fn what_may_stand_in_the_unread_rest_of_an_answer_is_not_called_absent() {
         let template = template(&format!("http:\n  - path: ['{{{{BaseURL}}}}']\n    {operators}\n"));
         run(&template, &web(SITE), http(|_| cut(body))).verdict.outcome
     };
-    let unknown = Outcome::Failed(FailReason::TooLarge);
+    let unknown = Outcome::Failed(FailReason::Incomplete);
     let word = "matchers: [{type: word, words: [needle]}]";
     assert_eq!(outcome(word, "hay"), unknown);
     assert_eq!(outcome(word, "a needle"), Outcome::Matched);

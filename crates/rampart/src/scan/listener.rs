@@ -131,7 +131,11 @@ impl Listener {
                 () = stop.cancelled(), if !said_stopping => {
                     said_stopping = true;
                     if failed.is_none() {
-                        self.say("stopping; the report is written from what there is (Ctrl-C again ends at once)");
+                        let why = match self.engine.dialer.is_open_now() {
+                            true => "stopping",
+                            false => "the scope's time window closed",
+                        };
+                        self.say(&format!("{why}; the report is written from what there is (Ctrl-C again ends at once)"));
                     }
                 }
             }

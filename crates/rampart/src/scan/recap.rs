@@ -197,6 +197,10 @@ impl Ending {
             (None, End::Complete) => return None,
             (None, End::Stopped) => "it was stopped".to_owned(),
             (None, End::Deadline) => "its deadline passed".to_owned(),
+            (None, End::WindowClosed) => "the scope's time window closed".to_owned(),
+            (None, End::HostDeadline(units)) => {
+                format!("the time of a host was used up {units} times (--host-deadline)")
+            }
         };
         Some(match targets.saturating_sub(self.begun) {
             0 => why,

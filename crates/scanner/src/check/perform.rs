@@ -74,7 +74,7 @@ impl<'a> Performer<'a> {
                     let text = format!(
                         "the target leads to more than {OTHER_ORIGINS} other origins; {endpoint} is not followed"
                     );
-                    return Err(Failure::OutOfScope(text));
+                    return Err(Failure::Failed(FailReason::Resources, text));
                 }
                 std::collections::hash_map::Entry::Vacant(place) => {
                     Arc::clone(place.insert(Arc::new(self.checker.client.session(endpoint, origin.tls))))

@@ -6,7 +6,7 @@ use checks::{
     Template,
     template::{BlockRequest, ProtocolKind},
 };
-use model::{CheckId, Protocol, Service, Unit};
+use model::{CheckId, NameAspect, Protocol, Service, Unit};
 
 use crate::services;
 
@@ -49,18 +49,15 @@ impl CheckSet {
         self.len() == 0
     }
 
-    /// Checks about aliases mean names that are one; all others mean the names where a zone begins, or that somebody asked
-    /// for: that `www` has no SPF record is no finding.
-    pub(super) fn for_name(&self, kinds: NameKinds) -> impl Iterator<Item = &Arc<Template>> {
+    /// Checks about aliases mean names that are one; all others mean zones.
+    pub(super) fn for_name(&self, aspect: NameAspect) -> impl Iterator<Item = &Arc<Template>> {
         let about_aliases = |template: &Template| {
             template.info.tags.iter().any(|tag| tag == "cname")
                 || template.blocks.iter().any(
                     |block| matches!(&block.request, BlockRequest::Dns(dns) if dns.record_type == "CNAME"),
                 )
         };
-        self.names
-            .iter()
-            .filter(move |template| if about_aliases(template) { kinds.alias } else { kinds.apex })
+        self.names.iter().filter(move |template| about_aliases(template) == (aspect == NameAspect::Alias))
     }
 
     /// The checks that the unit's account holds.
@@ -69,9 +66,7 @@ impl CheckSet {
         match unit {
             Unit::CheckSite(_) => Box::new(self.sites.iter().map(id)),
             Unit::CheckService(service) => Box::new(self.for_service(service).map(id)),
-            Unit::CheckName { apex, alias, .. } => {
-                Box::new(self.for_name(NameKinds { apex: *apex, alias: *alias }).map(id))
-            }
+            Unit::CheckName { aspect, .. } => Box::new(self.for_name(*aspect).map(id)),
             Unit::Discover { .. }
             | Unit::Ports { .. }
             | Unit::Identify(_)
@@ -116,13 +111,4 @@ fn speaks_to(template: &Template, service: &Service) -> bool {
     }
     let means_another = || service.protocol == Protocol::HTTP || services::protocols().any(tagged);
     tagged(protocol) || ports.contains(&service.endpoint.port) && !means_another()
-}
-
-/// What is known of a name, for the choice of checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NameKinds {
-    /// A zone begins here, or somebody asked for the name.
-    pub apex: bool,
-    /// It has a CNAME record.
-    pub alias: bool,
 }

@@ -9,20 +9,20 @@ const MOST_LAYERS: usize = 3;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) body: Vec<u8>,
-    /// The cap cut it.
+    /// The cap cut it, or it broke in the middle.
     pub(super) cut: bool,
 }
 
 /// Undoes `codings`, the last applied last in the list, keeping at most `cap` bytes of every layer. A coding that is unknown, or
 /// of which nothing can be undone, leaves the bytes as they are; one that breaks in the middle leaves what came before.
 pub(super) fn decode(codings: &[String], raw: Vec<u8>, cap: usize) -> Decoded {
-    let mut decoded = Decoded { cut: raw.len() > cap, body: raw };
+    let mut decoded = Decoded { cut: false, body: raw };
     let layers: Vec<&str> =
         codings.iter().map(String::as_str).filter(|coding| *coding != "identity").collect();
     if layers.len() <= MOST_LAYERS {
         for coding in layers.iter().rev() {
             match undo(coding, &decoded.body, cap) {
-                Some(undone) => decoded = undone,
+                Some(undone) => decoded = Decoded { cut: decoded.cut || undone.cut, ..undone },
                 None => break,
             }
         }
@@ -57,7 +57,7 @@ fn bounded(mut decoder: impl Read, cap: usize) -> Option<Decoded> {
             Ok(count) => body.extend_from_slice(&piece[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) if body.is_empty() => return None,
-            Err(_) => return Some(Decoded { body, cut: false }),
+            Err(_) => return Some(Decoded { body, cut: true }),
         }
         if body.len() > cap {
             body.truncate(cap);

@@ -56,7 +56,8 @@ pub(super) struct Incoming {
     any_byte: bool,
     head: Option<Head>,
     body: Vec<u8>,
-    cut: bool,
+    /// The body was read to its end.
+    whole: bool,
     room: Option<Room>,
     /// Its place among the large bodies, once it is one.
     seat: Option<Seat>,
@@ -79,7 +80,7 @@ impl Incoming {
             any_byte: false,
             head: None,
             body: Vec::new(),
-            cut: false,
+            whole: false,
             room: None,
             seat: None,
         }
@@ -108,8 +109,9 @@ impl Incoming {
             Framing::Chunked => self.read_chunked(stream, cap).await?,
             Framing::UntilClose => self.read_until_close(stream, cap).await?,
         };
-        // Whatever follows the response was not asked for.
-        Ok(complete && keeps && self.buffer.is_empty())
+        self.whole = complete;
+        // Whatever follows the response was not asked for. The end of the connection is the end of some bodies.
+        Ok(complete && framing != Framing::UntilClose && keeps && self.buffer.is_empty())
     }
 
     /// The response, if its head came.
@@ -117,7 +119,7 @@ impl Incoming {
         let head = self.head?;
         let codings = head.list("content-encoding");
         let decoded = encoding::decode(&codings, self.body, self.caps.body);
-        Some(Received { head, body: decoded.body, truncated: self.cut || decoded.cut })
+        Some(Received { head, body: decoded.body, truncated: !self.whole || decoded.cut })
     }
 
     async fn read_head(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, ReadError> {
@@ -190,8 +192,7 @@ impl Incoming {
             self.body.extend_from_slice(&self.buffer[..take]);
             self.buffer.drain(..take);
             if self.body.len() == wanted {
-                self.cut = length > cap as u64;
-                return Ok(!self.cut);
+                return Ok(length <= cap as u64);
             }
             if self.fill(stream).await? == 0 {
                 return Ok(false);
@@ -221,7 +222,6 @@ impl Incoming {
                 || (wire > cap.saturating_add(FRAMING_ALLOWANCE) && !coding.is_complete())
             {
                 self.body.truncate(cap);
-                self.cut = true;
                 return Ok(false);
             }
             if coding.is_complete() {
@@ -242,11 +242,10 @@ impl Incoming {
             self.body.append(&mut self.buffer);
             if self.body.len() > cap {
                 self.body.truncate(cap);
-                self.cut = true;
                 return Ok(false);
             }
             if self.fill(stream).await? == 0 {
-                return Ok(false);
+                return Ok(true);
             }
         }
     }
@@ -347,7 +346,6 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", "GET", "abc", true),
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc", "GET", "abc", false),
             ("HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\nabc", "GET", "abc", false),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", "GET", "abc", false),
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\n", "GET", "abc", false),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
@@ -357,13 +355,27 @@ mod tests {
             ),
             ("\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", "GET", "x", true),
             ("HTTP/1.1 101 Switching Protocols\r\n\r\nframes", "GET", "", false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n", "GET", "abc", false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "GET", "abc", false),
         ] {
             let (received, may_reuse) =
                 read(sent.as_bytes(), method).await.unwrap_or_else(|error| panic!("{sent}: {error:?}"));
             let text = String::from_utf8(received.body).unwrap();
             assert_eq!((text.as_str(), may_reuse, received.truncated), (body, reusable, false), "{sent}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_kept_and_not_called_whole() {
+        for sent in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        ] {
+            let (received, may_reuse) = read(sent.as_bytes(), "GET").await.unwrap();
+            assert_eq!(
+                (received.body.as_slice(), may_reuse, received.truncated),
+                (&b"abc"[..], false, true),
+                "{sent}"
+            );
         }
     }
 

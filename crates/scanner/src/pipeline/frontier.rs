@@ -1,13 +1,13 @@
 //! What is to be done next: a pure state machine over units and what they taught.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
 use model::{
-    DomainName, Endpoint, FoundName, Host, Learned, Protocol, Scope, Service, Site, Source, Stage, Target,
-    Unit,
+    DomainName, Endpoint, FoundName, Host, Learned, NameAspect, Protocol, Scope, Service, Site, Source,
+    Stage, Target, Unit,
 };
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -25,6 +25,8 @@ pub struct Frontier {
     visited: HashSet<[u8; 16]>,
     hosts: HashMap<IpAddr, KnownHost>,
     wanted: HashMap<DomainName, Wanted>,
+    /// What was found out about names, for targets that come later.
+    resolved: HashMap<DomainName, FoundName>,
     zones: HashSet<DomainName>,
     names_left: u32,
 }
@@ -32,11 +34,34 @@ pub struct Frontier {
 /// What is known of an address.
 #[derive(Default)]
 struct KnownHost {
-    names: Vec<DomainName>,
-    /// Somebody asked for the address itself, so sites are looked at by address too.
-    by_address: bool,
+    /// How its web sites are asked for: by its names, and by the address itself when somebody asked for that; and on which ports.
+    asked_as: BTreeMap<Host, Ports>,
     /// HTTP services: port, and inside TLS or not.
     web: Vec<(u16, bool)>,
+}
+
+/// On which ports the sites of a name are wanted.
+#[derive(Clone, PartialEq, Eq)]
+enum Ports {
+    All,
+    Only(BTreeSet<u16>),
+}
+
+impl Ports {
+    fn contains(&self, port: u16) -> bool {
+        match self {
+            Ports::All => true,
+            Ports::Only(ports) => ports.contains(&port),
+        }
+    }
+
+    fn add(&mut self, more: Ports) {
+        match (&mut *self, more) {
+            (Ports::Only(ports), Ports::Only(more)) => ports.extend(more),
+            (Ports::Only(_), Ports::All) => *self = Ports::All,
+            (Ports::All, _) => {}
+        }
+    }
 }
 
 /// What to do with a name once its addresses are known.
@@ -58,6 +83,7 @@ impl Frontier {
             visited: HashSet::new(),
             hosts: HashMap::new(),
             wanted: HashMap::new(),
+            resolved: HashMap::new(),
             zones: HashSet::new(),
             names_left,
         }
@@ -95,18 +121,18 @@ impl Frontier {
                 network.hosts().for_each(|address| self.add_address_of_network(address));
             }
             Target::Host(Host::Address(address)) => {
-                self.hosts.entry(*address).or_default().by_address = true;
+                self.asked_as(*address, Host::Address(*address), Ports::All);
                 self.host(*address, None, true);
             }
             Target::Service(Host::Address(address), port) => {
-                self.hosts.entry(*address).or_default().by_address = true;
+                self.asked_as(*address, Host::Address(*address), Ports::Only([*port].into()));
                 self.push(Unit::Identify(Endpoint { name: None, address: *address, port: *port }));
             }
             Target::Url(url) => match target.host() {
                 Some(Host::Address(address)) => self.site(url.clone(), None, address),
                 Some(Host::Name(name)) => {
                     self.wanted.entry(name.clone()).or_default().urls.push(url.clone());
-                    self.look_up(name, Source::Target);
+                    self.look_up_target(name);
                 }
                 None => {}
             },
@@ -117,19 +143,27 @@ impl Frontier {
                     let (name, source) = (name.clone(), Source::Target);
                     self.push(Unit::Discover { name, source, brute_force: true });
                 } else {
-                    self.look_up(name.clone(), Source::Target);
+                    self.look_up_target(name.clone());
                 }
             }
             Target::Service(Host::Name(name), port) => {
                 self.wanted.entry(name.clone()).or_default().ports.push(*port);
-                self.look_up(name.clone(), Source::Target);
+                self.look_up_target(name.clone());
             }
+        }
+    }
+
+    /// A list names hosts more than once, and a page may have named one before: what is known by then is not asked again.
+    fn look_up_target(&mut self, name: DomainName) {
+        match self.resolved.get(&name).cloned() {
+            Some(found) => self.name_exists(&found),
+            None => self.look_up(name, Source::Target),
         }
     }
 
     /// Takes one address of a network that is gone through: there may be nothing there.
     pub fn add_address_of_network(&mut self, address: IpAddr) {
-        self.hosts.entry(address).or_default().by_address = true;
+        self.asked_as(address, Host::Address(address), Ports::All);
         self.host(address, None, false);
     }
 
@@ -140,6 +174,7 @@ impl Frontier {
     /// Takes what a finished unit taught.
     pub fn learn(&mut self, unit: &Unit, learned: &Learned) {
         for found in &learned.found {
+            self.resolved.insert(found.name.clone(), found.clone());
             self.name_exists(found);
         }
         for (name, source) in &learned.mentioned {
@@ -147,7 +182,7 @@ impl Frontier {
         }
         if let Unit::Ports { address, expected: false, .. } = unit
             && learned.open.is_empty()
-            && self.hosts.get(address).is_some_and(|known| known.names.is_empty() && known.web.is_empty())
+            && self.hosts.get(address).is_some_and(|known| known.asked_as.len() < 2 && known.web.is_empty())
         {
             // Nothing follows from it: a large network of silent addresses takes no memory. Should a name lead there later, it is
             // looked at again.
@@ -169,8 +204,10 @@ impl Frontier {
     fn name_exists(&mut self, found: &FoundName) {
         let asked_for = self.wanted.contains_key(&found.name);
         if self.wants(Stage::Check) {
-            let apex = found.apex || asked_for;
-            self.push(Unit::CheckName { name: found.name.clone(), apex, alias: found.alias });
+            let aspects = [(NameAspect::Alias, found.alias), (NameAspect::Zone, found.apex || asked_for)];
+            for (aspect, _) in aspects.into_iter().filter(|(_, applies)| *applies) {
+                self.push(Unit::CheckName { name: found.name.clone(), aspect });
+            }
         }
         let permitted: Vec<IpAddr> = found
             .addresses
@@ -187,13 +224,15 @@ impl Frontier {
         let ports = wanted.map(|wanted| wanted.ports.clone()).unwrap_or_default();
         let urls = wanted.map(|wanted| wanted.urls.clone()).unwrap_or_default();
         for address in &permitted {
+            let name = Host::Name(found.name.clone());
             if whole_host {
+                self.asked_as(*address, name.clone(), Ports::All);
                 self.host(*address, Some(&found.name), asked_for);
             } else if nobody_asked {
-                self.also_known_as(*address, &found.name);
+                self.asked_as(*address, name.clone(), Ports::All);
             }
             for port in &ports {
-                self.remember_name(*address, &found.name);
+                self.asked_as(*address, name.clone(), Ports::Only([*port].into()));
                 self.push(Unit::Identify(Endpoint {
                     name: Some(found.name.clone()),
                     address: *address,
@@ -231,15 +270,6 @@ impl Frontier {
         }
     }
 
-    fn remember_name(&mut self, address: IpAddr, name: &DomainName) -> bool {
-        let known = self.hosts.entry(address).or_default();
-        let new = !known.names.contains(name);
-        if new {
-            known.names.push(name.clone());
-        }
-        new
-    }
-
     /// An address to look at as a whole.
     fn host(&mut self, address: IpAddr, name: Option<&DomainName>, expected: bool) {
         if self.wants(Stage::Ports) {
@@ -249,17 +279,19 @@ impl Frontier {
                 self.push(Unit::Knock(Endpoint { name: name.cloned(), address, port }));
             }
         }
-        if let Some(name) = name {
-            self.also_known_as(address, name);
-        }
     }
 
-    /// A further name of an address brings the web sites that are there under that name.
-    fn also_known_as(&mut self, address: IpAddr, name: &DomainName) {
-        if self.remember_name(address, name) {
-            let web = self.hosts.get(&address).map(|known| known.web.clone()).unwrap_or_default();
-            for (port, tls) in web {
-                self.site_by(Host::Name(name.clone()), address, port, tls);
+    /// A further way to ask for the web sites of an address brings those that are known already.
+    fn asked_as(&mut self, address: IpAddr, host: Host, ports: Ports) {
+        let known = self.hosts.entry(address).or_default();
+        let wanted = known.asked_as.entry(host.clone()).or_insert_with(|| Ports::Only(BTreeSet::new()));
+        let before = wanted.clone();
+        wanted.add(ports);
+        let wanted = wanted.clone();
+        if wanted != before {
+            let web = known.web.clone();
+            for (port, tls) in web.into_iter().filter(|(port, _)| wanted.contains(*port)) {
+                self.site_by(host.clone(), address, port, tls);
             }
         }
     }
@@ -275,12 +307,14 @@ impl Frontier {
         let tls = service.tls.is_some();
         let known = self.hosts.entry(address).or_default();
         known.web.push((port, tls));
-        let names = known.names.clone();
-        if known.by_address || names.is_empty() {
-            self.site_by(Host::Address(address), address, port, tls);
-        }
-        for name in names {
-            self.site_by(Host::Name(name), address, port, tls);
+        let hosts: Vec<Host> = known
+            .asked_as
+            .iter()
+            .filter(|(_, ports)| ports.contains(port))
+            .map(|(host, _)| host.clone())
+            .collect();
+        for host in hosts {
+            self.site_by(host, address, port, tls);
         }
     }
 

@@ -4,19 +4,19 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use checks::exchange::{Failure, HttpResponse};
 use model::{
-    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Service,
-    Site, SkipReason, Source, Stage, Unit,
+    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Site,
+    SkipReason, Source, Stage, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
 use url::Url;
 
 use super::Scan;
 use crate::{
-    check::{Checked, NameKinds, OncePerSite},
-    crawl::{self, Budget, CrawlItem, LookAt},
+    check::{Checked, OncePerSite},
+    crawl::{self, Budget, CrawlItem, LookAt, RobotsAnswer, RobotsPolicy},
     discover::{self, Discovery},
     ports::{self, PortScan},
-    services,
+    services::{self, Identified},
 };
 
 /// Tells what happens within one unit.
@@ -56,7 +56,27 @@ pub(super) struct Until {
     pub(super) scan: Instant,
 }
 
-pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mpsc::Sender<Event>) -> Learned {
+/// What ended a unit in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The scan was stopped, or its time is up.
+    Scan,
+    /// The time of its host is up.
+    HostDeadline,
+}
+
+/// A unit that had its turn.
+pub(super) struct Performed {
+    pub(super) learned: Learned,
+    pub(super) cut: Option<Cut>,
+}
+
+pub(super) async fn perform(
+    scan: &Scan,
+    unit: &Unit,
+    until: Until,
+    events: &mpsc::Sender<Event>,
+) -> Performed {
     let deadline = until.host;
     let reporter = Reporter { unit, events };
     let (sender, found) = mpsc::unbounded_channel();
@@ -76,22 +96,27 @@ pub(super) async fn perform(scan: &Scan, unit: &Unit, until: Until, events: &mps
             (Ledger::default(), identify(scan, endpoint, true, deadline, &reporter).await)
         }
         Unit::Crawl(site) => pages(scan, site, deadline, &reporter).await,
-        Unit::CheckName { name, apex, alias } => {
-            let kinds = NameKinds { apex: *apex, alias: *alias };
-            checks(&reporter, found, scan.checker.name(name, kinds, deadline, sender)).await
+        Unit::CheckName { name, aspect } => {
+            checks(&reporter, found, scan.checker.name(name, *aspect, deadline, sender)).await
         }
         Unit::CheckService(service) => {
             checks(&reporter, found, scan.checker.service(service, deadline, sender)).await
         }
         Unit::CheckSite(site) => checks(&reporter, found, scan.checker.site(site, deadline, sender)).await,
     };
-    if scan.dialer.stop().is_cancelled() || Instant::now() >= until.scan {
-        // Not journalled as done, so that a resumed scan does it again. Its account stands in this run's report.
-        reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger }).await;
+    let cut = if scan.dialer.stop().is_cancelled() || Instant::now() >= until.scan {
+        Some(Cut::Scan)
     } else {
-        reporter.done(ledger, &learned).await;
+        (Instant::now() >= until.host).then_some(Cut::HostDeadline)
+    };
+    match cut {
+        // Not journalled as done, so that a resumed scan does it again. Its account stands in this run's report.
+        Some(_) => {
+            reporter.send(Event::Partial { stage: unit.stage(), unit: unit.to_string(), ledger }).await;
+        }
+        None => reporter.done(ledger, &learned).await,
     }
-    learned
+    Performed { learned, cut }
 }
 
 /// Accounts for a unit that had no turn, or that a defect ended: its pairs were planned all the same.
@@ -170,6 +195,11 @@ async fn discover_name(
         let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, search), collect);
         match report {
             Ok(report) => {
+                if report.exists == Some(false) {
+                    reporter
+                        .undetermined(format!("{name} does not exist: check the spelling, or name the right server with --resolver"))
+                        .await;
+                }
                 for (name, reason) in report.undetermined {
                     reporter.undetermined(format!("{name}: {reason}")).await;
                 }
@@ -272,29 +302,20 @@ async fn open_ports(
             open.push(port);
         }
     };
-    let scanning = tokio::time::timeout_at(deadline, ports::scan(&scan.dialer, port_scan, sender));
-    let (states, ()) = tokio::join!(scanning, collect);
+    let (states, ()) = tokio::join!(ports::scan(&scan.dialer, port_scan, deadline, sender), collect);
     open.sort_unstable();
-    match states {
-        Ok(states) => {
-            if states.undetermined > 0 {
-                reporter.undetermined(format!("{} ports could not be asked", states.undetermined)).await;
-            }
-            let silent = states.open.is_empty() && states.closed == 0 && states.filtered > 0;
-            if silent && expected {
-                let text =
-                    "no port answered: the host is down, or something on the way drops what is sent to it";
-                reporter.undetermined(text.to_owned()).await;
-            }
-            if !states.open.is_empty() || states.closed > 0 {
-                let names = port_scan.name.clone().into_iter().collect();
-                let asset = Asset::Host { address: port_scan.address, names, ports: states };
-                reporter.send(Event::Asset { asset }).await;
-            }
-        }
-        Err(_) => {
-            reporter.undetermined("the host's deadline passed before every port was asked".to_owned()).await
-        }
+    if states.undetermined > 0 {
+        reporter.undetermined(format!("{} ports could not be asked", states.undetermined)).await;
+    }
+    let silent = states.open.is_empty() && states.closed == 0 && states.filtered > 0;
+    if silent && expected {
+        let text = "no port answered: the host is down, or something on the way drops what is sent to it";
+        reporter.undetermined(text.to_owned()).await;
+    }
+    if !states.open.is_empty() || states.closed > 0 {
+        let names = port_scan.name.clone().into_iter().collect();
+        let asset = Asset::Host { address: port_scan.address, names, ports: states };
+        reporter.send(Event::Asset { asset }).await;
     }
     let mentioned = if open.is_empty() { Vec::new() } else { pointers(scan, port_scan, reporter).await };
     Learned { open, mentioned, ..Learned::default() }
@@ -323,9 +344,9 @@ async fn identify(
     deadline: Instant,
     reporter: &Reporter<'_>,
 ) -> Learned {
-    let service: Service =
+    let Identified { service, silent } =
         match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
-            Ok(service) => service,
+            Ok(identified) => identified,
             Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _))
                 if guessed =>
             {
@@ -336,6 +357,11 @@ async fn identify(
                 return Learned::default();
             }
         };
+    if silent {
+        let text =
+            "the port is open and nothing that was asked there was answered: what listens is not known";
+        reporter.undetermined(text.to_owned()).await;
+    }
     let names = service.tls.iter().flat_map(|tls| &tls.names);
     let mentioned = names.filter_map(|name| {
         Some((name.strip_prefix("*.").unwrap_or(name).parse().ok()?, Source::Certificate))
@@ -410,6 +436,14 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                 report.passed_over.total(),
                 report.found
             );
+            if report.robots == RobotsPolicy::Obey && report.robots_answer == RobotsAnswer::Unreachable {
+                reporter
+                    .undetermined(
+                        "robots.txt could not be had, so nothing was followed (RFC 9309): try again, or see --robots"
+                            .to_owned(),
+                    )
+                    .await;
+            }
             match report.stopped_by {
                 Some(by @ (Budget::Time | Budget::Failures)) => {
                     reporter.undetermined(format!("the crawl was ended by {by}: {left}")).await;

@@ -8,6 +8,7 @@ mod reader;
 mod recognised;
 mod text;
 
+pub use self::detection::Identified;
 #[cfg(test)]
 pub(super) use self::probe::{Sample, sample};
 pub(super) use self::{

@@ -79,8 +79,9 @@ impl Line {
                 let dialer = Dialer::new(scope, limits, CancellationToken::new());
                 let scanning = PortScan { address: SERVER.parse().unwrap(), name: None, ports };
                 let (open, mut arriving) = mpsc::channel(16);
+                let deadline = tokio::time::Instant::now() + dialer.limits().host_deadline;
                 let drain = async { while arriving.recv().await.is_some() {} };
-                tokio::join!(scan(&dialer, &scanning, open), drain).0
+                tokio::join!(scan(&dialer, &scanning, deadline, open), drain).0
             })
         })
     }

@@ -24,6 +24,7 @@ fn dialer(limits: Limits) -> Dialer {
 async fn scanned(dialer: &Dialer, address: &str, ports: PortSet) -> PortStates {
     let (open, mut arriving) = mpsc::channel(4);
     let scanning = PortScan { address: address.parse().unwrap(), name: None, ports };
+    let deadline = tokio::time::Instant::now() + dialer.limits().host_deadline;
     let planned = scanning.plan(dialer.scope()).len();
     let collect = async {
         let mut seen = Vec::new();
@@ -32,7 +33,7 @@ async fn scanned(dialer: &Dialer, address: &str, ports: PortSet) -> PortStates {
         }
         seen
     };
-    let (states, mut streamed) = tokio::join!(scan(dialer, &scanning, open), collect);
+    let (states, mut streamed) = tokio::join!(scan(dialer, &scanning, deadline, open), collect);
     streamed.sort_unstable();
     assert_eq!(streamed, states.open, "each open port is sent once");
     let sum = states.open.len() + (states.closed + states.filtered + states.undetermined) as usize;

@@ -31,7 +31,8 @@ fn identity() -> Identity {
 
 async fn identified_with(limits: Limits, to: SocketAddr) -> Result<Service, Failure> {
     let endpoint = Endpoint { name: None, address: to.ip(), port: to.port() };
-    identify(&dialer(limits), &identity(), &endpoint, Instant::now() + Duration::from_secs(60)).await
+    let deadline = Instant::now() + Duration::from_secs(60);
+    identify(&dialer(limits), &identity(), &endpoint, deadline).await.map(|identified| identified.service)
 }
 
 async fn identified(to: SocketAddr) -> Service {
@@ -275,7 +276,8 @@ async fn the_deadline_holds_against_a_trickle() {
     let endpoint =
         Endpoint { name: None, address: trickling.address().ip(), port: trickling.address().port() };
     let deadline = Instant::now() + Duration::from_millis(700);
-    let service = identify(&dialer(Profile::Deep.limits()), &identity(), &endpoint, deadline).await.unwrap();
+    let service =
+        identify(&dialer(Profile::Deep.limits()), &identity(), &endpoint, deadline).await.unwrap().service;
     assert_eq!(service.protocol, Protocol::UNKNOWN);
     assert!(deadline.elapsed() < Duration::from_secs(5));
 }

@@ -43,7 +43,11 @@ fn each_stage_feeds_the_next() {
         .learn(&names, &Learned { found: vec![found("www.acme.test", "127.0.0.9")], ..Learned::default() });
     let ports = frontier.next_unit().unwrap();
     assert_eq!(ports.to_string(), "ports of 127.0.0.9");
-    assert_eq!(units(&mut frontier), ["checks of name www.acme.test"]);
+    assert_eq!(
+        units(&mut frontier),
+        Vec::<String>::new(),
+        "nobody asked for the name: it is no zone and no alias"
+    );
     frontier.learn(&ports, &Learned { open: vec![8080], ..Learned::default() });
     let identify = frontier.next_unit().unwrap();
     assert_eq!(identify.to_string(), "service 127.0.0.9:8080");
@@ -73,7 +77,7 @@ fn a_further_name_of_a_known_address_brings_its_sites_only() {
     frontier.learn(&ports, &Learned { service: Some(web("127.0.0.9", 80)), ..Learned::default() });
     units(&mut frontier);
     frontier.learn(&name, &Learned { found: vec![found("b.test", "127.0.0.9")], ..Learned::default() });
-    assert_eq!(units(&mut frontier), ["checks of http://b.test/ at 127.0.0.9", "checks of name b.test"]);
+    assert_eq!(units(&mut frontier), ["checks of http://b.test/ at 127.0.0.9"]);
     frontier.learn(&name, &Learned { found: vec![found("b.test", "127.0.0.9")], ..Learned::default() });
     assert_eq!(units(&mut frontier), Vec::<String>::new());
 }
@@ -156,10 +160,63 @@ fn a_name_that_is_only_in_scope_brings_its_sites_where_we_look_anyway_and_no_fur
     frontier.learn(&ports, &Learned { found: vec![name], ..Learned::default() });
     assert_eq!(
         units(&mut frontier),
+        ["checks of http://www.partner.test/ at 127.0.0.9", "pages of http://www.partner.test/ at 127.0.0.9",]
+    );
+}
+
+#[test]
+fn a_target_that_was_met_before_is_looked_at_all_the_same() {
+    let mut frontier = frontier(&Stage::ALL);
+    frontier.add_target(&"acme.test".parse().unwrap());
+    let names = frontier.next_unit().unwrap();
+    let learned =
+        Learned { mentioned: vec![("app.acme.test".parse().unwrap(), Source::Page)], ..Learned::default() };
+    frontier.learn(&names, &learned);
+    let name = frontier.next_unit().unwrap();
+    assert_eq!(name.to_string(), "name app.acme.test");
+    let ports = frontier.next_unit();
+    frontier
+        .learn(&name, &Learned { found: vec![found("app.acme.test", "127.0.0.9")], ..Learned::default() });
+    assert_eq!(ports, None);
+    assert_eq!(units(&mut frontier), ["ports of 127.0.0.9"]);
+    for (target, brings) in [
+        (
+            "http://app.acme.test:8443/login",
+            &[
+                "checks of http://app.acme.test:8443/login at 127.0.0.9",
+                "checks of name app.acme.test",
+                "pages of http://app.acme.test:8443/login at 127.0.0.9",
+            ][..],
+        ),
+        ("http://app.acme.test:8443/login", &[]),
+        ("app.acme.test:9000", &["service 127.0.0.9:9000"]),
+    ] {
+        frontier.add_target(&target.parse().unwrap());
+        assert_eq!(units(&mut frontier), brings, "{target}");
+    }
+}
+
+#[test]
+fn two_names_of_one_port_are_two_sites_and_a_port_that_was_asked_for_brings_no_others() {
+    let mut frontier = frontier(&[Stage::Ports, Stage::Check]);
+    for target in ["a.test:80", "b.test:80", "127.0.0.9:81"] {
+        frontier.add_target(&target.parse().unwrap());
+    }
+    let lookups: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
+    for port in [80, 81] {
+        frontier.learn(&lookups[0], &Learned { service: Some(web("127.0.0.9", port)), ..Learned::default() });
+    }
+    for name in ["a.test", "b.test"] {
+        frontier.learn(&lookups[0], &Learned { found: vec![found(name, "127.0.0.9")], ..Learned::default() });
+    }
+    let sites: Vec<String> =
+        units(&mut frontier).into_iter().filter(|unit| unit.starts_with("checks of http")).collect();
+    assert_eq!(
+        sites,
         [
-            "checks of http://www.partner.test/ at 127.0.0.9",
-            "checks of name www.partner.test",
-            "pages of http://www.partner.test/ at 127.0.0.9",
+            "checks of http://127.0.0.9:81/ at 127.0.0.9",
+            "checks of http://a.test/ at 127.0.0.9",
+            "checks of http://b.test/ at 127.0.0.9"
         ]
     );
 }

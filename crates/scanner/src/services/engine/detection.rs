@@ -24,12 +24,21 @@ use crate::{
 const LONG_GREETING: Duration = Duration::from_millis(2_500);
 /// For a greeting where none is expected.
 const SHORT_GREETING: Duration = Duration::from_millis(500);
-/// For the answer to a question.
+/// For the answer to a question of a protocol that is not usual on the port; the others have the time of a request.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Connections in a row that may fail after the first has stood.
 const PATIENCE: u32 = 3;
 /// An answer that repeats at least so much of the question is an echo.
 const SHORTEST_ECHO: usize = 4;
+
+/// What an open port told.
+#[derive(Debug, Clone)]
+pub struct Identified {
+    /// What listens there, as far as it is known.
+    pub service: Service,
+    /// It took connections and did not answer a thing: what it is could not be found out.
+    pub silent: bool,
+}
 
 /// One port under examination.
 pub(in crate::services) struct Detection<'a> {
@@ -82,7 +91,7 @@ impl<'a> Detection<'a> {
     }
 
     /// Fails only when not even a connection could be had, or when the scan was stopped.
-    pub(in crate::services) async fn run(mut self) -> Result<Service, Failure> {
+    pub(in crate::services) async fn run(mut self) -> Result<Identified, Failure> {
         let progress = self.layer(Layer::Plain).await?;
         let (protocol, recognised, banner) = match progress {
             Progress::Found(Found { protocol, recognised, banner }) => {
@@ -93,7 +102,10 @@ impl<'a> Detection<'a> {
             }
         };
         let cpe = recognised.cpe_name();
-        Ok(Service {
+        let silent = protocol == Protocol::UNKNOWN
+            && banner.is_empty()
+            && (self.silences > 0 || Instant::now() >= self.deadline);
+        let service = Service {
             endpoint: self.asker.endpoint.clone(),
             protocol,
             product: recognised.product,
@@ -101,7 +113,8 @@ impl<'a> Detection<'a> {
             cpe,
             banner: printable(&banner),
             tls: self.tls,
-        })
+        };
+        Ok(Identified { service, silent })
     }
 
     async fn layer(&mut self, layer: Layer) -> Result<Progress, Failure> {
@@ -153,7 +166,15 @@ impl<'a> Detection<'a> {
                     if !send(&mut channel, &question, self.deadline.min(Instant::now() + ANSWER)).await {
                         continue;
                     }
-                    let answer = self.listen(&mut channel, ANSWER).await;
+                    let usual = match layer {
+                        Layer::Plain => probe.ports,
+                        Layer::Tls => probe.tls_ports,
+                    };
+                    let patience = match usual.contains(&self.asker.endpoint.port) {
+                        true => self.dialer.limits().request_deadline.max(ANSWER),
+                        false => ANSWER,
+                    };
+                    let answer = self.listen(&mut channel, patience).await;
                     self.silences += u32::from(answer.is_silence());
                     words.extend_from_slice(&answer.bytes);
                     if let Some(found) = self.judge(layer, &words, Some(probe), &question).await? {
