@@ -260,8 +260,10 @@ pub struct TlsResponse {
     pub version: Option<TlsVersion>,
     /// Suite chosen, IANA name.
     pub cipher: String,
-    /// Leaf first; empty when encrypted and the handshake was not completed.
+    /// Leaf first.
     pub certificates: Vec<Certificate>,
+    /// The peer agreed, but its certificate could not be had or read: nothing that follows from it is known.
+    pub certificates_unread: bool,
     /// Is the leaf valid for the host asked for (RFC 6125)?
     pub mismatched: bool,
     /// Leaf is outside its validity period.

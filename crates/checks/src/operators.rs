@@ -82,6 +82,11 @@ fn reads_body(part: &str) -> bool {
 impl Operators {
     /// Does any of them look at a numbered response such as `body_2`?
     pub fn uses_history(&self) -> bool {
+        self.mentions(|name| numbered(name).is_some())
+    }
+
+    /// Does any of them look at such a part or variable?
+    pub fn mentions(&self, wanted: impl Fn(&str) -> bool) -> bool {
         let mut names: Vec<&str> = Vec::new();
         for matcher in &self.matchers {
             names.push(&matcher.part);
@@ -91,7 +96,7 @@ impl Operators {
             names.push(&extractor.part);
             names.extend(extractor.kind.variables());
         }
-        names.into_iter().any(|name| numbered(name).is_some())
+        names.into_iter().any(wanted)
     }
 
     /// Are there matchers at all?

@@ -87,7 +87,7 @@ impl Node {
     }
 }
 
-/// Parses the first document of a text. The diagnostic's `origin` is empty.
+/// Parses a text of one document. The diagnostic's `origin` is empty.
 ///
 /// # Errors
 /// When the text is not YAML, has a key twice, or passes one of the limits of this module.
@@ -115,8 +115,15 @@ pub fn parse(text: &str) -> Result<Node, Diagnostic> {
             Event::MappingStart(anchor, _) => builder.open(at, anchor, Kind::Mapping(Vec::new()))?,
             Event::SequenceEnd | Event::MappingEnd => builder.close()?,
             Event::Alias(anchor) => builder.alias(at, anchor)?,
-            Event::DocumentEnd => break,
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+            Event::DocumentStart(_) if builder.root.is_some() => {
+                let message = "a second document begins here: a file holds one template".to_owned();
+                return Err(Diagnostic::new("", at, DiagnosticCode::Yaml, message));
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => {}
         }
     }
     builder

@@ -205,7 +205,10 @@ impl Scope {
     pub fn permits_target(&self, target: &Target) -> Result<(), Refusal> {
         match target {
             Target::Network(network) => {
-                let touches = |allowed: &IpNet| allowed.contains(network) || network.contains(allowed);
+                // Somebody who wrote a scope may cut a large network down to it; without one that would be a scan of nearly nothing.
+                let touches = |allowed: &IpNet| {
+                    allowed.contains(network) || self.authorised_by.is_some() && network.contains(allowed)
+                };
                 if self.excluded_networks.iter().any(|excluded| excluded.contains(network)) {
                     Err(Refusal::Excluded(network.to_string()))
                 } else if self.networks.iter().any(touches) {
@@ -235,6 +238,34 @@ impl Scope {
     /// [`NamePattern::Any`] is no authorisation of addresses: it says that names do not matter, addresses do.
     fn authorises_by_name(&self, name: &DomainName) -> bool {
         self.names.iter().any(|pattern| *pattern != NamePattern::Any && pattern.matches(name))
+    }
+
+    /// Everything it says, a line each.
+    pub fn describe_in_full(&self) -> Vec<String> {
+        fn list<T: ToString>(items: &[T]) -> String {
+            match items {
+                [] => "none".to_owned(),
+                items => items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            }
+        }
+        let mut lines = vec![
+            format!("names {}", list(&self.names)),
+            format!("networks {}", list(&self.networks)),
+            format!("ports {}", self.ports),
+            format!("without the names {}", list(&self.excluded_names)),
+            format!("without the networks {}", list(&self.excluded_networks)),
+            format!(
+                "without the ports {}",
+                if self.excluded_ports.is_empty() {
+                    "none".to_owned()
+                } else {
+                    self.excluded_ports.to_string()
+                }
+            ),
+            self.window.describe(),
+        ];
+        lines.extend(self.ceilings.describe());
+        lines
     }
 
     /// One line for the report.

@@ -119,7 +119,8 @@ impl FromStr for Target {
         if text.contains("://") {
             return url_target(text);
         }
-        if let Ok(address) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+        if let Ok(address) = bare.parse::<IpAddr>() {
             return Ok(Target::Host(Host::Address(address)));
         }
         if let Some((address, _)) = text.trim_start_matches('[').split_once('%')

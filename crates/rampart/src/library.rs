@@ -2,12 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context, bail};
-use checks::{Diagnostic, Template, template};
+use checks::{Diagnostic, DiagnosticCode, Template, diagnostic::Position, template};
 use include_dir::{Dir, include_dir};
 
 /// The checks that ship inside the binary, with their examples.
@@ -45,11 +47,26 @@ impl Library {
                 bail!("`{}` holds no templates: they are files that end in .yaml or .yml", path.display());
             }
             for file in files {
-                let text = std::fs::read(&file)
+                let mut text = Vec::new();
+                File::open(&file)
+                    .and_then(|file| file.take(LARGEST_TEMPLATE + 1).read_to_end(&mut text))
                     .with_context(|| format!("cannot read template `{}`", file.display()))?;
-                let text = String::from_utf8(text)
-                    .with_context(|| format!("template `{}` is not UTF-8 text", file.display()))?;
-                library.take(&text, &file.display().to_string());
+                let origin = file.display().to_string();
+                let large = text.len() as u64 > LARGEST_TEMPLATE;
+                let refusal = match String::from_utf8(text) {
+                    _ if large => {
+                        (DiagnosticCode::Limit, format!("it is larger than {LARGEST_TEMPLATE} bytes"))
+                    }
+                    Ok(text) => {
+                        library.take(&text, &origin);
+                        continue;
+                    }
+                    Err(error) => {
+                        (DiagnosticCode::Yaml, format!("it is no UTF-8 text: {}", error.utf8_error()))
+                    }
+                };
+                library.refused.push(Diagnostic::new(&origin, Position::START, refusal.0, refusal.1));
+                library.refused_files += 1;
             }
         }
         Ok(library)
@@ -85,14 +102,20 @@ impl Library {
         Ok(())
     }
 
-    /// Keeps the named checks, all of which must exist.
-    pub(crate) fn keep_only(&mut self, ids: &[String]) -> anyhow::Result<()> {
+    /// All of these must exist.
+    pub(crate) fn require(&self, ids: &[String]) -> anyhow::Result<()> {
         for id in ids {
             let known = self.templates.iter().any(|template| template.id.as_str() == id);
             if !known {
                 bail!("there is no check `{id}`: `rampart checks list` shows them");
             }
         }
+        Ok(())
+    }
+
+    /// Keeps the named checks, all of which must exist.
+    pub(crate) fn keep_only(&mut self, ids: &[String]) -> anyhow::Result<()> {
+        self.require(ids)?;
         self.templates.retain(|template| ids.iter().any(|id| id == template.id.as_str()));
         Ok(())
     }
@@ -145,9 +168,6 @@ fn template_files(path: &Path, files: &mut BTreeSet<PathBuf>) -> anyhow::Result<
     let describe = || format!("cannot read templates from `{}`", path.display());
     let metadata = std::fs::metadata(path).with_context(describe)?;
     if metadata.is_file() {
-        if metadata.len() > LARGEST_TEMPLATE {
-            bail!("template `{}` is larger than {LARGEST_TEMPLATE} bytes", path.display());
-        }
         files.insert(path.to_owned());
         return Ok(());
     }

@@ -63,30 +63,19 @@ async fn run_or_resume(arguments: ScanArguments) -> anyhow::Result<ExitCode> {
     };
     let header = Journal::header(&directory)?;
     let words = std::iter::once("rampart".to_owned()).chain(header.arguments.iter().cloned());
-    let Command::Scan(mut earlier) = Cli::try_parse_from(words)
+    let Command::Scan(earlier) = Cli::try_parse_from(words)
         .context("the earlier scan's command line is not understood any more")?
         .command
     else {
         anyhow::bail!("`{}` does not hold a scan", directory.display());
     };
-    // What the terminal shows is this run's choice; what is scanned was the first run's.
-    earlier.quiet = arguments.quiet;
-    earlier.color = arguments.color;
-    earlier.fail_on = arguments.fail_on;
-    // A scan that its deadline ended would only be ended again.
-    earlier.deadline = arguments.deadline.or(earlier.deadline);
-    earlier.host_deadline = arguments.host_deadline.or(earlier.host_deadline);
-    if !arguments.format.is_empty() {
-        earlier.format = arguments.format;
-    }
-    earlier.output = Some(directory);
-    start(*earlier, Some(header)).await
+    start(earlier.gone_on_with(arguments, &header.directory), Some(header)).await
 }
 
 async fn start(arguments: ScanArguments, resumed: Option<Header>) -> anyhow::Result<ExitCode> {
     // Before anything is written or said: from the first word on an interrupt ends the scan in order.
     let interrupts = Interrupts::listen().context("cannot listen for interrupts")?;
-    socket::raise_descriptor_limit();
+    require_descriptors(socket::raise_descriptor_limit(), arguments.demo)?;
     let estate = if arguments.demo {
         let demo = match resumed.as_ref().and_then(|header| header.demo) {
             Some(network) => Estate::start_again(network).await,
@@ -119,7 +108,7 @@ async fn start(arguments: ScanArguments, resumed: Option<Header>) -> anyhow::Res
         None => {
             let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
             let demo = estate.as_ref().map(Estate::network);
-            let header = Header::new(scan, words.collect(), targets.count, demo);
+            let header = Header::new(scan, words.collect(), targets.count, demo)?;
             journal.write_header(&header)?;
             header
         }
@@ -170,6 +159,17 @@ async fn start(arguments: ScanArguments, resumed: Option<Header>) -> anyhow::Res
     Ok(exit_code(&recap, &arguments, end))
 }
 
+/// With fewer a scan would wait for itself, and a demo's servers could not listen.
+fn require_descriptors(allowed: u64, demo: bool) -> anyhow::Result<()> {
+    let needed = if demo { 256 } else { 128 };
+    if allowed < needed {
+        anyhow::bail!(
+            "only {allowed} file descriptors are allowed, and a scan needs at least {needed}: raise the limit, for example by `ulimit -n 4096`"
+        );
+    }
+    Ok(())
+}
+
 /// Ctrl-C and the request to terminate.
 struct Interrupts {
     interrupt: Signal,
@@ -206,7 +206,7 @@ fn exit_code(recap: &recap::Recap, arguments: &ScanArguments, end: End) -> ExitC
     let failing: u64 = summary
         .findings
         .iter()
-        .filter(|(severity, _)| **severity >= arguments.fail_on)
+        .filter(|(severity, _)| **severity >= arguments.fail_on())
         .map(|(_, count)| count)
         .sum();
     let total = summary.ledger.total();

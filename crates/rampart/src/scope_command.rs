@@ -4,6 +4,7 @@ use std::{io::Write, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use model::{Scope, Target, scope::ScopeFile};
+use report::terminal;
 
 use crate::cli::ScopeCommand;
 
@@ -52,8 +53,11 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
         ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
         ScopeCommand::Show { file, targets } => {
             let scope = read(file)?;
-            writeln!(out, "authorised by {}", scope.authorised_by.as_deref().unwrap_or("nobody"))?;
-            writeln!(out, "{}", scope.describe())?;
+            let author = scope.authorised_by.as_deref().unwrap_or("nobody");
+            writeln!(out, "authorised by {}", terminal::sanitise(author))?;
+            for line in scope.describe_in_full() {
+                writeln!(out, "{}", terminal::sanitise(&line))?;
+            }
             let mut refused = false;
             for text in targets {
                 let target: Target = text.parse()?;

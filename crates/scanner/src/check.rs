@@ -14,6 +14,7 @@ use std::{
 use checks::{Run, RunOptions, RunTarget, Template};
 use model::{
     CheckId, DomainName, FailReason, Finding, Ledger, Location, NameAspect, Outcome, ScanId, Service, Site,
+    SkipReason,
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -55,6 +56,8 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// Pairs that failed: check, reason. At most [`Checked::KEPT_FAILURES`] of them.
     pub failures: Vec<(CheckId, String)>,
+    /// What templates wanted to have before they ask anything, and did not have. At most [`Checked::KEPT_FAILURES`] of them.
+    pub unmet: Vec<String>,
 }
 
 impl Checked {
@@ -62,6 +65,12 @@ impl Checked {
 
     fn end(&mut self, template: &Template, outcome: Outcome, failure: Option<String>) {
         self.ledger.end(&template.id, outcome);
+        if outcome == Outcome::Skipped(SkipReason::Precondition)
+            && self.unmet.len() < Checked::KEPT_FAILURES
+            && let Some(what) = &failure
+        {
+            self.unmet.push(what.clone());
+        }
         if let Outcome::Failed(reason) = outcome
             && self.failures.len() < Checked::KEPT_FAILURES
         {

@@ -8,7 +8,6 @@ mod words;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::atomic::Ordering,
 };
 
 use checks::exchange::Failure;
@@ -93,8 +92,6 @@ pub struct DiscoverReport {
     pub wildcards: Vec<DomainName>,
     /// What could not be found out, and why.
     pub undetermined: Vec<(DomainName, String)>,
-    /// Queries sent meanwhile, by this search and by others at the same time.
-    pub queries: u64,
 }
 
 /// Looks for a domain and what is below it. Everything that exists goes to `found` at once.
@@ -104,11 +101,8 @@ pub async fn domain(
     options: &DiscoverOptions,
     found: mpsc::Sender<Discovery>,
 ) -> DiscoverReport {
-    let queries = &resolver.dialer().counters().queries;
-    let before = queries.load(Ordering::Relaxed);
     let mut report = DiscoverReport::default();
     search(resolver, name, options, &found, &mut report).await;
-    report.queries = queries.load(Ordering::Relaxed).saturating_sub(before);
     report
 }
 

@@ -260,8 +260,10 @@ impl Resolver {
 
     async fn ask(&self, question: Question) -> Result<Reply, Failure> {
         if self.shared.servers.is_empty() {
-            let text =
-                format!("there is no name server to ask about {}: name one with --resolver", question.name);
+            let text = format!(
+                "there is no name server to ask about {}: name one with --resolver, and write a scope file (--scope) if it is not on loopback",
+                question.name
+            );
             return Err(Failure::Failed(FailReason::Unresolved, text));
         }
         let (reply, answer) = oneshot::channel();

@@ -38,8 +38,6 @@ use crate::{
 pub struct Identity {
     /// `User-Agent`: product, version, contact and scan id.
     pub user_agent: String,
-    /// `From` (RFC 9110, 10.1.2): a mail address of whoever is responsible.
-    pub from: Option<String>,
 }
 
 /// Performs HTTP requests. Cheap to clone; all clones share their idle connections and their queue for connections.

@@ -123,8 +123,11 @@ pub async fn run(
                 Some(unit) => unit,
                 None => {
                     let Some(piece) = targets.next() else { break };
-                    status.targets.fetch_add(1, Ordering::Relaxed);
+                    // A network may be long, and little of it in scope.
+                    tokio::task::consume_budget().await;
+                    status.targets.fetch_add(u64::from(piece != Piece::Nothing), Ordering::Relaxed);
                     match piece {
+                        Piece::Nothing => {}
                         Piece::Whole(target) => frontier.add_target(&target),
                         Piece::OfNetwork(address) => frontier.add_address_of_network(address),
                     }
@@ -224,10 +227,52 @@ fn single(target: Target, scope: &Scope) -> Box<dyn Iterator<Item = Piece> + Sen
             &scope.networks.iter().copied().filter(|allowed| network.contains(allowed)).collect(),
         ),
     };
+    let excluded = scope.excluded_networks.clone();
     let scope = scope.clone();
-    let permitted = move |address: &IpAddr| scope.permits_address(*address, None).is_ok();
-    let addresses = parts.into_iter().flat_map(|part| part.hosts()).filter(permitted);
-    Box::new(addresses.map(Piece::OfNetwork))
+    let addresses = parts.into_iter().flat_map(move |part| hosts_without(part, &excluded));
+    Box::new(addresses.map(move |address| match scope.permits_address(address, None) {
+        Ok(()) => Piece::OfNetwork(address),
+        Err(_) => Piece::Nothing,
+    }))
+}
+
+/// The addresses of a network that hosts may have, without those of the exclusions: these are stepped over as a whole, however
+/// large they are.
+fn hosts_without(network: IpNet, excluded: &[IpNet]) -> impl Iterator<Item = IpAddr> + Send + use<> {
+    let number = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    };
+    let is_v4 = network.addr().is_ipv4();
+    let mut gaps: Vec<(u128, u128)> = excluded
+        .iter()
+        .filter(|gap| gap.addr().is_ipv4() == is_v4)
+        .map(|gap| (number(gap.network()), number(gap.broadcast())))
+        .collect();
+    gaps.sort_unstable();
+    let (mut next, mut last) = (number(network.network()), number(network.broadcast()));
+    if is_v4 && network.prefix_len() < 31 {
+        // The network's own address and its broadcast address.
+        (next, last) = (next + 1, last - 1);
+    }
+    let mut next = Some(next);
+    std::iter::from_fn(move || {
+        let mut at = next?;
+        for (from, to) in &gaps {
+            if (*from..=*to).contains(&at) {
+                at = to.checked_add(1)?;
+            }
+        }
+        if at > last {
+            next = None;
+            return None;
+        }
+        next = at.checked_add(1);
+        Some(match is_v4 {
+            true => IpAddr::V4(u32::try_from(at).ok()?.into()),
+            false => IpAddr::V6(at.into()),
+        })
+    })
 }
 
 /// What is taken of the targets at once.
@@ -237,6 +282,8 @@ enum Piece {
     Whole(Target),
     /// One address of a network.
     OfNetwork(IpAddr),
+    /// One that no scope allows.
+    Nothing,
 }
 
 /// Keeps the units that work on one address at once to a number, and knows when each host's time is up.

@@ -153,6 +153,12 @@ impl Dialer {
         self.shared.scope.permits_name(name).map_err(DialError::OutOfScope)
     }
 
+    /// May the address be asked about, now?
+    pub fn permits_address(&self, address: IpAddr) -> Result<(), DialError> {
+        self.permits_now()?;
+        self.shared.scope.permits_address(address, None).map_err(DialError::OutOfScope)
+    }
+
     /// Is the scope's time window open? When it closes the scan is stopped: what is not done by then is not out of scope but
     /// open, for a later run.
     pub fn is_open_now(&self) -> bool {

@@ -138,6 +138,7 @@ fn tls(request: &TlsRequest, exchanges: &[CannedExchange]) -> TlsResponse {
     };
     let now = NOW.as_second();
     TlsResponse {
+        certificates_unread: false,
         established: true,
         version: Some(version),
         cipher,

@@ -133,7 +133,8 @@ impl Step {
                         Value::Object(fields) => fields.values().cloned().collect(),
                         _ => Vec::new(),
                     };
-                    if !spend(children.len() + 1) {
+                    // Each level holds copies of what is below it: deep documents cost what they would take.
+                    if !spend(1 + children.iter().map(weight).sum::<usize>()) {
                         break;
                     }
                     all.extend(children);
@@ -171,6 +172,19 @@ impl Step {
             (Step::Literal(literal), _) => vec![literal.clone()],
             _ => Vec::new(),
         }
+    }
+}
+
+/// How much there is to copy: values, and texts by their length.
+fn weight(value: &Value) -> usize {
+    const BYTES_OF_A_VALUE: usize = 64;
+    1 + match value {
+        Value::String(text) => text.len() / BYTES_OF_A_VALUE,
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| key.len() / BYTES_OF_A_VALUE + weight(value)).sum()
+        }
+        _ => 0,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     evidence::evidence,
     exchange::Exchange,
     http::{Builder, Hop, redirected},
-    network,
+    network, tls_parts,
     view::View,
 };
 use crate::{
@@ -212,6 +212,15 @@ impl Run {
                 let sent = tcp.inputs.iter().flat_map(|input| input.data.iter().copied()).collect();
                 let address = answer.remote.map(|remote| remote.ip());
                 state.chain.push(service(Response::Tcp(answer), tcp.host, tcp.port, address, sent));
+            }
+            (Outstanding::Tls(_), Response::Tls(answer))
+                if answer.certificates_unread
+                    && template
+                        .blocks
+                        .get(state.block)
+                        .is_some_and(|block| block.operators.mentions(tls_parts::is_of_certificate)) =>
+            {
+                self.fail(FailReason::Incomplete, "the certificate could not be read".to_owned());
             }
             (Outstanding::Tls(tls), Response::Tls(answer)) => {
                 let versions =

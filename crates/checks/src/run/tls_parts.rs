@@ -7,6 +7,35 @@ use crate::{
     expression::Value,
 };
 
+/// Does the part say something of the handshake itself, whatever certificate there is?
+pub(super) fn is_of_handshake(name: &str) -> bool {
+    matches!(name, "probe_status" | "tls_connection" | "sni" | "cipher" | "tls_version")
+}
+
+/// Does it follow from the certificate?
+pub(super) fn is_of_certificate(name: &str) -> bool {
+    const OTHERS: [&str; 6] = ["mismatched", "expired", "self_signed", "untrusted", "response", "all"];
+    let leaf = Certificate::default();
+    let shown = TlsResponse { established: true, certificates: vec![leaf], ..TlsResponse::default() };
+    !is_of_handshake(name)
+        && (OTHERS.contains(&name)
+            || part(&shown, name).is_some()
+            || [
+                "subject_",
+                "issuer_",
+                "fingerprint",
+                "signature_",
+                "key_",
+                "not_",
+                "domains",
+                "serial",
+                "sha",
+                "md5",
+            ]
+            .iter()
+            .any(|start| name.starts_with(start)))
+}
+
 pub(super) fn part(tls: &TlsResponse, name: &str) -> Option<Value<'static>> {
     let text = |text: &str| (!text.is_empty()).then(|| Value::from(text.to_owned()));
     let of_handshake = match name {
@@ -20,8 +49,6 @@ pub(super) fn part(tls: &TlsResponse, name: &str) -> Option<Value<'static>> {
         "expired" => Some(Value::from(tls.expired)),
         "self_signed" => Some(Value::from(tls.self_signed)),
         "untrusted" => tls.untrusted.map(Value::from),
-        // Revocation is not looked up: nobody but the target is asked.
-        "revoked" => Some(Value::from(false)),
         _ => None,
     };
     if of_handshake.is_some() {

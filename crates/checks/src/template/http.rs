@@ -117,9 +117,16 @@ pub(super) fn read(fields: &Fields<'_>, report: &Report) -> Option<HttpBlock> {
     let requests = requests(fields, verbatim, report);
     Some(HttpBlock {
         redirects,
-        max_redirects: fields.number("max-redirects", 0, 100).map(|number| number as usize),
+        // Zero is how the public language says nothing.
+        max_redirects: fields
+            .number("max-redirects", 0, 100)
+            .filter(|number| *number > 0)
+            .map(|number| number as usize),
         cookies: !fields.flag("disable-cookie"),
-        max_body: fields.number("max-size", 0, u64::from(u32::MAX)).map(|number| number as usize),
+        max_body: fields
+            .number("max-size", 0, u64::from(u32::MAX))
+            .filter(|number| *number > 0)
+            .map(|number| number as usize),
         merge_paths: !fields.flag("disable-path-automerge"),
         verbatim,
         requests: requests?,

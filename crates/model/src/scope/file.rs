@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil::Time};
 use serde::{Deserialize, Serialize};
 
 use super::{DailyWindow, FRAGILE_PORTS, Scope, TimeWindow};
-use crate::{Limits, NamePattern, PortSet};
+use crate::{Limits, NamePattern, PortSet, ports::PortError};
 
 /// The file as written. Unknown keys fail: a misspelt exclusion must not be ignored.
 #[derive(Debug, Deserialize)]
@@ -17,7 +17,7 @@ pub struct ScopeFile {
     #[serde(default)]
     networks: Vec<Network>,
     #[serde(default)]
-    ports: Option<PortSet>,
+    ports: Option<WrittenPorts>,
     #[serde(default)]
     exclude: Exclusions,
     #[serde(default)]
@@ -60,6 +60,41 @@ impl Ceilings {
             connections: lowest(limits.connections, self.connections),
             connections_per_host: lowest(limits.connections_per_host, self.connections_per_host),
             ..limits.clone()
+        }
+    }
+}
+
+impl Ceilings {
+    fn by_name(&self) -> [(&'static str, Option<u32>); 6] {
+        let Ceilings {
+            requests_per_second,
+            requests_per_second_per_host,
+            probes_per_second,
+            queries_per_second,
+            connections,
+            connections_per_host,
+        } = *self;
+        [
+            ("requests_per_second", requests_per_second),
+            ("requests_per_second_per_host", requests_per_second_per_host),
+            ("probes_per_second", probes_per_second),
+            ("queries_per_second", queries_per_second),
+            ("connections", connections),
+            ("connections_per_host", connections_per_host),
+        ]
+    }
+
+    /// A line for each that is set.
+    pub(super) fn describe(&self) -> impl Iterator<Item = String> {
+        self.by_name()
+            .into_iter()
+            .filter_map(|(name, cap)| Some(format!("at most {} {}", cap?, name.replace('_', " "))))
+    }
+
+    fn require_some(&self) -> Result<(), ScopeFileError> {
+        match self.by_name().into_iter().find(|(_, cap)| *cap == Some(0)) {
+            Some((name, _)) => Err(ScopeFileError::Zero(name)),
+            None => Ok(()),
         }
     }
 }
@@ -113,6 +148,37 @@ fn without_mapping(network: IpNet) -> IpNet {
     ipnet::Ipv4Net::new(address, v6.prefix_len() - MAPPED_BITS).map_or(network, IpNet::V4)
 }
 
+/// A range of more ports than this does not mean each of them.
+const SHORT_RANGE: usize = 16;
+
+/// Ports as they were written: whether a fragile one is meant shows in how it stands there.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct WrittenPorts {
+    all: PortSet,
+    /// Those that stand there by themselves or in a short range.
+    meant: PortSet,
+}
+
+impl TryFrom<String> for WrittenPorts {
+    type Error = PortError;
+
+    fn try_from(text: String) -> Result<WrittenPorts, PortError> {
+        let all: PortSet = text.parse()?;
+        let parts = text.split(',').filter_map(|part| part.parse::<PortSet>().ok());
+        let short = parts.filter(|part| part.len() <= SHORT_RANGE);
+        Ok(WrittenPorts { all, meant: short.fold(PortSet::EMPTY, |meant, part| meant.union(&part)) })
+    }
+}
+
+impl WrittenPorts {
+    fn without_fragile_ports_that_nobody_meant(self) -> PortSet {
+        let fragile: PortSet =
+            FRAGILE_PORTS.iter().copied().filter(|port| !self.meant.contains(*port)).collect();
+        self.all.without(&fragile)
+    }
+}
+
 /// What is wrong with a scope file that parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeFileError {
@@ -128,6 +194,9 @@ pub enum ScopeFileError {
     /// The offset.
     #[error("`utc_offset` is `{0}`: write it as +02:00")]
     Offset(String),
+    /// A cap of nothing.
+    #[error("`{0}` is 0, which would allow nothing: leave it out, or write at least 1")]
+    Zero(&'static str),
     /// The ends of the window.
     #[error("`not_after` is not later than `not_before`")]
     Backwards,
@@ -142,15 +211,10 @@ impl ScopeFile {
         if self.names.is_empty() && self.networks.is_empty() {
             return Err(ScopeFileError::Empty);
         }
+        self.limits.require_some()?;
         let ports = match self.ports {
             None => default_ports(),
-            Some(written) => {
-                // A fragile port counts as meant only when it stands there by itself or in a short range.
-                let meant = FRAGILE_PORTS.iter().copied().filter(|port| written.contains(*port));
-                let broad = written.len() > 1_000;
-                let fragile: PortSet = if broad { meant.collect() } else { PortSet::EMPTY };
-                written.without(&fragile)
-            }
+            Some(written) => written.without_fragile_ports_that_nobody_meant(),
         };
         Ok(Scope {
             authorised_by: Some(self.authorised_by),
@@ -189,6 +253,7 @@ impl Window {
                 let (from, until) = text
                     .split_once('-')
                     .and_then(|(from, until)| Some((time(from)?, time(until)?)))
+                    .filter(|(from, until)| from != until)
                     .ok_or_else(|| ScopeFileError::Daily(text.clone()))?;
                 Some(DailyWindow { from, until, utc_offset_seconds })
             }

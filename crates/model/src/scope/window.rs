@@ -63,7 +63,8 @@ impl TimeWindow {
             words.push(format!("until {end}"));
         }
         if let Some(daily) = &self.daily {
-            words.push(format!("daily {} to {}", daily.from, daily.until));
+            let offset = Offset::from_seconds(daily.utc_offset_seconds).unwrap_or(Offset::UTC);
+            words.push(format!("daily {} to {} (UTC{offset})", daily.from, daily.until));
         }
         if words.is_empty() { "at any time".to_owned() } else { words.join(", ") }
     }

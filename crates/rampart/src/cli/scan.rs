@@ -1,6 +1,9 @@
 //! The options of `rampart scan`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use model::{Profile, Severity, Stage};
@@ -50,8 +53,9 @@ pub(crate) struct ScanArguments {
     #[arg(long, value_name = "ADDR", value_delimiter = ',', help_heading = "Targets and scope")]
     pub(crate) resolver: Vec<String>,
 
-    /// Go on with an earlier scan, from its output directory; only --format, --fail-on and the deadlines may be given anew
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["targets", "list", "scope"], help_heading = "Targets and scope")]
+    /// Go on with an earlier scan, from its output directory; only --format, --fail-on, rates, connections and deadlines may be
+    /// given anew
+    #[arg(long, value_name = "DIR", conflicts_with_all = SETTLED, help_heading = "Targets and scope")]
     pub(crate) resume: Option<PathBuf>,
 
     /// Stages to run: discover, ports, crawl, check
@@ -108,9 +112,9 @@ pub(crate) struct ScanArguments {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Exit with 1 when a finding is at least this severe
-    #[arg(long, value_name = "SEVERITY", default_value = "low", help_heading = "Output")]
-    pub(crate) fail_on: Severity,
+    /// Exit with 1 when a finding is at least this severe [default: low]
+    #[arg(long, value_name = "SEVERITY", help_heading = "Output")]
+    fail_on: Option<Severity>,
 
     /// Only findings and errors, no progress and no summary
     #[arg(long, short, help_heading = "Output")]
@@ -167,6 +171,64 @@ pub(crate) struct ScanArguments {
     /// Links followed from a site's first page
     #[arg(long, value_name = "N", help_heading = "Limits")]
     pub(crate) depth: Option<u32>,
+}
+
+/// What a scan's first run settles for those that go on with it.
+const SETTLED: [&str; 17] = [
+    "targets",
+    "list",
+    "demo",
+    "scope",
+    "resolver",
+    "stages",
+    "profile",
+    "ports",
+    "no_identify",
+    "words",
+    "robots",
+    "checks",
+    "only",
+    "allow",
+    "variables",
+    "output",
+    "contact",
+];
+
+impl ScanArguments {
+    /// From which severity on a finding makes the exit status 1.
+    pub(crate) fn fail_on(&self) -> Severity {
+        self.fail_on.unwrap_or(Severity::Low)
+    }
+
+    /// The arguments of a run that goes on with the scan that began with these: what is scanned was settled then, how fast and
+    /// how it is shown is for each run to say.
+    /// Paths of the first run are meant from the directory in which it was begun.
+    pub(crate) fn gone_on_with(self, run: ScanArguments, directory: &Path) -> ScanArguments {
+        let from_there = |path: PathBuf| directory.join(path);
+        ScanArguments {
+            scope: self.scope.map(from_there),
+            words: self.words.map(from_there),
+            checks: self.checks.into_iter().map(from_there).collect(),
+            quiet: run.quiet,
+            color: run.color,
+            output: run.resume,
+            format: if run.format.is_empty() { self.format } else { run.format },
+            fail_on: run.fail_on.or(self.fail_on),
+            rate: run.rate.or(self.rate),
+            host_rate: run.host_rate.or(self.host_rate),
+            probe_rate: run.probe_rate.or(self.probe_rate),
+            query_rate: run.query_rate.or(self.query_rate),
+            connections: run.connections.or(self.connections),
+            host_connections: run.host_connections.or(self.host_connections),
+            timeout: run.timeout.or(self.timeout),
+            // A scan that its deadline ended would only be ended again.
+            deadline: run.deadline.or(self.deadline),
+            host_deadline: run.host_deadline.or(self.host_deadline),
+            pages: run.pages.or(self.pages),
+            depth: run.depth.or(self.depth),
+            ..self
+        }
+    }
 }
 
 const EXAMPLES: &str = "\

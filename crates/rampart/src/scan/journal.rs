@@ -27,6 +27,8 @@ pub(super) struct Header {
     pub(super) started_at: jiff::Timestamp,
     /// The first run's command line, without the program.
     pub(super) arguments: Vec<String>,
+    /// Where it was given: paths in it are meant from there.
+    pub(super) directory: PathBuf,
     /// How many lines the list of targets has.
     pub(super) targets: u64,
     /// Where the demo estate was, when that is what is scanned.
@@ -35,8 +37,22 @@ pub(super) struct Header {
 
 impl Header {
     /// Of a scan that begins now.
-    pub(super) fn new(scan: ScanId, arguments: Vec<String>, targets: u64, demo: Option<Network>) -> Header {
-        Header { format: FORMAT, scan, started_at: jiff::Timestamp::now(), arguments, targets, demo }
+    pub(super) fn new(
+        scan: ScanId,
+        arguments: Vec<String>,
+        targets: u64,
+        demo: Option<Network>,
+    ) -> anyhow::Result<Header> {
+        let directory = std::env::current_dir().context("cannot tell the current directory")?;
+        Ok(Header {
+            format: FORMAT,
+            scan,
+            started_at: jiff::Timestamp::now(),
+            arguments,
+            directory,
+            targets,
+            demo,
+        })
     }
 }
 

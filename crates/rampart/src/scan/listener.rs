@@ -58,8 +58,10 @@ impl Listener {
         status: Arc<Status>,
     ) -> Listener {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        // Such a terminal shows what moves the cursor as text.
+        let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
         let wants_color = |terminal: bool| match arguments.color {
-            ColorChoice::Auto => terminal && !no_color,
+            ColorChoice::Auto => terminal && !no_color && !dumb,
             ColorChoice::Always => true,
             ColorChoice::Never => false,
         };
@@ -70,7 +72,7 @@ impl Listener {
             None if out || arguments.color == ColorChoice::Always => Shown::Lines { color: wants_color(out) },
             None => Shown::Columns,
         };
-        let progress = (error && !arguments.quiet).then(|| ProgressLine::new(Arc::clone(&engine), status));
+        let progress = (error && !dumb && !arguments.quiet).then(|| ProgressLine::new(Arc::clone(&engine), status));
         Listener {
             engine,
             journal,
@@ -93,6 +95,13 @@ impl Listener {
         };
         let checks = engine.checker.checks.len();
         say(&format!("rampart {}: scanning {what} with {checks} checks\n", env!("CARGO_PKG_VERSION")));
+        let connections = engine.dialer.limits().connections;
+        if connections < settings.limits.connections {
+            let wished = settings.limits.connections;
+            say(&format!(
+                "slower than asked for: {connections} connections instead of {wished}, for want of file descriptors (`ulimit -n`)\n"
+            ));
+        }
         if let Some(gap) = settings.unloaded_templates() {
             say(&format!("undetermined: {gap}\n"));
         }

@@ -234,6 +234,23 @@ pub(super) fn build(
         tally.undetermined.named.insert(0, reason);
     }
     tally.ranks.sort_unstable();
+    for remark in targets.cut.iter().chain(&settings.left_out) {
+        tally.left_out.count += 1;
+        tally.left_out.named.insert(0, remark.clone());
+    }
+    let planned: u64 = tally.ledger.checks.values().map(|account| account.planned).sum();
+    if planned == 0
+        && ending.end == End::Complete
+        && settings.stages.contains(&Stage::Check)
+        && !settings.stages.contains(&Stage::Ports)
+        && tally.undetermined.count == 0
+    {
+        tally.undetermined.count += 1;
+        tally.undetermined.named.push(
+            "check: there was nothing to look at: without the stage `ports` only URLs, services and the usual web ports are checked"
+                .to_owned(),
+        );
+    }
     let incomplete_because = ending.incomplete_because(targets.count);
     let summary = Summary {
         scan: settings.scan,

@@ -36,6 +36,8 @@ pub(super) struct Settings {
     pub(super) library: Library,
     /// Templates that will not run: refused by the language or for their risk.
     pub(super) refused: Vec<String>,
+    /// What was asked for and is left out from the start.
+    pub(super) left_out: Vec<String>,
     /// How many files of those that were asked for hold no template that can run.
     unloaded: usize,
     pub(super) profile: Profile,
@@ -72,6 +74,7 @@ impl Settings {
         };
         library.require_unique_ids()?;
         let mut refused: Vec<String> = library.refused.iter().map(ToString::to_string).collect();
+        library.require(&arguments.allow)?;
         let allowed: Vec<String> = arguments.allow.iter().chain(&arguments.only).cloned().collect();
         refused.extend(library.take_out_risky(&allowed));
         if !arguments.only.is_empty() {
@@ -83,6 +86,8 @@ impl Settings {
             let first = refused.first().map(|why| format!("; the first reason: {why}")).unwrap_or_default();
             bail!("no check is left to run{first}");
         }
+        let wished = chosen_ports(arguments)?;
+        let ports = wished.without(&not_in_scope(&scope));
         Ok(Settings {
             scan,
             limits,
@@ -92,7 +97,8 @@ impl Settings {
             profile: arguments.profile,
             stages: arguments.stages.iter().copied().collect(),
             resolvers,
-            ports: chosen_ports(arguments)?.without(&fragile_unless_named(&scope)),
+            left_out: left_out_ports(arguments, &wished, &ports)?.into_iter().collect(),
+            ports,
             words: words(arguments)?,
             variables: variables(&arguments.variables)?,
             scope,
@@ -119,7 +125,7 @@ impl Settings {
         }
         let user_agent =
             format!("rampart/{} (security scan {}{contact})", env!("CARGO_PKG_VERSION"), self.scan);
-        let identity = Identity { user_agent, from: None };
+        let identity = Identity { user_agent };
         let resolver = Resolver::new(dialer.clone(), self.resolvers.clone());
         let client = HttpClient::new(dialer.clone(), identity);
         Ok(Engine {
@@ -175,14 +181,14 @@ fn limits(arguments: &ScanArguments) -> Limits {
     }
 }
 
-/// The system's name servers are asked only within a scope that somebody wrote: without one nothing leaves this machine.
+/// The system's name servers are asked only within a scope that somebody wrote: without one nothing leaves this machine, and one
+/// on loopback may well pass questions on.
 fn resolvers(arguments: &ScanArguments, scope: &Scope) -> anyhow::Result<Vec<SocketAddr>> {
     if arguments.resolver.is_empty() {
-        let system = dns::system_servers();
-        return Ok(system
-            .into_iter()
-            .filter(|server| scope.authorised_by.is_some() || server.ip().is_loopback())
-            .collect());
+        return Ok(match scope.authorised_by {
+            Some(_) => dns::system_servers(),
+            None => Vec::new(),
+        });
     }
     let mut servers = Vec::new();
     for text in &arguments.resolver {
@@ -194,6 +200,9 @@ fn resolvers(arguments: &ScanArguments, scope: &Scope) -> anyhow::Result<Vec<Soc
                     "--resolver `{text}` is no address: write 127.0.0.1, 127.0.0.1:5353 or [::1]:53"
                 )
             })?;
+        if server.port() == 0 {
+            bail!("--resolver `{text}`: port 0 is no port to ask on");
+        }
         if scope.authorised_by.is_none() && !server.ip().is_loopback() {
             bail!(
                 "name server {server} is not on loopback: asking it needs a scope file (--scope; `rampart scope template` prints one)"
@@ -221,8 +230,24 @@ fn chosen_ports(arguments: &ScanArguments) -> anyhow::Result<PortSet> {
     }
 }
 
+/// Ports that were asked for by name and are not looked at.
+fn left_out_ports(
+    arguments: &ScanArguments,
+    wished: &PortSet,
+    allowed: &PortSet,
+) -> anyhow::Result<Option<String>> {
+    let left = wished.without(allowed);
+    let Some(text) = arguments.ports.as_ref().filter(|_| !left.is_empty()) else { return Ok(None) };
+    if allowed.is_empty() && arguments.stages.contains(&Stage::Ports) {
+        bail!(
+            "--ports `{text}`: the scope allows none of them (fragile ports must be named in its `ports`, by themselves or in a short range)"
+        );
+    }
+    Ok(Some(format!("of --ports `{text}` these are fragile or not in scope: {left}")))
+}
+
 /// Ports that the scope does not allow are not planned at all.
-fn fragile_unless_named(scope: &Scope) -> PortSet {
+fn not_in_scope(scope: &Scope) -> PortSet {
     PortSet::all().without(&scope.ports).union(&scope.excluded_ports)
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Targets {
     pub(super) count: u64,
     /// The first of them, for the report.
     pub(super) first: Vec<String>,
+    /// Networks that are larger than the scope.
+    pub(super) cut: Vec<String>,
 }
 
 impl Targets {
@@ -56,6 +58,7 @@ struct Collector<'a> {
     out: Option<BufWriter<File>>,
     count: u64,
     first: Vec<String>,
+    cut: Vec<String>,
 }
 
 impl Collector<'_> {
@@ -64,6 +67,12 @@ impl Collector<'_> {
         self.settings.scope.permits_target(&target)?;
         if let Some(out) = &mut self.out {
             writeln!(out, "{target}").context("cannot write the list of targets")?;
+        }
+        if let Target::Network(network) = &target
+            && self.cut.len() < NAMED
+            && !self.settings.scope.networks.iter().any(|allowed| allowed.contains(network))
+        {
+            self.cut.push(format!("{target} is larger than the scope: only what both contain is looked at"));
         }
         self.count += 1;
         if self.first.len() < NAMED {
@@ -120,7 +129,7 @@ pub(super) fn collect(
         return read_again(file, header, settings);
     }
     let out = Some(BufWriter::new(private_file(&file).with_context(describe)?));
-    let mut collector = Collector { settings, out, count: 0, first: Vec::new() };
+    let mut collector = Collector { settings, out, count: 0, first: Vec::new(), cut: Vec::new() };
     if let Some(estate) = estate {
         for target in estate.targets() {
             collector.take(&target)?;
@@ -148,14 +157,14 @@ pub(super) fn collect(
     if collector.count == 0 {
         bail!("there is no target: the list is empty");
     }
-    Ok(Targets { file, count: collector.count, first: collector.first })
+    Ok(Targets { file, count: collector.count, first: collector.first, cut: collector.cut })
 }
 
 /// The list of the scan that is resumed: the same targets as then, and still in scope.
 fn read_again(file: PathBuf, header: &Header, settings: &Settings) -> anyhow::Result<Targets> {
     let origin = format!("`{}`", file.display());
     let reader = File::open(&file).with_context(|| format!("cannot read {origin}"))?;
-    let mut collector = Collector { settings, out: None, count: 0, first: Vec::new() };
+    let mut collector = Collector { settings, out: None, count: 0, first: Vec::new(), cut: Vec::new() };
     collector.take_lines(BufReader::new(reader), &origin)?;
     if collector.count != header.targets {
         bail!(
@@ -164,7 +173,7 @@ fn read_again(file: PathBuf, header: &Header, settings: &Settings) -> anyhow::Re
             header.targets
         );
     }
-    Ok(Targets { file, count: collector.count, first: collector.first })
+    Ok(Targets { file, count: collector.count, first: collector.first, cut: collector.cut })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use checks::{
     Run, Step, Template, Verdict,
-    exchange::{Failure, Request, Response},
+    exchange::{Certificate, Failure, Request, Response},
     request_key,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -179,7 +179,16 @@ fn weight(answer: &Answer) -> usize {
                 response.head.len() * 2 + response.body.len() + response.request.len()
             }
             Ok(Response::Tcp(response)) => response.reads.iter().map(|(_, bytes)| bytes.len()).sum(),
-            Ok(Response::Dns(_) | Response::Tls(_)) => 2_048,
+            Ok(Response::Dns(response)) => {
+                let sections = [&response.answers, &response.authority, &response.additional];
+                sections.into_iter().flatten().map(|record| 128 + record.name.len() + record.data.len()).sum()
+            }
+            Ok(Response::Tls(response)) => {
+                let names = |certificate: &Certificate| -> usize {
+                    certificate.subject_an.iter().map(|name| 24 + name.len()).sum()
+                };
+                response.certificates.iter().map(|certificate| 2_048 + names(certificate)).sum()
+            }
             Err(_) => 0,
         }
 }

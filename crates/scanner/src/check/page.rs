@@ -105,7 +105,7 @@ mod tests {
 
     fn checker() -> Checker {
         let dialer = Dialer::new(Scope::loopback(), Profile::Standard.limits(), CancellationToken::new());
-        let identity = Identity { user_agent: "rampart-test".to_owned(), from: None };
+        let identity = Identity { user_agent: "rampart-test".to_owned() };
         let cookie = "extractors: [{type: regex, part: header, regex: ['Set-Cookie: [a-z]+']}]";
         let listing = "matchers: [{type: word, words: ['Index of']}]";
         Checker {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use checks::exchange::{Failure, HttpRequest, Request, Response};
-use model::{DomainName, Endpoint, FailReason, Host};
+use model::{Endpoint, FailReason, Host};
 
 use super::Checker;
 use crate::{dialogue, http::HttpSession, tls};
@@ -40,13 +40,6 @@ impl<'a> Performer<'a> {
         match request {
             Request::Http(http) => self.http(http).await,
             Request::Dns(dns) => {
-                let name: DomainName = dns.name.parse().map_err(|error| {
-                    Failure::Failed(
-                        FailReason::Evaluation,
-                        format!("cannot ask about `{}`: {error}", dns.name),
-                    )
-                })?;
-                self.checker.dialer.permits_name(&name).map_err(|error| error.failure())?;
                 self.checker.resolver.query(dns).await.map(|response| Response::Dns(Arc::new(response)))
             }
             Request::Tcp(tcp) => {

@@ -7,7 +7,7 @@
 //! - answered with 4xx: nothing is forbidden (2.3.1.3); with 5xx or not at all: everything is (2.3.1.4);
 //! - the URLs a person asked for are fetched all the same, as other tools do: rules are about following links.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap, ops::Bound};
 
 use super::identity;
 
@@ -21,14 +21,19 @@ const MOST_RULES: usize = 5_000;
 /// over, which allows less.
 const LONGEST_RULE: usize = 1_024;
 const MOST_WILDCARDS: usize = 8;
+/// Rules with a wildcard or an end that are kept as such: each of them is held against each link of each page. Further ones end
+/// before their first wildcard if they forbid, which forbids more, and do not count if they allow.
+const MOST_PATTERNS: usize = 200;
 /// Sitemaps kept.
 const MOST_SITEMAPS: usize = 100;
 
 /// A parsed robots.txt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Robots {
-    /// The rules that apply to us.
+    /// The rules that apply to us, as far as they have wildcards: longest first.
     rules: Vec<Rule>,
+    /// The others, sorted by their text: may what begins like this be followed?
+    prefixes: BTreeMap<String, bool>,
     /// Paths of every group, allowed or not, without wildcards: sources of URLs.
     pub allowed: Vec<String>,
     /// The same for `Disallow`.
@@ -57,7 +62,7 @@ impl Robots {
 
     /// Forbids everything: the file could not be had.
     pub fn forbid_all() -> Robots {
-        Robots { rules: vec![Rule { pattern: "/".to_owned(), allow: false }], ..Robots::default() }
+        Robots { prefixes: BTreeMap::from([("/".to_owned(), false)]), ..Robots::default() }
     }
 
     /// Total: lines that make no sense are passed over, as the RFC asks.
@@ -109,10 +114,41 @@ impl Robots {
                 _ => {}
             }
         }
-        robots.rules = if ours_named { ours } else { general };
+        for rule in if ours_named { ours } else { general } {
+            robots.add(rule);
+        }
         // Longest first, and Allow before Disallow: the first that matches decides.
         robots.rules.sort_by_key(|rule| (Reverse(rule.pattern.len()), !rule.allow));
         robots
+    }
+
+    fn add(&mut self, rule: Rule) {
+        let plain = !rule.pattern.contains('*') && !rule.pattern.ends_with('$');
+        let prefix = match (plain, rule.allow) {
+            (true, _) => rule.pattern,
+            (false, _) if self.rules.len() < MOST_PATTERNS => return self.rules.push(rule),
+            (false, true) => return,
+            (false, false) => {
+                rule.pattern.split('*').next().unwrap_or_default().trim_end_matches('$').to_owned()
+            }
+        };
+        // Allow wins a tie.
+        *self.prefixes.entry(prefix).or_insert(rule.allow) |= rule.allow;
+    }
+
+    /// The longest rule without wildcards that the target begins with.
+    fn longest_prefix(&self, target: &str) -> Option<(usize, bool)> {
+        let mut bound = target;
+        loop {
+            // The greatest that is not greater: if it is no prefix, none is longer than what both have in common.
+            let (rule, allow) =
+                self.prefixes.range::<str, _>((Bound::Unbounded, Bound::Included(bound))).next_back()?;
+            if target.starts_with(rule.as_str()) {
+                return Some((rule.len(), *allow));
+            }
+            let common = rule.bytes().zip(target.bytes()).take_while(|(one, other)| one == other).count();
+            bound = target.get(..common)?;
+        }
     }
 
     fn note(&mut self, value: &str, allow: bool) {
@@ -125,11 +161,18 @@ impl Robots {
 
     /// May this request target (path and query) be followed?
     pub fn allows(&self, target: &str) -> bool {
-        if self.rules.is_empty() || target == "/robots.txt" {
+        if (self.rules.is_empty() && self.prefixes.is_empty()) || target == "/robots.txt" {
             return true;
         }
         let target = identity::normal_escapes(target);
-        self.rules.iter().find(|rule| matches(&rule.pattern, &target)).is_none_or(|rule| rule.allow)
+        let prefix = self.longest_prefix(&target);
+        let pattern = self
+            .rules
+            .iter()
+            .find(|rule| matches(&rule.pattern, &target))
+            .map(|rule| (rule.pattern.len(), rule.allow));
+        // The longer decides, and Allow a tie.
+        prefix.max(pattern).is_none_or(|(_, allow)| allow)
     }
 }
 

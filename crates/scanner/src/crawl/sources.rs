@@ -28,6 +28,8 @@ pub(super) struct Sources<'a> {
     pub(super) response_bytes: usize,
     /// Body bytes that are left.
     pub(super) bytes_left: u64,
+    /// URLs that are kept, of the site and of others each.
+    pub(super) most_urls: usize,
     pub(super) requests: u64,
     pub(super) bytes: u64,
 }
@@ -84,10 +86,17 @@ impl Sources<'_> {
 
     async fn robots(&mut self) -> Result<(Robots, RobotsAnswer), Failure> {
         let mut url = self.origin.root().join("/robots.txt").unwrap_or_else(|_| self.origin.root().clone());
-        for _ in 0..=ROBOTS_HOPS {
+        // What hangs on this one answer is worth asking twice for.
+        let mut again = true;
+        let mut hops = 0;
+        while hops <= ROBOTS_HOPS {
             let Some(response) = self.get(target(&url)).await? else {
+                if std::mem::take(&mut again) {
+                    continue;
+                }
                 return Ok((Robots::forbid_all(), RobotsAnswer::Unreachable));
             };
+            hops += 1;
             match response.status {
                 200..=299 => return Ok((Robots::parse(&response.body), RobotsAnswer::Found)),
                 300..=399 => match page::read(self.origin, &url, &response).redirect {
@@ -127,9 +136,11 @@ impl Sources<'_> {
             waiting.extend(map.sitemaps);
             for page in map.pages {
                 match self.origin.resolve(&url, &page, LONGEST_URL) {
-                    Reference::Inside(url) => told.pages.push(url),
-                    Reference::Outside(url) => told.external.push(url),
-                    Reference::Named(_) | Reference::Nothing => {}
+                    Reference::Inside(url) if told.pages.len() < self.most_urls => told.pages.push(url),
+                    Reference::Outside(url) if told.external.len() < self.most_urls => {
+                        told.external.push(url);
+                    }
+                    _ => {}
                 }
             }
         }

@@ -97,8 +97,15 @@ async fn read_sources(
     report: &mut CrawlReport,
 ) -> Result<Told, Budget> {
     let response_bytes = limits.response_bytes.max(1);
-    let mut sources =
-        Sources { session, origin, response_bytes, bytes_left: limits.crawl_bytes, requests: 0, bytes: 0 };
+    let mut sources = Sources {
+        session,
+        origin,
+        response_bytes,
+        bytes_left: limits.crawl_bytes,
+        most_urls: options.queue as usize,
+        requests: 0,
+        bytes: 0,
+    };
     let told = timeout_at(deadline, sources.read(options.robots)).await;
     (report.requests, report.bytes) = (sources.requests, sources.bytes);
     let told = told.map_err(|_| Budget::Time)?.map_err(|failure| {

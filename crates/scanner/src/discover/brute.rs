@@ -36,8 +36,8 @@ impl Wildcards {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, parent: &DomainName, record_type: RecordType) -> Option<Wildcard> {
-        self.entries().get(&(parent.clone(), record_type)).cloned()
+    fn get(&self, parent: &DomainName, record_type: RecordType) -> Option<Manner> {
+        self.entries().get(&(parent.clone(), record_type)).map(Manner::of)
     }
 
     fn explains(&self, name: &DomainName, record_type: RecordType, face: &Face) -> bool {
@@ -47,7 +47,7 @@ impl Wildcards {
     }
 
     /// Learns how names below a parent are answered, once.
-    async fn of(&self, resolver: &Resolver, parent: &DomainName, record_type: RecordType) -> Wildcard {
+    async fn of(&self, resolver: &Resolver, parent: &DomainName, record_type: RecordType) -> Manner {
         if let Some(known) = self.get(parent, record_type) {
             return known;
         }
@@ -55,8 +55,9 @@ impl Wildcards {
         while wildcard.wants_more() {
             wildcard.learn(probe(resolver, parent, record_type).await);
         }
-        self.entries().insert((parent.clone(), record_type), wildcard.clone());
-        wildcard
+        let manner = Manner::of(&wildcard);
+        self.entries().insert((parent.clone(), record_type), wildcard);
+        manner
     }
 
     async fn learn_more(&self, resolver: &Resolver, parent: &DomainName, record_type: RecordType) {
@@ -75,6 +76,27 @@ impl Wildcards {
         parents.sort();
         parents.dedup();
         parents
+    }
+}
+
+/// How a parent answers about what does not exist, in short.
+#[derive(Clone, Copy)]
+struct Manner {
+    referred: bool,
+    failing: bool,
+    /// What does not exist seems to.
+    answers: bool,
+    explains_empty: bool,
+}
+
+impl Manner {
+    fn of(wildcard: &Wildcard) -> Manner {
+        Manner {
+            referred: wildcard.referred,
+            failing: wildcard.failing,
+            answers: wildcard.answers(),
+            explains_empty: wildcard.explains(&Face::Empty),
+        }
     }
 }
 
@@ -116,7 +138,7 @@ impl Search<'_> {
         }
         self.try_words(parent, words, RecordType::A).await;
         // Names seem to exist without addresses: among them, those with an IPv6 address only can still be told.
-        if wildcard.answers() && wildcard.explains(&Face::Empty) {
+        if wildcard.answers && wildcard.explains_empty {
             wildcards.of(resolver, parent, RecordType::AAAA).await;
             self.try_words(parent, words, RecordType::AAAA).await;
         }
@@ -205,7 +227,7 @@ async fn examine(
     if wildcards.explains(&name, record_type, &face) {
         return None;
     }
-    if wildcard.answers() {
+    if wildcard.answers {
         for _ in 0..DOUBTS {
             wildcards.learn_more(resolver, &parent, record_type).await;
             if wildcards.explains(&name, record_type, &face) {

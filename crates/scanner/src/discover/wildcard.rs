@@ -14,6 +14,9 @@ const QUIET: u32 = 4;
 /// A wildcard that still brings something new after so many probes makes its addresses up.
 const MOST_PROBES: u32 = 48;
 
+/// Marks kept of one parent: a server that makes answers up can make up any number.
+const MOST_MARKS: usize = 1_000;
+
 /// What an answer looks like, without what differs from name to name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Face {
@@ -68,6 +71,8 @@ fn neutral(name: &DomainName, target: &str) -> String {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wildcard {
     marks: BTreeSet<Mark>,
+    /// Where those lie: networks of addresses, and the domains of aliases.
+    regions: BTreeSet<Region>,
     /// Some are said to exist without records of the type: there is a wildcard of another type.
     empty: bool,
     /// Some get no answer.
@@ -87,7 +92,11 @@ impl Wildcard {
         match face {
             Face::Missing => {}
             Face::Empty => self.empty = true,
-            Face::Leads(marks) => self.marks.extend(marks),
+            Face::Leads(marks) if self.marks.len() < MOST_MARKS => {
+                self.regions.extend(marks.iter().filter_map(region));
+                self.marks.extend(marks);
+            }
+            Face::Leads(_) => {}
             Face::Referred => self.referred = true,
             Face::Unknown => self.failing = true,
         }
@@ -121,28 +130,34 @@ impl Wildcard {
             Face::Empty => self.empty,
             Face::Leads(marks) => {
                 marks.iter().any(|mark| self.marks.contains(mark))
-                    || (self.is_bottomless() && self.is_near(marks))
+                    || (self.is_bottomless()
+                        && marks.iter().filter_map(region).any(|region| self.regions.contains(&region)))
             }
             Face::Referred => self.referred,
             Face::Unknown => self.failing,
         }
     }
+}
 
-    /// Addresses made up from the name come from a network, not from anywhere.
-    fn is_near(&self, marks: &BTreeSet<Mark>) -> bool {
-        let network = |mark: &Mark| match mark {
-            Mark::Address(IpAddr::V4(v4)) => {
-                let [a, b, ..] = v4.octets();
-                Some(IpAddr::from([a, b, 0, 0]))
-            }
-            Mark::Address(IpAddr::V6(v6)) => {
-                let [a, b, c, ..] = v6.segments();
-                Some(IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0)))
-            }
-            Mark::Alias(_) => None,
-        };
-        let known: BTreeSet<IpAddr> = self.marks.iter().filter_map(network).collect();
-        marks.iter().filter_map(network).any(|near| known.contains(&near))
+/// A neighbourhood of marks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Region {
+    Network(IpAddr),
+    Domain(String),
+}
+
+/// Addresses made up from the name come from one network, and aliases from one domain, not from anywhere.
+fn region(mark: &Mark) -> Option<Region> {
+    match mark {
+        Mark::Address(IpAddr::V4(v4)) => {
+            let [a, b, ..] = v4.octets();
+            Some(Region::Network(IpAddr::from([a, b, 0, 0])))
+        }
+        Mark::Address(IpAddr::V6(v6)) => {
+            let [a, b, c, ..] = v6.segments();
+            Some(Region::Network(IpAddr::V6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))))
+        }
+        Mark::Alias(target) => target.split_once('.').map(|(_, domain)| Region::Domain(domain.to_owned())),
     }
 }
 
@@ -190,6 +205,15 @@ mod tests {
         assert!(wildcard.is_bottomless());
         assert!(wildcard.explains(&addresses(&["127.7.99.99"])));
         assert!(!wildcard.explains(&addresses(&["127.8.99.99"])));
+    }
+
+    #[test]
+    fn aliases_made_up_from_the_name_come_from_their_domain() {
+        let alias = |text: String| Face::Leads([Mark::Alias(text)].into());
+        let wildcard = learned((0..).map(|index: u32| alias(format!("x{index}.cdn.test"))));
+        assert!(wildcard.is_bottomless());
+        assert!(wildcard.explains(&alias("another.cdn.test".to_owned())));
+        assert!(!wildcard.explains(&alias("shop.hosting.test".to_owned())));
     }
 
     #[test]

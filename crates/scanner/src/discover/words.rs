@@ -54,7 +54,14 @@ impl WordList {
         if metadata.is_dir() {
             return Err(unreadable(io::ErrorKind::IsADirectory.into()));
         }
-        Ok(WordList { file: Some(path.to_owned()), ..self })
+        let list = WordList { file: Some(path.to_owned()), ..self };
+        match list.labels().next() {
+            Some(_) => Ok(list),
+            None => Err(unreadable(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it holds no word that can be a part of a name",
+            ))),
+        }
     }
 
     /// All labels in order, none of the built-in ones twice. A file that cannot be read any more ends the list.

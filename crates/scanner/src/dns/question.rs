@@ -79,7 +79,11 @@ impl Question {
         };
         // Names of the CHAOS class, such as version.bind, are about the name server, which is the scan's own.
         if class != DNSClass::CH {
-            dialer.permits_name(&name).map_err(|error| error.failure())?;
+            match pointer_address(&name) {
+                Some(address) => dialer.permits_address(address),
+                None => dialer.permits_name(&name),
+            }
+            .map_err(|error| error.failure())?;
         }
         Ok(Question { name, record_type, class, recursion: request.recursion })
     }
@@ -120,5 +124,20 @@ impl Question {
         let [type_high, type_low] = u16::from(self.record_type).to_be_bytes();
         let [class_high, class_low] = u16::from(self.class).to_be_bytes();
         rest.starts_with(&[0, type_high, type_low, class_high, class_low])
+    }
+}
+/// The address that a name below `in-addr.arpa` (RFC 1035, 3.5) or `ip6.arpa` (RFC 3596, 2.5) is about.
+fn pointer_address(name: &DomainName) -> Option<IpAddr> {
+    let labels: Vec<&str> = name.labels().collect();
+    match labels.as_slice() {
+        [d, c, b, a, "in-addr", "arpa"] => format!("{a}.{b}.{c}.{d}").parse().ok(),
+        [nibbles @ .., "ip6", "arpa"] if nibbles.len() == 32 => {
+            let digits = nibbles.iter().rev().map(|nibble| u128::from_str_radix(nibble, 16).ok());
+            let number = digits.into_iter().try_fold(0_u128, |number, digit| {
+                digit.filter(|digit| *digit < 16).map(|digit| number << 4 | digit)
+            })?;
+            Some(IpAddr::V6(number.into()))
+        }
+        _ => None,
     }
 }

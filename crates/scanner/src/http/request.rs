@@ -27,9 +27,6 @@ pub(super) fn write(request: &HttpRequest, identity: &Identity) -> Result<Vec<u8
     };
     add("Host", authority(&request.origin));
     add("User-Agent", identity.user_agent.clone());
-    if let Some(from) = &identity.from {
-        add("From", from.clone());
-    }
     add("Accept", "*/*".to_owned());
     add("Accept-Encoding", "gzip, deflate, br".to_owned());
     add("Connection", "keep-alive".to_owned());
@@ -113,10 +110,7 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity {
-            user_agent: "rampart/0 (+mailto:a@example.com; scan 1)".to_owned(),
-            from: Some("a@example.com".to_owned()),
-        }
+        Identity { user_agent: "rampart/0 (+mailto:a@example.com; scan 1)".to_owned() }
     }
 
     fn request(
@@ -153,7 +147,7 @@ mod tests {
         assert_eq!(
             text(&request("example.com", 80, "GET", "/a b/../%2e?x", &[("X-Test", "1")], b"")),
             "GET /a b/../%2e?x HTTP/1.1\r\nHost: example.com\r\nUser-Agent: rampart/0 (+mailto:a@example.com; scan 1)\r\n\
-             From: a@example.com\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n\
+             Accept: */*\r\nAccept-Encoding: gzip, deflate, br\r\nConnection: keep-alive\r\n\
              X-Test: 1\r\n\r\n"
         );
         let post = text(&request("::1", 8080, "POST", "/", &[], b"a=1"));
@@ -173,7 +167,7 @@ mod tests {
         let sent = text(&request("example.com", 80, "POST", "/", &given, b"abc"));
         assert_eq!(
             sent,
-            "POST / HTTP/1.1\r\nFrom: a@example.com\r\nAccept-Encoding: gzip, deflate, br\r\nhost: other\r\nuser-agent: x\r\n\
+            "POST / HTTP/1.1\r\nAccept-Encoding: gzip, deflate, br\r\nhost: other\r\nuser-agent: x\r\n\
              content-length: 99\r\nACCEPT: a\r\nConnection: close\r\n\r\nabc"
         );
     }

@@ -43,6 +43,7 @@ fn units_that_wait_for_a_host_are_not_lost() {
 fn of_network(piece: Piece) -> String {
     match piece {
         Piece::OfNetwork(address) => address.to_string(),
+        Piece::Nothing => panic!("nothing of it is forbidden"),
         Piece::Whole(target) => panic!("{target} came as a whole"),
     }
 }
@@ -65,6 +66,23 @@ fn a_network_becomes_its_addresses_in_scope_and_the_rest_is_not_walked_through()
     assert_eq!(addresses("10.1.2.0/31"), ["10.1.2.0", "10.1.2.1"]);
     assert_eq!(addresses("10.1.2.0/24"), ["10.1.2.1"]);
     assert_eq!(addresses("192.0.2.0/24"), Vec::<String>::new());
+    // Exclusions are stepped over, not walked through.
+    let halved = Scope {
+        networks: vec!["2001:db8::/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()],
+        excluded_networks: ["2001:db8::/33", "10.0.0.0/9", "10.128.0.2/31", "10.128.0.5/32"]
+            .map(|network| network.parse().unwrap())
+            .to_vec(),
+        ..Scope::loopback()
+    };
+    let first = |network: &str, count| -> Vec<String> {
+        single(network.parse().unwrap(), &halved).take(count).map(of_network).collect()
+    };
+    assert_eq!(first("2001:db8::/32", 2), ["2001:db8:8000::", "2001:db8:8000::1"]);
+    assert_eq!(first("10.0.0.0/8", 4), ["10.128.0.0", "10.128.0.1", "10.128.0.4", "10.128.0.6"]);
+    assert_eq!(
+        single("10.0.0.0/8".parse().unwrap(), &halved).last().map(of_network).unwrap(),
+        "10.255.255.254"
+    );
     // A whole /8 is not collected before its first address is taken.
     let all = Scope { networks: vec!["::/0".parse().unwrap()], ..Scope::loopback() };
     assert_eq!(single("2001:db8::/32".parse().unwrap(), &all).nth(1).map(of_network).unwrap(), "2001:db8::1");

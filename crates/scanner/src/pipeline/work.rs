@@ -149,6 +149,15 @@ async fn checks(
         }
     };
     let (checked, ()) = tokio::join!(running, forward);
+    let mut left_out: BTreeMap<&str, u64> = BTreeMap::new();
+    for reason in &checked.unmet {
+        *left_out.entry(reason).or_default() += 1;
+    }
+    for (reason, count) in left_out {
+        reporter
+            .left_out(if count == 1 { reason.to_owned() } else { format!("{reason} ({count} checks)") })
+            .await;
+    }
     // A port that nobody answers on fails every check for one reason: it is said once.
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (check, reason) in &checked.failures {
@@ -200,6 +209,12 @@ async fn discover_name(
                         .undetermined(format!("{name} does not exist: check the spelling, or name the right server with --resolver"))
                         .await;
                 }
+                for parent in report.wildcards {
+                    let text = format!(
+                        "every name below {parent} seems to exist (a wildcard): those that differ in nothing are not told"
+                    );
+                    reporter.left_out(text).await;
+                }
                 for (name, reason) in report.undetermined {
                     reporter.undetermined(format!("{name}: {reason}")).await;
                 }
@@ -230,7 +245,7 @@ async fn discover_name(
                     .await;
             }
             Ok(discovery) => take_discovery(scan, discovery, reporter, &mut learned).await,
-            Err(failure) => refused_or_failed(&failure, source == Source::Target, reporter).await,
+            Err(failure) => refused_or_failed("", &failure, source == Source::Target, reporter).await,
         }
     }
     learned
@@ -272,10 +287,10 @@ async fn take_discovery(scan: &Scan, discovery: Discovery, reporter: &Reporter<'
 
 /// What could not be found out is undetermined; that something merely mentioned does not exist, or lies outside of the scope, is
 /// worth a note.
-async fn refused_or_failed(failure: &Failure, asked_for: bool, reporter: &Reporter<'_>) {
+async fn refused_or_failed(what: &str, failure: &Failure, asked_for: bool, reporter: &Reporter<'_>) {
     let text = match failure {
-        Failure::Failed(_, reason) | Failure::OutOfScope(reason) => reason.clone(),
-        Failure::Skipped(reason) => reason.to_string(),
+        Failure::Failed(_, reason) | Failure::OutOfScope(reason) => format!("{what}{reason}"),
+        Failure::Skipped(reason) => format!("{what}{reason}"),
     };
     let found_out = matches!(
         failure,
@@ -302,6 +317,10 @@ async fn open_ports(
             open.push(port);
         }
     };
+    if port_scan.plan(scan.dialer.scope()).is_empty() {
+        let text = "no port is left to look at: the scope, or what is fragile, excludes them all";
+        reporter.undetermined(text.to_owned()).await;
+    }
     let (states, ()) = tokio::join!(ports::scan(&scan.dialer, port_scan, deadline, sender), collect);
     open.sort_unstable();
     if states.undetermined > 0 {
@@ -330,7 +349,8 @@ async fn pointers(scan: &Scan, port_scan: &PortScan, reporter: &Reporter<'_>) ->
     match discover::reverse(&scan.resolver, port_scan.address).await {
         Ok(names) => names.into_iter().map(|name| (name, Source::Pointer)).collect(),
         Err(failure) => {
-            refused_or_failed(&failure, false, reporter).await;
+            let what = format!("the names that {} points back at: ", port_scan.address);
+            refused_or_failed(&what, &failure, false, reporter).await;
             Vec::new()
         }
     }
@@ -344,7 +364,7 @@ async fn identify(
     deadline: Instant,
     reporter: &Reporter<'_>,
 ) -> Learned {
-    let Identified { service, silent } =
+    let Identified { service, doubt } =
         match services::identify(&scan.dialer, scan.client.identity(), endpoint, deadline).await {
             Ok(identified) => identified,
             Err(Failure::Failed(FailReason::Refused | FailReason::TimedOut | FailReason::Unreachable, _))
@@ -353,14 +373,12 @@ async fn identify(
                 return Learned::default();
             }
             Err(failure) => {
-                refused_or_failed(&failure, false, reporter).await;
+                refused_or_failed("", &failure, false, reporter).await;
                 return Learned::default();
             }
         };
-    if silent {
-        let text =
-            "the port is open and nothing that was asked there was answered: what listens is not known";
-        reporter.undetermined(text.to_owned()).await;
+    if let Some(doubt) = doubt {
+        reporter.undetermined(doubt.to_owned()).await;
     }
     let names = service.tls.iter().flat_map(|tls| &tls.names);
     let mentioned = names.filter_map(|name| {

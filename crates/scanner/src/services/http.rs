@@ -108,13 +108,9 @@ fn get_root(asker: &Asker<'_>) -> Vec<u8> {
             .to_owned(),
         _ => endpoint.to_string(),
     };
-    let mut request =
-        format!("GET / HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {}\r\n", identity.user_agent);
-    if let Some(from) = &identity.from {
-        request.push_str(&format!("From: {from}\r\n"));
-    }
-    request.push_str("Accept: */*\r\nConnection: close\r\n\r\n");
-    request.into_bytes()
+    let user_agent = &identity.user_agent;
+    format!("GET / HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: {user_agent}\r\nAccept: */*\r\nConnection: close\r\n\r\n")
+        .into_bytes()
 }
 
 fn recognise(answer: &[u8]) -> Option<Recognised> {

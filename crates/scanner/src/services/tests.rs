@@ -69,7 +69,7 @@ fn every_file_is_in_the_table() {
 
 #[test]
 fn no_question_is_taken_for_an_answer() {
-    let identity = Identity { user_agent: "rampart/0".to_owned(), from: None };
+    let identity = Identity { user_agent: "rampart/0".to_owned() };
     let endpoint = Endpoint { name: None, address: [127, 0, 0, 1].into(), port: 9 };
     let asker = Asker { endpoint: &endpoint, identity: &identity };
     // The header of AMQP, which a broker repeats when it wants another version; the engine knows an echo.

@@ -80,8 +80,11 @@ impl Gates {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         if hosts.len() > SWEEP_ABOVE {
             let busy = self.connections_per_host as usize;
-            hosts
-                .retain(|_, gate| Arc::strong_count(gate) > 1 || gate.connections.available_permits() < busy);
+            hosts.retain(|_, gate| {
+                let used = Arc::strong_count(gate) > 1 || gate.connections.available_permits() < busy;
+                // Whose next turn lies ahead would have it at once from a fresh gate.
+                used || !gate.requests.is_due()
+            });
         }
         let fresh = || {
             Arc::new(HostGate {

@@ -63,6 +63,11 @@ impl RateLimit {
         *next = Some(due.max(Instant::now()) + self.interval);
     }
 
+    /// Would a turn be given at once?
+    pub fn is_due(&self) -> bool {
+        self.next.try_lock().is_ok_and(|next| next.is_none_or(|due| due <= Instant::now()))
+    }
+
     /// Gives as many turns as are due by now, at most `most` and at least one, without waiting; else when the next is due.
     pub fn turns_now(&self, most: u32) -> Result<u32, Instant> {
         let now = Instant::now();

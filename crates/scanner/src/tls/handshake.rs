@@ -27,7 +27,8 @@ struct Agreed {
     version: TlsVersion,
     suite: u16,
     /// In DER, leaf first.
-    chain: Vec<Vec<u8>>,
+    /// None when it could not be had.
+    chain: Option<Vec<Vec<u8>>>,
 }
 
 /// How one attempt ended.
@@ -129,10 +130,13 @@ fn unaskable(why: String) -> Failure {
 }
 
 fn response(agreed: Agreed, host: &Host, now: i64, rest: TlsResponse) -> TlsResponse {
-    let readings: Vec<certificate::Reading> = agreed.chain.iter().map(|der| certificate::read(der)).collect();
+    let chain = agreed.chain.as_deref();
+    let readings: Vec<certificate::Reading> =
+        chain.unwrap_or_default().iter().map(|der| certificate::read(der)).collect();
     let leaf = readings.first();
     TlsResponse {
         established: true,
+        certificates_unread: chain.is_none() || leaf.is_some_and(|leaf| !leaf.is_readable),
         version: Some(agreed.version),
         cipher: suites::name(agreed.suite),
         mismatched: leaf.is_some_and(|leaf| !leaf.covers(host)),
@@ -177,7 +181,7 @@ async fn modern(
         .map(|certificate| certificate.to_vec())
         .collect();
     let suite = session.negotiated_cipher_suite().map_or(0, |suite| u16::from(suite.suite()));
-    Ok(Attempt::Agreed(Agreed { version, suite, chain }))
+    Ok(Attempt::Agreed(Agreed { version, suite, chain: Some(chain) }))
 }
 
 /// An alert, an answer that rustls cannot use, or a closed connection: no. Silence and a lost connection say nothing.

@@ -136,13 +136,20 @@ pub(super) fn server_hello(body: &[u8]) -> Option<ServerHello> {
     Some(ServerHello { version, suite })
 }
 
+/// Certificates read of one chain; real ones have up to five.
+const LONGEST_CHAIN: usize = 10;
+
 /// Reads the body of a certificate message: certificates in DER, leaf first. A list that breaks off gives what came before.
 pub(super) fn certificates(body: &[u8]) -> Vec<Vec<u8>> {
     let mut bytes = Bytes(body);
     let mut list = bytes.number(3).and_then(|length| bytes.take(length)).map_or(Bytes(&[]), Bytes);
     let mut all = Vec::new();
-    while let Some(certificate) = list.number(3).and_then(|length| list.take(length)) {
-        all.push(certificate.to_vec());
+    while all.len() < LONGEST_CHAIN
+        && let Some(certificate) = list.number(3).and_then(|length| list.take(length))
+    {
+        if !certificate.is_empty() {
+            all.push(certificate.to_vec());
+        }
     }
     all
 }

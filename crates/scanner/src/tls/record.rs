@@ -8,15 +8,15 @@ use super::{
 /// Longest payload of a record: a compressed and encrypted one may be 2,048 bytes longer than plain (RFC 5246, 6.2.3).
 const LONGEST_RECORD: usize = (1 << 14) + 2_048;
 /// Longest message: no certificate chain needs more.
-const LONGEST_MESSAGE: usize = 1 << 17;
+const LONGEST_MESSAGE: usize = 1 << 19;
 /// Records of no effect, such as warnings, that are read past.
 const MOST_RECORDS: usize = 64;
 
 /// How a server takes a hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It agrees; certificates in DER, leaf first.
-    Agrees(ServerHello, Vec<Vec<u8>>),
+    /// It agrees; certificates in DER, leaf first. None when they did not come, though there are some.
+    Agrees(ServerHello, Option<Vec<Vec<u8>>>),
     /// It refuses, with this alert (RFC 5246, 7.2).
     Refuses(u8),
     /// It does not speak TLS.
@@ -72,7 +72,7 @@ impl Flight {
 
     /// What is clear when nothing more comes.
     pub(super) fn so_far(&self) -> Option<Answer> {
-        self.hello.map(|hello| Answer::Agrees(hello, Vec::new()))
+        self.hello.map(|hello| Answer::Agrees(hello, None))
     }
 
     fn after_nonsense(&self) -> Answer {
@@ -96,15 +96,17 @@ impl Flight {
                 // server_hello
                 (2, None) => match hello::server_hello(&body) {
                     Some(hello) if suites::is_anonymous(hello.suite) => {
-                        return Some(Answer::Agrees(hello, Vec::new()));
+                        return Some(Answer::Agrees(hello, Some(Vec::new())));
                     }
                     Some(hello) => self.hello = Some(hello),
                     None => return Some(Answer::IsNotTls),
                 },
                 // certificate
-                (11, Some(hello)) => return Some(Answer::Agrees(hello, hello::certificates(&body))),
+                (11, Some(hello)) => {
+                    return Some(Answer::Agrees(hello, Some(hello::certificates(&body))));
+                }
                 // Anything else comes after the certificate, or in place of one.
-                (_, Some(hello)) => return Some(Answer::Agrees(hello, Vec::new())),
+                (_, Some(hello)) => return Some(Answer::Agrees(hello, Some(Vec::new()))),
                 (_, None) => return Some(Answer::IsNotTls),
             }
         }
@@ -132,12 +134,17 @@ mod tests {
     }
 
     fn certificate() -> Vec<u8> {
-        message(11, &[0, 0, 8, 0, 0, 2, 1, 2, 0, 0, 0, 5])
+        // Two, one without a byte in it, and one that breaks off.
+        message(11, &[0, 0, 12, 0, 0, 2, 1, 2, 0, 0, 0, 0, 0, 1, 3, 5])
     }
 
     fn agreed(suite: u16, certificates: &[&[u8]]) -> Answer {
         let chosen = ServerHello { version: TlsVersion::Tls10, suite };
-        Answer::Agrees(chosen, certificates.iter().map(|one| one.to_vec()).collect())
+        Answer::Agrees(chosen, Some(certificates.iter().map(|one| one.to_vec()).collect()))
+    }
+
+    fn agreed_without_its_certificate(suite: u16) -> Answer {
+        Answer::Agrees(ServerHello { version: TlsVersion::Tls10, suite }, None)
     }
 
     fn answer(bytes: &[u8]) -> Option<Answer> {
@@ -147,7 +154,7 @@ mod tests {
     #[test]
     fn every_answer_is_understood() {
         let both = [hello(0x2f), certificate()].concat();
-        let expected = agreed(0x2f, &[&[1, 2], &[]]);
+        let expected = agreed(0x2f, &[&[1, 2], &[3]]);
         assert_eq!(answer(&record(22, &both)), Some(expected.clone()));
         let split = [record(22, &both[..10]), record(22, &[]), record(22, &both[10..])].concat();
         assert_eq!(answer(&split), Some(expected.clone()));
@@ -160,7 +167,9 @@ mod tests {
         let bare = [record(22, &hello(0x2f)), record(22, &message(14, &[]))].concat();
         assert_eq!(answer(&bare), Some(agreed(0x2f, &[])));
         let then_alert = [record(22, &hello(0x2f)), record(21, &[2, 80])].concat();
-        assert_eq!(answer(&then_alert), Some(agreed(0x2f, &[])));
+        assert_eq!(answer(&then_alert), Some(agreed_without_its_certificate(0x2f)));
+        let too_long = [record(22, &hello(0x2f)), record(22, &[11, 0xff, 0xff, 0xff])].concat();
+        assert_eq!(answer(&too_long), Some(agreed_without_its_certificate(0x2f)));
 
         for nonsense in [
             b"HTTP/1.1 400 Bad Request".to_vec(),
@@ -175,7 +184,10 @@ mod tests {
             assert_eq!(answer(&nonsense), Some(Answer::IsNotTls), "{nonsense:?}");
         }
         let mut half = Flight::default();
-        assert_eq!((half.feed(&record(22, &hello(0x2f))), half.so_far()), (None, Some(agreed(0x2f, &[]))));
+        assert_eq!(
+            (half.feed(&record(22, &hello(0x2f))), half.so_far()),
+            (None, Some(agreed_without_its_certificate(0x2f)))
+        );
         assert_eq!((Flight::default().feed(&[22, 3]), Flight::default().so_far()), (None, None));
     }
 
@@ -190,7 +202,7 @@ mod tests {
                 answers.extend(flight.feed(piece));
                 rest = after;
             }
-            prop_assert_eq!(answers, [agreed(0x2f, &[&[1, 2], &[]])]);
+            prop_assert_eq!(answers, [agreed(0x2f, &[&[1, 2], &[3]])]);
         }
 
         #[test]

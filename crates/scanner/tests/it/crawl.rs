@@ -81,7 +81,7 @@ async fn crawl_from(
     let starts = starts.iter().map(|start| root.join(start).unwrap()).collect();
     let endpoint = Endpoint { name: None, address: server.address().ip(), port: server.address().port() };
     let dialer = Dialer::new(Scope::loopback(), limits.clone(), stop);
-    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
+    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned() });
     let (sender, mut receiver) = mpsc::channel(16);
     let collect = async {
         let mut items = Vec::new();
@@ -320,7 +320,7 @@ async fn the_deadline_ends_a_site_that_never_answers() {
     let silent = Url::parse(&format!("http://{address}/")).unwrap();
     let endpoint = Endpoint { name: None, address: address.ip(), port: address.port() };
     let dialer = Dialer::new(Scope::loopback(), limits(), CancellationToken::new());
-    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
+    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned() });
     let (sender, _receiver) = mpsc::channel(16);
     let impatient = Limits { crawl_deadline: Duration::from_millis(50), ..limits() };
     let site = Site { root: silent, endpoint, starts: Vec::new() };
@@ -352,7 +352,7 @@ async fn a_listener_that_leaves_ends_the_crawl() {
     let root = Url::parse(&format!("http://{}/", server.address())).unwrap();
     let endpoint = Endpoint { name: None, address: server.address().ip(), port: server.address().port() };
     let dialer = Dialer::new(Scope::loopback(), limits(), CancellationToken::new());
-    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
+    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned() });
     let (sender, receiver) = mpsc::channel(16);
     drop(receiver);
     let report = crawl::site(
@@ -514,7 +514,7 @@ async fn failures_are_told_and_too_many_end_the_crawl() {
     let starts = (0..20).map(|number| root.join(&format!("/{number}")).unwrap()).collect();
     let endpoint = Endpoint { name: None, address: closed.ip(), port: closed.port() };
     let dialer = Dialer::new(Scope::loopback(), limits(), CancellationToken::new());
-    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
+    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned() });
     let (sender, _receiver) = mpsc::channel(16);
     let bounded = Limits { failures_in_a_row: 5, ..limits() };
     let report =
@@ -532,7 +532,7 @@ async fn a_site_out_of_scope_is_not_touched() {
     let root = Url::parse(&format!("http://{}/", server.address())).unwrap();
     let endpoint = Endpoint { name: None, address: server.address().ip(), port: server.address().port() };
     let dialer = Dialer::new(scope, limits(), CancellationToken::new());
-    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None });
+    let client = HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned() });
     let (sender, _receiver) = mpsc::channel(16);
     let report = crawl::site(
         &client,

@@ -202,7 +202,6 @@ async fn a_domain_that_does_not_exist_is_left_alone() {
     let (found, report) = search("example.test SOA\n", "gone.example.test", &["www"], true).await;
     assert!(found.is_empty());
     assert_eq!((report.exists, report.undetermined.as_slice()), (Some(false), [].as_slice()));
-    assert!(report.queries < 100, "{} queries about a name that does not exist", report.queries);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ fn dialer(limits: Limits) -> Dialer {
 }
 
 fn client(dialer: Dialer) -> HttpClient {
-    HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned(), from: None })
+    HttpClient::new(dialer, Identity { user_agent: "rampart-test".to_owned() })
 }
 
 fn endpoint(to: SocketAddr) -> Endpoint {

@@ -70,7 +70,7 @@ fn limits() -> Limits {
 
 fn scan(scope: Scope, checks: CheckSet, stages: &[Stage]) -> Scan {
     let dialer = Dialer::new(scope, limits(), CancellationToken::new());
-    let identity = Identity { user_agent: "rampart-test".to_owned(), from: None };
+    let identity = Identity { user_agent: "rampart-test".to_owned() };
     let resolver = Resolver::new(dialer.clone(), vec![Internet::name_server()]);
     let client = HttpClient::new(dialer.clone(), identity);
     Scan {

@@ -26,7 +26,7 @@ fn dialer(limits: Limits) -> Dialer {
 }
 
 fn identity() -> Identity {
-    Identity { user_agent: "rampart/0 (scan 7; +mailto:a@example.com)".to_owned(), from: None }
+    Identity { user_agent: "rampart/0 (scan 7; +mailto:a@example.com)".to_owned() }
 }
 
 async fn identified_with(limits: Limits, to: SocketAddr) -> Result<Service, Failure> {

@@ -194,8 +194,7 @@ async fn openssl_agrees_on_weak_suites() {
 async fn https_to_an_old_server_says_why_it_fails() {
     let server = OpensslServer::start(&certify(&Wanted::default()), &["-tls1", "-cipher", "ALL:@SECLEVEL=0"]);
     let to = server.address();
-    let client =
-        HttpClient::new(dialer(patient()), Identity { user_agent: "rampart-test".to_owned(), from: None });
+    let client = HttpClient::new(dialer(patient()), Identity { user_agent: "rampart-test".to_owned() });
     let request = HttpRequest {
         origin: Origin { tls: true, host: "localhost".to_owned(), port: to.port() },
         sni: None,

@@ -36,8 +36,8 @@ const SHORTEST_ECHO: usize = 4;
 pub struct Identified {
     /// What listens there, as far as it is known.
     pub service: Service,
-    /// It took connections and did not answer a thing: what it is could not be found out.
-    pub silent: bool,
+    /// Why it is not known what listens there, when that could not be found out.
+    pub doubt: Option<&'static str>,
 }
 
 /// One port under examination.
@@ -53,6 +53,8 @@ pub(in crate::services) struct Detection<'a> {
     first_words: Vec<u8>,
     tls: Option<TlsSummary>,
     tls_tried: bool,
+    /// A handshake failed that a TLS server refused or broke.
+    sealed: bool,
 }
 
 /// What the port turned out to be.
@@ -87,6 +89,7 @@ impl<'a> Detection<'a> {
             first_words: Vec::new(),
             tls: None,
             tls_tried: false,
+            sealed: false,
         }
     }
 
@@ -102,9 +105,16 @@ impl<'a> Detection<'a> {
             }
         };
         let cpe = recognised.cpe_name();
-        let silent = protocol == Protocol::UNKNOWN
-            && banner.is_empty()
-            && (self.silences > 0 || Instant::now() >= self.deadline);
+        let silent = banner.is_empty() && (self.silences > 0 || Instant::now() >= self.deadline);
+        let doubt = match protocol == Protocol::UNKNOWN {
+            true if self.tls.is_some() && self.sealed => {
+                Some("it speaks TLS, but no handshake came to its end: what listens inside is not known")
+            }
+            true if silent => Some(
+                "the port is open and nothing that was asked there was answered: what listens is not known",
+            ),
+            _ => None,
+        };
         let service = Service {
             endpoint: self.asker.endpoint.clone(),
             protocol,
@@ -114,7 +124,7 @@ impl<'a> Detection<'a> {
             banner: printable(&banner),
             tls: self.tls,
         };
-        Ok(Identified { service, silent })
+        Ok(Identified { service, doubt })
     }
 
     async fn layer(&mut self, layer: Layer) -> Result<Progress, Failure> {
@@ -236,6 +246,7 @@ impl<'a> Detection<'a> {
                 self.failed_connections = PATIENCE + 1;
                 if matches!(failure, Failure::Failed(FailReason::Tls, _)) && self.tls.is_none() {
                     self.tls = self.old_tls().await?;
+                    self.sealed = self.tls.is_some();
                 }
                 Ok(None)
             }
