@@ -117,6 +117,9 @@ pub enum Asset {
         records: BTreeMap<String, Vec<String>>,
         /// Where the name was learnt.
         source: Source,
+        /// It is an alias of this name, which does not exist: whoever registers that takes this one over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dangling: Option<DomainName>,
     },
     /// An address that answered.
     Host {

@@ -1,6 +1,6 @@
 //! What somebody should act on.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -135,6 +135,9 @@ pub struct Finding {
     pub confidence: Confidence,
     /// Where.
     pub location: Location,
+    /// The addresses at which it was seen: a name may lead to several machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
     /// The matcher inside the template, when it has a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matcher: Option<String>,

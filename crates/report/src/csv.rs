@@ -21,13 +21,14 @@ use crate::{
 /// Spreadsheets hold 32,767 characters in a cell.
 const CELL: usize = 32_000;
 
-const HEADER: [&str; 20] = [
+const HEADER: [&str; 21] = [
     "severity",
     "confidence",
     "name",
     "host",
     "location",
     "location_kind",
+    "addresses",
     "check",
     "matcher",
     "extracted",
@@ -72,6 +73,7 @@ fn cells(finding: &Finding) -> [String; HEADER.len()] {
         host_of(&finding.location),
         finding.location.to_string(),
         kind.to_owned(),
+        lines(finding.addresses.iter().map(ToString::to_string)),
         finding.check.to_string(),
         finding.matcher.clone().unwrap_or_default(),
         lines(extracted),

@@ -119,7 +119,14 @@ fn findings(source: &Source<'_>, digest: &Digest, out: &mut dyn io::Write) -> Re
             begin_group(group, &finding, out)?;
         }
         if place <= PLACES {
-            writeln!(out, "- {}{}", short(&finding.location.to_string(), false), extracted(&finding))?;
+            let fingerprint = &finding.fingerprint;
+            writeln!(
+                out,
+                "- {}{}{} (fingerprint `{fingerprint}`)",
+                short(&finding.location.to_string(), false),
+                addresses(&finding),
+                extracted(&finding)
+            )?;
         }
         if place == 1 {
             exhibit = Some(finding);
@@ -205,6 +212,17 @@ fn end_group(group: &Group, exhibit: Option<Finding>, out: &mut dyn io::Write) -
         }
     }
     Ok(())
+}
+
+/// The machines, where there are several.
+fn addresses(finding: &Finding) -> String {
+    match finding.addresses.as_slice() {
+        [] | [_] => String::new(),
+        several => {
+            let shown: Vec<String> = several.iter().take(8).map(ToString::to_string).collect();
+            format!(" at {}", shown.join(", "))
+        }
+    }
 }
 
 fn plain_excerpt(text: &str, matched: &[String]) -> String {

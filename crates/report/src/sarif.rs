@@ -102,6 +102,7 @@ fn result(finding: &Finding, index: usize) -> Value {
         "properties": {
             "severity": finding.severity,
             "confidence": finding.confidence,
+            "addresses": finding.addresses,
             "matcher": finding.matcher,
             "extracted": finding.extracted,
             "foundAt": finding.found_at,

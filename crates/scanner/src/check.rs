@@ -160,7 +160,7 @@ impl Checker {
         let (mut said, mut ended) = (HashSet::new(), HashSet::new());
         drive(runs, performer, &settings, &mut |template, verdict| {
             for hit in verdict.matches {
-                let finding = finding::from_match(template, hit, place, &self.reproduce);
+                let finding = finding::from_match(template, hit, place, target.ip(), &self.reproduce);
                 // A template may say the same thing of the same place twice, for example by two paths that redirect to one page.
                 if said.insert(finding.fingerprint) {
                     // Whoever listens is gone only when the whole scan is being dropped.

@@ -72,7 +72,8 @@ impl Listener {
             None if out || arguments.color == ColorChoice::Always => Shown::Lines { color: wants_color(out) },
             None => Shown::Columns,
         };
-        let progress = (error && !dumb && !arguments.quiet).then(|| ProgressLine::new(Arc::clone(&engine), status));
+        let progress =
+            (error && !dumb && !arguments.quiet).then(|| ProgressLine::new(Arc::clone(&engine), status));
         Listener {
             engine,
             journal,

@@ -2,8 +2,9 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
     io::{BufWriter, Write},
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -32,6 +33,7 @@ pub(super) struct Recap {
     /// Most severe first.
     findings: Vec<u64>,
     assets: Vec<u64>,
+    machines: HashMap<Fingerprint, BTreeSet<IpAddr>>,
 }
 
 /// What a finding is sorted by, without keeping the finding: 100,000 of them take a few megabytes.
@@ -47,7 +49,9 @@ struct Rank {
 #[derive(Default)]
 struct Tally {
     ranks: Vec<Rank>,
-    seen_findings: HashSet<Fingerprint>,
+    seen_findings: HashMap<Fingerprint, Option<IpAddr>>,
+    /// Of findings that were seen on several machines, all of them.
+    machines: HashMap<Fingerprint, BTreeSet<IpAddr>>,
     assets: Vec<u64>,
     seen_assets: HashSet<[u8; 16]>,
     asset_kinds: BTreeMap<String, u64>,
@@ -122,7 +126,21 @@ impl Tally {
     fn take(&mut self, event: Event, offset: u64) {
         match event {
             Event::Finding { finding } => {
-                if self.seen_findings.insert(finding.fingerprint) {
+                let address = finding.addresses.first().copied();
+                let first = match self.seen_findings.entry(finding.fingerprint) {
+                    Entry::Vacant(place) => {
+                        place.insert(address);
+                        true
+                    }
+                    Entry::Occupied(seen) => {
+                        if *seen.get() != address {
+                            let machines = self.machines.entry(finding.fingerprint).or_default();
+                            machines.extend(seen.get().iter().chain(&address));
+                        }
+                        false
+                    }
+                };
+                if first {
                     *self.severities.entry(finding.severity).or_default() += 1;
                     self.ranks.push(Rank {
                         severity: std::cmp::Reverse(finding.severity),
@@ -281,6 +299,7 @@ pub(super) fn build(
         summary,
         findings: tally.ranks.into_iter().map(|rank| rank.offset).collect(),
         assets: tally.assets,
+        machines: tally.machines,
     })
 }
 
@@ -321,7 +340,12 @@ impl Recap {
     fn write(&self, format: Format, place: &Place, out: &mut dyn Write) -> anyhow::Result<()> {
         let findings = || {
             self.stream(place, &self.findings, |event| match event {
-                Event::Finding { finding } => Some(*finding),
+                Event::Finding { mut finding } => {
+                    if let Some(machines) = self.machines.get(&finding.fingerprint) {
+                        finding.addresses = machines.iter().copied().collect();
+                    }
+                    Some(*finding)
+                }
                 _ => None,
             })
         };

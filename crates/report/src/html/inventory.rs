@@ -129,7 +129,9 @@ pub(super) fn write(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), 
         }
     })?;
     names.table("Names", &["Name", "Records", "Learnt from"], false, out, |asset, out| match asset {
-        Asset::Domain { name, records, source } => domain(name, records, source.as_str(), out),
+        Asset::Domain { name, records, source, dangling } => {
+            domain(name, records, source.as_str(), dangling.as_ref(), out)
+        }
         _ => Ok(()),
     })?;
     pages.table("Pages", &["Page", "Status", "Type", "Size", "Technologies"], false, out, |asset, out| {
@@ -236,6 +238,7 @@ fn domain(
     name: &DomainName,
     records: &BTreeMap<String, Vec<String>>,
     learnt: &str,
+    dangling: Option<&DomainName>,
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
     put!(
@@ -248,6 +251,9 @@ fn domain(
         put!(out, "<span class=\"record\"><b>", short(kind, 20), "</b> ");
         list(values.iter().map(String::as_str), out)?;
         put!(out, "</span>");
+    }
+    if let Some(end) = dangling {
+        put!(out, "<small>leads to ", short(end.as_str(), TEXT), ", which does not exist</small>");
     }
     put!(out, "</td><td data-of=\"Learnt from\">", short(learnt, 60), "</td>");
     Ok(())

@@ -27,6 +27,7 @@ pub(super) fn exhibit(finding: &Finding, open: bool, out: &mut dyn io::Write) ->
     put!(out, "<div class=\"place\">\n<p class=\"at\">");
     at(finding, out)?;
     put!(out, "</p>\n");
+    identity(finding, out)?;
     extracted(finding, out)?;
     put!(
         out,
@@ -73,6 +74,16 @@ fn at(finding: &Finding, out: &mut dyn io::Write) -> io::Result<()> {
     if let Some(matcher) = &finding.matcher {
         put!(out, " <span class=\"chip\">", short(matcher, 80), "</span>");
     }
+    Ok(())
+}
+
+/// By what the same finding is known in every report, and the machines it was seen on.
+fn identity(finding: &Finding, out: &mut dyn io::Write) -> io::Result<()> {
+    put!(out, "<p class=\"note\">Fingerprint <code>", line(&finding.fingerprint.to_string()), "</code>");
+    for (index, address) in finding.addresses.iter().take(VALUES).enumerate() {
+        put!(out, if index == 0 { ", seen at " } else { ", " }, line(&address.to_string()));
+    }
+    put!(out, "</p>\n");
     Ok(())
 }
 

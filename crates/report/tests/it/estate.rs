@@ -343,6 +343,7 @@ fn finding(problem: &Problem, place: &Place, order: i64) -> Finding {
         severity: problem.severity,
         confidence: problem.confidence,
         location: place.location.clone(),
+        addresses: Vec::new(),
         matcher: None,
         extracted,
         evidence: vec![Evidence {
@@ -444,6 +445,7 @@ fn assets() -> Vec<Asset> {
                 name: name.parse().unwrap(),
                 records: BTreeMap::from([("A".to_owned(), vec![address.to_owned()])]),
                 source: if *name == "shop.test" { model::Source::Target } else { model::Source::WordList },
+                dangling: None,
             });
         }
     }

@@ -1,5 +1,7 @@
 //! From a match to a finding.
 
+use std::net::IpAddr;
+
 use checks::{Match, Template, run::MatchLocation};
 use model::{Finding, Fingerprint, Location};
 
@@ -42,6 +44,7 @@ pub(super) fn from_match(
     template: &Template,
     found: Match,
     place: &Location,
+    address: Option<IpAddr>,
     reproduce: &Reproduce,
 ) -> Finding {
     let location = match (place, found.location) {
@@ -58,6 +61,7 @@ pub(super) fn from_match(
         confidence: info.confidence,
         reproduce: reproduce.command(&place.to_string(), template.id.as_str()),
         location,
+        addresses: address.into_iter().collect(),
         matcher: found.matcher,
         extracted: found.extracted,
         evidence: found.evidence,

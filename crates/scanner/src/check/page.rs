@@ -43,7 +43,7 @@ impl Checker {
             let findings = verdict
                 .matches
                 .into_iter()
-                .map(|hit| finding::from_match(template, hit, &place, &self.reproduce));
+                .map(|hit| finding::from_match(template, hit, &place, Some(address), &self.reproduce));
             checked.findings.extend(findings);
             checked.end(template, verdict.outcome, verdict.failure);
         }

@@ -3,7 +3,7 @@
 
 mod table;
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
 use aho_corasick::AhoCorasick;
 use checks::exchange::HttpResponse;
@@ -26,6 +26,15 @@ pub struct Technology {
     pub version: Option<String>,
     /// CPE 2.3 name (NISTIR 7695), with the version or any.
     pub cpe: Option<String>,
+}
+
+impl fmt::Display for Technology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.version {
+            Some(version) => write!(f, "{} {version}", self.name),
+            None => f.write_str(self.name),
+        }
+    }
 }
 
 /// The marks of all rules, and the rule each belongs to.

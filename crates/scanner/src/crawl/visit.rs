@@ -99,7 +99,7 @@ fn see(sieve: &Sieve, entry: &Entry, url: &Url, response: &HttpResponse) -> Seen
         title: facts.title.take(),
         content_type,
         length: response.body.len() as u64,
-        technologies: technologies.iter().map(|technology| technology.name.to_owned()).collect(),
+        technologies: technologies.iter().map(ToString::to_string).collect(),
     };
     // An error page made of the asked path would breed links to more error pages. The start is what a person wants looked at.
     let is_error = response.status >= 400 && entry.depth > 0 && !matches!(response.status, 401 | 403);

@@ -252,7 +252,7 @@ async fn discover_name(
 }
 
 async fn take_discovery(scan: &Scan, discovery: Discovery, reporter: &Reporter<'_>, learned: &mut Learned) {
-    let Discovery { name, records, addresses, source, related, .. } = discovery;
+    let Discovery { name, records, addresses, source, related, dangling } = discovery;
     let has = |kind: &str| records.contains_key(kind);
     if records.is_empty() {
         if source == Source::Target {
@@ -281,7 +281,7 @@ async fn take_discovery(scan: &Scan, discovery: Discovery, reporter: &Reporter<'
         alias: has("CNAME"),
     });
     learned.mentioned.extend(related.into_iter().map(|name| (name, Source::Record)));
-    let asset = Asset::Domain { name, records, source };
+    let asset = Asset::Domain { name, records, source, dangling };
     reporter.send(Event::Asset { asset }).await;
 }
 
