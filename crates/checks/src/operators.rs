@@ -89,7 +89,10 @@ impl Operators {
     pub fn mentions(&self, wanted: impl Fn(&str) -> bool) -> bool {
         let mut names: Vec<&str> = Vec::new();
         for matcher in &self.matchers {
-            names.push(&matcher.part);
+            // Expressions name what they look at; their part says nothing.
+            if !matches!(matcher.kind, MatcherKind::Dsl(_)) {
+                names.push(&matcher.part);
+            }
             names.extend(matcher.kind.variables());
         }
         for extractor in &self.extractors {

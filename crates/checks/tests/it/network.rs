@@ -227,6 +227,25 @@ fn handshakes_show_their_facts() {
         let ran = run(&template, &target, tls(|_| handshake()));
         assert_eq!(ran.verdict.outcome, Outcome::Matched, "{expression}: {:?}", ran.verdict.failure);
     }
+    // A certificate that could not be read says nothing, neither yes nor no; the handshake does.
+    for (expression, outcome) in [
+        ("expired == false", Outcome::Failed(FailReason::Incomplete)),
+        ("contains(subject_cn, 'example')", Outcome::Failed(FailReason::Incomplete)),
+        ("tls_version == 'tls12'", Outcome::Matched),
+        ("tls_version == 'tls10'", Outcome::NotMatched),
+    ] {
+        let template = template(&format!(
+            "ssl:\n  - address: '{{{{Host}}}}:{{{{Port}}}}'\n    matchers:\n      - type: dsl\n        dsl:\n          - \"{expression}\"\n"
+        ));
+        let unread = || TlsResponse {
+            certificates: Vec::new(),
+            certificates_unread: true,
+            expired: false,
+            ..handshake()
+        };
+        let ran = run(&template, &target, tls(|_| unread()));
+        assert_eq!(ran.verdict.outcome, outcome, "{expression}: {:?}", ran.verdict.failure);
+    }
     let template = template(
         "ssl:\n  - min_version: tls10\n    max_version: tls12\n    cipher_suites: [TLS_AES_128_GCM_SHA256]\n    matchers:\n      - {type: word, words: [TLS_AES_128_GCM_SHA256, '\"tls_version\":\"tls12\"'], condition: and}\n    extractors:\n      - {type: json, json: [' .issuer_cn']}\n",
     );

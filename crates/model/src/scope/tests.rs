@@ -122,7 +122,17 @@ fn fragile_ports_need_to_be_named() {
     let base = "authorised_by = \"x\"\nnetworks = [\"192.0.2.0/24\"]\n";
     assert!(ask(&scope(base), None, "192.0.2.1", 502).is_err());
     assert!(ask(&scope(&format!("{base}ports = \"all\"")), None, "192.0.2.1", 502).is_err());
-    assert_eq!(ask(&scope(&format!("{base}ports = \"80,502\"")), None, "192.0.2.1", 502), Ok(()));
+    for (ports, port, meant) in [
+        ("80,502", 502, true),
+        ("1-65535,9100", 9100, true),
+        ("1-65535,9100", 502, false),
+        ("1-1000", 515, false),
+        ("80,443,9000-9200", 9100, false),
+        ("9100-9107", 9103, true),
+    ] {
+        let scope = scope(&format!("{base}ports = \"{ports}\""));
+        assert_eq!(ask(&scope, None, "192.0.2.1", port).is_ok(), meant, "{ports}: {port}");
+    }
 }
 
 #[test]

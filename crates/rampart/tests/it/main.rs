@@ -11,6 +11,7 @@ mod command_line;
 mod demo;
 mod dependencies;
 mod endings;
+mod honesty;
 mod hostile;
 mod injection;
 mod interrupt;

@@ -209,6 +209,14 @@ async fn discover_name(
                         .undetermined(format!("{name} does not exist: check the spelling, or name the right server with --resolver"))
                         .await;
                 }
+                if report.exists == Some(true) && learned.found.iter().all(|found| found.addresses.is_empty())
+                {
+                    reporter
+                        .undetermined(format!(
+                            "neither {name} nor a name found below it has an address: there is no host to look at"
+                        ))
+                        .await;
+                }
                 for parent in report.wildcards {
                     let text = format!(
                         "every name below {parent} seems to exist (a wildcard): those that differ in nothing are not told"
