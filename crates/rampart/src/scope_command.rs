@@ -21,7 +21,7 @@ names = []
 networks = []
 
 # Ports that may be connected to. By default all but fragile ones (printers, industrial controllers);
-# a fragile port must be named in a short list to be included.
+# a fragile port counts only where it stands by itself or in a range of at most 16 ports.
 # ports = "1-65535"
 
 # What must not be touched, whatever stands above.
