@@ -88,12 +88,12 @@ pub enum TargetError {
         text: String,
     },
     /// Neither address nor name.
-    #[error("`{text}` is neither an address nor a name: {source}")]
+    #[error("`{text}` is neither an address nor a name: {why}")]
     Name {
         /// As given.
         text: String,
         /// The reason.
-        source: NameError,
+        why: NameError,
     },
 }
 
@@ -145,7 +145,7 @@ impl FromStr for Target {
                 }
             };
         }
-        let name_error = |source| TargetError::Name { text: text.to_owned(), source };
+        let name_error = |why| TargetError::Name { text: text.to_owned(), why };
         if let Some((host, port)) = text.rsplit_once(':') {
             let port = match port.parse::<u16>() {
                 Ok(port) if port != 0 => port,

@@ -86,12 +86,26 @@ fn files_to_test(
         let templates = library::built_in_files("").into_iter().collect();
         return Ok((templates, library::built_in_files("examples/").into_iter().map(strip).collect()));
     };
+    let text_of = |file: &Path| {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))
+    };
+    if !path.is_dir() {
+        let name = path.display().to_string();
+        let template = BTreeMap::from([(name.clone(), text_of(path)?)]);
+        // `checks/exposures/git-config.yaml` has its examples in `checks/examples/exposures/git-config.yaml`.
+        let beside = path.ancestors().skip(1).find_map(|above| {
+            let examples = above.join("examples").join(path.strip_prefix(above).ok()?);
+            examples.is_file().then_some(examples)
+        });
+        let examples =
+            beside.map(|examples| Ok::<_, anyhow::Error>((name, text_of(&examples)?))).transpose()?;
+        return Ok((template, examples.into_iter().collect()));
+    }
     let read = |below: &Path| -> anyhow::Result<BTreeMap<String, String>> {
         let mut texts = BTreeMap::new();
         let files = if below.is_dir() { library::files_below(below)? } else { Vec::new() };
         for file in files {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("cannot read `{}`", file.display()))?;
+            let text = text_of(&file)?;
             let relative: PathBuf = file.strip_prefix(below).unwrap_or(&file).to_owned();
             texts.insert(relative.display().to_string(), text);
         }

@@ -81,8 +81,15 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
 pub(crate) fn read(file: &Path) -> anyhow::Result<Scope> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read scope file `{}`", file.display()))?;
-    let parsed: ScopeFile =
-        toml::from_str(&text).with_context(|| format!("scope file `{}` is not valid", file.display()))?;
+    let parsed: ScopeFile = toml::from_str(&text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        anyhow::anyhow!(
+            "scope file `{}`, line {line}: {}",
+            file.display(),
+            error.message().replace('\n', " ")
+        )
+    })?;
     parsed.into_scope().with_context(|| format!("scope file `{}` is not valid", file.display()))
 }
 

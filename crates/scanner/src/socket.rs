@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Destination, DomainName, Endpoint, Limits, Refusal, Scope, Traffic};
+use model::{Destination, DomainName, Endpoint, Limits, Refusal, Scope, Traffic, scope::TimeWindow};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
@@ -162,7 +162,8 @@ impl Dialer {
     /// Is the scope's time window open? When it closes the scan is stopped: what is not done by then is not out of scope but
     /// open, for a later run.
     pub fn is_open_now(&self) -> bool {
-        let open = self.shared.scope.permits_time(jiff::Timestamp::now()).is_ok();
+        let scope = &self.shared.scope;
+        let open = scope.window == TimeWindow::ALWAYS || scope.permits_time(jiff::Timestamp::now()).is_ok();
         if !open {
             self.shared.stop.cancel();
         }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use model::{Event, Finding, Fingerprint};
 use report::{Format, terminal};
 use scanner::pipeline::Status;
@@ -198,14 +199,13 @@ impl Listener {
             progress.clear();
         }
         let mut out = std::io::stdout().lock();
-        match self.shown {
-            Shown::Lines { color } => writeln!(out, "{}", terminal::finding_line(finding, color))?,
-            Shown::Columns => writeln!(out, "{}", columns(finding))?,
-            Shown::JsonLines => out.write_all(&recap::line_of(finding)?)?,
-            Shown::Nothing => {}
-        }
-        out.flush()?;
-        Ok(())
+        let shown = match self.shown {
+            Shown::Lines { color } => writeln!(out, "{}", terminal::finding_line(finding, color)),
+            Shown::Columns => writeln!(out, "{}", columns(finding)),
+            Shown::JsonLines => out.write_all(&recap::line_of(finding)?),
+            Shown::Nothing => Ok(()),
+        };
+        shown.and_then(|()| out.flush()).context("cannot write findings to standard output")
     }
 
     fn say(&mut self, text: &str) {

@@ -23,10 +23,10 @@ pub struct WordList {
 
 /// The file cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("word list `{path}` cannot be read: {source}; give a text file with one label a line")]
+#[error("word list `{path}` cannot be used: {why}; give a text file with one label a line")]
 pub struct WordListError {
     path: PathBuf,
-    source: io::Error,
+    why: io::Error,
 }
 
 impl WordList {
@@ -49,7 +49,7 @@ impl WordList {
     /// Adds a file of the user: one label (or several with dots) a line, `#` begins a comment. It is read when its turn comes,
     /// line by line.
     pub fn with_file(self, path: &Path) -> Result<WordList, WordListError> {
-        let unreadable = |source| WordListError { path: path.to_owned(), source };
+        let unreadable = |why| WordListError { path: path.to_owned(), why };
         let metadata = File::open(path).and_then(|file| file.metadata()).map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(unreadable(io::ErrorKind::IsADirectory.into()));

@@ -22,6 +22,9 @@ use super::{
 };
 use crate::socket::{Connection, DialError, Dialer};
 
+/// A server that closes without a word has refused, or something on the way had enough: it is asked once more.
+const MOST_CLOSINGS: u32 = 2;
+
 /// What a server agreed to.
 struct Agreed {
     version: TlsVersion,
@@ -96,17 +99,24 @@ async fn attempts(
         named => named.iter().copied().filter(|suite| !suites::is_tls13(*suite)).collect(),
     };
     if !matches!(last, Attempt::Agreed(_)) && !old.is_empty() && !offered.is_empty() {
-        let (mut connection, deadline) =
-            dialer.connect_in_turn(endpoint, left).await.map_err(|error| error.failure())?;
-        remote = connection.remote();
         let offer = Offer {
             version: *old.end(),
             suites: &offered,
             server_name: server_name.as_deref(),
             random: rand::random(),
         };
-        let answer = tokio::time::timeout_at(deadline, ask(&mut connection, &offer)).await;
-        let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(io_failure)?;
+        let mut answer = closed();
+        for _ in 0..MOST_CLOSINGS {
+            let (mut connection, deadline) =
+                dialer.connect_in_turn(endpoint, left).await.map_err(|error| error.failure())?;
+            remote = connection.remote();
+            let asked = tokio::time::timeout_at(deadline, ask(&mut connection, &offer)).await;
+            answer = asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(io_failure)?;
+            left = deadline.saturating_duration_since(Instant::now());
+            if answer != closed() {
+                break;
+            }
+        }
         last = match answer {
             // Asked for at least this, and answered with less: that is a no.
             Answer::Agrees(hello, _) if !old.contains(&hello.version) => Attempt::Refused,
