@@ -18,6 +18,8 @@ use crate::socket::{DialError, Dialer, PendingProbe, ProbeEnd, ProbeStart, Probe
 const BATCH: usize = 128;
 /// How long to wait when there is no room and no probe of our own whose end would make some.
 const ROOM_PAUSE: Duration = Duration::from_millis(20);
+/// What an answer within the connect call counts as.
+const AT_ONCE: Duration = Duration::from_micros(100);
 /// A second connection to a port of this machine is answered at once, unless the listener's queue is full.
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -220,11 +222,9 @@ impl Sweep {
         }
     }
 
-    /// Answers within the connect call have no round trip to learn from.
+    /// An answer within the connect call tells that the way is short.
     fn answered(&mut self, took: Duration) {
-        if !took.is_zero() {
-            self.pace.answered(took);
-        }
+        self.pace.answered(took.max(AT_ONCE));
     }
 
     async fn report(&mut self, port: u16) {
