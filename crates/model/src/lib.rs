@@ -15,6 +15,7 @@ pub mod severity;
 pub mod stage;
 pub mod summary;
 pub mod target;
+pub mod task;
 pub mod unit;
 
 pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
@@ -30,4 +31,5 @@ pub use severity::{Confidence, Severity};
 pub use stage::Stage;
 pub use summary::{Summary, Traffic};
 pub use target::{Host, Target};
+pub use task::{LeaseNumber, Task, WorkerId};
 pub use unit::{FoundName, Learned, NameAspect, Site, Source, Unit};
