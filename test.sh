@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-servers=(git nginx knot redis-server postgresql openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip)
+servers=(git nginx knot redis-server postgresql openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++)
 missing=()
 for package in "${servers[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -32,6 +32,8 @@ step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 # The documentation is always built with private items, so links to them are fine.
 RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" step cargo doc --workspace --no-deps --document-private-items --locked --quiet
+# The fuzz targets are a workspace of their own: they must go on compiling, as cargo-fuzz compiles them.
+step env RUSTFLAGS="--cfg fuzzing" cargo check --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir target/fuzz
 if cargo deny --version >/dev/null 2>&1; then
     step cargo deny --offline check bans licenses sources
 fi

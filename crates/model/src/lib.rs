@@ -10,6 +10,7 @@ pub mod id;
 pub mod limits;
 pub mod name;
 pub mod ports;
+pub mod scaling;
 pub mod scope;
 pub mod severity;
 pub mod stage;
