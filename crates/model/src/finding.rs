@@ -1,11 +1,14 @@
 //! What somebody should act on.
 
+mod history;
+
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+pub use self::history::{Decision, History, Life, Look, Verdict};
 use crate::{CheckId, Confidence, DomainName, Endpoint, Severity};
 
 /// Where a finding is.
