@@ -151,8 +151,7 @@ async fn start(arguments: ScanArguments, resumed: Option<Header>) -> anyhow::Res
         let reports = if reported.is_ok() { "hold what was found by then" } else { "could not be written" };
         return Err(error.context(format!("the scan could not be finished, its reports {reports}{go_on}")));
     }
-    let reported = reported.with_context(|| format!("the scan is done, its reports are not written{go_on}"));
-    let recap = reported?;
+    let recap = reported.with_context(|| format!("the scan is done, its reports are not written{go_on}"))?;
     // Until here an interrupt has the meaning that the terminal says it has.
     interrupts.abort();
     listened.say_end(&recap, &place);

@@ -178,16 +178,17 @@ impl Dialer {
     }
 
     fn permits(&self, name: Option<&DomainName>, address: IpAddr, port: u16) -> Result<(), DialError> {
-        self.permits_now()?;
-        let destination = Destination { name, address, port };
-        match self.shared.scope.permits(destination, jiff::Timestamp::now()) {
-            Ok(()) => Ok(()),
-            Err(Refusal::Closed(_)) => {
-                self.is_open_now();
-                Err(DialError::Stopped)
-            }
-            Err(refusal) => Err(DialError::OutOfScope(refusal)),
+        if self.shared.stop.is_cancelled() {
+            return Err(DialError::Stopped);
         }
+        let destination = Destination { name, address, port };
+        self.shared.scope.permits(destination, jiff::Timestamp::now()).map_err(|refusal| match refusal {
+            Refusal::Closed(_) => {
+                self.shared.stop.cancel();
+                DialError::Stopped
+            }
+            refusal => DialError::OutOfScope(refusal),
+        })
     }
 
     /// Waits until the caps on requests a second, in all and for this address, allow one more, and counts it. Call it once for
