@@ -7,7 +7,9 @@ use std::{
     process::Stdio,
 };
 
-use crate::run::{assert_balances, assert_exit, findings, rampart, report, text};
+use nix::sys::signal::Signal;
+
+use crate::run::{assert_balances, assert_exit, findings, rampart, report, send, slow_demo, text};
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -284,17 +286,8 @@ fn a_deadline_accounts_for_what_had_no_turn_and_can_be_gone_on_from() {
 fn sites_that_had_no_turn_are_in_the_account() {
     let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
-    let mut child = rampart(directory.path())
-        .args(["scan", "--demo", "--output", "out", "--host-rate", "60"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.next().expect("a first finding").unwrap();
-    let status =
-        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+    let (child, lines) = slow_demo(directory.path(), 60);
+    send(Signal::SIGTERM, &child);
     lines.for_each(drop);
     let output = child.wait_with_output().unwrap();
     assert!(matches!(output.status.code(), Some(1 | 3)), "{}", text(&output.stderr));

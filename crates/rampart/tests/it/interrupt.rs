@@ -1,31 +1,17 @@
 //! Ctrl-C in the middle, and going on.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    process::Stdio,
-};
+use std::io::Read;
 
-use crate::run::{assert_balances, assert_exit, findings, rampart, report, text};
+use nix::sys::signal::Signal;
 
-fn interrupt(process: u32) {
-    let status = std::process::Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap();
-    assert!(status.success());
-}
+use crate::run::{assert_balances, assert_exit, findings, rampart, report, send, slow_demo, text};
 
 #[test]
 fn an_interrupted_scan_reports_what_there_is_and_goes_on_to_the_same_end() {
     let _alone = crate::run::alone_with_the_demo();
     let directory = tempfile::tempdir().unwrap();
-    // Slow enough that the first finding comes long before the last.
-    let mut child = rampart(directory.path())
-        .args(["scan", "--demo", "--output", "out", "--host-rate", "40"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines.next().expect("a first finding").unwrap();
-    interrupt(child.id());
+    let (mut child, lines) = slow_demo(directory.path(), 40);
+    send(Signal::SIGINT, &child);
     let rest = lines.count();
     let mut said = String::new();
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();

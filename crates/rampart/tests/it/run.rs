@@ -1,10 +1,15 @@
 //! Runs the built binary.
 
 use std::{
+    io::{BufRead, BufReader, Lines},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 /// The binary, in a directory of its own, without the caller's colours.
@@ -16,6 +21,23 @@ pub(crate) fn rampart(directory: &Path) -> Command {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A scan of the demo after its first finding, slow enough that the last is far away; and the lines that are still to come.
+pub(crate) fn slow_demo(directory: &Path, host_rate: u32) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut child = rampart(directory)
+        .args(["scan", "--demo", "--output", "out", "--host-rate", &host_rate.to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().expect("a first finding").unwrap();
+    (child, lines)
+}
+
+pub(crate) fn send(signal: Signal, child: &Child) {
+    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
 }
 
 /// What a JSON report holds.

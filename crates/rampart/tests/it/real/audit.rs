@@ -26,6 +26,15 @@ pub(super) fn scan(ground: &Ground, arguments: &[&dyn AsRef<OsStr>]) -> Audit {
     judge(ground, 1, false, arguments)
 }
 
+/// The same, of the ports and services of this ground's first hosts.
+#[track_caller]
+pub(super) fn scan_hosts(ground: &Ground, hosts: u8, ports: &str) -> Audit {
+    let addresses: Vec<String> = (1..=hosts).map(|number| ground.address(number).to_string()).collect();
+    let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![&"--ports", &ports, &"--stages", &"ports,check"];
+    arguments.extend(addresses.iter().map(|address| address as &dyn AsRef<OsStr>));
+    scan(ground, &arguments)
+}
+
 /// The same of a scan that ends without a finding.
 #[track_caller]
 pub(super) fn clean_scan(ground: &Ground, arguments: &[&dyn AsRef<OsStr>]) -> Audit {

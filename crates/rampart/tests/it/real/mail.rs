@@ -1,7 +1,7 @@
 //! Dovecot: IMAP, POP3 and submission.
 
 use super::{
-    audit::scan,
+    audit::scan_hosts,
     ground::Ground,
     server::{As, Server, program},
     tls::{Authority, write_pair},
@@ -89,17 +89,7 @@ fn dovecot_with_logins_in_the_clear_and_with_tls_required() {
         key.display()
     );
     let _tls = dovecot(&ground, 2, 11, &tls, &[143, 110, 587, 993, 995]);
-    let audit = scan(
-        &ground,
-        &[
-            &ground.address(1).to_string(),
-            &ground.address(2).to_string(),
-            &"--ports",
-            &"10100-11999",
-            &"--stages",
-            &"ports,check",
-        ],
-    );
+    let audit = scan_hosts(&ground, 2, "10100-11999");
     audit.assert_findings("dovecot");
     audit.assert_services(&[
         "127.91.0.1:10110 pop3 Dovecot -",

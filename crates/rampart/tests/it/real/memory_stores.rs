@@ -1,7 +1,7 @@
 //! Redis and memcached.
 
 use super::{
-    audit::{clean_scan, package_version, scan},
+    audit::{clean_scan, package_version, scan, scan_hosts},
     ground::Ground,
     server::{As, Server, program},
 };
@@ -22,18 +22,7 @@ fn redis_with_and_without_a_password() {
     let _open = redis(&ground, 1, 16_379, "protected-mode no");
     let _closed = redis(&ground, 2, 16_380, "requirepass a-long-password-nobody-guesses");
     let _protected = redis(&ground, 3, 16_381, "protected-mode yes");
-    let audit = scan(
-        &ground,
-        &[
-            &ground.address(1).to_string(),
-            &ground.address(2).to_string(),
-            &ground.address(3).to_string(),
-            &"--ports",
-            &"16300-16400",
-            &"--stages",
-            &"ports,check",
-        ],
-    );
+    let audit = scan_hosts(&ground, 3, "16300-16400");
     audit.assert_findings("redis");
     // Only the one that lets everybody in tells its version.
     audit.assert_services(&[

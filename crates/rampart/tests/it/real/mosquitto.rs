@@ -1,7 +1,7 @@
 //! The MQTT broker Mosquitto.
 
 use super::{
-    audit::scan,
+    audit::scan_hosts,
     ground::Ground,
     server::{As, Server, program, run},
     tls::{Authority, write_pair},
@@ -29,18 +29,7 @@ fn mosquitto_for_everybody_with_accounts_and_inside_tls() {
     let _closed = mosquitto(&ground, 2, 11_884, &accounts);
     let _tls = mosquitto(&ground, 3, 11_885, &format!("{accounts}\n{tls}"));
     let _open_tls = mosquitto(&ground, 3, 11_886, &format!("allow_anonymous true\n{tls}"));
-    let audit = scan(
-        &ground,
-        &[
-            &ground.address(1).to_string(),
-            &ground.address(2).to_string(),
-            &ground.address(3).to_string(),
-            &"--ports",
-            &"11800-11899",
-            &"--stages",
-            &"ports,check",
-        ],
-    );
+    let audit = scan_hosts(&ground, 3, "11800-11899");
     audit.assert_findings("mosquitto");
     // MQTT has no greeting: the broker tells its version only to those who subscribe to its statistics.
     audit.assert_services(&[

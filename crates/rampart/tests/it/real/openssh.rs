@@ -1,7 +1,7 @@
 //! The SSH server as Debian ships it, and with everything old that it still can be talked into.
 
 use super::{
-    audit::{package_version, scan},
+    audit::{package_version, scan_hosts},
     ground::Ground,
     server::{As, Server, program, run},
 };
@@ -44,18 +44,7 @@ fn openssh_as_shipped_and_weakened() {
     );
     let _shipped = sshd(&ground, 2, 12_223, &[modern], "");
     let _silent = sshd(&ground, 3, 12_224, &[host_key(&ground, "ecdsa")], "DebianBanner no");
-    let audit = scan(
-        &ground,
-        &[
-            &ground.address(1).to_string(),
-            &ground.address(2).to_string(),
-            &ground.address(3).to_string(),
-            &"--ports",
-            &"12200-12299",
-            &"--stages",
-            &"ports,check",
-        ],
-    );
+    let audit = scan_hosts(&ground, 3, "12200-12299");
     audit.assert_findings("openssh");
     let version = format!("{}p1", package_version("openssh-server").trim_end_matches("p1"));
     audit.assert_services(&[

@@ -1,7 +1,7 @@
 //! PostgreSQL with and without TLS.
 
 use super::{
-    audit::scan,
+    audit::scan_hosts,
     ground::Ground,
     server::{As, Server, program, run},
     tls::{Authority, write_pair},
@@ -59,17 +59,7 @@ fn postgresql_with_and_without_tls() {
     let key = format!("ssl_key_file={}", key.display());
     let _plain = postgresql(&ground, 1, 15_432, &["ssl=off"]);
     let _tls = postgresql(&ground, 2, 15_433, &["ssl=on", &certificate, &key]);
-    let audit = scan(
-        &ground,
-        &[
-            &ground.address(1).to_string(),
-            &ground.address(2).to_string(),
-            &"--ports",
-            &"15400-15499",
-            &"--stages",
-            &"ports,check",
-        ],
-    );
+    let audit = scan_hosts(&ground, 2, "15400-15499");
     audit.assert_findings("postgresql");
     // The version is told to those who have logged in.
     audit.assert_services(&[

@@ -1,7 +1,7 @@
 //! The FTP server vsftpd.
 
 use super::{
-    audit::{package_version, scan},
+    audit::{package_version, scan_hosts},
     ground::Ground,
     server::{As, Server, program},
     tls::{Authority, write_pair},
@@ -43,19 +43,7 @@ fn vsftpd_for_everybody_and_with_tls() {
     let _tls = vsftpd(&ground, 3, 12_123, &tls);
     // Neither accounts nor anybody: it says so to every client, and by its way of saying so what it is.
     let _broken = vsftpd(&ground, 4, 12_124, "anonymous_enable=NO\nlocal_enable=NO\n");
-    let audit = scan(
-        &ground,
-        &[
-            &ground.address(1).to_string(),
-            &ground.address(2).to_string(),
-            &ground.address(3).to_string(),
-            &ground.address(4).to_string(),
-            &"--ports",
-            &"12100-12199",
-            &"--stages",
-            &"ports,check",
-        ],
-    );
+    let audit = scan_hosts(&ground, 4, "12100-12199");
     audit.assert_findings("vsftpd");
     let version = package_version("vsftpd");
     audit.assert_services(&[
