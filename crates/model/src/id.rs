@@ -1,8 +1,74 @@
 //! Identifiers.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An identifier that nothing but its type tells from another.
+macro_rules! uuid_id {
+    ($(#[$meta:meta])* $name:ident, $word:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// The caller brings time and randomness: this crate has none.
+            pub fn new(id: Uuid) -> $name {
+                $name(id)
+            }
+
+            /// As it is stored.
+            pub fn as_uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(text: &str) -> Result<$name, IdError> {
+                text.parse().map($name).map_err(|_| IdError { text: text.to_owned(), kind: $word })
+            }
+        }
+    };
+}
+
+/// The text is not a UUID (RFC 9562).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not the id of a {kind}: expected 32 hexadecimal digits as 8-4-4-4-12")]
+pub struct IdError {
+    text: String,
+    kind: &'static str,
+}
+
+uuid_id!(
+    /// Who owns the data.
+    TenantId,
+    "tenant"
+);
+uuid_id!(
+    /// One unit of work in the queue. Time-ordered (version 7), so that neighbours in time are neighbours in an index.
+    TaskId,
+    "task"
+);
+uuid_id!(
+    /// A rule that begins scans.
+    ScheduleId,
+    "schedule"
+);
+uuid_id!(
+    /// One emergency stop.
+    StopId,
+    "stop"
+);
 
 /// Names one scan: in the User-Agent, the report and the journal. 64 random bits, shown as 16 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,6 +103,14 @@ impl From<ScanId> for String {
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a scan id: expected 16 hexadecimal digits")]
 pub struct ScanIdError(String);
+
+impl FromStr for ScanId {
+    type Err = ScanIdError;
+
+    fn from_str(text: &str) -> Result<ScanId, ScanIdError> {
+        ScanId::try_from(text.to_owned())
+    }
+}
 
 impl TryFrom<String> for ScanId {
     type Error = ScanIdError;

@@ -1,10 +1,11 @@
-//! The stages of a scan.
+//! The stages of a scan, and of the work around it.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// One stage of a scan. They feed one another: names found by `Ports`, `Crawl` and `Check` go back to `Discover`.
+/// What kind of work: each stage has workers of its own. Those of a scan feed one another: names found by `Ports`, `Crawl` and
+/// `Check` go back to `Discover`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -16,11 +17,18 @@ pub enum Stage {
     Crawl,
     /// Check templates.
     Check,
+    /// The reports of a scan that has ended.
+    Report,
+    /// Nothing but waiting: what a queue and its workers can do is measured with it.
+    Exercise,
 }
 
 impl Stage {
-    /// In the order in which they feed one another.
-    pub const ALL: [Stage; 4] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check];
+    /// Those of a scan, in the order in which they feed one another.
+    pub const SCANNING: [Stage; 4] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check];
+    /// All of them.
+    pub const ALL: [Stage; 6] =
+        [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check, Stage::Report, Stage::Exercise];
 
     /// The word used in options and reports.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +37,8 @@ impl Stage {
             Stage::Ports => "ports",
             Stage::Crawl => "crawl",
             Stage::Check => "check",
+            Stage::Report => "report",
+            Stage::Exercise => "exercise",
         }
     }
 }
@@ -41,7 +51,7 @@ impl fmt::Display for Stage {
 
 /// The word is not a stage.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a stage: use discover, ports, crawl or check")]
+#[error("`{0}` is not a stage: use discover, ports, crawl, check, report or exercise")]
 pub struct StageError(String);
 
 impl FromStr for Stage {

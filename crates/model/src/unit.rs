@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use crate::{DomainName, Endpoint, Service, Stage};
@@ -17,7 +18,8 @@ pub struct Site {
 }
 
 /// What DNS checks look at in a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NameAspect {
     /// The whole zone: it begins here, or somebody named it as a target. That `www` has no SPF record is no finding.
     Zone,
@@ -26,7 +28,8 @@ pub enum NameAspect {
 }
 
 /// The smallest piece of work that is planned, journalled and resumed as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Find out about a name; with `brute_force` also what is below it.
     Discover {
@@ -89,7 +92,21 @@ impl Unit {
     }
 }
 
-/// The unit's key: the same work has the same key, in the visited set and in the journal.
+/// What a unit is known by where there may be millions of them: 128 bits of SHA-256 over its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnitKey(pub [u8; 16]);
+
+impl Unit {
+    /// The same work has the same key.
+    pub fn key(&self) -> UnitKey {
+        let digest = Sha256::digest(self.to_string().as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&digest[..16]);
+        UnitKey(key)
+    }
+}
+
+/// The unit's name: the same work has the same, in the visited set and in the journal.
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,5 @@
 //! A scan as a whole: takes targets, works unit after unit, feeds what was learnt back, and accounts for everything.
 
-mod frontier;
 mod work;
 
 use std::{
@@ -14,10 +13,9 @@ use std::{
 };
 
 use ipnet::IpNet;
-use model::{Event, FailReason, Learned, Outcome, PortSet, Scope, SkipReason, Stage, Target, Unit};
+use model::{Event, FailReason, Frontier, Learned, Outcome, PortSet, Scope, SkipReason, Stage, Target, Unit};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
-pub use self::frontier::Frontier;
 use self::work::{Cut, Performed, Until};
 use crate::{
     check::Checker, crawl::CrawlOptions, discover::DiscoverOptions, dns::Resolver, http::HttpClient,

@@ -63,6 +63,7 @@ pub(crate) struct ScanArguments {
         long,
         value_name = "STAGES",
         value_delimiter = ',',
+        value_parser = scanning_stage,
         default_value = "discover,ports,crawl,check",
         help_heading = "What to do"
     )]

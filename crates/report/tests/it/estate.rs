@@ -579,7 +579,7 @@ impl Estate {
             scope: "names shop.test, *.shop.test; networks 127.0.0.0/8; at any time".into(),
             profile: Profile::Standard,
             limits: limits(),
-            stages: Stage::ALL.to_vec(),
+            stages: Stage::SCANNING.to_vec(),
             checks: 130,
             left_out: vec!["crawl: pages of https://shop.example.com/: the limit of pages: 120 found and not fetched".into()],
             left_out_count: 1,

@@ -35,7 +35,7 @@ fn web(address: &str, port: u16) -> Service {
 
 #[test]
 fn each_stage_feeds_the_next() {
-    let mut frontier = frontier(&Stage::ALL);
+    let mut frontier = frontier(&Stage::SCANNING);
     frontier.add_target(&"acme.test".parse().unwrap());
     let names = frontier.next_unit().unwrap();
     assert_eq!(names.to_string(), "names below acme.test");
@@ -84,7 +84,7 @@ fn a_further_name_of_a_known_address_brings_its_sites_only() {
 
 #[test]
 fn names_that_nobody_asked_for_are_bounded_and_within_the_zone() {
-    let mut frontier = frontier(&Stage::ALL);
+    let mut frontier = frontier(&Stage::SCANNING);
     frontier.add_target(&"acme.test".parse().unwrap());
     let unit = frontier.next_unit().unwrap();
     let mention = |text: &str| (text.parse().unwrap(), Source::Page);
@@ -124,7 +124,7 @@ fn a_url_is_its_own_site() {
 
 #[test]
 fn a_name_that_an_address_points_back_at_is_looked_up() {
-    let mut frontier = frontier(&Stage::ALL);
+    let mut frontier = frontier(&Stage::SCANNING);
     frontier.add_target(&"127.0.0.9".parse().unwrap());
     let ports = frontier.next_unit().unwrap();
     let mentioned = vec![("host9.acme.test".parse().unwrap(), Source::Pointer)];
@@ -147,7 +147,7 @@ fn who_wants_names_only_sends_nothing_to_hosts() {
 fn a_name_that_is_only_in_scope_brings_its_sites_where_we_look_anyway_and_no_further_hosts() {
     let mut scope = Scope::loopback();
     scope.names.push("*.partner.test".parse().unwrap());
-    let mut frontier = Frontier::new(Stage::ALL.into_iter().collect(), scope, 3);
+    let mut frontier = Frontier::new(Stage::SCANNING.into_iter().collect(), scope, 3);
     frontier.add_target(&"127.0.0.9".parse().unwrap());
     let ports = frontier.next_unit().unwrap();
     assert_eq!(ports.to_string(), "ports of 127.0.0.9");
@@ -166,7 +166,7 @@ fn a_name_that_is_only_in_scope_brings_its_sites_where_we_look_anyway_and_no_fur
 
 #[test]
 fn a_target_that_was_met_before_is_looked_at_all_the_same() {
-    let mut frontier = frontier(&Stage::ALL);
+    let mut frontier = frontier(&Stage::SCANNING);
     frontier.add_target(&"acme.test".parse().unwrap());
     let names = frontier.next_unit().unwrap();
     let learned =
@@ -223,7 +223,7 @@ fn two_names_of_one_port_are_two_sites_and_a_port_that_was_asked_for_brings_no_o
 
 #[test]
 fn a_silent_address_of_a_network_leaves_nothing_behind_and_is_looked_at_again_when_a_name_leads_there() {
-    let mut frontier = frontier(&Stage::ALL);
+    let mut frontier = frontier(&Stage::SCANNING);
     for last in 1..=200 {
         frontier.add_address_of_network([127, 0, 5, last].into());
         let unit = frontier.next_unit().unwrap();
@@ -234,4 +234,164 @@ fn a_silent_address_of_a_network_leaves_nothing_behind_and_is_looked_at_again_wh
     let names = frontier.next_unit().unwrap();
     frontier.learn(&names, &Learned { found: vec![found("acme.test", "127.0.5.7")], ..Learned::default() });
     assert_eq!(units(&mut frontier), ["checks of name acme.test", "ports of 127.0.5.7"]);
+}
+
+/// A frontier that is made anew for each step, from what was written down of the one before.
+#[derive(Default)]
+struct Momentary {
+    facts: std::collections::HashMap<Subject, Fact>,
+    planned: HashSet<UnitKey>,
+    names_left: u32,
+}
+
+impl Momentary {
+    fn begin(&self) -> Frontier {
+        Frontier::new(Stage::SCANNING.into_iter().collect(), Scope::loopback(), self.names_left)
+    }
+
+    fn recall(&self, frontier: &mut Frontier, subjects: &BTreeSet<Subject>) {
+        for subject in subjects {
+            if let Some(fact) = self.facts.get(subject) {
+                frontier.recall(subject.clone(), fact.clone());
+            }
+        }
+    }
+
+    /// Writes down what is known, and says what is new.
+    fn end(&mut self, mut frontier: Frontier, subjects: &BTreeSet<Subject>) -> BTreeSet<String> {
+        let knowledge = frontier.knowledge();
+        for (subject, _) in &knowledge {
+            assert!(subjects.contains(subject), "{subject} was not asked for");
+        }
+        for subject in subjects {
+            self.facts.remove(subject);
+        }
+        self.facts.extend(knowledge);
+        self.names_left = frontier.names_left();
+        for forgotten in frontier.forgotten() {
+            self.planned.remove(forgotten);
+        }
+        let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
+        units.into_iter().filter(|unit| self.planned.insert(unit.key())).map(|unit| unit.to_string()).collect()
+    }
+
+    fn add_target(&mut self, target: &Target) -> BTreeSet<String> {
+        let mut frontier = self.begin();
+        let mut subjects = BTreeSet::new();
+        loop {
+            let more = frontier.subjects_of(target);
+            if more.is_subset(&subjects) {
+                break;
+            }
+            subjects.extend(more);
+            self.recall(&mut frontier, &subjects);
+        }
+        frontier.add_target(target);
+        self.end(frontier, &subjects)
+    }
+
+    fn learn(&mut self, unit: &Unit, learned: &Learned) -> BTreeSet<String> {
+        let mut frontier = self.begin();
+        let subjects = Frontier::subjects(unit, learned);
+        self.recall(&mut frontier, &subjects);
+        for lookup in Frontier::lookups(learned) {
+            if self.planned.contains(&lookup) {
+                frontier.has_planned(lookup);
+            }
+        }
+        frontier.learn(unit, learned);
+        self.end(frontier, &subjects)
+    }
+}
+
+mod momentary {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> impl Strategy<Value = DomainName> {
+        prop_oneof![
+            Just("acme.test"),
+            Just("www.acme.test"),
+            Just("dev.www.acme.test"),
+            Just("other.test"),
+            Just("a.other.test"),
+        ]
+        .prop_map(|name| name.parse().unwrap())
+    }
+
+    fn address() -> impl Strategy<Value = IpAddr> {
+        (1_u8..5).prop_map(|last| IpAddr::from([127, 0, 0, last]))
+    }
+
+    fn target() -> impl Strategy<Value = Target> {
+        prop_oneof![
+            name().prop_map(|name| name.to_string()),
+            address().prop_map(|address| address.to_string()),
+            (name(), 1_u16..4).prop_map(|(name, port)| format!("{name}:{port}")),
+            (name(), 1_u16..4).prop_map(|(name, port)| format!("http://{name}:{port}/app")),
+            (address(), 1_u16..4).prop_map(|(address, port)| format!("http://{address}:{port}/")),
+        ]
+        .prop_map(|target| target.parse().unwrap())
+    }
+
+    fn learned() -> impl Strategy<Value = Learned> {
+        let found = (name(), proptest::collection::vec(address(), 0..3), any::<bool>(), any::<bool>()).prop_map(
+            |(name, addresses, apex, alias)| FoundName { name, source: Source::Record, addresses, apex, alias },
+        );
+        let source = prop_oneof![Just(Source::Page), Just(Source::Pointer)];
+        let service = (address(), 1_u16..4, any::<bool>()).prop_map(|(address, port, http)| {
+            let protocol = if http { Protocol::HTTP } else { Protocol::UNKNOWN };
+            Service { protocol, ..web(&address.to_string(), port) }
+        });
+        (
+            proptest::collection::vec(found, 0..3),
+            proptest::collection::vec((name(), source), 0..3),
+            proptest::collection::vec(1_u16..4, 0..3),
+            proptest::option::of(service),
+        )
+            .prop_map(|(found, mentioned, open, service)| Learned { found, mentioned, open, service })
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Target(Target),
+        /// Which of the units that wait, and what it teaches.
+        Learn(prop::sample::Index, Learned),
+    }
+
+    proptest! {
+        #[test]
+        fn one_that_is_made_anew_each_time_plans_what_one_that_lives_plans(
+            steps in proptest::collection::vec(
+                prop_oneof![
+                    target().prop_map(Step::Target),
+                    (any::<prop::sample::Index>(), learned()).prop_map(|(which, learned)| Step::Learn(which, learned)),
+                ],
+                1..25,
+            ),
+        ) {
+            let mut living = frontier(&Stage::SCANNING);
+            let mut momentary = Momentary { names_left: 3, ..Momentary::default() };
+            let mut waiting: Vec<Unit> = Vec::new();
+            for step in &steps {
+                let planned = match step {
+                    Step::Target(target) => {
+                        living.add_target(target);
+                        momentary.add_target(target)
+                    }
+                    Step::Learn(_, _) if waiting.is_empty() => continue,
+                    Step::Learn(which, learned) => {
+                        let unit = waiting.swap_remove(which.index(waiting.len()));
+                        living.learn(&unit, learned);
+                        momentary.learn(&unit, learned)
+                    }
+                };
+                let new: Vec<Unit> = std::iter::from_fn(|| living.next_unit()).collect();
+                prop_assert_eq!(&planned, &new.iter().map(ToString::to_string).collect(), "{:?}", step);
+                prop_assert_eq!(momentary.names_left, living.names_left());
+                waiting.extend(new);
+            }
+        }
+    }
 }

@@ -1,16 +1,24 @@
 //! What is to be done next: a pure state machine over units and what they taught.
+//!
+//! One that lives as long as its scan keeps everything in memory. One that stands for a moment, inside the transaction that commits
+//! a result, is given what [`Frontier::subjects`] asks for by [`Frontier::recall`], and gives it back by [`Frontier::knowledge`].
+
+mod knowledge;
+
+pub use self::knowledge::{Fact, Subject};
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
 
-use model::{
-    DomainName, Endpoint, FoundName, Host, Learned, NameAspect, Protocol, Scope, Service, Site, Source,
-    Stage, Target, Unit,
-};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::{
+    DomainName, Endpoint, FoundName, Host, Learned, NameAspect, NamePattern, Protocol, Scope, Service, Site,
+    Source, Stage, Target, Unit, UnitKey,
+};
 
 /// Web ports looked at when a host is the target but the ports stage is not wanted.
 const USUAL_WEB_PORTS: [u16; 2] = [443, 80];
@@ -22,18 +30,20 @@ pub struct Frontier {
     identify: bool,
     scope: Scope,
     waiting: Vec<Unit>,
-    visited: HashSet<[u8; 16]>,
+    visited: HashSet<UnitKey>,
     hosts: HashMap<IpAddr, KnownHost>,
     wanted: HashMap<DomainName, Wanted>,
     /// What was found out about names, for targets that come later.
     resolved: HashMap<DomainName, FoundName>,
     zones: HashSet<DomainName>,
     names_left: u32,
+    /// Units that count as not done any more.
+    forgotten: Vec<UnitKey>,
 }
 
 /// What is known of an address.
-#[derive(Default)]
-struct KnownHost {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownHost {
     /// How its web sites are asked for: by its names, and by the address itself when somebody asked for that; and on which ports.
     asked_as: BTreeMap<Host, Ports>,
     /// HTTP services: port, and inside TLS or not.
@@ -41,7 +51,8 @@ struct KnownHost {
 }
 
 /// On which ports the sites of a name are wanted.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Ports {
     All,
     Only(BTreeSet<u16>),
@@ -65,8 +76,8 @@ impl Ports {
 }
 
 /// What to do with a name once its addresses are known.
-#[derive(Default)]
-struct Wanted {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
     whole_host: bool,
     ports: Vec<u16>,
     urls: Vec<Url>,
@@ -86,6 +97,7 @@ impl Frontier {
             resolved: HashMap::new(),
             zones: HashSet::new(),
             names_left,
+            forgotten: Vec::new(),
         }
     }
 
@@ -109,7 +121,7 @@ impl Frontier {
     }
 
     fn push(&mut self, unit: Unit) {
-        if self.visited.insert(key(&unit)) {
+        if self.visited.insert(unit.key()) {
             self.waiting.push(unit);
         }
     }
@@ -187,7 +199,8 @@ impl Frontier {
             // Nothing follows from it: a large network of silent addresses takes no memory. Should a name lead there later, it is
             // looked at again.
             self.hosts.remove(address);
-            self.visited.remove(&key(unit));
+            self.visited.remove(&unit.key());
+            self.forgotten.push(unit.key());
         }
         if let Unit::Ports { address, name, .. } = unit
             && self.identify
@@ -255,7 +268,7 @@ impl Frontier {
                 .scope
                 .names
                 .iter()
-                .any(|pattern| *pattern != model::NamePattern::Any && pattern.matches(name));
+                .any(|pattern| *pattern != NamePattern::Any && pattern.matches(name));
         if !self.wants(Stage::Discover)
             || !relevant
             || self.names_left == 0
@@ -341,14 +354,6 @@ impl Frontier {
             self.push(Unit::CheckSite(site));
         }
     }
-}
-
-/// What a unit is known by: its text may be long, and there may be millions of them.
-fn key(unit: &Unit) -> [u8; 16] {
-    let digest = Sha256::digest(unit.to_string().as_bytes());
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    key
 }
 
 #[cfg(test)]

@@ -1,0 +1,224 @@
+//! A scan as a request, and what becomes of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{CheckId, Limits, PortSet, Priority, Profile, Stage};
+
+/// What somebody wants to know, besides the targets: those may be many, and are kept beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScanRequest {
+    /// The name of the tenant's scope that allows it.
+    pub scope: String,
+    /// How far to go.
+    #[serde(default = "standard")]
+    pub profile: Profile,
+    /// Which stages.
+    #[serde(default = "every_stage")]
+    pub stages: BTreeSet<Stage>,
+    /// Ports to look at; the profile's without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<PortSet>,
+    /// Only these checks; all of them without any.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub only: BTreeSet<CheckId>,
+    /// How urgent it is.
+    #[serde(default)]
+    pub priority: Priority,
+    /// What was looked at in the last so many seconds, with the same checks, and looks the same now, is not looked at again.
+    #[serde(default)]
+    pub unchanged_for: Duration,
+    /// What it may take.
+    #[serde(default)]
+    pub budget: Budget,
+}
+
+fn standard() -> Profile {
+    Profile::Standard
+}
+
+fn every_stage() -> BTreeSet<Stage> {
+    Stage::SCANNING.into()
+}
+
+impl ScanRequest {
+    /// Everything as usual, in that scope.
+    pub fn within(scope: &str) -> ScanRequest {
+        ScanRequest {
+            scope: scope.to_owned(),
+            profile: standard(),
+            stages: every_stage(),
+            ports: None,
+            only: BTreeSet::new(),
+            priority: Priority::Normal,
+            unchanged_for: Duration::ZERO,
+            budget: Budget::default(),
+        }
+    }
+
+    /// How long the scan may take.
+    pub fn deadline(&self, limits: &Limits) -> Duration {
+        self.budget.time.unwrap_or(limits.scan_deadline).min(limits.scan_deadline)
+    }
+}
+
+/// What a scan may take. What is over it is left out, and said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Requests, probes and queries, in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packets: Option<u64>,
+    /// From the first task on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Duration>,
+    /// Things found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assets: Option<u64>,
+    /// Units of work: whatever targets say of one another, a scan has an end.
+    #[serde(default = "most_units")]
+    pub units: u64,
+}
+
+fn most_units() -> u64 {
+    1_000_000
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget { packets: None, time: None, assets: None, units: most_units() }
+    }
+}
+
+/// What a scan has used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Requests, probes and queries.
+    pub packets: u64,
+    /// Things found.
+    pub assets: u64,
+    /// Units of work that were planned.
+    pub units: u64,
+}
+
+impl Budget {
+    /// What is used up, if anything is.
+    pub fn exhausted(&self, used: &Used) -> Option<Exhausted> {
+        let over = |most: Option<u64>, used: u64| most.is_some_and(|most| used >= most);
+        if over(self.packets, used.packets) {
+            Some(Exhausted::Packets)
+        } else if over(self.assets, used.assets) {
+            Some(Exhausted::Assets)
+        } else if over(Some(self.units), used.units) {
+            Some(Exhausted::Units)
+        } else {
+            None
+        }
+    }
+}
+
+/// Which part of a budget is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exhausted {
+    /// Requests, probes and queries.
+    Packets,
+    /// Things found.
+    Assets,
+    /// Units of work.
+    Units,
+}
+
+/// How a scan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum ScanEnd {
+    /// Every unit had its turn.
+    Complete,
+    /// So many units failed for good; the others had their turn.
+    Failures {
+        /// Their tasks are dead, and can be redriven.
+        units: u64,
+    },
+    /// Somebody did not want it any more.
+    Cancelled,
+    /// Its time was up.
+    Deadline,
+    /// What it may take was used up.
+    Budget {
+        /// Of what.
+        exhausted: Exhausted,
+    },
+}
+
+impl ScanEnd {
+    /// Did every unit get its turn, and come to its end?
+    pub fn is_complete(self) -> bool {
+        self == ScanEnd::Complete
+    }
+}
+
+/// Where a scan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ScanLife {
+    /// There is work left.
+    Running,
+    /// There is none.
+    Ended {
+        /// When.
+        at: Timestamp,
+        /// How.
+        #[serde(flatten)]
+        end: ScanEnd,
+    },
+}
+
+impl ScanLife {
+    /// In a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            ScanLife::Running => "running",
+            ScanLife::Ended { end: ScanEnd::Complete, .. } => "complete",
+            ScanLife::Ended { end: ScanEnd::Failures { .. }, .. } => "failures",
+            ScanLife::Ended { end: ScanEnd::Cancelled, .. } => "cancelled",
+            ScanLife::Ended { end: ScanEnd::Deadline, .. } => "deadline",
+            ScanLife::Ended { end: ScanEnd::Budget { .. }, .. } => "budget",
+        }
+    }
+}
+
+/// What a scan saw that the one before it did not, and the other way round.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// By kind of thing: `finding`, `domain`, `host`, `service`, `page`.
+    pub kinds: BTreeMap<String, Changes>,
+}
+
+/// Of one kind of thing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// There now and not before.
+    pub appeared: Vec<String>,
+    /// There before, and not now, although it was looked for.
+    pub disappeared: Vec<String>,
+    /// There both times, and different.
+    pub changed: Vec<String>,
+    /// There both times.
+    pub same: u64,
+}
+
+impl Difference {
+    /// Nothing appeared, disappeared or changed.
+    pub fn is_empty(&self) -> bool {
+        self.kinds.values().all(|changes| {
+            changes.appeared.is_empty() && changes.disappeared.is_empty() && changes.changed.is_empty()
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! What is to be done in a task, and what came of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Asset, Finding, Learned, Ledger, Priority, ScanId, Stage, Traffic, Unit, task::RetryPolicy};
+
+/// What a task is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// A unit of a scan.
+    Unit(Unit),
+    /// The reports of a scan.
+    Report,
+    /// Nothing, for so long.
+    Exercise {
+        /// At least.
+        hold: Duration,
+    },
+}
+
+impl Work {
+    /// The stage whose workers do it.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Work::Unit(unit) => unit.stage(),
+            Work::Report => Stage::Report,
+            Work::Exercise { .. } => Stage::Exercise,
+        }
+    }
+}
+
+/// A task as somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// What to do.
+    pub work: Work,
+    /// Of which scan, if of any.
+    pub scan: Option<ScanId>,
+    /// How urgent.
+    pub priority: Priority,
+    /// Not before so long from now, by the store's clock.
+    pub delay: Duration,
+    /// Asked for twice with the same key, it is one task.
+    pub idempotency_key: Option<String>,
+    /// How often, and when again.
+    pub policy: RetryPolicy,
+    /// How long one try may take.
+    pub deadline: Duration,
+}
+
+impl NewTask {
+    /// As usual, and at once.
+    pub fn new(work: Work) -> NewTask {
+        NewTask {
+            work,
+            scan: None,
+            priority: Priority::Normal,
+            delay: Duration::ZERO,
+            idempotency_key: None,
+            policy: RetryPolicy::default(),
+            deadline: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+/// What came of a unit. Committed as a whole, with the end of its task and with the tasks that follow from it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct UnitResult {
+    /// What exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assets: Vec<Asset>,
+    /// What somebody should act on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What could not be found out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undetermined: Vec<String>,
+    /// What was left out on purpose, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// How each check ended.
+    pub ledger: Ledger,
+    /// What it teaches about further units.
+    #[serde(default)]
+    pub learned: Learned,
+    /// What was sent.
+    #[serde(default)]
+    pub traffic: Traffic,
+}
