@@ -170,6 +170,56 @@ pub enum Asset {
     },
 }
 
+impl Asset {
+    /// `domain`, `host`, `service`, `page`, `form` or `endpoint`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Asset::Domain { .. } => "domain",
+            Asset::Host { .. } => "host",
+            Asset::Service(_) => "service",
+            Asset::Page { .. } => "page",
+            Asset::Form { .. } => "form",
+            Asset::Endpoint { .. } => "endpoint",
+        }
+    }
+
+    /// What of it is worth telling somebody when it changes: not what differs from one look to the next, such as a banner with the
+    /// time in it or the length of a page.
+    pub fn looks(&self) -> String {
+        match self {
+            Asset::Domain { records, dangling, .. } => {
+                let sorted: BTreeMap<&String, std::collections::BTreeSet<&String>> =
+                    records.iter().map(|(kind, values)| (kind, values.iter().collect())).collect();
+                format!("{sorted:?} {dangling:?}")
+            }
+            Asset::Host { ports, .. } => format!("{:?}", ports.open),
+            Asset::Service(service) => {
+                let Service { protocol, product, version, tls, .. } = service;
+                let tls = tls.as_ref().map(|tls| &tls.version);
+                format!("{protocol} {product:?} {version:?} {tls:?}")
+            }
+            Asset::Page { status, title, content_type, technologies, .. } => {
+                format!("{status} {title:?} {content_type:?} {technologies:?}")
+            }
+            Asset::Form { .. } | Asset::Endpoint { .. } => String::new(),
+        }
+    }
+
+    /// What it is known by: the same thing seen twice is one asset.
+    pub fn identity(&self) -> String {
+        let kind = self.kind();
+        match self {
+            Asset::Domain { name, .. } => format!("{kind} {name}"),
+            Asset::Host { address, .. } => format!("{kind} {address}"),
+            Asset::Service(service) => {
+                format!("{kind} {}:{}", service.endpoint.address, service.endpoint.port)
+            }
+            Asset::Page { url, .. } | Asset::Endpoint { url, .. } => format!("{kind} {url}"),
+            Asset::Form { action, method, fields, .. } => format!("{kind} {method} {action} {fields:?}"),
+        }
+    }
+}
+
 /// How the scanned ports of one address answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortStates {

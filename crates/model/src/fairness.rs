@@ -25,9 +25,7 @@ pub const AGEING: Duration = Duration::from_secs(5 * 60);
 const STRIDE: u64 = 1 << 20;
 
 /// How urgent something is to its tenant.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// When there is time.

@@ -52,6 +52,11 @@ impl Fingerprint {
         bytes.copy_from_slice(&digest[..16]);
         Fingerprint(bytes)
     }
+
+    /// As it is stored.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -4,8 +4,7 @@
 //! a result, is given what [`Frontier::subjects`] asks for by [`Frontier::recall`], and gives it back by [`Frontier::knowledge`].
 
 mod knowledge;
-
-pub use self::knowledge::{Fact, Subject};
+mod targets;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -15,6 +14,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use self::{
+    knowledge::{Fact, Subject},
+    targets::{Piece, pieces},
+};
 use crate::{
     DomainName, Endpoint, FoundName, Host, Learned, NameAspect, NamePattern, Protocol, Scope, Service, Site,
     Source, Stage, Target, Unit, UnitKey,
@@ -264,11 +267,7 @@ impl Frontier {
     fn name_mentioned(&mut self, name: &DomainName, source: Source) {
         let relevant = source == Source::Pointer
             || self.zones.iter().any(|zone| name.is_within(zone))
-            || self
-                .scope
-                .names
-                .iter()
-                .any(|pattern| *pattern != NamePattern::Any && pattern.matches(name));
+            || self.scope.names.iter().any(|pattern| *pattern != NamePattern::Any && pattern.matches(name));
         if !self.wants(Stage::Discover)
             || !relevant
             || self.names_left == 0

@@ -18,6 +18,11 @@ impl WorkerId {
     pub fn from_random(bits: u128) -> WorkerId {
         WorkerId(bits)
     }
+
+    /// As it is stored.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
 }
 
 impl fmt::Display for WorkerId {
@@ -34,6 +39,16 @@ pub struct LeaseNumber(u64);
 impl LeaseNumber {
     /// Of a task that nobody has claimed yet.
     pub const NONE: LeaseNumber = LeaseNumber(0);
+
+    /// From how it is stored.
+    pub fn from_stored(number: u64) -> LeaseNumber {
+        LeaseNumber(number)
+    }
+
+    /// As it is stored.
+    pub fn number(self) -> u64 {
+        self.0
+    }
 
     fn next(self) -> LeaseNumber {
         LeaseNumber(self.0 + 1)
@@ -83,6 +98,21 @@ pub enum Death {
     Attempts,
     /// Another try would fail the same way.
     Terminal,
+}
+
+impl Death {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Death::Attempts => "attempts",
+            Death::Terminal => "terminal",
+        }
+    }
+
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<Death> {
+        [Death::Attempts, Death::Terminal].into_iter().find(|death| death.word() == word)
+    }
 }
 
 /// What decides about a task, without what is to be done in it.

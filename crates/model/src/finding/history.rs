@@ -132,6 +132,20 @@ impl History {
         }
     }
 
+    /// Of a finding that can be seen from several places, each with looks of its own: it is missed only when it is missed
+    /// everywhere. None without any place.
+    pub fn over(places: &[History], decision: Option<Decision>) -> Option<History> {
+        let there = |place: &&History| place.last_missed.is_none_or(|missed| missed <= place.last_seen);
+        let first_seen = places.iter().map(|place| place.first_seen).min()?;
+        let last_seen = places.iter().map(|place| place.last_seen).max()?;
+        let last_missed = match places.iter().any(|place| there(&place)) {
+            // It came back somewhere, if it was missed there once; where it is still missed says nothing about the whole.
+            true => places.iter().filter(there).filter_map(|place| place.last_missed).max(),
+            false => places.iter().filter_map(|place| place.last_missed).max(),
+        };
+        Some(History { first_seen, last_seen, last_missed, decision })
+    }
+
     /// Where it stands.
     pub fn life(&self, now: Timestamp) -> Life {
         if let Some(missed) = self.last_missed.filter(|missed| *missed > self.last_seen) {
@@ -217,6 +231,24 @@ mod tests {
             Life::FalsePositive,
             "said before"
         );
+    }
+
+    #[test]
+    fn a_finding_is_fixed_when_it_is_missed_at_every_place() {
+        let place =
+            |seen, missed: Option<i64>| History { last_missed: missed.map(at), ..History::new(at(seen)) };
+        for (places, life) in [
+            (vec![place(10, None), place(12, None)], Life::Open),
+            (vec![place(10, Some(20)), place(12, None)], Life::Open),
+            (vec![place(10, Some(20)), place(12, Some(22))], Life::Fixed { since: at(22) }),
+            (
+                vec![place(30, Some(20)).merged(&place(10, None)), place(12, Some(40))],
+                Life::Reopened { after: at(20) },
+            ),
+        ] {
+            assert_eq!(History::over(&places, None).unwrap().life(at(50)), life, "{places:?}");
+        }
+        assert_eq!(History::over(&[], None), None);
     }
 
     #[derive(Debug, Clone, Copy)]

@@ -272,7 +272,11 @@ impl Momentary {
             self.planned.remove(forgotten);
         }
         let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
-        units.into_iter().filter(|unit| self.planned.insert(unit.key())).map(|unit| unit.to_string()).collect()
+        units
+            .into_iter()
+            .filter(|unit| self.planned.insert(unit.key()))
+            .map(|unit| unit.to_string())
+            .collect()
     }
 
     fn add_target(&mut self, target: &Target) -> BTreeSet<String> {
@@ -336,9 +340,14 @@ mod momentary {
     }
 
     fn learned() -> impl Strategy<Value = Learned> {
-        let found = (name(), proptest::collection::vec(address(), 0..3), any::<bool>(), any::<bool>()).prop_map(
-            |(name, addresses, apex, alias)| FoundName { name, source: Source::Record, addresses, apex, alias },
-        );
+        let found = (name(), proptest::collection::vec(address(), 0..3), any::<bool>(), any::<bool>())
+            .prop_map(|(name, addresses, apex, alias)| FoundName {
+                name,
+                source: Source::Record,
+                addresses,
+                apex,
+                alias,
+            });
         let source = prop_oneof![Just(Source::Page), Just(Source::Pointer)];
         let service = (address(), 1_u16..4, any::<bool>()).prop_map(|(address, port, http)| {
             let protocol = if http { Protocol::HTTP } else { Protocol::UNKNOWN };
@@ -350,7 +359,12 @@ mod momentary {
             proptest::collection::vec(1_u16..4, 0..3),
             proptest::option::of(service),
         )
-            .prop_map(|(found, mentioned, open, service)| Learned { found, mentioned, open, service })
+            .prop_map(|(found, mentioned, open, service)| Learned {
+                found,
+                mentioned,
+                open,
+                service,
+            })
     }
 
     #[derive(Debug, Clone)]

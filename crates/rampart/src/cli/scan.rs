@@ -250,6 +250,13 @@ Exit status:
   3  nothing at or above --fail-on, but something could not be determined";
 
 /// `500ms`, `10s`, `5m`, `2h`.
+fn scanning_stage(text: &str) -> Result<Stage, String> {
+    text.parse()
+        .ok()
+        .filter(|stage| Stage::SCANNING.contains(stage))
+        .ok_or_else(|| format!("`{text}` is not a stage of a scan: use discover, ports, crawl or check"))
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let way_out = || format!("`{text}` is not a time: write for example 500ms, 10s, 5m or 2h");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(way_out)?;

@@ -152,12 +152,12 @@ impl Tally {
                 }
             }
             Event::Asset { asset } => {
-                let (kind, identity) = asset_identity(&asset);
+                let identity = asset.identity();
                 let digest = Sha256::digest(identity.as_bytes());
                 let mut key = [0; 16];
                 key.copy_from_slice(&digest[..16]);
                 if self.seen_assets.insert(key) {
-                    *self.asset_kinds.entry(kind.to_owned()).or_default() += 1;
+                    *self.asset_kinds.entry(asset.kind().to_owned()).or_default() += 1;
                     self.assets.push(offset);
                 }
             }
@@ -179,20 +179,6 @@ impl Tally {
                 self.left_out.resumed();
             }
         }
-    }
-}
-
-/// The same thing seen twice is one asset.
-fn asset_identity(asset: &Asset) -> (&'static str, String) {
-    match asset {
-        Asset::Domain { name, .. } => ("domain", format!("domain {name}")),
-        Asset::Host { address, .. } => ("host", format!("host {address}")),
-        Asset::Service(service) => {
-            ("service", format!("service {}:{}", service.endpoint.address, service.endpoint.port))
-        }
-        Asset::Page { url, .. } => ("page", format!("page {url}")),
-        Asset::Form { action, method, fields, .. } => ("form", format!("form {method} {action} {fields:?}")),
-        Asset::Endpoint { url, .. } => ("endpoint", format!("endpoint {url}")),
     }
 }
 

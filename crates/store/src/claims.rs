@@ -1,0 +1,358 @@
+//! Who works on what: claims, heartbeats, and leases that have run out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use model::{
+    LeaseNumber, Priority, Reach, ScanId, Stage, TaskId, TenantId, Work, WorkerId,
+    fairness::{Lane, Share, Turns},
+    task::{Answer, Command, Refused},
+};
+
+use crate::{
+    Store, StoreError,
+    session::{Dialect, QueueTx},
+    tasks::{COLUMNS, Change, TaskRecord, dice, write_changes},
+    value::{Row, Value, places, rows_of_places},
+};
+
+/// What a worker wants.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Who.
+    pub worker: WorkerId,
+    /// Work of these stages.
+    pub stages: Vec<Stage>,
+    /// As many tasks as it has room for.
+    pub most: usize,
+    /// How long it may be silent.
+    pub lease: Duration,
+    /// Whom this process has served.
+    pub turns: Arc<Mutex<Turns>>,
+}
+
+/// The right to work on a task, for as long as the worker is heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lease {
+    /// Whose task.
+    pub tenant: TenantId,
+    /// Which.
+    pub task: TaskId,
+    /// Which claim of it.
+    pub number: LeaseNumber,
+    /// Of which scan.
+    pub scan: Option<ScanId>,
+}
+
+/// A task that a worker has got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// To be shown with whatever comes of it.
+    pub lease: Lease,
+    /// What to do.
+    pub work: Work,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// How long the worker may take.
+    pub deadline: Duration,
+    /// Which try this is, from 1.
+    pub attempt: u32,
+    /// Since when it was due.
+    pub due: Timestamp,
+}
+
+/// What a heartbeat brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// Go on.
+    Extended,
+    /// Somebody does not want it any more: stop, and hand it back.
+    StopWork,
+    /// Somebody else has it, or it has ended: stop, and say nothing.
+    Lost,
+}
+
+/// Where tasks of one kind wait: stage, tenant, priority.
+type LaneKey = (Stage, TenantId, Priority);
+
+/// How many lanes one process looks at: a bound, for a database full of tenants.
+const LANES: usize = 10_000;
+
+impl QueueTx<'_> {
+    /// The first task of each lane in which one is due.
+    async fn lanes(&mut self, stage: Stage) -> Result<Vec<Lane<LaneKey>>, StoreError> {
+        let rows = match self.session.dialect() {
+            // Jumps from lane to lane in the index; reads one entry of each, however many wait in it.
+            Dialect::Postgres => {
+                let first =
+                    "SELECT tenant_id, priority, not_before FROM tasks WHERE state = 'queued' AND stage = $1";
+                let order = "ORDER BY tenant_id, priority, not_before LIMIT 1";
+                let sql = format!(
+                    "WITH RECURSIVE lane AS ((({first} {order})) UNION ALL SELECT next.* FROM lane, LATERAL \
+                     ({first} AND (tasks.tenant_id, tasks.priority) > (lane.tenant_id, lane.priority) {order}) AS next) \
+                     SELECT tenant_id, priority, not_before FROM lane LIMIT {LANES}"
+                );
+                self.session.query(&sql, &[stage.as_str().into()]).await?
+            }
+            Dialect::Sqlite => {
+                let mut rows: Vec<Row> = Vec::new();
+                let mut last: Option<(Value, Value)> = None;
+                while rows.len() < LANES {
+                    let mut values = vec![Value::from(stage.as_str())];
+                    let beyond = match &last {
+                        None => "",
+                        Some((tenant, priority)) => {
+                            values.extend([tenant.clone(), priority.clone()]);
+                            "AND (tenant_id, priority) > ($2, $3)"
+                        }
+                    };
+                    let sql = format!(
+                        "SELECT tenant_id, priority, not_before FROM tasks WHERE state = 'queued' AND stage = $1 {beyond} \
+                         ORDER BY tenant_id, priority, not_before LIMIT 1"
+                    );
+                    let Some(row) = self.session.query(&sql, &values).await?.into_iter().next() else {
+                        break;
+                    };
+                    last = Some((row.id(0)?.into(), row.int(1)?.into()));
+                    rows.push(row);
+                }
+                rows
+            }
+        };
+        let mut lanes = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (tenant, due) = (TenantId::new(row.id(0)?), row.time(2)?);
+            let priority = u8::try_from(row.int(1)?).ok().and_then(Priority::from_level).unwrap_or_default();
+            if due <= self.now {
+                lanes.push(Lane { key: (stage, tenant, priority), tenant, priority, due });
+            }
+        }
+        Ok(lanes)
+    }
+
+    /// What the tenants of the lanes have at work in the stages, and may have.
+    async fn shares(
+        &mut self,
+        stages: &[Stage],
+        tenants: &BTreeSet<TenantId>,
+    ) -> Result<BTreeMap<TenantId, Share>, StoreError> {
+        let ids: Vec<Value> = tenants.iter().map(|tenant| tenant.as_uuid().into()).collect();
+        let sql = format!(
+            "SELECT tenant_id, weight, most_in_flight FROM tenants WHERE tenant_id IN ({})",
+            places(1, ids.len())
+        );
+        let mut shares = BTreeMap::new();
+        for row in self.session.query(&sql, &ids).await? {
+            let share = Share { weight: row.small(1)?, in_flight: 0, most_in_flight: row.count(2)? };
+            shares.insert(TenantId::new(row.id(0)?), share);
+        }
+        let sql = format!(
+            "SELECT tenant_id, count(*) FROM tasks WHERE state = 'running' AND tenant_id IN ({}) AND stage IN ({}) \
+             GROUP BY tenant_id",
+            places(1, ids.len()),
+            places(1 + ids.len(), stages.len()),
+        );
+        let values: Vec<Value> =
+            ids.into_iter().chain(stages.iter().map(|stage| stage.as_str().into())).collect();
+        for row in self.session.query(&sql, &values).await? {
+            if let Some(share) = shares.get_mut(&TenantId::new(row.id(0)?)) {
+                share.in_flight = row.count(1)?;
+            }
+        }
+        Ok(shares)
+    }
+
+    async fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
+        let stops: Vec<Reach> = self.stops_in_force().await?.into_iter().map(|stop| stop.reach).collect();
+        if stops.contains(&Reach::Everything) {
+            return Ok(Vec::new());
+        }
+        let stopped_stage = |stage: &Stage| stops.contains(&Reach::Stage { stage: *stage });
+        let stages: Vec<Stage> =
+            request.stages.iter().copied().filter(|stage| !stopped_stage(stage)).collect();
+        let mut lanes = Vec::new();
+        for stage in &stages {
+            lanes.extend(self.lanes(*stage).await?);
+        }
+        lanes.retain(|lane| !stops.contains(&Reach::Tenant { tenant: lane.tenant }));
+        if lanes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tenants: BTreeSet<TenantId> = lanes.iter().map(|lane| lane.tenant).collect();
+        let mut shares = self.shares(&stages, &tenants).await?;
+        let mut claimed = Vec::new();
+        while claimed.len() < request.most && !lanes.is_empty() {
+            let wanted = request.most - claimed.len();
+            let picked = {
+                let mut turns = request.turns.lock().unwrap_or_else(PoisonError::into_inner);
+                turns.pick(&lanes, &shares, wanted)
+            };
+            if picked.is_empty() {
+                break;
+            }
+            for (lane, count) in picked {
+                let taken = self.take(lane, count, &stops).await?;
+                let mut changes = Vec::new();
+                for record in &taken {
+                    let command = Command::Claim { worker: request.worker, lease: request.lease };
+                    let applied = record.task.apply(&command, &record.policy, self.now, dice());
+                    let Ok((task, Answer::Leased(number))) = applied else { continue };
+                    claimed.push(Claimed {
+                        lease: Lease { tenant: record.tenant, task: record.id, number, scan: record.scan },
+                        work: record.work.clone(),
+                        priority: record.priority,
+                        deadline: record.deadline,
+                        attempt: task.attempts,
+                        due: record.due,
+                    });
+                    changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
+                }
+                let got = changes.len();
+                write_changes(self.session, &changes, self.now).await?;
+                if let Some(share) = shares.get_mut(&lane.1) {
+                    share.in_flight += got as u64;
+                    let mut turns = request.turns.lock().unwrap_or_else(PoisonError::into_inner);
+                    turns.served(lane.1, share.weight, got);
+                }
+                // There may be more in it, but nothing that this transaction could take.
+                if got < count {
+                    lanes.retain(|other| other.key != lane);
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// The first tasks of a lane that nobody else is about to take.
+    async fn take(
+        &mut self,
+        (stage, tenant, priority): LaneKey,
+        count: usize,
+        stops: &[Reach],
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let mut values =
+            vec![stage.as_str().into(), tenant.as_uuid().into(), priority.level().into(), self.now.into()];
+        let stopped: Vec<Value> = stops
+            .iter()
+            .filter_map(|reach| match reach {
+                Reach::Scan { tenant: owner, scan } if *owner == tenant => Some(scan.to_string().into()),
+                _ => None,
+            })
+            .collect();
+        let passing = match stopped.len() {
+            0 => String::new(),
+            count => format!("AND (scan_id IS NULL OR scan_id NOT IN ({}))", places(5, count)),
+        };
+        values.extend(stopped);
+        let lock = self.session.dialect().for_update_skip_locked();
+        let sql = format!(
+            "SELECT {COLUMNS} FROM tasks WHERE state = 'queued' AND stage = $1 AND tenant_id = $2 AND priority = $3 \
+             AND not_before <= $4 AND attempts < most_attempts {passing} ORDER BY not_before, task_id LIMIT {count}{lock}"
+        );
+        self.session.query(&sql, &values).await?.iter().map(TaskRecord::read).collect()
+    }
+
+    async fn heartbeat(&mut self, leases: &[Lease], length: Duration) -> Result<Vec<Beat>, StoreError> {
+        let mut found: BTreeMap<(TenantId, TaskId), TaskRecord> = BTreeMap::new();
+        for chunk in leases.chunks(1_000) {
+            let mut values = Vec::with_capacity(chunk.len() * 2);
+            for lease in chunk {
+                values.extend([Value::from(lease.tenant.as_uuid()), lease.task.as_uuid().into()]);
+            }
+            let lock = match self.session.dialect() {
+                Dialect::Sqlite => "",
+                Dialect::Postgres => " FOR UPDATE OF tasks",
+            };
+            let sql = format!(
+                "WITH held (tenant_id, task_id) AS (VALUES {}) SELECT {COLUMNS} FROM held JOIN tasks ON \
+                 tasks.tenant_id = held.tenant_id AND tasks.task_id = held.task_id ORDER BY tasks.task_id{lock}",
+                rows_of_places(chunk.len(), 2),
+            );
+            for row in self.session.query(&sql, &values).await? {
+                let record = TaskRecord::read(&row)?;
+                found.insert((record.tenant, record.id), record);
+            }
+        }
+        let mut changes = Vec::new();
+        let beats = leases
+            .iter()
+            .map(|lease| {
+                let Some(record) = found.get(&(lease.tenant, lease.task)) else { return Beat::Lost };
+                let command = Command::Heartbeat { lease_number: lease.number, lease: length };
+                match record.task.apply(&command, &record.policy, self.now, 0) {
+                    Ok((_, Answer::StopWork)) => Beat::StopWork,
+                    Ok((task, _)) => {
+                        changes.push(Change {
+                            tenant: lease.tenant,
+                            id: lease.task,
+                            before: record.due,
+                            task,
+                        });
+                        Beat::Extended
+                    }
+                    Err(
+                        Refused::Fenced { .. } | Refused::NotDue(_) | Refused::Leased(_) | Refused::Wrong(_),
+                    ) => Beat::Lost,
+                }
+            })
+            .collect();
+        write_changes(self.session, &changes, self.now).await?;
+        Ok(beats)
+    }
+
+    /// Tasks whose workers are silent, or that were tried too often while they waited.
+    async fn lapsed(&mut self, at_most: usize) -> Result<Vec<(TenantId, TaskId)>, StoreError> {
+        let sql = format!(
+            "SELECT tenant_id, task_id FROM tasks WHERE state = 'running' AND lease_until <= $1 \
+             ORDER BY lease_until LIMIT {at_most}"
+        );
+        let rows = self.session.query(&sql, &[self.now.into()]).await?;
+        rows.iter().map(|row| Ok((TenantId::new(row.id(0)?), TaskId::new(row.id(1)?)))).collect()
+    }
+
+    /// How many tasks of a stage wait or run: what workers are scaled by.
+    async fn depth(&mut self, stage: Stage) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM tasks WHERE stage = $1 AND (state = 'queued' OR state = 'running')";
+        let rows = self.session.query(sql, &[stage.as_str().into()]).await?;
+        rows.first().map_or(Ok(0), |row| row.count(0))
+    }
+}
+
+impl Store {
+    /// Takes tasks to work on: fair between tenants, by priority and age within one, none that a stop covers.
+    pub async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
+        self.of_queue(move |tx| Box::pin(async move { tx.claim(&request).await })).await
+    }
+
+    /// The worker is alive and at all of these; one answer for each, in order.
+    pub async fn heartbeat(&self, leases: Vec<Lease>, length: Duration) -> Result<Vec<Beat>, StoreError> {
+        self.of_queue(move |tx| Box::pin(async move { tx.heartbeat(&leases, length).await })).await
+    }
+
+    /// Gives back to the queue, or buries, what silent workers had: at most so many at once. How many that were.
+    pub async fn reclaim(&self, at_most: usize) -> Result<usize, StoreError> {
+        let lapsed = self.of_queue(move |tx| Box::pin(async move { tx.lapsed(at_most).await })).await?;
+        let mut of_tenants: BTreeMap<TenantId, Vec<TaskId>> = BTreeMap::new();
+        for (tenant, task) in lapsed {
+            of_tenants.entry(tenant).or_default().push(task);
+        }
+        let mut reclaimed = 0;
+        for (tenant, tasks) in of_tenants {
+            reclaimed += self
+                .of_tenant(tenant, move |tx| {
+                    Box::pin(async move { tx.command_ids(&tasks, &Command::Reclaim).await })
+                })
+                .await?;
+        }
+        Ok(reclaimed as usize)
+    }
+
+    /// How many tasks of a stage wait or run, over all tenants.
+    pub async fn depth(&self, stage: Stage) -> Result<u64, StoreError> {
+        self.of_queue(move |tx| Box::pin(async move { tx.depth(stage).await })).await
+    }
+}

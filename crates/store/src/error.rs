@@ -1,0 +1,59 @@
+//! What goes wrong between Rampart and its database.
+
+use model::task::Refused;
+
+/// Why something was not stored or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database cannot be reached, or the connection broke: it may or may not have happened. Asking again is safe.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// Somebody else was faster; asking again helps.
+    #[error("the database is busy: {0}")]
+    Busy(String),
+    /// No room on the disk.
+    #[error("there is no room for the database: {0}")]
+    Full(String),
+    /// There is no such thing, or it belongs to somebody else.
+    #[error("there is no {kind} `{name}`")]
+    Missing {
+        /// What was asked for.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// It is there already.
+    #[error("there is a {kind} `{name}` already")]
+    Exists {
+        /// What was to be made.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// The command does not fit where the task stands.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// An emergency stop covers it.
+    #[error("an emergency stop holds: {0}")]
+    Stopped(String),
+    /// What was asked for cannot be.
+    #[error("{0}")]
+    Invalid(String),
+    /// The schema is older or newer than this program.
+    #[error("{0}")]
+    Schema(String),
+    /// The database holds something that this program did not write.
+    #[error("the database is damaged: {0}")]
+    Damaged(String),
+    /// A statement failed: a defect.
+    #[error("a statement failed: {0}")]
+    Statement(String),
+}
+
+impl StoreError {
+    /// Is it worth asking again in a moment?
+    pub fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Unavailable(_) | StoreError::Busy(_))
+    }
+}

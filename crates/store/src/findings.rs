@@ -1,0 +1,336 @@
+//! What was found: assets, findings and their life.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use model::{
+    Finding, Fingerprint, ScanId, Severity, TenantId, Unit, UnitResult,
+    finding::{Decision, History, Life},
+};
+use serde::Serialize;
+
+use crate::{
+    Store, StoreError,
+    scans::{RunningScan, digest},
+    session::{TenantTx, insert_rows},
+    settling::looked,
+    value::{Value, json, places},
+};
+
+/// A finding with its history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KnownFinding {
+    /// What and where; its evidence only when one finding was asked for.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// When it was seen and missed, and what somebody made of it.
+    pub history: History,
+    /// Where it stands now.
+    #[serde(flatten)]
+    pub life: Life,
+}
+
+/// Which findings somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FindingFilter {
+    /// Only those that this scan saw.
+    pub scan: Option<ScanId>,
+    /// Only as severe as this, or more.
+    pub at_least: Option<Severity>,
+    /// From after this one on.
+    pub after: Option<Fingerprint>,
+}
+
+impl TenantTx<'_> {
+    /// Merges what a unit saw and missed into what is known.
+    pub(crate) async fn record(
+        &mut self,
+        running: &mut RunningScan,
+        unit: &Unit,
+        result: &UnitResult,
+    ) -> Result<(), StoreError> {
+        let (scan, at) = (running.id, self.now);
+        running.traffic += result.traffic;
+        running.assets += self.record_assets(scan, result, at).await?;
+        running.findings += self.record_findings(scan, unit, &result.findings, at).await?;
+        self.record_missed(unit, result, at).await
+    }
+
+    async fn record_assets(
+        &mut self,
+        scan: ScanId,
+        result: &UnitResult,
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        // One statement changes a row once.
+        let mut seen = BTreeMap::new();
+        for asset in &result.assets {
+            let looks = digest(&asset.looks());
+            let place = seen.entry(asset.identity()).or_insert((asset, looks));
+            if looks < place.1 {
+                *place = (asset, looks);
+            }
+        }
+        let mut rows = Vec::with_capacity(seen.len());
+        let mut observed = Vec::with_capacity(seen.len());
+        for (identity, (asset, looks)) in seen {
+            let key = digest(&identity);
+            observed.push((asset.kind(), key, looks));
+            rows.push(vec![
+                self.tenant(),
+                key.into(),
+                asset.kind().into(),
+                identity.into(),
+                json(asset)?,
+                at.into(),
+                at.into(),
+            ]);
+        }
+        let head = "INSERT INTO assets (tenant_id, asset_key, kind, identity, body, first_seen, last_seen)";
+        let tail = "ON CONFLICT (tenant_id, asset_key) DO UPDATE SET \
+                    body = CASE WHEN excluded.last_seen >= assets.last_seen THEN excluded.body ELSE assets.body END, \
+                    first_seen = CASE WHEN excluded.first_seen < assets.first_seen THEN excluded.first_seen ELSE assets.first_seen END, \
+                    last_seen = CASE WHEN excluded.last_seen > assets.last_seen THEN excluded.last_seen ELSE assets.last_seen END";
+        insert_rows(self.session, head, 7, rows, tail).await?;
+        self.observe(scan, &observed).await
+    }
+
+    /// How many of these the scan had not seen before. What is seen twice in one scan and looks different is remembered the same
+    /// way whichever came first.
+    async fn observe(
+        &mut self,
+        scan: ScanId,
+        observed: &[(&str, [u8; 16], [u8; 16])],
+    ) -> Result<u64, StoreError> {
+        let rows: Vec<Vec<Value>> = observed
+            .iter()
+            .map(|(kind, subject, looks)| {
+                vec![
+                    self.tenant(),
+                    scan.to_string().into(),
+                    (*kind).into(),
+                    (*subject).into(),
+                    (*looks).into(),
+                ]
+            })
+            .collect();
+        let head = "INSERT INTO observations (tenant_id, scan_id, kind, subject, looks)";
+        let new = insert_rows(self.session, head, 5, rows.clone(), "ON CONFLICT DO NOTHING").await?;
+        if new < rows.len() as u64 {
+            let tail = "ON CONFLICT (tenant_id, scan_id, kind, subject) DO UPDATE SET looks = excluded.looks \
+                        WHERE excluded.looks < observations.looks";
+            insert_rows(self.session, head, 5, rows, tail).await?;
+        }
+        Ok(new)
+    }
+
+    async fn record_findings(
+        &mut self,
+        scan: ScanId,
+        unit: &Unit,
+        findings: &[Finding],
+        at: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let distinct: BTreeMap<Fingerprint, &Finding> =
+            findings.iter().map(|finding| (finding.fingerprint, finding)).collect();
+        let (mut rows, mut evidence, mut sightings, mut observed) = (vec![], vec![], vec![], vec![]);
+        for (fingerprint, finding) in distinct {
+            let key = fingerprint.bytes();
+            let looks = digest(&format!("{} {}", finding.severity, finding.name));
+            observed.push(("finding", key, looks));
+            evidence.push(vec![
+                self.tenant(),
+                key.into(),
+                scan.to_string().into(),
+                json(&finding.evidence)?,
+                at.into(),
+            ]);
+            sightings.push(vec![
+                self.tenant(),
+                key.into(),
+                unit.key().0.into(),
+                finding.check.as_str().into(),
+                at.into(),
+                at.into(),
+            ]);
+            let body = Finding { evidence: Vec::new(), ..finding.clone() };
+            rows.push(vec![
+                self.tenant(),
+                key.into(),
+                finding.check.as_str().into(),
+                (finding.severity as u8).into(),
+                finding.location.to_string().into(),
+                json(&body)?,
+                at.into(),
+                at.into(),
+            ]);
+        }
+        let head = "INSERT INTO findings (tenant_id, fingerprint, check_id, severity, location, body, first_seen, last_seen)";
+        let tail = "ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET \
+                    severity = CASE WHEN excluded.last_seen >= findings.last_seen THEN excluded.severity ELSE findings.severity END, \
+                    body = CASE WHEN excluded.last_seen >= findings.last_seen THEN excluded.body ELSE findings.body END, \
+                    first_seen = CASE WHEN excluded.first_seen < findings.first_seen THEN excluded.first_seen ELSE findings.first_seen END, \
+                    last_seen = CASE WHEN excluded.last_seen > findings.last_seen THEN excluded.last_seen ELSE findings.last_seen END";
+        insert_rows(self.session, head, 8, rows, tail).await?;
+        let head = "INSERT INTO evidence (tenant_id, fingerprint, scan_id, body, taken_at)";
+        let tail = "ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET scan_id = excluded.scan_id, body = excluded.body, \
+                    taken_at = excluded.taken_at WHERE excluded.taken_at >= evidence.taken_at";
+        insert_rows(self.session, head, 5, evidence, tail).await?;
+        let head =
+            "INSERT INTO sightings (tenant_id, fingerprint, unit_key, check_id, first_seen, last_seen)";
+        let tail = "ON CONFLICT (tenant_id, fingerprint, unit_key) DO UPDATE SET \
+                    first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen ELSE sightings.first_seen END, \
+                    last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen ELSE sightings.last_seen END";
+        insert_rows(self.session, head, 6, sightings, tail).await?;
+        self.observe(scan, &observed).await
+    }
+
+    /// What was seen at this unit before, and now was not, although its check looked.
+    async fn record_missed(
+        &mut self,
+        unit: &Unit,
+        result: &UnitResult,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let found: BTreeSet<[u8; 16]> =
+            result.findings.iter().map(|finding| finding.fingerprint.bytes()).collect();
+        let sql = "SELECT fingerprint, check_id FROM sightings WHERE tenant_id = $1 AND unit_key = $2";
+        let known = self.query(sql, &[self.tenant(), unit.key().0.into()]).await?;
+        for row in known {
+            let (fingerprint, check) = (row.key(0)?, model::CheckId::new(row.text(1)?));
+            if found.contains(&fingerprint) || !result.ledger.checks.get(&check).is_some_and(looked) {
+                continue;
+            }
+            let sql = "UPDATE sightings SET last_missed = $4 WHERE tenant_id = $1 AND unit_key = $2 AND fingerprint = $3 \
+                       AND (last_missed IS NULL OR last_missed < $4)";
+            let values = [self.tenant(), unit.key().0.into(), fingerprint.into(), at.into()];
+            self.execute(sql, &values).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_findings(
+        &mut self,
+        filter: &FindingFilter,
+        at_most: usize,
+    ) -> Result<Vec<KnownFinding>, StoreError> {
+        let mut values = vec![self.tenant()];
+        let mut sql =
+            "SELECT findings.fingerprint, body, verdict, decided_at FROM findings WHERE tenant_id = $1"
+                .to_owned();
+        let mut also = |condition: &str, value: Value, values: &mut Vec<Value>| {
+            values.push(value);
+            sql.push_str(&condition.replace('#', &values.len().to_string()));
+        };
+        if let Some(scan) = filter.scan {
+            let seen = " AND EXISTS (SELECT 1 FROM observations WHERE observations.tenant_id = $1 AND scan_id = $# \
+                        AND kind = 'finding' AND subject = findings.fingerprint)";
+            also(seen, scan.to_string().into(), &mut values);
+        }
+        if let Some(severity) = filter.at_least {
+            also(" AND severity >= $#", (severity as u8).into(), &mut values);
+        }
+        if let Some(after) = filter.after {
+            also(" AND fingerprint > $#", after.bytes().into(), &mut values);
+        }
+        sql.push_str(&format!(" ORDER BY fingerprint LIMIT {at_most}"));
+        let rows = self.query(&sql, &values).await?;
+        let mut looks =
+            self.looks(&rows.iter().map(|row| row.key(0)).collect::<Result<Vec<_>, _>>()?).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let decision = match (row.maybe_json(2)?, row.maybe_time(3)?) {
+                (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
+                _ => None,
+            };
+            let places = looks.remove(&row.key(0)?).unwrap_or_default();
+            let Some(history) = History::over(&places, decision) else { continue };
+            found.push(KnownFinding { finding: row.json(1)?, history, life: history.life(self.now) });
+        }
+        Ok(found)
+    }
+
+    /// The looks at each place of these findings.
+    async fn looks(
+        &mut self,
+        fingerprints: &[[u8; 16]],
+    ) -> Result<BTreeMap<[u8; 16], Vec<History>>, StoreError> {
+        let mut looks: BTreeMap<[u8; 16], Vec<History>> = BTreeMap::new();
+        for chunk in fingerprints.chunks(1_000) {
+            let mut values = vec![self.tenant()];
+            values.extend(chunk.iter().map(|key| Value::from(*key)));
+            let sql = format!(
+                "SELECT fingerprint, first_seen, last_seen, last_missed FROM sightings WHERE tenant_id = $1 \
+                 AND fingerprint IN ({})",
+                places(2, chunk.len())
+            );
+            for row in self.query(&sql, &values).await? {
+                looks.entry(row.key(0)?).or_default().push(History {
+                    first_seen: row.time(1)?,
+                    last_seen: row.time(2)?,
+                    last_missed: row.maybe_time(3)?,
+                    decision: None,
+                });
+            }
+        }
+        Ok(looks)
+    }
+}
+
+impl Store {
+    /// Findings in the order of their fingerprints, without evidence.
+    pub async fn findings(
+        &self,
+        tenant: TenantId,
+        filter: FindingFilter,
+        at_most: usize,
+    ) -> Result<Vec<KnownFinding>, StoreError> {
+        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.read_findings(&filter, at_most).await }))
+            .await
+    }
+
+    /// What somebody makes of a finding. An older decision than the one that is there changes nothing.
+    pub async fn decide(
+        &self,
+        tenant: TenantId,
+        fingerprint: Fingerprint,
+        decision: Decision,
+        by: String,
+    ) -> Result<(), StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let key = fingerprint.bytes();
+                let sql = "SELECT verdict, decided_at FROM findings WHERE tenant_id = $1 AND fingerprint = $2";
+                let row = tx.one(sql, &[tx.tenant(), key.into()], ("finding", fingerprint)).await?;
+                let earlier = match (row.maybe_json(0)?, row.maybe_time(1)?) {
+                    (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
+                    _ => None,
+                };
+                if earlier.max(Some(decision)) != Some(decision) {
+                    return Ok(());
+                }
+                let sql = "UPDATE findings SET verdict = $3, decided_at = $4 WHERE tenant_id = $1 AND fingerprint = $2";
+                let values = [tx.tenant(), key.into(), json(&decision.verdict)?, decision.at.into()];
+                tx.execute(sql, &values).await?;
+                tx.audit(&by, "finding.decide", &fingerprint.to_string(), &format!("{:?}", decision.verdict)).await
+            })
+        })
+        .await
+    }
+
+    /// What was sent and what came back, of one finding.
+    pub async fn evidence(
+        &self,
+        tenant: TenantId,
+        fingerprint: Fingerprint,
+    ) -> Result<Vec<model::Evidence>, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT body FROM evidence WHERE tenant_id = $1 AND fingerprint = $2";
+                let key = Value::from(fingerprint.bytes());
+                tx.one(sql, &[tx.tenant(), key], ("evidence of finding", fingerprint)).await?.json(0)
+            })
+        })
+        .await
+    }
+}

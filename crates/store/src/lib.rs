@@ -1,0 +1,142 @@
+//! Everything that must outlive a process, in SQLite or PostgreSQL: the only room that knows SQL.
+//!
+//! The database is the truth. Tasks, leases, results and what follows from them change in one transaction, and every decision in
+//! it is made by [`model`]: both databases hold the same rows and run the same statements.
+
+mod error;
+mod postgres;
+mod session;
+mod sqlite;
+mod value;
+
+mod claims;
+mod findings;
+mod leaders;
+mod planning;
+mod scans;
+mod settling;
+mod stops;
+mod tasks;
+mod tenants;
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::future::BoxFuture;
+use model::TenantId;
+
+pub use self::{
+    claims::{Beat, ClaimRequest, Claimed, Lease},
+    error::StoreError,
+    findings::{FindingFilter, KnownFinding},
+    leaders::Office,
+    postgres::migrate,
+    scans::{NewScan, ScanFilter, ScanRecord},
+    settling::{Ending, Settled, Settlement},
+    tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
+    tenants::{NewTenant, TenantRecord},
+};
+use self::{
+    postgres::Whose,
+    session::{QueueTx, Session, TenantTx},
+};
+
+/// An open database. Cheap to share; closed when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Store {
+    database: std::sync::Arc<Database>,
+}
+
+#[derive(Debug)]
+enum Database {
+    Sqlite(sqlite::Database),
+    Postgres(postgres::Database),
+}
+
+/// Where a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file; made if there is none.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres {
+        /// `postgres://user:password@host:port/database`.
+        url: String,
+        /// Connections at once, at most.
+        connections: usize,
+    },
+}
+
+impl Store {
+    /// Opens the database. A file is made and brought up to date; a server must have been prepared by [`migrate`].
+    pub async fn open(location: &Location) -> Result<Store, StoreError> {
+        let database = match location {
+            Location::Sqlite(path) => {
+                let path = path.clone();
+                let opened = tokio::task::spawn_blocking(move || sqlite::Database::open(&path)).await;
+                Database::Sqlite(opened.map_err(|error| StoreError::Unavailable(error.to_string()))??)
+            }
+            Location::Postgres { url, connections } => {
+                Database::Postgres(postgres::Database::open(url, *connections).await?)
+            }
+        };
+        Ok(Store { database: std::sync::Arc::new(database) })
+    }
+
+    /// For tests of what takes time: the store's clock goes ahead. `owner` is the URL of a server's owner, who alone can do that.
+    pub async fn advance_clock(&self, owner: &str, by: Duration) -> Result<(), StoreError> {
+        match &*self.database {
+            Database::Sqlite(database) => {
+                database.clock().advance(by);
+                Ok(())
+            }
+            Database::Postgres(database) => database.advance_clock(owner, by).await,
+        }
+    }
+
+    /// In a transaction that sees one tenant.
+    pub(crate) async fn of_tenant<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &*self.database {
+            Database::Sqlite(database) => {
+                database
+                    .run(move |session: &mut dyn Session, now| {
+                        Box::pin(async move { job(&mut TenantTx { session, tenant, now }).await })
+                    })
+                    .await
+            }
+            Database::Postgres(database) => {
+                database
+                    .run(Whose::Tenant(tenant), move |session: &mut dyn Session, now| {
+                        Box::pin(async move { job(&mut TenantTx { session, tenant, now }).await })
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// In a transaction that sees the queue of all tenants.
+    pub(crate) async fn of_queue<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &*self.database {
+            Database::Sqlite(database) => {
+                database
+                    .run(move |session: &mut dyn Session, now| {
+                        Box::pin(async move { job(&mut QueueTx { session, now }).await })
+                    })
+                    .await
+            }
+            Database::Postgres(database) => {
+                database
+                    .run(Whose::Queue, move |session: &mut dyn Session, now| {
+                        Box::pin(async move { job(&mut QueueTx { session, now }).await })
+                    })
+                    .await
+            }
+        }
+    }
+}

@@ -1,0 +1,437 @@
+-- Rows of tenants are seen through row-level security only: by rampart_tenant those of the tenant that the transaction names, by
+-- rampart_queue what scheduling needs of all tenants, and nothing of what was found. Neither owns anything; whoever logs in is a
+-- member of one or both.
+
+CREATE SCHEMA IF NOT EXISTS rampart;
+SET LOCAL search_path = rampart;
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rampart_tenant') THEN
+        CREATE ROLE rampart_tenant NOLOGIN NOSUPERUSER NOBYPASSRLS;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rampart_queue') THEN
+        CREATE ROLE rampart_queue NOLOGIN NOSUPERUSER NOBYPASSRLS;
+    END IF;
+EXCEPTION
+    -- Roles belong to the whole server: somebody made them for another database at the same moment.
+    WHEN duplicate_object OR unique_violation THEN NULL;
+END
+$$;
+
+-- The store's clock.
+CREATE FUNCTION store_time() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT clock_timestamp() $$;
+
+-- None when the transaction names none: a setting that was set once is empty afterwards, not absent.
+CREATE FUNCTION current_tenant() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS
+    $$ SELECT nullif(current_setting('rampart.tenant', true), '')::uuid $$;
+
+CREATE TABLE tenants (
+    tenant_id      uuid PRIMARY KEY,
+    name           text NOT NULL UNIQUE,
+    weight         bigint NOT NULL DEFAULT 1 CHECK (weight BETWEEN 1 AND 1000),
+    most_in_flight bigint NOT NULL DEFAULT 10000 CHECK (most_in_flight >= 0),
+    created_at     timestamptz NOT NULL
+);
+
+CREATE TABLE scopes (
+    tenant_id  uuid NOT NULL REFERENCES tenants,
+    name       text NOT NULL,
+    body       text NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
+
+CREATE TABLE scans (
+    tenant_id    uuid NOT NULL REFERENCES tenants,
+    scan_id      text NOT NULL,
+    scope        text NOT NULL,
+    scope_body   text NOT NULL,
+    request      text NOT NULL,
+    limits       text NOT NULL,
+    submitted_by text NOT NULL,
+    submitted_at timestamptz NOT NULL,
+    deadline     timestamptz NOT NULL,
+    state        text NOT NULL CHECK (state IN ('running', 'ended')),
+    life         text NOT NULL,
+    ended_at     timestamptz,
+    purpose      bytea NOT NULL,
+    baseline     text,
+    stopping     text,
+    targets      bigint NOT NULL,
+    next_target  bigint NOT NULL DEFAULT 0,
+    within       text,
+    open_tasks   bigint NOT NULL DEFAULT 0,
+    dead_tasks   bigint NOT NULL DEFAULT 0,
+    names_left   bigint NOT NULL,
+    units        bigint NOT NULL DEFAULT 0,
+    packets      bigint NOT NULL DEFAULT 0,
+    assets       bigint NOT NULL DEFAULT 0,
+    findings     bigint NOT NULL DEFAULT 0,
+    traffic      text NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id)
+);
+CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
+CREATE INDEX scans_by_purpose ON scans (tenant_id, purpose, submitted_at);
+CREATE INDEX scans_running ON scans (deadline) WHERE state = 'running';
+
+CREATE TABLE scan_targets (
+    tenant_id uuid NOT NULL,
+    scan_id   text NOT NULL,
+    position  bigint NOT NULL,
+    target    text NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, position),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+);
+
+-- What the frontier of a running scan knows.
+CREATE TABLE scan_knowledge (
+    tenant_id uuid NOT NULL,
+    scan_id   text NOT NULL,
+    subject   text NOT NULL,
+    fact      text NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, subject),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+);
+
+-- Units that a scan has planned.
+CREATE TABLE scan_units (
+    tenant_id uuid NOT NULL,
+    scan_id   text NOT NULL,
+    unit_key  bytea NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, unit_key),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+);
+
+-- What came of each unit that had its turn.
+CREATE TABLE unit_results (
+    tenant_id    uuid NOT NULL,
+    scan_id      text NOT NULL,
+    task_id      uuid NOT NULL,
+    stage        text NOT NULL,
+    unit         text NOT NULL,
+    ledger       text NOT NULL,
+    undetermined text NOT NULL,
+    left_out     text NOT NULL,
+    done_at      timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, task_id),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+);
+
+-- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
+CREATE TABLE unit_visits (
+    tenant_id uuid NOT NULL REFERENCES tenants,
+    unit_key  bytea NOT NULL,
+    looks     bytea NOT NULL,
+    checks    text NOT NULL,
+    done_at   timestamptz NOT NULL,
+    scan_id   text NOT NULL,
+    learned   text NOT NULL,
+    PRIMARY KEY (tenant_id, unit_key)
+);
+
+CREATE TABLE tasks (
+    tenant_id     uuid NOT NULL REFERENCES tenants,
+    task_id       uuid NOT NULL,
+    scan_id       text,
+    stage         text NOT NULL,
+    work          text NOT NULL,
+    unit          text,
+    priority      bigint NOT NULL,
+    state         text NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'cancelled', 'dead')),
+    not_before    timestamptz NOT NULL,
+    lease_number  bigint NOT NULL DEFAULT 0,
+    worker        uuid,
+    lease_until   timestamptz,
+    cancelling    boolean NOT NULL DEFAULT false,
+    death         text,
+    attempts      bigint NOT NULL DEFAULT 0,
+    redriven      bigint NOT NULL DEFAULT 0,
+    most_attempts bigint NOT NULL,
+    backoff_base  bigint NOT NULL,
+    backoff_cap   bigint NOT NULL,
+    deadline      bigint NOT NULL,
+    last_failure  text,
+    created_at    timestamptz NOT NULL,
+    started_at    timestamptz,
+    ended_at      timestamptz,
+    PRIMARY KEY (tenant_id, task_id)
+);
+CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, not_before, task_id) WHERE state = 'queued';
+CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
+CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
+CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
+CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
+CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE task_keys (
+    tenant_id       uuid NOT NULL REFERENCES tenants,
+    idempotency_key text NOT NULL,
+    task_id         uuid NOT NULL,
+    expires_at      timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+);
+
+CREATE TABLE assets (
+    tenant_id  uuid NOT NULL REFERENCES tenants,
+    asset_key  bytea NOT NULL,
+    kind       text NOT NULL,
+    identity   text NOT NULL,
+    body       text NOT NULL,
+    first_seen timestamptz NOT NULL,
+    last_seen  timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, asset_key)
+);
+
+CREATE TABLE findings (
+    tenant_id   uuid NOT NULL REFERENCES tenants,
+    fingerprint bytea NOT NULL,
+    check_id    text NOT NULL,
+    severity    bigint NOT NULL,
+    location    text NOT NULL,
+    body        text NOT NULL,
+    first_seen  timestamptz NOT NULL,
+    last_seen   timestamptz NOT NULL,
+    decided_at  timestamptz,
+    verdict     text,
+    PRIMARY KEY (tenant_id, fingerprint)
+);
+CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);
+
+-- A finding at one unit: each place where it was seen has looks of its own.
+CREATE TABLE sightings (
+    tenant_id   uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    unit_key    bytea NOT NULL,
+    check_id    text NOT NULL,
+    first_seen  timestamptz NOT NULL,
+    last_seen   timestamptz NOT NULL,
+    last_missed timestamptz,
+    PRIMARY KEY (tenant_id, fingerprint, unit_key),
+    FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
+);
+CREATE INDEX sightings_at_unit ON sightings (tenant_id, unit_key);
+
+-- What a scan saw: what two scans differ in is the difference of these.
+CREATE TABLE observations (
+    tenant_id uuid NOT NULL,
+    scan_id   text NOT NULL,
+    kind      text NOT NULL,
+    subject   bytea NOT NULL,
+    looks     bytea NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, kind, subject),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+);
+
+-- Large documents beside what they belong to, until they are in object storage.
+CREATE TABLE evidence (
+    tenant_id   uuid NOT NULL,
+    fingerprint bytea NOT NULL,
+    scan_id     text NOT NULL,
+    body        text NOT NULL,
+    taken_at    timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, fingerprint),
+    FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
+);
+
+CREATE TABLE schedules (
+    tenant_id    uuid NOT NULL REFERENCES tenants,
+    schedule_id  uuid NOT NULL,
+    name         text NOT NULL,
+    rule         text NOT NULL,
+    request      text NOT NULL,
+    targets      text NOT NULL,
+    enabled      boolean NOT NULL,
+    last_planned timestamptz NOT NULL,
+    look_again   timestamptz NOT NULL,
+    last_scan    text,
+    created_at   timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, schedule_id),
+    UNIQUE (tenant_id, name)
+);
+CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
+
+CREATE TABLE stops (
+    stop_id    uuid PRIMARY KEY,
+    reach      text NOT NULL,
+    reason     text NOT NULL,
+    ordered_by text NOT NULL,
+    ordered_at timestamptz NOT NULL,
+    lifted_at  timestamptz,
+    lifted_by  text,
+    why_lifted text
+);
+CREATE INDEX stops_in_force ON stops (ordered_at) WHERE lifted_at IS NULL;
+
+CREATE TABLE leaders (
+    office       text PRIMARY KEY,
+    worker       uuid NOT NULL,
+    lease_number bigint NOT NULL,
+    lease_until  timestamptz NOT NULL
+);
+
+CREATE TABLE workers (
+    worker      uuid PRIMARY KEY,
+    stages      text NOT NULL,
+    version     text NOT NULL,
+    concurrency bigint NOT NULL,
+    started_at  timestamptz NOT NULL,
+    last_heard  timestamptz NOT NULL
+);
+
+CREATE TABLE keys (
+    tenant_id  uuid NOT NULL REFERENCES tenants,
+    prefix     text NOT NULL,
+    digest     bytea NOT NULL,
+    role       text NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (prefix)
+);
+
+CREATE TABLE audit (
+    sequence  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant_id uuid,
+    at        timestamptz NOT NULL,
+    actor     text NOT NULL,
+    action    text NOT NULL,
+    subject   text NOT NULL,
+    detail    text NOT NULL
+);
+CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
+
+GRANT USAGE ON SCHEMA rampart TO rampart_tenant, rampart_queue;
+GRANT EXECUTE ON FUNCTION store_time(), current_tenant() TO rampart_tenant, rampart_queue;
+
+ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON tenants FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT ON tenants TO rampart_tenant;
+
+ALTER TABLE scopes ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scopes FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scopes FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scopes TO rampart_tenant;
+
+ALTER TABLE scans ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scans FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scans FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scans TO rampart_tenant;
+
+ALTER TABLE scan_targets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scan_targets FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scan_targets FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scan_targets TO rampart_tenant;
+
+ALTER TABLE scan_knowledge ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scan_knowledge FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scan_knowledge FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scan_knowledge TO rampart_tenant;
+
+ALTER TABLE scan_units ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scan_units FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scan_units FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scan_units TO rampart_tenant;
+
+ALTER TABLE unit_results ENABLE ROW LEVEL SECURITY;
+ALTER TABLE unit_results FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON unit_results FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON unit_results TO rampart_tenant;
+
+ALTER TABLE unit_visits ENABLE ROW LEVEL SECURITY;
+ALTER TABLE unit_visits FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON unit_visits FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON unit_visits TO rampart_tenant;
+
+ALTER TABLE tasks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tasks FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON tasks FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO rampart_tenant;
+
+ALTER TABLE task_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE task_keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON task_keys FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO rampart_tenant;
+
+ALTER TABLE assets ENABLE ROW LEVEL SECURITY;
+ALTER TABLE assets FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON assets FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON assets TO rampart_tenant;
+
+ALTER TABLE findings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE findings FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON findings FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON findings TO rampart_tenant;
+
+ALTER TABLE sightings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sightings FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON sightings FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON sightings TO rampart_tenant;
+
+ALTER TABLE observations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE observations FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON observations FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON observations TO rampart_tenant;
+
+ALTER TABLE evidence ENABLE ROW LEVEL SECURITY;
+ALTER TABLE evidence FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON evidence FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON evidence TO rampart_tenant;
+
+ALTER TABLE schedules ENABLE ROW LEVEL SECURITY;
+ALTER TABLE schedules FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON schedules FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON schedules TO rampart_tenant;
+
+ALTER TABLE keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON keys FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, DELETE ON keys TO rampart_tenant;
+
+ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON audit FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT ON audit TO rampart_tenant;
+
+-- Scheduling.
+CREATE POLICY of_queue ON tenants FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON tenants TO rampart_queue;
+CREATE POLICY of_queue ON tasks FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT ON tasks TO rampart_queue;
+GRANT UPDATE (state, not_before, lease_number, worker, lease_until, cancelling, death, attempts, redriven, last_failure,
+    started_at, ended_at) ON tasks TO rampart_queue;
+CREATE POLICY of_queue ON scans FOR SELECT TO rampart_queue USING (true);
+GRANT SELECT (tenant_id, scan_id, state, deadline, open_tasks, ended_at) ON scans TO rampart_queue;
+CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
+GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
+CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT ON keys TO rampart_queue;
+CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
+GRANT INSERT ON audit TO rampart_queue;
+GRANT SELECT, INSERT, UPDATE ON stops TO rampart_queue;
+GRANT SELECT ON stops TO rampart_tenant;
+GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
+GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;
+
+-- A queue is rewritten all the time: what is dead goes soon, and updates find room on their page.
+ALTER TABLE tasks SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,
+    autovacuum_vacuum_cost_delay = 0);
+ALTER TABLE scans SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);

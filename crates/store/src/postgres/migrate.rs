@@ -1,0 +1,103 @@
+//! Brings a database's schema up to date. Forward only: each step is added, none is changed, and the release before must go on
+//! working while and after it is taken.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::{Client, NoTls, types::Type};
+
+use super::{configuration, error};
+use crate::StoreError;
+
+/// In order; the database remembers which it has.
+const STEPS: &[(&str, &str)] = &[("0001_begin", include_str!("0001_begin.sql"))];
+
+/// Two that migrate at once wait for each other.
+const LOCK: i64 = 0x7261_6d70_6172_7400;
+
+/// Connects as the owner, takes the steps that are missing, and gives the roles to those who are to work with the database. The
+/// names of the steps that were taken.
+pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
+    let mut client = connect(url).await?;
+    let transaction = client.transaction().await.map_err(error)?;
+    transaction
+        .execute_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
+        .await
+        .map_err(error)?;
+    transaction
+        .batch_execute(
+            "CREATE TABLE IF NOT EXISTS public.rampart_steps (number bigint PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, \
+             taken_at timestamptz NOT NULL DEFAULT now()); GRANT SELECT ON public.rampart_steps TO PUBLIC",
+        )
+        .await
+        .map_err(error)?;
+    let rows = transaction
+        .query_typed("SELECT name, digest FROM public.rampart_steps ORDER BY number", &[])
+        .await
+        .map_err(error)?;
+    for (row, (name, text)) in rows.iter().zip(STEPS) {
+        let (taken, digest): (String, Vec<u8>) = (row.get(0), row.get(1));
+        if taken != *name || digest != Sha256::digest(text).as_slice() {
+            return Err(StoreError::Schema(format!(
+                "step `{taken}` of the database is not the step `{name}` of this program: it was made by something else"
+            )));
+        }
+    }
+    let mut taken = Vec::new();
+    for (number, (name, text)) in STEPS.iter().enumerate().skip(rows.len()) {
+        transaction.batch_execute(text).await.map_err(error)?;
+        let digest = Sha256::digest(text);
+        transaction
+            .execute_typed(
+                "INSERT INTO public.rampart_steps (number, name, digest) VALUES ($1, $2, $3)",
+                &[(&(number as i64), Type::INT8), (name, Type::TEXT), (&digest.as_slice(), Type::BYTEA)],
+            )
+            .await
+            .map_err(error)?;
+        taken.push((*name).to_owned());
+    }
+    for user in grant_to {
+        let quoted = user.replace('"', "\"\"");
+        let sql = format!("GRANT rampart_tenant, rampart_queue TO \"{quoted}\"");
+        transaction.batch_execute(&sql).await.map_err(error)?;
+    }
+    transaction.commit().await.map_err(error)?;
+    Ok(taken)
+}
+
+/// Is the schema the one that this program was written for, or a later one that it can work with?
+pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
+    let missing = || {
+        StoreError::Schema(
+            "the database is not prepared for this program: `rampart migrate` does that".to_owned(),
+        )
+    };
+    let sql = "SELECT to_regclass('public.rampart_steps') IS NOT NULL";
+    let prepared: bool = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+    if !prepared {
+        return Err(missing());
+    }
+    let sql = "SELECT count(*) FROM public.rampart_steps";
+    let taken: i64 = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+    if usize::try_from(taken).unwrap_or_default() < STEPS.len() { Err(missing()) } else { Ok(()) }
+}
+
+async fn connect(url: &str) -> Result<Client, StoreError> {
+    let (client, connection) = configuration(url)?.connect(NoTls).await.map_err(error)?;
+    // What breaks it is told to whoever waits for an answer.
+    tokio::spawn(async move { connection.await.ok() });
+    Ok(client)
+}
+
+/// The store's clock goes ahead by so much, from what it is now.
+pub(super) async fn advance_clock(owner: &str, by: Duration) -> Result<(), StoreError> {
+    let client = connect(owner).await?;
+    let sql = "SELECT (extract(epoch FROM rampart.store_time() - clock_timestamp()) * 1000)::bigint";
+    let ahead: i64 = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+    let ahead = i128::from(ahead) + i128::try_from(by.as_millis()).unwrap_or(i128::MAX);
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION rampart.store_time() RETURNS timestamptz LANGUAGE sql VOLATILE AS \
+         $$ SELECT clock_timestamp() + interval '{ahead} milliseconds' $$"
+    );
+    client.batch_execute(&sql).await.map_err(error)
+}

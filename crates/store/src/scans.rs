@@ -1,0 +1,476 @@
+//! Scans: asked for, gone on with, ended, looked at and compared.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use jiff::Timestamp;
+use model::{
+    Frontier, Limits, NewTask, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TenantId, Traffic, Work,
+    scan::{Changes, Difference, ScanEnd, Used},
+    task::{Command, Life},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Store, StoreError, TaskFilter,
+    session::{TenantTx, insert_rows},
+    tasks::{Change, dice, write_changes},
+    value::{Row, Value, json},
+};
+
+/// A scan to be begun.
+#[derive(Debug, Clone)]
+pub struct NewScan {
+    /// What is asked for.
+    pub request: ScanRequest,
+    /// Of what; each must be in scope.
+    pub targets: Vec<Target>,
+    /// Who asks.
+    pub by: String,
+}
+
+/// A scan, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScanRecord {
+    /// Which.
+    pub id: ScanId,
+    /// What was asked for.
+    pub request: ScanRequest,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub life: ScanLife,
+    /// Who asked.
+    pub submitted_by: String,
+    /// When.
+    pub submitted_at: Timestamp,
+    /// Until when it may go on.
+    pub deadline: Timestamp,
+    /// The scan before it with the same purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<ScanId>,
+    /// How many targets it has.
+    pub targets: u64,
+    /// And how many of them were begun.
+    pub begun: u64,
+    /// Tasks that wait or run.
+    pub open_tasks: u64,
+    /// Tasks that failed for good.
+    pub dead_tasks: u64,
+    /// Units that were planned.
+    pub units: u64,
+    /// Things that were found.
+    pub assets: u64,
+    /// Findings.
+    pub findings: u64,
+    /// What was sent.
+    pub traffic: Traffic,
+}
+
+/// Which scans somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanFilter {
+    /// Only those that run.
+    pub running: bool,
+    /// Submitted before that one.
+    pub before: Option<ScanId>,
+}
+
+/// A scan that is held for as long as its transaction.
+pub(crate) struct RunningScan {
+    pub(crate) id: ScanId,
+    pub(crate) request: ScanRequest,
+    pub(crate) scope: Scope,
+    pub(crate) limits: Limits,
+    pub(crate) life: ScanLife,
+    /// Why nothing more is planned, when nothing is.
+    pub(crate) stopping: Option<ScanEnd>,
+    pub(crate) targets: u64,
+    pub(crate) next_target: u64,
+    /// The last address of a network that was taken.
+    pub(crate) within: Option<IpAddr>,
+    pub(crate) open_tasks: u64,
+    pub(crate) dead_tasks: u64,
+    pub(crate) names_left: u32,
+    pub(crate) units: u64,
+    pub(crate) assets: u64,
+    pub(crate) findings: u64,
+    pub(crate) traffic: Traffic,
+}
+
+impl RunningScan {
+    pub(crate) fn frontier(&self) -> Frontier {
+        Frontier::new(self.request.stages.clone(), self.scope.clone(), self.names_left)
+    }
+
+    pub(crate) fn used(&self) -> Used {
+        Used { packets: packets(&self.traffic), assets: self.assets, units: self.units }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.life == ScanLife::Running
+    }
+
+    /// May further units be planned?
+    pub(crate) fn plans(&self) -> bool {
+        self.is_open() && self.stopping.is_none()
+    }
+
+    /// One of its tasks went from one state to another.
+    pub(crate) fn ended(&mut self, before: &Life, after: &Life) {
+        let dead = |life: &Life| matches!(life, Life::Dead { .. });
+        if !before.has_ended() && after.has_ended() {
+            self.open_tasks = self.open_tasks.saturating_sub(1);
+        }
+        if !dead(before) && dead(after) {
+            self.dead_tasks += 1;
+        }
+        if dead(before) && !dead(after) {
+            // Brought back: the scan goes on, however it had ended.
+            self.dead_tasks = self.dead_tasks.saturating_sub(1);
+            self.open_tasks += 1;
+            self.life = ScanLife::Running;
+        }
+    }
+}
+
+fn packets(traffic: &Traffic) -> u64 {
+    traffic.requests + traffic.probes + traffic.queries
+}
+
+/// What makes two scans comparable: the same question.
+fn purpose(request: &ScanRequest, targets: &[Target]) -> [u8; 16] {
+    let mut names: Vec<String> = targets.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    names.dedup();
+    let ScanRequest { scope, profile, stages, ports, only, .. } = request;
+    let ports = ports.as_ref().map(ToString::to_string);
+    digest(&format!("{scope:?} {profile} {stages:?} {ports:?} {only:?} {names:?}"))
+}
+
+pub(crate) fn digest(text: &str) -> [u8; 16] {
+    let digest = Sha256::digest(text.as_bytes());
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+const SCAN: &str = "scan_id, request, life, submitted_by, submitted_at, deadline, baseline, targets, next_target, \
+                    open_tasks, dead_tasks, units, assets, findings, traffic";
+
+fn read(row: &Row) -> Result<ScanRecord, StoreError> {
+    Ok(ScanRecord {
+        id: row.word(0)?,
+        request: row.json(1)?,
+        life: row.json(2)?,
+        submitted_by: row.text(3)?.to_owned(),
+        submitted_at: row.time(4)?,
+        deadline: row.time(5)?,
+        baseline: row.maybe_text(6)?.map(|_| row.word(6)).transpose()?,
+        targets: row.count(7)?,
+        begun: row.count(8)?,
+        open_tasks: row.count(9)?,
+        dead_tasks: row.count(10)?,
+        units: row.count(11)?,
+        assets: row.count(12)?,
+        findings: row.count(13)?,
+        traffic: row.json(14)?,
+    })
+}
+
+impl TenantTx<'_> {
+    /// Holds a scan until the transaction ends.
+    pub(crate) async fn hold_scan(&mut self, id: ScanId) -> Result<RunningScan, StoreError> {
+        let lock = self.dialect().for_update();
+        let sql = format!(
+            "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
+             names_left, units, assets, findings, traffic FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+        );
+        let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
+        Ok(RunningScan {
+            id,
+            request: row.json(0)?,
+            scope: row.json(1)?,
+            limits: row.json(2)?,
+            life: row.json(3)?,
+            stopping: row.maybe_json(4)?,
+            targets: row.count(5)?,
+            next_target: row.count(6)?,
+            within: row.maybe_text(7)?.map(|_| row.word(7)).transpose()?,
+            open_tasks: row.count(8)?,
+            dead_tasks: row.count(9)?,
+            names_left: row.small(10)?,
+            units: row.count(11)?,
+            assets: row.count(12)?,
+            findings: row.count(13)?,
+            traffic: row.json(14)?,
+        })
+    }
+
+    pub(crate) async fn write_scan(&mut self, scan: &RunningScan) -> Result<(), StoreError> {
+        let (state, ended_at) = match scan.life {
+            ScanLife::Running => ("running", None),
+            ScanLife::Ended { at, .. } => ("ended", Some(at)),
+        };
+        let values = [
+            self.tenant(),
+            scan.id.to_string().into(),
+            state.into(),
+            json(&scan.life)?,
+            ended_at.into(),
+            scan.stopping.as_ref().map(json).transpose()?.unwrap_or(Value::Null(crate::value::Kind::Text)),
+            scan.next_target.into(),
+            scan.within.map(|address| address.to_string()).into(),
+            scan.open_tasks.into(),
+            scan.dead_tasks.into(),
+            scan.names_left.into(),
+            scan.units.into(),
+            scan.assets.into(),
+            scan.findings.into(),
+            json(&scan.traffic)?,
+        ];
+        let sql = "UPDATE scans SET state = $3, life = $4, ended_at = $5, stopping = $6, next_target = $7, within = $8, \
+                   open_tasks = $9, dead_tasks = $10, names_left = $11, units = $12, assets = $13, findings = $14, \
+                   traffic = $15 WHERE tenant_id = $1 AND scan_id = $2";
+        self.execute(sql, &values).await.map(drop)
+    }
+
+    pub(crate) async fn end_scan(&mut self, scan: &mut RunningScan, end: ScanEnd) -> Result<(), StoreError> {
+        scan.life = ScanLife::Ended { at: self.now, end };
+        let report =
+            NewTask { scan: Some(scan.id), priority: scan.request.priority, ..NewTask::new(Work::Report) };
+        self.enqueue(&[report]).await.map(drop)
+    }
+
+    /// What waits is gone; what is at work hears of it.
+    pub(crate) async fn cancel_waiting(&mut self, scan: &mut RunningScan) -> Result<(), StoreError> {
+        const ALL: usize = 1_000_000;
+        for state in ["queued", "running"] {
+            let filter = TaskFilter { state: Some(state), ..TaskFilter::of_scan(scan.id) };
+            let mut changes = Vec::new();
+            for record in self.hold_tasks(&filter, ALL).await? {
+                let applied = record.task.apply(&Command::Cancel, &record.policy, self.now, dice());
+                let (Ok((task, _)), Work::Unit(_)) = (applied, &record.work) else { continue };
+                scan.ended(&record.task.life, &task.life);
+                changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
+            }
+            write_changes(self.session, &changes, self.now).await?;
+        }
+        Ok(())
+    }
+
+    async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
+        let mut scan = self.hold_scan(id).await?;
+        if !scan.plans() {
+            return Ok(false);
+        }
+        scan.stopping = Some(end);
+        self.cancel_waiting(&mut scan).await?;
+        self.go_on(&mut scan).await?;
+        Ok(true)
+    }
+
+    async fn submit(&mut self, new: &NewScan) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
+        let scope = self.scope(&new.request.scope).await?;
+        if new.targets.is_empty() {
+            return Err(StoreError::Invalid("there is no target: name at least one".to_owned()));
+        }
+        for target in &new.targets {
+            scope.permits_target(target).map_err(|refusal| StoreError::Invalid(refusal.to_string()))?;
+        }
+        let limits = scope.ceilings.lower(&new.request.profile.limits());
+        let id = ScanId::from_random(rand::random());
+        let purpose = purpose(&new.request, &new.targets);
+        let sql = "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' \
+                   ORDER BY submitted_at DESC LIMIT 1";
+        let baseline = self.query(sql, &[self.tenant(), purpose.into()]).await?;
+        let baseline = baseline.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
+        let deadline = self.now.saturating_add(new.request.deadline(&limits)).unwrap_or(Timestamp::MAX);
+        let values = [
+            self.tenant(),
+            id.to_string().into(),
+            new.request.scope.as_str().into(),
+            json(&scope)?,
+            json(&new.request)?,
+            json(&limits)?,
+            new.by.as_str().into(),
+            self.now.into(),
+            deadline.into(),
+            "running".into(),
+            json(&ScanLife::Running)?,
+            purpose.into(),
+            baseline.into(),
+            new.targets.len().into(),
+            limits.discovered_names.into(),
+            json(&Traffic::default())?,
+        ];
+        let sql = "INSERT INTO scans (tenant_id, scan_id, scope, scope_body, request, limits, submitted_by, submitted_at, \
+                   deadline, state, life, purpose, baseline, targets, names_left, traffic) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        self.execute(sql, &values).await?;
+        let rows = new.targets.iter().enumerate().map(|(position, target)| {
+            vec![self.tenant(), id.to_string().into(), position.into(), target.to_string().into()]
+        });
+        let head = "INSERT INTO scan_targets (tenant_id, scan_id, position, target)";
+        let rows = rows.collect();
+        insert_rows(self.session, head, 4, rows, "").await?;
+        self.audit(&new.by, "scan.submit", &id.to_string(), &format!("{} targets", new.targets.len()))
+            .await?;
+        let mut running = self.hold_scan(id).await?;
+        let planned = self.go_on(&mut running).await?;
+        Ok((id, planned))
+    }
+
+    async fn difference(&mut self, scan: ScanId, baseline: ScanId) -> Result<Difference, StoreError> {
+        let mut difference = Difference::default();
+        let values = [self.tenant(), scan.to_string().into(), baseline.to_string().into()];
+        // Of what one scan saw: is it in the other, and does it look the same there?
+        let sql = "SELECT seen.kind, COALESCE(assets.identity, findings.check_id || ' at ' || findings.location, ''), \
+                   other.looks IS NULL, other.looks = seen.looks FROM observations AS seen \
+                   LEFT JOIN observations AS other ON other.tenant_id = seen.tenant_id AND other.scan_id = $3 \
+                   AND other.kind = seen.kind AND other.subject = seen.subject \
+                   LEFT JOIN assets ON assets.tenant_id = seen.tenant_id AND assets.asset_key = seen.subject \
+                   AND seen.kind <> 'finding' \
+                   LEFT JOIN findings ON findings.tenant_id = seen.tenant_id AND findings.fingerprint = seen.subject \
+                   AND seen.kind = 'finding' \
+                   WHERE seen.tenant_id = $1 AND seen.scan_id = $2 ORDER BY 1, 2";
+        for row in self.query(sql, &values).await? {
+            let changes = difference.kinds.entry(row.text(0)?.to_owned()).or_default();
+            let name = row.text(1)?.to_owned();
+            if row.bool(2)? {
+                changes.appeared.push(name);
+            } else if row.bool(3)? {
+                changes.same += 1;
+            } else {
+                changes.changed.push(name);
+            }
+        }
+        let swapped = [values[0].clone(), values[2].clone(), values[1].clone()];
+        for row in self.query(sql, &swapped).await? {
+            if row.bool(2)? {
+                let changes: &mut Changes = difference.kinds.entry(row.text(0)?.to_owned()).or_default();
+                changes.disappeared.push(row.text(1)?.to_owned());
+            }
+        }
+        Ok(difference)
+    }
+}
+
+impl Store {
+    /// Begins a scan. Its first tasks wait when this returns: which stages to wake, and for how many.
+    pub async fn submit_scan(
+        &self,
+        tenant: TenantId,
+        new: NewScan,
+    ) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
+        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.submit(&new).await })).await
+    }
+
+    /// One scan.
+    pub async fn scan(&self, tenant: TenantId, id: ScanId) -> Result<ScanRecord, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2");
+                read(&tx.one(&sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?)
+            })
+        })
+        .await
+    }
+
+    /// What a worker must know of a scan besides its tasks: the request, its scope and its limits.
+    pub async fn scan_settings(
+        &self,
+        tenant: TenantId,
+        id: ScanId,
+    ) -> Result<(ScanRequest, Scope, Limits, Timestamp), StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT request, scope_body, limits, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2";
+                let row = tx.one(sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?;
+                Ok((row.json(0)?, row.json(1)?, row.json(2)?, row.time(3)?))
+            })
+        })
+        .await
+    }
+
+    /// Scans, the latest first.
+    pub async fn scans(
+        &self,
+        tenant: TenantId,
+        filter: ScanFilter,
+        at_most: usize,
+    ) -> Result<Vec<ScanRecord>, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut values = vec![tx.tenant()];
+                let mut also = String::new();
+                if filter.running {
+                    also.push_str(" AND state = 'running'");
+                }
+                if let Some(before) = filter.before {
+                    values.push(before.to_string().into());
+                    also.push_str(
+                        " AND (submitted_at, scan_id) < (SELECT submitted_at, scan_id FROM scans WHERE tenant_id = $1 AND scan_id = $2)",
+                    );
+                }
+                let sql = format!(
+                    "SELECT {SCAN} FROM scans WHERE tenant_id = $1{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
+                );
+                tx.query(&sql, &values).await?.iter().map(read).collect()
+            })
+        })
+        .await
+    }
+
+    /// Nobody wants it any more. Whether it was still going on.
+    pub async fn cancel_scan(&self, tenant: TenantId, id: ScanId, by: String) -> Result<bool, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                tx.audit(&by, "scan.cancel", &id.to_string(), "").await?;
+                tx.stop_scan(id, ScanEnd::Cancelled).await
+            })
+        })
+        .await
+    }
+
+    /// Ends the scans whose time is up, and goes on with those that have room for further targets. How many had their time.
+    pub async fn tend_scans(&self) -> Result<usize, StoreError> {
+        let running: Vec<(TenantId, ScanId, bool)> = self
+            .of_queue(|tx| {
+                Box::pin(async move {
+                    let sql = "SELECT tenant_id, scan_id, deadline FROM scans WHERE state = 'running' \
+                               AND (deadline <= $1 OR open_tasks = 0)";
+                    let now = tx.now;
+                    let rows = tx.session.query(sql, &[now.into()]).await?;
+                    rows.iter()
+                        .map(|row| Ok((TenantId::new(row.id(0)?), row.word(1)?, row.time(2)? <= now)))
+                        .collect()
+                })
+            })
+            .await?;
+        let mut ended = 0;
+        for (tenant, id, late) in running {
+            self.of_tenant(tenant, move |tx| {
+                Box::pin(async move {
+                    if late {
+                        return tx.stop_scan(id, ScanEnd::Deadline).await.map(drop);
+                    }
+                    let mut scan = tx.hold_scan(id).await?;
+                    tx.go_on(&mut scan).await.map(drop)
+                })
+            })
+            .await?;
+            ended += usize::from(late);
+        }
+        Ok(ended)
+    }
+
+    /// What a scan saw that another one did not, and the other way round.
+    pub async fn difference(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        baseline: ScanId,
+    ) -> Result<Difference, StoreError> {
+        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.difference(scan, baseline).await })).await
+    }
+}

@@ -1,0 +1,112 @@
+//! One open transaction, in either database.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use model::TenantId;
+
+use crate::{
+    StoreError,
+    value::{Row, Value, rows_of_places},
+};
+
+/// What tells the two databases' languages apart, where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// Holds the rows until the transaction ends. SQLite has one writer at a time anyway.
+    pub(crate) fn for_update(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// Takes the rows that nobody else holds.
+    pub(crate) fn for_update_skip_locked(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+}
+
+/// An open transaction. Whoever opened it ends it.
+#[async_trait]
+pub(crate) trait Session: Send {
+    fn dialect(&self) -> Dialect;
+
+    async fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError>;
+
+    /// How many rows it changed.
+    async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
+}
+
+/// Rows that one statement takes: both databases have a limit on values, SQLite's is 32,766.
+const VALUES_AT_ONCE: usize = 30_000;
+
+/// `INSERT INTO tasks (a, b) VALUES` + rows + `ON CONFLICT …`, in as few statements as can be. How many rows it changed.
+pub(crate) async fn insert_rows(
+    session: &mut dyn Session,
+    head: &str,
+    columns: usize,
+    rows: Vec<Vec<Value>>,
+    tail: &str,
+) -> Result<u64, StoreError> {
+    let mut changed = 0;
+    for chunk in rows.chunks(VALUES_AT_ONCE / columns) {
+        let sql = format!("{head} VALUES {} {tail}", rows_of_places(chunk.len(), columns));
+        changed += session.execute(&sql, &chunk.concat()).await?;
+    }
+    Ok(changed)
+}
+
+/// The only way to a tenant's rows. Every statement names the tenant; in PostgreSQL row-level security holds beside it, when a
+/// statement is wrong.
+pub(crate) struct TenantTx<'s> {
+    pub(crate) session: &'s mut dyn Session,
+    pub(crate) tenant: TenantId,
+    /// The store's clock, when the transaction began.
+    pub(crate) now: Timestamp,
+}
+
+impl TenantTx<'_> {
+    pub(crate) fn tenant(&self) -> Value {
+        self.tenant.as_uuid().into()
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.session.dialect()
+    }
+
+    pub(crate) async fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        self.session.query(sql, values).await
+    }
+
+    /// The one row that must be there.
+    pub(crate) async fn one(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+        missing: (&'static str, impl ToString),
+    ) -> Result<Row, StoreError> {
+        let (kind, name) = missing;
+        let row = self.session.query(sql, values).await?.into_iter().next();
+        row.ok_or_else(|| StoreError::Missing { kind, name: name.to_string() })
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        self.session.execute(sql, values).await
+    }
+}
+
+/// What belongs to no tenant, or to all: who is next, which leases have run out, what is stopped. In PostgreSQL a role of its own
+/// that sees tasks and nothing of what was found.
+pub(crate) struct QueueTx<'s> {
+    pub(crate) session: &'s mut dyn Session,
+    /// The store's clock, when the transaction began.
+    pub(crate) now: Timestamp,
+}

@@ -1,0 +1,262 @@
+//! How tries end: the result, the end of the task, the account of its scan and the tasks that follow, in one transaction.
+
+use std::collections::BTreeMap;
+
+use model::{
+    Outcome, ScanId, Stage, TaskId, TenantId, Unit, UnitResult, Work,
+    task::{Command, Life, Refused, TaskFailure},
+};
+
+use crate::{
+    Lease, Store, StoreError, TaskFilter,
+    scans::RunningScan,
+    session::TenantTx,
+    tasks::{Change, TaskRecord, dice, write_changes},
+    value::json,
+};
+
+/// How a try ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// There is nothing to be kept of it.
+    Completed,
+    /// A unit of a scan, and what came of it.
+    Unit(Box<UnitResult>),
+    /// There is no result.
+    Failed(TaskFailure),
+    /// The worker shuts down, or the task was stopped: it has not been tried.
+    HandedBack,
+}
+
+/// The end of a try, and the right to say so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    /// The claim.
+    pub lease: Lease,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Where it stands now: `queued`, `completed`, `cancelled` or `dead`.
+    pub state: &'static str,
+    /// The lease was over, and this same claim had been settled before: an answer that got lost, asked for again.
+    pub again: bool,
+    /// Tasks that follow from it, by stage: somebody should be woken for them.
+    pub follow_ups: BTreeMap<Stage, usize>,
+}
+
+impl TenantTx<'_> {
+    /// Settlements of one scan, or of none.
+    async fn settle(
+        &mut self,
+        scan: Option<ScanId>,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Result<Settled, Refused>>, StoreError> {
+        // Always the scan first and then its tasks in order: two transactions that wait for each other never end.
+        let mut running = match scan {
+            Some(scan) => Some(self.hold_scan(scan).await?),
+            None => None,
+        };
+        let filter = TaskFilter {
+            ids: settlements.iter().map(|settlement| settlement.lease.task).collect(),
+            ..TaskFilter::default()
+        };
+        let held = self.hold_tasks(&filter, settlements.len()).await?;
+        let held: BTreeMap<TaskId, TaskRecord> = held.into_iter().map(|record| (record.id, record)).collect();
+        let mut answers = Vec::with_capacity(settlements.len());
+        let mut changes = Vec::new();
+        for settlement in settlements {
+            let number = settlement.lease.number;
+            let Some(record) = held.get(&settlement.lease.task) else {
+                answers.push(Err(Refused::Wrong("purged")));
+                continue;
+            };
+            let command = match &settlement.ending {
+                Ending::Completed | Ending::Unit(_) => Command::Complete { lease_number: number },
+                Ending::Failed(failure) => Command::Fail { lease_number: number, failure: failure.clone() },
+                Ending::HandedBack => Command::HandBack { lease_number: number },
+            };
+            let applied = record.task.apply(&command, &record.policy, self.now, dice());
+            let task = match applied {
+                Ok((task, _)) => task,
+                Err(Refused::Fenced { shown, current, state })
+                    if shown == current && state == "completed" =>
+                {
+                    answers.push(Ok(Settled { state, again: true, follow_ups: BTreeMap::new() }));
+                    continue;
+                }
+                Err(refused) => {
+                    answers.push(Err(refused));
+                    continue;
+                }
+            };
+            let mut follow_ups = BTreeMap::new();
+            if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
+                if let Ending::Unit(result) = &settlement.ending {
+                    self.commit_unit(running, record, unit, result).await?;
+                    follow_ups = self.learn(running, unit, &result.learned).await?;
+                } else if let Life::Dead { .. } = task.life {
+                    let why = task.last_failure.clone().unwrap_or_default();
+                    self.commit_failure(running, record, unit, why).await?;
+                }
+                running.ended(&record.task.life, &task.life);
+            }
+            answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups }));
+            changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
+        }
+        write_changes(self.session, &changes, self.now).await?;
+        if let Some(mut running) = running {
+            let more = self.go_on(&mut running).await?;
+            if let Some(Ok(last)) = answers.last_mut() {
+                for (stage, count) in more {
+                    *last.follow_ups.entry(stage).or_default() += count;
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn commit_unit(
+        &mut self,
+        running: &mut RunningScan,
+        record: &TaskRecord,
+        unit: &Unit,
+        result: &UnitResult,
+    ) -> Result<(), StoreError> {
+        self.record(running, unit, result).await?;
+        self.keep_result(running.id, record, unit, result).await
+    }
+
+    /// What a unit that failed for good leaves: nobody knows what it would have found.
+    async fn commit_failure(
+        &mut self,
+        running: &mut RunningScan,
+        record: &TaskRecord,
+        unit: &Unit,
+        why: String,
+    ) -> Result<(), StoreError> {
+        let result = UnitResult { undetermined: vec![why], ..UnitResult::default() };
+        self.keep_result(running.id, record, unit, &result).await
+    }
+
+    async fn keep_result(
+        &mut self,
+        scan: ScanId,
+        record: &TaskRecord,
+        unit: &Unit,
+        result: &UnitResult,
+    ) -> Result<(), StoreError> {
+        let values = [
+            self.tenant(),
+            scan.to_string().into(),
+            record.id.as_uuid().into(),
+            unit.stage().as_str().into(),
+            unit.to_string().into(),
+            json(&result.ledger)?,
+            json(&result.undetermined)?,
+            json(&result.left_out)?,
+            self.now.into(),
+        ];
+        // A unit that was dead and was brought back is told anew.
+        let sql = "INSERT INTO unit_results (tenant_id, scan_id, task_id, stage, unit, ledger, undetermined, left_out, done_at) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET \
+                   ledger = excluded.ledger, undetermined = excluded.undetermined, left_out = excluded.left_out, \
+                   done_at = excluded.done_at";
+        self.execute(sql, &values).await.map(drop)
+    }
+
+    /// Asks the same of many tasks; those that it does not fit stay as they are. How many changed.
+    pub(crate) async fn command_tasks(
+        &mut self,
+        tasks: &[TaskRecord],
+        command: &Command,
+    ) -> Result<u64, StoreError> {
+        let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
+        self.command_ids(&ids, command).await
+    }
+
+    pub(crate) async fn command_ids(&mut self, ids: &[TaskId], command: &Command) -> Result<u64, StoreError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let filter = TaskFilter { ids: ids.to_vec(), ..TaskFilter::default() };
+        // Which scans they are of is known before they are held: it never changes.
+        let scans: std::collections::BTreeSet<ScanId> = self.peek_scans(&filter).await?.into_iter().collect();
+        let mut running = BTreeMap::new();
+        for scan in scans {
+            running.insert(scan, self.hold_scan(scan).await?);
+        }
+        let held = self.hold_tasks(&filter, ids.len()).await?;
+        let mut changes = Vec::new();
+        for record in &held {
+            let Ok((task, _)) = record.task.apply(command, &record.policy, self.now, dice()) else {
+                continue;
+            };
+            if let (Some(running), Work::Unit(unit)) =
+                (record.scan.and_then(|scan| running.get_mut(&scan)), &record.work)
+            {
+                if let Life::Dead { .. } = task.life {
+                    let why = task.last_failure.clone().unwrap_or_default();
+                    self.commit_failure(running, record, unit, why).await?;
+                }
+                running.ended(&record.task.life, &task.life);
+            }
+            changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
+        }
+        write_changes(self.session, &changes, self.now).await?;
+        for running in running.values_mut() {
+            self.go_on(running).await?;
+        }
+        Ok(changes.len() as u64)
+    }
+
+    async fn peek_scans(&mut self, filter: &TaskFilter) -> Result<Vec<ScanId>, StoreError> {
+        let mut values = vec![self.tenant()];
+        values.extend(filter.ids.iter().map(|id| crate::value::Value::from(id.as_uuid())));
+        let sql = format!(
+            "SELECT DISTINCT scan_id FROM tasks WHERE tenant_id = $1 AND scan_id IS NOT NULL AND task_id IN ({})",
+            crate::value::places(2, filter.ids.len())
+        );
+        self.query(&sql, &values).await?.iter().map(|row| row.word(0)).collect()
+    }
+}
+
+/// Did the check look at everything it was to look at?
+pub(crate) fn looked(account: &model::Account) -> bool {
+    let outcome = match account.planned {
+        0 => return false,
+        _ if account.failed_total() + account.skipped_total() > 0 => return false,
+        _ if account.matched > 0 => Outcome::Matched,
+        _ => Outcome::NotMatched,
+    };
+    model::finding::Look::of(outcome, false) == model::finding::Look::Missed
+}
+
+impl Store {
+    /// Commits how tries ended: one answer for each, in order. What is refused has changed nothing: somebody else has the task by now.
+    pub async fn settle(
+        &self,
+        settlements: Vec<Settlement>,
+    ) -> Result<Vec<Result<Settled, Refused>>, StoreError> {
+        let mut groups: BTreeMap<(TenantId, Option<ScanId>), Vec<(usize, Settlement)>> = BTreeMap::new();
+        let total = settlements.len();
+        for (place, settlement) in settlements.into_iter().enumerate() {
+            let group = (settlement.lease.tenant, settlement.lease.scan);
+            groups.entry(group).or_default().push((place, settlement));
+        }
+        let mut answers: Vec<Option<Result<Settled, Refused>>> = (0..total).map(|_| None).collect();
+        for ((tenant, scan), group) in groups {
+            let (places, settlements): (Vec<usize>, Vec<Settlement>) = group.into_iter().unzip();
+            let settled = self
+                .of_tenant(tenant, move |tx| Box::pin(async move { tx.settle(scan, settlements).await }))
+                .await?;
+            for (place, answer) in places.into_iter().zip(settled) {
+                answers[place] = Some(answer);
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,328 @@
+//! SQLite: one file, one thread that writes, group commit.
+//!
+//! Whatever waits when the writer comes round is done in one transaction, each job in a savepoint of its own, and one
+//! synchronisation with the disk makes all of it durable. Answers are given after that and not before.
+
+mod migrate;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, types::ValueRef};
+use tokio::sync::oneshot;
+
+use crate::{
+    StoreError,
+    session::{Dialect, Session},
+    value::{Kind, Row, Value},
+};
+
+/// How long another process may hold the file.
+const BUSY: Duration = Duration::from_secs(10);
+/// Jobs in one transaction: more make the first of them wait.
+const GROUP: usize = 256;
+
+/// Gives an answer, once it is known whether it is on disk.
+type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// What somebody wants to be done in a transaction.
+trait Job: Send {
+    /// Runs within a savepoint: what is an error is undone.
+    fn run(self: Box<Self>, local: &mut Local<'_>) -> Result<Done, Done>;
+    /// There is no transaction.
+    fn refuse(self: Box<Self>, error: StoreError);
+}
+
+struct Asked<T, F> {
+    job: F,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Asked<T, F>
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>> + Send,
+{
+    fn run(self: Box<Self>, local: &mut Local<'_>) -> Result<Done, Done> {
+        let now = local.now;
+        // Nothing in it ever waits: SQLite answers at once.
+        let result = (self.job)(local, now)
+            .now_or_never()
+            .unwrap_or_else(|| Err(StoreError::Statement("a job waited for something".to_owned())));
+        let failed = result.is_err();
+        let answer = self.answer;
+        let done: Done = Box::new(move |committed| {
+            // Nobody may be waiting any more.
+            let _ = answer.send(committed.and(result));
+        });
+        if failed { Err(done) } else { Ok(done) }
+    }
+
+    fn refuse(self: Box<Self>, error: StoreError) {
+        // As above.
+        let _ = self.answer.send(Err(error));
+    }
+}
+
+/// An open database file.
+pub(crate) struct Database {
+    writer: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    path: PathBuf,
+    clock: Clock,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sqlite:{}", self.path.display())
+    }
+}
+
+/// The time of this machine, moved on as far as somebody wishes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clock(Arc<std::sync::Mutex<SignedDuration>>);
+
+impl Clock {
+    fn now(&self) -> Timestamp {
+        let ahead = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut ahead = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *ahead = ahead.saturating_add(SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX));
+    }
+}
+
+impl Database {
+    /// Opens the file, makes it if there is none, and brings its schema up to date.
+    pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+        prepare(&connection).map_err(error)?;
+        migrate::migrate(&connection)?;
+        let (writer, jobs) = mpsc::channel::<Box<dyn Job>>();
+        let clock = Clock::default();
+        let time = clock.clone();
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || write(connection, &jobs, &time))
+            .map_err(|error| StoreError::Unavailable(format!("no thread can be started: {error}")))?;
+        Ok(Database { writer: Some(writer), thread: Some(thread), path: path.to_owned(), clock })
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Runs the job in a transaction; its answer comes once it is on disk. A caller that goes away changes nothing: the job is done
+    /// as a whole or not at all.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::Unavailable("the writer has ended".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Asked { job, answer });
+        self.writer.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // What was asked for is still done.
+        self.writer = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has nothing to say any more.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // With less a loss of power loses what was acknowledged.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -16_000)?;
+    connection.set_prepared_statement_cache_capacity(256);
+    Ok(())
+}
+
+/// The writer's life: takes what waits, does it, makes it durable, answers.
+fn write(mut connection: Connection, jobs: &mpsc::Receiver<Box<dyn Job>>, clock: &Clock) {
+    while let Ok(first) = jobs.recv() {
+        let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1));
+        let mut failed = connection.execute_batch("BEGIN IMMEDIATE").map_err(error).err();
+        let mut done = Vec::new();
+        for job in group {
+            match &failed {
+                Some(reason) => job.refuse(copied(reason)),
+                None => match within_savepoint(&mut connection, job, clock) {
+                    Ok(answer) => done.push(answer),
+                    Err(reason) => failed = Some(reason),
+                },
+            }
+        }
+        if failed.is_none() {
+            failed = connection.execute_batch("COMMIT").map_err(error).err();
+        }
+        if failed.is_some() && !connection.is_autocommit() {
+            // It is gone at the latest when the connection is.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for answer in done {
+            answer(failed.as_ref().map_or(Ok(()), |reason| Err(copied(reason))));
+        }
+    }
+}
+
+fn within_savepoint(
+    connection: &mut Connection,
+    job: Box<dyn Job>,
+    clock: &Clock,
+) -> Result<Done, StoreError> {
+    connection.execute_batch("SAVEPOINT job").map_err(error)?;
+    let now = clock.now();
+    let ended = job.run(&mut Local { connection: &mut *connection, now });
+    let undo = ended.is_err();
+    let (Ok(answer) | Err(answer)) = ended;
+    let end = if undo { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
+    match connection.execute_batch(end) {
+        Ok(()) => Ok(answer),
+        Err(reason) => {
+            let reason = error(reason);
+            answer(Err(copied(&reason)));
+            Err(reason)
+        }
+    }
+}
+
+/// For each of those who wait for one transaction.
+fn copied(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full(why) => StoreError::Full(why.clone()),
+        StoreError::Busy(why) => StoreError::Busy(why.clone()),
+        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
+        other => StoreError::Statement(other.to_string()),
+    }
+}
+
+/// A transaction as the writer's thread sees it.
+struct Local<'c> {
+    /// Exclusively: a shared one could not be sent between threads, and futures that hold it are.
+    connection: &'c mut Connection,
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Session for Local<'_> {
+    fn dialect(&self) -> Dialect {
+        Dialect::Sqlite
+    }
+
+    async fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let describe = |reason| statement(reason, sql);
+        let mut prepared = self.connection.prepare_cached(sql).map_err(describe)?;
+        bind(&mut prepared, values).map_err(describe)?;
+        let columns = prepared.column_count();
+        let mut rows = prepared.raw_query();
+        let mut read = Vec::new();
+        while let Some(row) = rows.next().map_err(describe)? {
+            let values: Result<Vec<Value>, rusqlite::Error> =
+                (0..columns).map(|column| row.get_ref(column).map(value)).collect();
+            read.push(Row(values.map_err(describe)?));
+        }
+        Ok(read)
+    }
+
+    async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let describe = |reason| statement(reason, sql);
+        let mut prepared = self.connection.prepare_cached(sql).map_err(describe)?;
+        bind(&mut prepared, values).map_err(describe)?;
+        prepared.raw_execute().map(|changed| changed as u64).map_err(describe)
+    }
+}
+
+/// `$3` is the third value, wherever it stands.
+fn bind(prepared: &mut rusqlite::CachedStatement<'_>, values: &[Value]) -> rusqlite::Result<()> {
+    for index in 1..=prepared.parameter_count() {
+        let number = prepared
+            .parameter_name(index)
+            .and_then(|name| name.strip_prefix('$'))
+            .and_then(|number| number.parse::<usize>().ok())
+            .and_then(|number| values.get(number.wrapping_sub(1)));
+        let Some(value) = number else {
+            return Err(rusqlite::Error::InvalidParameterCount(index, values.len()));
+        };
+        prepared.raw_bind_parameter(index, value)?;
+    }
+    Ok(())
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+        use rusqlite::types::{ToSqlOutput, Value as Owned};
+        Ok(match self {
+            Value::Null(_) => ToSqlOutput::Owned(Owned::Null),
+            Value::Int(value) => ToSqlOutput::Owned(Owned::Integer(*value)),
+            Value::Bool(value) => ToSqlOutput::Owned(Owned::Integer(i64::from(*value))),
+            Value::Text(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
+            Value::Bytes(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value)),
+            Value::Id(value) => ToSqlOutput::Borrowed(ValueRef::Blob(value.as_bytes())),
+            Value::Time(value) => ToSqlOutput::Owned(Owned::Integer(value.as_microsecond())),
+        })
+    }
+}
+
+fn value(raw: ValueRef<'_>) -> Value {
+    match raw {
+        ValueRef::Null => Value::Null(Kind::Text),
+        ValueRef::Integer(value) => Value::Int(value),
+        // No column holds any.
+        ValueRef::Real(value) => Value::Text(value.to_string()),
+        ValueRef::Text(value) => Value::Text(String::from_utf8_lossy(value).into_owned()),
+        ValueRef::Blob(value) => Value::Bytes(value.to_vec()),
+    }
+}
+
+fn statement(reason: rusqlite::Error, sql: &str) -> StoreError {
+    match error(reason) {
+        StoreError::Statement(why) => {
+            let beginning: String = sql.chars().take(120).collect();
+            StoreError::Statement(format!("{why}, in `{beginning}`"))
+        }
+        other => other,
+    }
+}
+
+fn error(reason: rusqlite::Error) -> StoreError {
+    let text = reason.to_string();
+    match reason.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(text),
+        Some(ErrorCode::DiskFull) => StoreError::Full(text),
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly,
+        ) => StoreError::Unavailable(text),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(text),
+        _ => StoreError::Statement(text),
+    }
+}

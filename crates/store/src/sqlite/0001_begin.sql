@@ -1,0 +1,275 @@
+-- Times are microseconds since 1970, ids are the 16 bytes of a UUID, documents are JSON.
+
+CREATE TABLE tenants (
+    tenant_id      BLOB PRIMARY KEY,
+    name           TEXT NOT NULL UNIQUE,
+    weight         INTEGER NOT NULL DEFAULT 1 CHECK (weight BETWEEN 1 AND 1000),
+    most_in_flight INTEGER NOT NULL DEFAULT 10000 CHECK (most_in_flight >= 0),
+    created_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scopes (
+    tenant_id  BLOB NOT NULL REFERENCES tenants,
+    name       TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scans (
+    tenant_id    BLOB NOT NULL REFERENCES tenants,
+    scan_id      TEXT NOT NULL,
+    scope        TEXT NOT NULL,
+    scope_body   TEXT NOT NULL,
+    request      TEXT NOT NULL,
+    limits       TEXT NOT NULL,
+    submitted_by TEXT NOT NULL,
+    submitted_at INTEGER NOT NULL,
+    deadline     INTEGER NOT NULL,
+    state        TEXT NOT NULL CHECK (state IN ('running', 'ended')),
+    life         TEXT NOT NULL,
+    ended_at     INTEGER,
+    purpose      BLOB NOT NULL,
+    baseline     TEXT,
+    stopping     TEXT,
+    targets      INTEGER NOT NULL,
+    next_target  INTEGER NOT NULL DEFAULT 0,
+    within       TEXT,
+    open_tasks   INTEGER NOT NULL DEFAULT 0,
+    dead_tasks   INTEGER NOT NULL DEFAULT 0,
+    names_left   INTEGER NOT NULL,
+    units        INTEGER NOT NULL DEFAULT 0,
+    packets      INTEGER NOT NULL DEFAULT 0,
+    assets       INTEGER NOT NULL DEFAULT 0,
+    findings     INTEGER NOT NULL DEFAULT 0,
+    traffic      TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
+CREATE INDEX scans_by_purpose ON scans (tenant_id, purpose, submitted_at);
+CREATE INDEX scans_running ON scans (deadline) WHERE state = 'running';
+
+CREATE TABLE scan_targets (
+    tenant_id BLOB NOT NULL,
+    scan_id   TEXT NOT NULL,
+    position  INTEGER NOT NULL,
+    target    TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, position),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- What the frontier of a running scan knows.
+CREATE TABLE scan_knowledge (
+    tenant_id BLOB NOT NULL,
+    scan_id   TEXT NOT NULL,
+    subject   TEXT NOT NULL,
+    fact      TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, subject),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Units that a scan has planned.
+CREATE TABLE scan_units (
+    tenant_id BLOB NOT NULL,
+    scan_id   TEXT NOT NULL,
+    unit_key  BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, unit_key),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- What came of each unit that had its turn.
+CREATE TABLE unit_results (
+    tenant_id    BLOB NOT NULL,
+    scan_id      TEXT NOT NULL,
+    task_id      BLOB NOT NULL,
+    stage        TEXT NOT NULL,
+    unit         TEXT NOT NULL,
+    ledger       TEXT NOT NULL,
+    undetermined TEXT NOT NULL,
+    left_out     TEXT NOT NULL,
+    done_at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, task_id),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
+CREATE TABLE unit_visits (
+    tenant_id BLOB NOT NULL REFERENCES tenants,
+    unit_key  BLOB NOT NULL,
+    looks     BLOB NOT NULL,
+    checks    TEXT NOT NULL,
+    done_at   INTEGER NOT NULL,
+    scan_id   TEXT NOT NULL,
+    learned   TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, unit_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tasks (
+    tenant_id     BLOB NOT NULL REFERENCES tenants,
+    task_id       BLOB NOT NULL,
+    scan_id       TEXT,
+    stage         TEXT NOT NULL,
+    work          TEXT NOT NULL,
+    unit          TEXT,
+    priority      INTEGER NOT NULL,
+    state         TEXT NOT NULL CHECK (state IN ('queued', 'running', 'completed', 'cancelled', 'dead')),
+    not_before    INTEGER NOT NULL,
+    lease_number  INTEGER NOT NULL DEFAULT 0,
+    worker        BLOB,
+    lease_until   INTEGER,
+    cancelling    INTEGER NOT NULL DEFAULT 0,
+    death         TEXT,
+    attempts      INTEGER NOT NULL DEFAULT 0,
+    redriven      INTEGER NOT NULL DEFAULT 0,
+    most_attempts INTEGER NOT NULL,
+    backoff_base  INTEGER NOT NULL,
+    backoff_cap   INTEGER NOT NULL,
+    deadline      INTEGER NOT NULL,
+    last_failure  TEXT,
+    created_at    INTEGER NOT NULL,
+    started_at    INTEGER,
+    ended_at      INTEGER,
+    PRIMARY KEY (tenant_id, task_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, not_before, task_id) WHERE state = 'queued';
+CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
+CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
+CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
+CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
+CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE task_keys (
+    tenant_id       BLOB NOT NULL REFERENCES tenants,
+    idempotency_key TEXT NOT NULL,
+    task_id         BLOB NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE assets (
+    tenant_id  BLOB NOT NULL REFERENCES tenants,
+    asset_key  BLOB NOT NULL,
+    kind       TEXT NOT NULL,
+    identity   TEXT NOT NULL,
+    body       TEXT NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen  INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, asset_key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE findings (
+    tenant_id   BLOB NOT NULL REFERENCES tenants,
+    fingerprint BLOB NOT NULL,
+    check_id    TEXT NOT NULL,
+    severity    INTEGER NOT NULL,
+    location    TEXT NOT NULL,
+    body        TEXT NOT NULL,
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL,
+    decided_at  INTEGER,
+    verdict     TEXT,
+    PRIMARY KEY (tenant_id, fingerprint)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);
+
+-- A finding at one unit: each place where it was seen has looks of its own.
+CREATE TABLE sightings (
+    tenant_id   BLOB NOT NULL,
+    fingerprint BLOB NOT NULL,
+    unit_key    BLOB NOT NULL,
+    check_id    TEXT NOT NULL,
+    first_seen  INTEGER NOT NULL,
+    last_seen   INTEGER NOT NULL,
+    last_missed INTEGER,
+    PRIMARY KEY (tenant_id, fingerprint, unit_key),
+    FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sightings_at_unit ON sightings (tenant_id, unit_key);
+
+-- What a scan saw: what two scans differ in is the difference of these.
+CREATE TABLE observations (
+    tenant_id BLOB NOT NULL,
+    scan_id   TEXT NOT NULL,
+    kind      TEXT NOT NULL,
+    subject   BLOB NOT NULL,
+    looks     BLOB NOT NULL,
+    PRIMARY KEY (tenant_id, scan_id, kind, subject),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Large documents beside what they belong to, until they are in object storage.
+CREATE TABLE evidence (
+    tenant_id   BLOB NOT NULL,
+    fingerprint BLOB NOT NULL,
+    scan_id     TEXT NOT NULL,
+    body        TEXT NOT NULL,
+    taken_at    INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, fingerprint),
+    FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE schedules (
+    tenant_id    BLOB NOT NULL REFERENCES tenants,
+    schedule_id  BLOB NOT NULL,
+    name         TEXT NOT NULL,
+    rule         TEXT NOT NULL,
+    request      TEXT NOT NULL,
+    targets      TEXT NOT NULL,
+    enabled      INTEGER NOT NULL,
+    last_planned INTEGER NOT NULL,
+    look_again   INTEGER NOT NULL,
+    last_scan    TEXT,
+    created_at   INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, schedule_id),
+    UNIQUE (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
+
+CREATE TABLE stops (
+    stop_id    BLOB PRIMARY KEY,
+    reach      TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    ordered_by TEXT NOT NULL,
+    ordered_at INTEGER NOT NULL,
+    lifted_at  INTEGER,
+    lifted_by  TEXT,
+    why_lifted TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stops_in_force ON stops (ordered_at) WHERE lifted_at IS NULL;
+
+CREATE TABLE leaders (
+    office       TEXT PRIMARY KEY,
+    worker       BLOB NOT NULL,
+    lease_number INTEGER NOT NULL,
+    lease_until  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE workers (
+    worker      BLOB PRIMARY KEY,
+    stages      TEXT NOT NULL,
+    version     TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    last_heard  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+    tenant_id  BLOB NOT NULL REFERENCES tenants,
+    prefix     TEXT NOT NULL,
+    digest     BLOB NOT NULL,
+    role       TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (prefix)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant_id BLOB,
+    at        INTEGER NOT NULL,
+    actor     TEXT NOT NULL,
+    action    TEXT NOT NULL,
+    subject   TEXT NOT NULL,
+    detail    TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);

@@ -1,0 +1,88 @@
+//! The emergency stop.
+
+use model::{Reach, Stop, StopId, TenantId};
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    session::QueueTx,
+    value::{Row, json},
+};
+
+fn read(row: &Row) -> Result<Stop, StoreError> {
+    Ok(Stop {
+        id: StopId::new(row.id(0)?),
+        reach: row.json(1)?,
+        reason: row.text(2)?.to_owned(),
+        by: row.text(3)?.to_owned(),
+        at: row.time(4)?,
+    })
+}
+
+impl QueueTx<'_> {
+    pub(crate) async fn stops_in_force(&mut self) -> Result<Vec<Stop>, StoreError> {
+        let sql = "SELECT stop_id, reach, reason, ordered_by, ordered_at FROM stops WHERE lifted_at IS NULL ORDER BY ordered_at";
+        self.session.query(sql, &[]).await?.iter().map(read).collect()
+    }
+}
+
+impl Store {
+    /// What is stopped now.
+    pub async fn stops(&self) -> Result<Vec<Stop>, StoreError> {
+        self.of_queue(|tx| Box::pin(async move { tx.stops_in_force().await })).await
+    }
+
+    /// Orders a stop: from the next look of each role on, nothing that it covers is sent.
+    pub async fn order_stop(&self, reach: Reach, reason: String, by: String) -> Result<Stop, StoreError> {
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let stop = Stop { id: StopId::new(Uuid::now_v7()), reach, reason, by, at: tx.now };
+                let values = [
+                    stop.id.as_uuid().into(),
+                    json(&stop.reach)?,
+                    stop.reason.as_str().into(),
+                    stop.by.as_str().into(),
+                    stop.at.into(),
+                ];
+                let sql = "INSERT INTO stops (stop_id, reach, reason, ordered_by, ordered_at) VALUES ($1, $2, $3, $4, $5)";
+                tx.session.execute(sql, &values).await?;
+                tx.audit(tenant_of(&reach), &stop.by, "stop.order", &reach.to_string(), &stop.reason).await?;
+                Ok(stop)
+            })
+        })
+        .await
+    }
+
+    /// Lifts the stops that reach exactly that far, or all of them. Those that were lifted.
+    pub async fn lift_stops(
+        &self,
+        reach: Option<Reach>,
+        reason: String,
+        by: String,
+    ) -> Result<Vec<Stop>, StoreError> {
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let mut lifted = tx.stops_in_force().await?;
+                lifted.retain(|stop| reach.is_none_or(|reach| reach == stop.reach));
+                for stop in &lifted {
+                    let sql =
+                        "UPDATE stops SET lifted_at = $2, lifted_by = $3, why_lifted = $4 WHERE stop_id = $1";
+                    let values =
+                        [stop.id.as_uuid().into(), tx.now.into(), by.as_str().into(), reason.as_str().into()];
+                    tx.session.execute(sql, &values).await?;
+                    let reach = stop.reach.to_string();
+                    tx.audit(tenant_of(&stop.reach), &by, "stop.lift", &reach, &reason).await?;
+                }
+                Ok(lifted)
+            })
+        })
+        .await
+    }
+}
+
+fn tenant_of(reach: &Reach) -> Option<TenantId> {
+    match reach {
+        Reach::Tenant { tenant } | Reach::Scan { tenant, .. } => Some(*tenant),
+        Reach::Everything | Reach::Stage { .. } => None,
+    }
+}

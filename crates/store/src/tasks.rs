@@ -1,0 +1,485 @@
+//! Tasks: asking for them, looking at them, cancelling, redriving and purging them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use model::{
+    LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
+    task::{Command, Death, Life, RetryPolicy},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    session::{Session, TenantTx, insert_rows},
+    value::{Row, Value, json, places, rows_of_places},
+};
+
+/// How long a key of idempotency is remembered.
+const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A task as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskRecord {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: TaskId,
+    /// Of which scan, if of any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanId>,
+    /// What to do.
+    pub work: Work,
+    /// How urgent.
+    pub priority: Priority,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub task: Task,
+    /// How often, and when again.
+    pub policy: RetryPolicy,
+    /// How long one try may take.
+    pub deadline: Duration,
+    /// When it was, or is, due.
+    pub due: Timestamp,
+    /// When somebody asked for it.
+    pub created_at: Timestamp,
+    /// When the last try began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// The columns that [`TaskRecord::read`] reads.
+pub(crate) const COLUMNS: &str = "tasks.tenant_id, tasks.task_id, scan_id, work, priority, state, not_before, lease_number, \
+     worker, lease_until, cancelling, death, attempts, redriven, most_attempts, backoff_base, backoff_cap, deadline, \
+     last_failure, created_at, started_at, ended_at";
+
+impl TaskRecord {
+    pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
+        let damaged = |what: &str| StoreError::Damaged(format!("a task has no {what}"));
+        let state = row.text(5)?;
+        let life = match state {
+            "queued" => Life::Queued { not_before: row.time(6)? },
+            "running" => Life::Running {
+                worker: WorkerId::from_random(row.maybe_id(8)?.ok_or_else(|| damaged("worker"))?.as_u128()),
+                until: row.maybe_time(9)?.ok_or_else(|| damaged("lease"))?,
+                cancelling: row.bool(10)?,
+            },
+            "completed" => Life::Completed,
+            "cancelled" => Life::Cancelled,
+            "dead" => Life::Dead {
+                why: row
+                    .maybe_text(11)?
+                    .and_then(Death::from_word)
+                    .ok_or_else(|| damaged("reason for its death"))?,
+            },
+            other => return Err(StoreError::Damaged(format!("`{other}` is not a state of a task"))),
+        };
+        let level = u8::try_from(row.int(4)?).ok().and_then(Priority::from_level);
+        Ok(TaskRecord {
+            tenant: TenantId::new(row.id(0)?),
+            id: TaskId::new(row.id(1)?),
+            scan: row.maybe_text(2)?.map(|_| row.word(2)).transpose()?,
+            work: row.json(3)?,
+            priority: level.ok_or_else(|| damaged("priority"))?,
+            task: Task {
+                life,
+                lease: LeaseNumber::from_stored(row.count(7)?),
+                attempts: row.small(12)?,
+                redriven: row.small(13)?,
+                last_failure: row.maybe_text(18)?.map(str::to_owned),
+            },
+            policy: RetryPolicy {
+                attempts: row.small(14)?,
+                base: Duration::from_millis(row.count(15)?),
+                cap: Duration::from_millis(row.count(16)?),
+            },
+            deadline: Duration::from_millis(row.count(17)?),
+            due: row.time(6)?,
+            created_at: row.time(19)?,
+            started_at: row.maybe_time(20)?,
+            ended_at: row.maybe_time(21)?,
+        })
+    }
+}
+
+/// A change of one task, decided by [`Task::apply`].
+pub(crate) struct Change {
+    pub(crate) tenant: TenantId,
+    pub(crate) id: TaskId,
+    pub(crate) before: Timestamp,
+    pub(crate) task: Task,
+}
+
+/// Writes changes down, all of them in few statements.
+pub(crate) async fn write_changes(
+    session: &mut dyn Session,
+    changes: &[Change],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    const COLUMNS: usize = 14;
+    for chunk in changes.chunks(1_000) {
+        let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * COLUMNS);
+        for change in chunk {
+            let task = &change.task;
+            let (not_before, worker, until, cancelling, death) = match &task.life {
+                Life::Queued { not_before } => (*not_before, None, None, false, None),
+                Life::Running { worker, until, cancelling } => {
+                    (change.before, Some(Uuid::from_u128(worker.bits())), Some(*until), *cancelling, None)
+                }
+                Life::Completed | Life::Cancelled => (change.before, None, None, false, None),
+                Life::Dead { why } => (change.before, None, None, false, Some(why.word())),
+            };
+            let claimed = matches!(task.life, Life::Running { .. });
+            values.extend([
+                change.tenant.as_uuid().into(),
+                change.id.as_uuid().into(),
+                task.life.word().into(),
+                not_before.into(),
+                task.lease.number().into(),
+                worker.into(),
+                until.into(),
+                cancelling.into(),
+                death.into(),
+                task.attempts.into(),
+                task.redriven.into(),
+                task.last_failure.as_deref().into(),
+                claimed.into(),
+                task.life.has_ended().then_some(now).into(),
+            ]);
+        }
+        // A heartbeat keeps the time at which the try began: its lease number is the one that is there.
+        let sql = format!(
+            "WITH changed (tenant_id, task_id, state, not_before, lease_number, worker, lease_until, cancelling, death, \
+             attempts, redriven, last_failure, claimed, ended_at) AS (VALUES {}) \
+             UPDATE tasks SET state = changed.state, not_before = changed.not_before, lease_number = changed.lease_number, \
+             worker = changed.worker, lease_until = changed.lease_until, cancelling = changed.cancelling, \
+             death = changed.death, attempts = changed.attempts, redriven = changed.redriven, \
+             last_failure = changed.last_failure, ended_at = changed.ended_at, \
+             started_at = CASE WHEN changed.claimed AND changed.lease_number <> tasks.lease_number THEN ${} \
+             ELSE started_at END \
+             FROM changed WHERE tasks.tenant_id = changed.tenant_id AND tasks.task_id = changed.task_id",
+            rows_of_places(chunk.len(), COLUMNS),
+            chunk.len() * COLUMNS + 1,
+        );
+        values.push(now.into());
+        session.execute(&sql, &values).await?;
+    }
+    Ok(())
+}
+
+/// A fair throw of the dice for backoff.
+pub(crate) fn dice() -> u32 {
+    rand::random()
+}
+
+/// Which tasks somebody means. Without anything, all of the tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// Only these.
+    pub ids: Vec<TaskId>,
+    /// Only of this scan.
+    pub scan: Option<ScanId>,
+    /// Only of this stage.
+    pub stage: Option<Stage>,
+    /// Only in this state: `queued`, `running`, `completed`, `cancelled` or `dead`.
+    pub state: Option<&'static str>,
+    /// Only whose last failure contains this.
+    pub failure: Option<String>,
+}
+
+impl TaskFilter {
+    /// One task.
+    pub fn one(id: TaskId) -> TaskFilter {
+        TaskFilter { ids: vec![id], ..TaskFilter::default() }
+    }
+
+    /// Every task of a scan.
+    pub fn of_scan(scan: ScanId) -> TaskFilter {
+        TaskFilter { scan: Some(scan), ..TaskFilter::default() }
+    }
+
+    /// The condition, with the tenant as the first value.
+    fn condition(&self, tenant: Value) -> (String, Vec<Value>) {
+        let mut values = vec![tenant];
+        let mut sql = "tenant_id = $1".to_owned();
+        let mut also = |condition: &str, value: Value, values: &mut Vec<Value>| {
+            values.push(value);
+            sql.push_str(&format!(" AND {condition} ${}", values.len()));
+        };
+        if let Some(scan) = self.scan {
+            also("scan_id =", scan.to_string().into(), &mut values);
+        }
+        if let Some(stage) = self.stage {
+            also("stage =", stage.as_str().into(), &mut values);
+        }
+        if let Some(state) = self.state {
+            also("state =", state.into(), &mut values);
+        }
+        if let Some(failure) = &self.failure {
+            let escaped = failure.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+            also("last_failure LIKE", format!("%{escaped}%").into(), &mut values);
+            sql.push_str(" ESCAPE '\\'");
+        }
+        if !self.ids.is_empty() {
+            sql.push_str(&format!(" AND task_id IN ({})", places(values.len() + 1, self.ids.len())));
+            values.extend(self.ids.iter().map(|id| Value::from(id.as_uuid())));
+        }
+        (sql, values)
+    }
+}
+
+/// Tasks by stage and state.
+pub type TaskCounts = BTreeMap<(Stage, String), u64>;
+
+/// A task that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// Which.
+    pub id: TaskId,
+    /// It is new; otherwise somebody had asked for it with the same key.
+    pub is_new: bool,
+}
+
+impl TenantTx<'_> {
+    pub(crate) async fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>, StoreError> {
+        let mut rows = Vec::with_capacity(tasks.len());
+        let mut enqueued = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let id = TaskId::new(Uuid::now_v7());
+            if let Some(key) = &task.idempotency_key
+                && let Some(earlier) = self.take_key(key, id).await?
+            {
+                enqueued.push(Enqueued { id: earlier, is_new: false });
+                continue;
+            }
+            enqueued.push(Enqueued { id, is_new: true });
+            let unit = match &task.work {
+                Work::Unit(unit) => Some(unit.to_string()),
+                Work::Report | Work::Exercise { .. } => None,
+            };
+            let not_before = self.now.saturating_add(task.delay).unwrap_or(Timestamp::MAX);
+            rows.push(vec![
+                self.tenant(),
+                id.as_uuid().into(),
+                task.scan.map(|scan| scan.to_string()).into(),
+                task.work.stage().as_str().into(),
+                json(&task.work)?,
+                unit.into(),
+                task.priority.level().into(),
+                "queued".into(),
+                not_before.into(),
+                task.policy.attempts.into(),
+                milliseconds(task.policy.base).into(),
+                milliseconds(task.policy.cap).into(),
+                milliseconds(task.deadline).into(),
+                self.now.into(),
+            ]);
+        }
+        let head = "INSERT INTO tasks (tenant_id, task_id, scan_id, stage, work, unit, priority, state, not_before, \
+                    most_attempts, backoff_base, backoff_cap, deadline, created_at)";
+        insert_rows(self.session, head, 14, rows, "").await?;
+        Ok(enqueued)
+    }
+
+    /// The task that has the key already; otherwise the key is the new one's.
+    async fn take_key(&mut self, key: &str, id: TaskId) -> Result<Option<TaskId>, StoreError> {
+        let expires = self.now.saturating_add(KEYS_LIVE).unwrap_or(Timestamp::MAX);
+        let values = [self.tenant(), key.into(), id.as_uuid().into(), expires.into(), self.now.into()];
+        let taken = self
+            .execute(
+                "INSERT INTO task_keys (tenant_id, idempotency_key, task_id, expires_at) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (tenant_id, idempotency_key) DO UPDATE SET task_id = excluded.task_id, \
+                 expires_at = excluded.expires_at WHERE task_keys.expires_at <= $5",
+                &values,
+            )
+            .await?;
+        if taken > 0 {
+            return Ok(None);
+        }
+        let sql = "SELECT task_id FROM task_keys WHERE tenant_id = $1 AND idempotency_key = $2";
+        let row = self.one(sql, &values[..2], ("idempotency key", key)).await?;
+        Ok(Some(TaskId::new(row.id(0)?)))
+    }
+
+    /// Reads tasks and holds them until the transaction ends.
+    pub(crate) async fn hold_tasks(
+        &mut self,
+        filter: &TaskFilter,
+        at_most: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let lock = self.dialect().for_update();
+        self.read_tasks(filter, None, at_most, lock).await
+    }
+
+    async fn read_tasks(
+        &mut self,
+        filter: &TaskFilter,
+        after: Option<TaskId>,
+        at_most: usize,
+        lock: &str,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let (mut condition, mut values) = filter.condition(self.tenant());
+        if let Some(after) = after {
+            values.push(after.as_uuid().into());
+            condition.push_str(&format!(" AND task_id > ${}", values.len()));
+        }
+        let sql =
+            format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id LIMIT {at_most}{lock}");
+        self.query(&sql, &values).await?.iter().map(TaskRecord::read).collect()
+    }
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Store {
+    /// Asks for tasks, all of them or none.
+    pub async fn enqueue(&self, tenant: TenantId, tasks: Vec<NewTask>) -> Result<Vec<Enqueued>, StoreError> {
+        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.enqueue(&tasks).await })).await
+    }
+
+    /// Tasks in the order in which they were asked for, from after one on.
+    pub async fn tasks(
+        &self,
+        tenant: TenantId,
+        filter: TaskFilter,
+        after: Option<TaskId>,
+        at_most: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move { tx.read_tasks(&filter, after, at_most, "").await })
+        })
+        .await
+    }
+
+    /// One task.
+    pub async fn task(&self, tenant: TenantId, id: TaskId) -> Result<TaskRecord, StoreError> {
+        let found = self.tasks(tenant, TaskFilter::one(id), None, 1).await?;
+        found.into_iter().next().ok_or(StoreError::Missing { kind: "task", name: id.to_string() })
+    }
+
+    /// How many tasks there are, by stage and state.
+    pub async fn task_counts(&self, tenant: TenantId) -> Result<TaskCounts, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql =
+                    "SELECT stage, state, count(*) FROM tasks WHERE tenant_id = $1 GROUP BY stage, state";
+                let rows = tx.query(sql, &[tx.tenant()]).await?;
+                let count = |row: &Row| Ok(((row.word(0)?, row.text(1)?.to_owned()), row.count(2)?));
+                rows.iter().map(count).collect()
+            })
+        })
+        .await
+    }
+
+    /// Nobody wants them any more: what waits is gone at once, what is at work hears of it with its next heartbeat. How many that
+    /// were.
+    pub async fn cancel_tasks(
+        &self,
+        tenant: TenantId,
+        filter: TaskFilter,
+        by: String,
+    ) -> Result<u64, StoreError> {
+        self.command_all(tenant, filter, ["queued", "running"].to_vec(), Command::Cancel, u64::MAX, by).await
+    }
+
+    /// Dead tasks are tried again, from the beginning: at most so many of them. How many that were.
+    pub async fn redrive_tasks(
+        &self,
+        tenant: TenantId,
+        filter: TaskFilter,
+        at_most: u64,
+        by: String,
+    ) -> Result<u64, StoreError> {
+        self.command_all(tenant, filter, vec!["dead"], Command::Redrive, at_most, by).await
+    }
+
+    async fn command_all(
+        &self,
+        tenant: TenantId,
+        filter: TaskFilter,
+        states: Vec<&'static str>,
+        command: Command,
+        at_most: u64,
+        by: String,
+    ) -> Result<u64, StoreError> {
+        const AT_ONCE: u64 = 1_000;
+        let mut total = 0;
+        for state in states.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
+            let mut after = None;
+            while total < at_most {
+                let filter = TaskFilter { state: Some(state), ..filter.clone() };
+                let (command, by) = (command.clone(), by.clone());
+                let limit = AT_ONCE.min(at_most - total) as usize;
+                let (read, changed, last) = self
+                    .of_tenant(tenant, move |tx| {
+                        Box::pin(async move {
+                            let ids = tx.read_tasks(&filter, after, limit, "").await?;
+                            let last = ids.last().map(|task| task.id);
+                            let changed = tx.command_tasks(&ids, &command).await?;
+                            if changed > 0 {
+                                let subject = format!("{changed} tasks");
+                                tx.audit(&by, command_word(&command), &subject, &filter_words(&filter))
+                                    .await?;
+                            }
+                            Ok((ids.len(), changed, last))
+                        })
+                    })
+                    .await?;
+                total += changed;
+                after = last;
+                if read < limit {
+                    break;
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// Forgets tasks that have ended before a time, and their keys. How many that were.
+    pub async fn purge_tasks(
+        &self,
+        tenant: TenantId,
+        filter: TaskFilter,
+        ended_before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let (condition, mut values) = filter.condition(tx.tenant());
+                values.push(ended_before.into());
+                let ended = "state IN ('completed', 'cancelled', 'dead')";
+                let sql = format!(
+                    "DELETE FROM tasks WHERE {condition} AND {ended} AND ended_at < ${}",
+                    values.len()
+                );
+                let purged = tx.execute(&sql, &values).await?;
+                let expired = "DELETE FROM task_keys WHERE tenant_id = $1 AND expires_at <= $2";
+                tx.execute(expired, &[tx.tenant(), tx.now.into()]).await?;
+                Ok(purged)
+            })
+        })
+        .await
+    }
+}
+
+fn command_word(command: &Command) -> &'static str {
+    match command {
+        Command::Cancel => "task.cancel",
+        Command::Redrive => "task.redrive",
+        _ => "task.command",
+    }
+}
+
+fn filter_words(filter: &TaskFilter) -> String {
+    let mut words: Vec<String> = filter.ids.iter().take(10).map(ToString::to_string).collect();
+    words.extend(filter.scan.map(|scan| format!("scan {scan}")));
+    words.extend(filter.stage.map(|stage| format!("stage {stage}")));
+    words.extend(filter.state.map(|state| format!("state {state}")));
+    words.extend(filter.failure.as_ref().map(|failure| format!("failure `{failure}`")));
+    words.join(", ")
+}

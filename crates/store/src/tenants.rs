@@ -1,0 +1,194 @@
+//! Tenants, their scopes and keys, and who did what.
+
+use jiff::Timestamp;
+use model::{Scope, TenantId};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    session::{QueueTx, Session, TenantTx},
+    value::{Row, Value, json},
+};
+
+/// A tenant to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTenant {
+    /// For people; nobody else's.
+    pub name: String,
+    /// Its share against the others'.
+    pub weight: u32,
+    /// Not more tasks than these at work at once.
+    pub most_in_flight: u64,
+}
+
+impl NewTenant {
+    /// As usual.
+    pub fn named(name: &str) -> NewTenant {
+        NewTenant { name: name.to_owned(), weight: 1, most_in_flight: 10_000 }
+    }
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TenantRecord {
+    /// Which.
+    pub id: TenantId,
+    /// For people.
+    pub name: String,
+    /// Its share against the others'.
+    pub weight: u32,
+    /// Not more tasks than these at work at once.
+    pub most_in_flight: u64,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl TenantRecord {
+    fn read(row: &Row) -> Result<TenantRecord, StoreError> {
+        Ok(TenantRecord {
+            id: TenantId::new(row.id(0)?),
+            name: row.text(1)?.to_owned(),
+            weight: row.small(2)?,
+            most_in_flight: row.count(3)?,
+            created_at: row.time(4)?,
+        })
+    }
+}
+
+const TENANT: &str = "tenant_id, name, weight, most_in_flight, created_at";
+
+async fn write_audit(
+    session: &mut dyn Session,
+    tenant: Option<TenantId>,
+    at: Timestamp,
+    words: [&str; 4],
+) -> Result<(), StoreError> {
+    let mut values = vec![tenant.map(TenantId::as_uuid).into(), Value::from(at)];
+    values.extend(words.map(Value::from));
+    let sql =
+        "INSERT INTO audit (tenant_id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
+    session.execute(sql, &values).await.map(drop)
+}
+
+impl QueueTx<'_> {
+    pub(crate) async fn audit(
+        &mut self,
+        tenant: Option<TenantId>,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        write_audit(self.session, tenant, self.now, [actor, action, subject, detail]).await
+    }
+}
+
+impl TenantTx<'_> {
+    pub(crate) async fn audit(
+        &mut self,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        write_audit(self.session, Some(self.tenant), self.now, [actor, action, subject, detail]).await
+    }
+
+    pub(crate) async fn scope(&mut self, name: &str) -> Result<Scope, StoreError> {
+        let sql = "SELECT body FROM scopes WHERE tenant_id = $1 AND name = $2";
+        self.one(sql, &[self.tenant(), name.into()], ("scope", name)).await?.json(0)
+    }
+}
+
+impl Store {
+    /// Makes a tenant.
+    pub async fn create_tenant(&self, new: NewTenant, by: String) -> Result<TenantRecord, StoreError> {
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let id = TenantId::new(Uuid::now_v7());
+                let values = [
+                    id.as_uuid().into(),
+                    new.name.as_str().into(),
+                    new.weight.into(),
+                    new.most_in_flight.into(),
+                    tx.now.into(),
+                ];
+                let sql = format!(
+                    "INSERT INTO tenants ({TENANT}) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+                );
+                if tx.session.execute(&sql, &values).await? == 0 {
+                    return Err(StoreError::Exists { kind: "tenant", name: new.name });
+                }
+                tx.audit(Some(id), &by, "tenant.create", &new.name, "").await?;
+                Ok(TenantRecord {
+                    id,
+                    name: new.name,
+                    weight: new.weight,
+                    most_in_flight: new.most_in_flight,
+                    created_at: tx.now,
+                })
+            })
+        })
+        .await
+    }
+
+    /// Every tenant, by name.
+    pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
+        self.of_queue(|tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {TENANT} FROM tenants ORDER BY name");
+                tx.session.query(&sql, &[]).await?.iter().map(TenantRecord::read).collect()
+            })
+        })
+        .await
+    }
+
+    /// The tenant of that name.
+    pub async fn tenant_named(&self, name: &str) -> Result<TenantRecord, StoreError> {
+        let name = name.to_owned();
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {TENANT} FROM tenants WHERE name = $1");
+                let rows = tx.session.query(&sql, &[name.as_str().into()]).await?;
+                rows.first()
+                    .map(TenantRecord::read)
+                    .unwrap_or(Err(StoreError::Missing { kind: "tenant", name }))
+            })
+        })
+        .await
+    }
+
+    /// Writes a scope down, in place of the one of that name.
+    pub async fn put_scope(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        scope: Scope,
+        by: String,
+    ) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let values = [tx.tenant(), name.as_str().into(), json(&scope)?, tx.now.into()];
+                let sql = "INSERT INTO scopes (tenant_id, name, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
+                           ON CONFLICT (tenant_id, name) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at";
+                tx.execute(sql, &values).await?;
+                tx.audit(&by, "scope.put", &name, "").await
+            })
+        })
+        .await
+    }
+
+    /// The scopes of a tenant, by name.
+    pub async fn scopes(&self, tenant: TenantId) -> Result<Vec<(String, Scope)>, StoreError> {
+        self.of_tenant(tenant, |tx| {
+            Box::pin(async move {
+                let sql = "SELECT name, body FROM scopes WHERE tenant_id = $1 ORDER BY name";
+                let rows = tx.query(sql, &[tx.tenant()]).await?;
+                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.json(1)?))).collect()
+            })
+        })
+        .await
+    }
+}
