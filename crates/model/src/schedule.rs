@@ -38,7 +38,7 @@ use blackout::Window;
 use interval::Length;
 
 /// Blackouts in a row, without a free time of the rhythm between them, after which the search for one is given up.
-const MOST_BLACKOUTS: usize = 1_000;
+const MOST_IN_A_ROW: usize = 1_000;
 
 /// When something is run again and again.
 ///
@@ -178,7 +178,7 @@ impl Schedule {
         {
             from = just_before(begin)?;
         }
-        for _ in 0..MOST_BLACKOUTS {
+        for _ in 0..MOST_IN_A_ROW {
             let nominal = self.next_of_rhythm(from)?;
             if self.has_ended(nominal) {
                 return None;
@@ -199,7 +199,7 @@ impl Schedule {
     /// When the run of a planned time starts. `seed` is the schedule's own, such as the bits of its id: with the same one everybody
     /// gets the same.
     pub fn start_of(&self, planned: Timestamp, seed: u64) -> Timestamp {
-        let Ok(jittered) = planned.saturating_add(self.jitter) else { return Timestamp::MAX };
+        let jittered = planned.saturating_add(self.jitter).unwrap_or(Timestamp::MAX);
         if jittered <= planned {
             return planned;
         }
@@ -238,7 +238,7 @@ impl Schedule {
     /// never does, for all one can tell.
     fn blackout_end(&self, at: Timestamp) -> Option<Timestamp> {
         let mut end = self.windows_at(at).map(|window| window.end).max()?;
-        for _ in 0..MOST_BLACKOUTS {
+        for _ in 0..MOST_IN_A_ROW {
             match self.windows_at(end).map(|window| window.end).max() {
                 Some(later) => end = later,
                 None => return Some(end),
@@ -251,7 +251,7 @@ impl Schedule {
     fn blackout_begin(&self, at: Timestamp) -> Option<Timestamp> {
         let begin_at = |at| self.windows_at(at).map(|window| window.begin).min();
         let mut begin = begin_at(at)?;
-        for _ in 0..MOST_BLACKOUTS {
+        for _ in 0..MOST_IN_A_ROW {
             match just_before(begin).and_then(begin_at) {
                 Some(earlier) => begin = earlier,
                 None => break,

@@ -91,7 +91,7 @@ impl Schedule {
         let mut late = backlog.last;
         if let CatchUp::Skip { grace } = self.catch_up {
             late.retain(|planned| {
-                self.start_of(*planned, seed).saturating_add(grace).is_ok_and(|latest| now <= latest)
+                now <= self.start_of(*planned, seed).saturating_add(grace).unwrap_or(Timestamp::MAX)
             });
         }
         match self.overlap {

@@ -61,6 +61,9 @@ fn is_nothing(length: &Length) -> bool {
     length.0.is_zero()
 }
 
+/// As many as two years of public holidays in a large country.
+const MOST_BLACKOUTS: usize = 100;
+
 /// Why what was written is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
@@ -70,6 +73,11 @@ pub enum ScheduleError {
     /// Both.
     #[error("the schedule has both `cron = \"{0}\"` and `every = \"{1}\"`: leave one out")]
     TwoRhythms(String, Interval),
+    /// Each costs time whenever the schedule is looked at.
+    #[error(
+        "the schedule has {0} blackouts: write at most {MOST_BLACKOUTS}, such as one for several days of the week"
+    )]
+    Blackouts(usize),
     /// It is over before it begins.
     #[error("`ends` is {ends}, which is not later than `starts`, {starts}: change one of them")]
     Backwards {
@@ -92,6 +100,9 @@ impl TryFrom<Written> for Schedule {
                 return Err(ScheduleError::TwoRhythms(cron.to_string(), interval));
             }
         };
+        if written.blackouts.len() > MOST_BLACKOUTS {
+            return Err(ScheduleError::Blackouts(written.blackouts.len()));
+        }
         if let (Some(starts), Some(ends)) = (written.starts, written.ends)
             && ends <= starts
         {

@@ -1,5 +1,7 @@
 //! What becomes of schedules when clocks are changed.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// As clocks show it, with their offset.
@@ -212,5 +214,64 @@ fn blackouts_are_about_clocks_too() {
     let apia: Zone = "Pacific/Apia".parse().unwrap();
     for moment in ["2011-12-30T09:59Z", "2011-12-30T10:00Z", "2011-12-30T10:01Z"] {
         assert!(!never.contains(at(moment), &apia), "{moment}");
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Minute by minute of elapsed time, from what clocks show.
+fn planned_slowly(cron: &Cron, zone: &Zone, from: Timestamp, minutes: u32) -> Vec<Timestamp> {
+    let mut planned = Vec::new();
+    let mut highest = zone.clock(from - Duration::from_secs(3 * 86_400));
+    for minute in 0..minutes {
+        let at = from + MINUTE * minute;
+        let shown = zone.clock(at);
+        let before = zone.clock(at - MINUTE);
+        let mut passed_over = before + MINUTE;
+        let mut fits = false;
+        while passed_over < shown {
+            fits |= cron.fits(passed_over);
+            passed_over += MINUTE;
+        }
+        highest = highest.max(before);
+        let for_the_first_time = shown > highest || cron.is_of_every_hour();
+        if fits || (cron.fits(shown) && for_the_first_time) {
+            planned.push(at);
+        }
+    }
+    planned
+}
+
+proptest! {
+    #[test]
+    fn clocks_are_followed_minute_by_minute(
+        (zone, change) in prop::sample::select(vec![
+            ("Europe/Berlin", "2026-03-29T01:00Z"),
+            ("Europe/Berlin", "2026-10-25T01:00Z"),
+            ("America/New_York", "2026-03-08T07:00Z"),
+            ("America/New_York", "2040-11-04T06:00Z"),
+            ("Australia/Lord_Howe", "2026-10-03T15:30Z"),
+            ("Australia/Lord_Howe", "2026-04-04T15:00Z"),
+            ("Pacific/Apia", "2011-12-30T10:00Z"),
+            ("Pacific/Kwajalein", "1969-09-30T13:00Z"),
+            ("America/Sao_Paulo", "2018-11-04T03:00Z"),
+            ("America/Sao_Paulo", "2019-02-17T02:00Z"),
+            ("Africa/Casablanca", "2026-02-15T02:00Z"),
+            ("Europe/Dublin", "2026-10-25T01:00Z"),
+        ]),
+        minute in prop::sample::select(vec!["0", "30", "15,45", "*/20", "*", "59", "1-10/3"]),
+        hour in prop::sample::select(vec!["*", "*/2", "0", "1", "2", "0-3", "23", "1-23/3", "22,23,0,1"]),
+        days in prop::sample::select(vec!["* * *", "* * SUN", "29-31 * *", "L * 6", "* * SUN#1,SUN#2"]),
+        earlier in 0_u32..2_000,
+    ) {
+        let pattern: Cron = format!("{minute} {hour} {days}").parse().unwrap();
+        let zone: Zone = zone.parse().unwrap();
+        let from = at(change) - MINUTE * earlier;
+        let minutes = earlier + 2_000;
+        prop_assert_ne!(zone.clock(at(change) - MINUTE) + MINUTE, zone.clock(at(change)), "no change");
+        let expected = planned_slowly(&pattern, &zone, from, minutes);
+        let schedule = Schedule { zone, ..Schedule::new(Rhythm::Cron(pattern)) };
+        let times = planned(&schedule, just_before(from).unwrap(), from + MINUTE * (minutes - 1));
+        prop_assert_eq!(times, expected);
     }
 }

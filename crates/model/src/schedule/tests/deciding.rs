@@ -191,6 +191,20 @@ fn jitter_spreads_schedules_and_is_the_same_for_everybody() {
     assert_ne!(schedule.start_of(tomorrow, 1).duration_since(tomorrow).as_secs(), delay(1));
 }
 
+#[test]
+fn the_longest_lengths_are_as_good_as_for_ever() {
+    let grace = Duration::MAX;
+    let schedule = Schedule { jitter: grace, catch_up: CatchUp::Skip { grace }, ..daily() };
+    let run = at("2026-01-01T03:00Z");
+    let start = schedule.start_of(run, SEED);
+    assert!(start > run && start < at("2026-01-02T03:00Z"), "{start}");
+    let late = at("2026-03-01T12:00Z");
+    let due = schedule.due(&Progress::since(run), late, false, SEED);
+    assert_eq!(due.start.len(), 1);
+    let rare = Schedule::new(Rhythm::Every(Interval::new(Duration::MAX).unwrap()));
+    assert_eq!(rare.next_after(run), None);
+}
+
 const EXPECTED_DELAYS: [i64; 3] = [2078, 1931, 1949];
 
 const FIRST: i64 = 1_760_000_000;

@@ -83,6 +83,7 @@ fn what_is_no_schedule_is_refused_with_the_value() {
             "every = '6h'\nstarts = '2026-01-02T00:00:00Z'\nends = '2026-01-02T01:00:00+01:00'",
             &["2026-01-02T00:00:00Z", "not later"],
         ),
+        (&format!("every = '6h'\nblackouts = [{}]", "'Mo',".repeat(101)), &["101 blackouts", "at most 100"]),
     ] {
         let error = read(text).map(|schedule| panic!("{text} was taken: {schedule:?}")).unwrap_err();
         for part in parts {
