@@ -83,7 +83,9 @@ impl TenantTx<'_> {
             let task = match applied {
                 Ok((task, _)) => task,
                 Err(Refused::Fenced { shown, current, state })
-                    if shown == current && state == "completed" =>
+                    if shown == current
+                        && state == "completed"
+                        && matches!(command, Command::Complete { .. }) =>
                 {
                     answers.push(Ok(Settled { state, again: true, follow_ups: BTreeMap::new() }));
                     continue;

@@ -93,7 +93,9 @@ pub(crate) struct Clock(Arc<std::sync::Mutex<SignedDuration>>);
 impl Clock {
     fn now(&self) -> Timestamp {
         let ahead = *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX)
+        let now = Timestamp::now().saturating_add(ahead).unwrap_or(Timestamp::MAX);
+        // In microseconds, as it is stored.
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     pub(crate) fn advance(&self, by: Duration) {

@@ -1,7 +1,13 @@
-//! Servers on loopback for tests: well-behaved ones, broken ones and hostile ones. Each listens on a port of its own and is gone
-//! when its value is dropped.
+//! Servers on loopback for tests: well-behaved ones, broken ones, hostile ones, and real ones from Debian's packages as child
+//! processes. Each listens on a port of its own and is gone when its value is dropped.
 
 pub mod dns;
 pub mod http;
+pub mod pgbouncer;
+pub mod postgres;
+mod process;
+pub mod proxy;
+pub mod rabbitmq;
+pub mod redis;
 pub mod tcp;
 pub mod tls;

@@ -27,6 +27,14 @@ pub struct Certified {
     pub key_pem: String,
 }
 
+impl Certified {
+    /// In PEM, what a client must trust to be satisfied with the chain: its last certificate.
+    pub fn authority_pem(&self) -> &str {
+        let last = self.chain_pem.rfind("-----BEGIN").expect("a chain has at least one certificate");
+        &self.chain_pem[last..]
+    }
+}
+
 /// What a certificate is to look like.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {

@@ -1,0 +1,146 @@
+//! Where a case runs: a store of its own, in one database or the other.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use model::{
+    NewTask, Priority, Stage, TaskId, TenantId, Work, WorkerId,
+    fairness::Turns,
+    task::{Retry, TaskFailure},
+};
+use store::{
+    ClaimRequest, Claimed, Ending, Lease, Location, NewTenant, Settled, Settlement, Store, TaskRecord,
+};
+
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Ground {
+    pub(crate) store: Store,
+    pub(crate) location: Location,
+    /// Whoever may change a server's schema.
+    pub(crate) owner: String,
+    pub(crate) tenant: TenantId,
+    _directory: Option<tempfile::TempDir>,
+}
+
+impl Ground {
+    pub(crate) async fn sqlite() -> Ground {
+        let directory = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(directory.path().join("rampart.db"));
+        Ground::new(location, String::new(), Some(directory)).await
+    }
+
+    pub(crate) async fn postgres() -> Ground {
+        let (owner, user) = tokio::task::spawn_blocking(|| {
+            let server = testkit::postgres::Server::shared();
+            let database = server.create_database();
+            let (superuser, password) = server.superuser();
+            let login = format!("app_{database}");
+            server.sql(&database, &format!("CREATE ROLE {login} LOGIN PASSWORD 'of-the-tests'"));
+            (
+                server.url(superuser, password, &database),
+                (server.url(&login, "of-the-tests", &database), login),
+            )
+        })
+        .await
+        .unwrap();
+        let (url, login) = user;
+        store::migrate(&owner, &[login]).await.unwrap();
+        Ground::new(Location::Postgres { url, connections: 4 }, owner, None).await
+    }
+
+    async fn new(location: Location, owner: String, directory: Option<tempfile::TempDir>) -> Ground {
+        let store = Store::open(&location).await.unwrap();
+        let tenant = store.create_tenant(NewTenant::named("acme"), "test".to_owned()).await.unwrap().id;
+        Ground { store, location, owner, tenant, _directory: directory }
+    }
+
+    pub(crate) async fn advance(&self, by: Duration) {
+        self.store.advance_clock(&self.owner, by).await.unwrap();
+    }
+
+    pub(crate) async fn another_tenant(&self, name: &str) -> TenantId {
+        self.store.create_tenant(NewTenant::named(name), "test".to_owned()).await.unwrap().id
+    }
+
+    pub(crate) async fn enqueue(&self, tasks: impl IntoIterator<Item = NewTask>) -> Vec<TaskId> {
+        let tasks = tasks.into_iter().collect();
+        let enqueued = self.store.enqueue(self.tenant, tasks).await.unwrap();
+        enqueued.iter().map(|task| task.id).collect()
+    }
+
+    pub(crate) async fn task(&self, id: TaskId) -> TaskRecord {
+        self.store.task(self.tenant, id).await.unwrap()
+    }
+
+    pub(crate) async fn state(&self, id: TaskId) -> &'static str {
+        self.task(id).await.task.life.word()
+    }
+}
+
+pub(crate) struct Worker {
+    id: WorkerId,
+    turns: Arc<Mutex<Turns>>,
+}
+
+impl Worker {
+    pub(crate) fn new(number: u128) -> Worker {
+        Worker { id: WorkerId::from_random(number), turns: Arc::default() }
+    }
+
+    pub(crate) async fn claim(&self, ground: &Ground, most: usize) -> Vec<Claimed> {
+        self.claim_of(ground, &[Stage::Exercise], most).await
+    }
+
+    pub(crate) async fn claim_of(&self, ground: &Ground, stages: &[Stage], most: usize) -> Vec<Claimed> {
+        let request = ClaimRequest {
+            worker: self.id,
+            stages: stages.to_vec(),
+            most,
+            lease: LEASE,
+            turns: Arc::clone(&self.turns),
+        };
+        ground.store.claim(request).await.unwrap()
+    }
+}
+
+pub(crate) fn exercise() -> NewTask {
+    NewTask::new(Work::Exercise { hold: Duration::ZERO })
+}
+
+pub(crate) fn exercise_of(priority: Priority) -> NewTask {
+    NewTask { priority, ..exercise() }
+}
+
+pub(crate) fn failure(retry: Retry) -> Ending {
+    Ending::Failed(TaskFailure { message: "the disk is on fire".to_owned(), retry })
+}
+
+pub(crate) async fn settle(
+    ground: &Ground,
+    lease: Lease,
+    ending: Ending,
+) -> Result<Settled, model::task::Refused> {
+    ground.store.settle(vec![Settlement { lease, ending }]).await.unwrap().remove(0)
+}
+
+/// Makes of each case a test in either database.
+#[macro_export]
+macro_rules! contract {
+    ($($case:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::ground::Ground::sqlite().await).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::ground::Ground::postgres().await).await;
+            })*
+        }
+    };
+}

@@ -1,0 +1,165 @@
+//! Debian's PostgreSQL, private to a test or to a test process.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Place, Port, Process, command, output, program, run};
+
+const SUPERUSER: &str = "postgres";
+const PASSWORD: &str = "superuser-of-the-tests";
+
+/// How the server is to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Whether a commit waits for the disk. Off, commits survive the death of every process, but not that of the machine.
+    pub fsync: bool,
+    /// Further settings, each as `name=value`.
+    pub settings: Vec<String>,
+}
+
+/// A server on 127.0.0.1 that asks everybody for a password (SCRAM).
+#[derive(Debug)]
+pub struct Server {
+    place: Arc<Place>,
+    port: Port,
+    options: Options,
+    process: Mutex<Option<Process>>,
+    databases: AtomicU32,
+}
+
+impl Server {
+    /// Starts one with an empty data directory and without waiting for the disk.
+    #[track_caller]
+    pub fn start() -> Server {
+        Server::start_with(Options::default())
+    }
+
+    /// Starts one with an empty data directory.
+    #[track_caller]
+    pub fn start_with(options: Options) -> Server {
+        let place = Place::new("postgresql");
+        // Copied as the user who must own it.
+        run(command("/bin/cp".as_ref()).arg("-a").arg(initialised().path().join("data")).arg(place.path()));
+        let server = Server {
+            place,
+            port: Port::claim(),
+            options,
+            process: Mutex::default(),
+            databases: AtomicU32::new(0),
+        };
+        server.start_again();
+        server
+    }
+
+    /// The server that the tests of one process share: each takes a database of its own from [`Server::create_database`]. Who
+    /// stops servers starts one of their own.
+    #[track_caller]
+    pub fn shared() -> &'static Server {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(Server::start)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// How the superuser reaches the database `postgres`.
+    pub fn superuser_url(&self) -> String {
+        self.url(SUPERUSER, PASSWORD, "postgres")
+    }
+
+    /// The superuser's name and password.
+    pub fn superuser(&self) -> (&'static str, &'static str) {
+        (SUPERUSER, PASSWORD)
+    }
+
+    /// How a user reaches a database. Name and password stand in it as they are, so they are made of letters, digits, `-` and `_`.
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@{}/{database}", self.address())
+    }
+
+    /// Makes an empty database and gives its name, which no other has.
+    #[track_caller]
+    pub fn create_database(&self) -> String {
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    /// Runs statements as the superuser and gives what they answered: unaligned, one row a line.
+    #[track_caller]
+    pub fn sql(&self, database: &str, statements: &str) -> String {
+        run(command(&program("postgresql", "psql"))
+            .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
+            .arg("--dbname")
+            .arg(self.url(SUPERUSER, PASSWORD, database))
+            .args(["--command", statements]))
+    }
+
+    /// Kills it and the servers of all its clients with SIGKILL. What was committed is there after [`Server::start_again`].
+    pub fn stop_at_once(&self) {
+        drop(self.process().take());
+    }
+
+    /// Starts it on the same port and data, when it does not run.
+    #[track_caller]
+    pub fn start_again(&self) {
+        let mut running = self.process();
+        if running.is_some() {
+            return;
+        }
+        let mut postgres = command(&program("postgresql", "postgres"));
+        postgres.arg("-D").arg(self.place.path().join("data")).args(["-p", &self.port.number().to_string()]);
+        let fsync = format!("fsync={}", if self.options.fsync { "on" } else { "off" });
+        let ours = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", &fsync];
+        for setting in ours.into_iter().chain(self.options.settings.iter().map(String::as_str)) {
+            postgres.args(["-c", setting]);
+        }
+        let mut process = Process::start(&self.place, postgres);
+        let mut asks = command(&program("postgresql", "pg_isready"));
+        asks.args(["-q", "-h", "127.0.0.1", "-p", &self.port.number().to_string()]);
+        // It listens long before it has recovered.
+        process.wait_until(|_| output(&mut asks).status.success());
+        *running = Some(process);
+    }
+
+    /// Ends it in good order, throwing its clients out, and starts it again.
+    #[track_caller]
+    pub fn restart(&self) {
+        if let Some(process) = self.process().take() {
+            // "Fast shutdown".
+            process.end(Signal::SIGINT);
+        }
+        self.start_again();
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Process>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a fresh data directory is, made once by each test process: making one takes seconds, copying it does not.
+fn initialised() -> &'static Place {
+    static FRESH: OnceLock<Arc<Place>> = OnceLock::new();
+    FRESH.get_or_init(|| {
+        let place = Place::new("postgresql-initialised");
+        let password = place.file("password", PASSWORD);
+        run(command(&program("postgresql", "initdb"))
+            .arg("-D")
+            .arg(place.path().join("data"))
+            .arg(format!("--pwfile={}", password.display()))
+            .args(["-U", SUPERUSER, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
+            .args(["--no-sync", "--no-instructions"])
+            .current_dir(place.path()));
+        place
+    })
+}

@@ -1,0 +1,3 @@
+//! Doing the work that the store holds.
+
+pub mod doorbell;
