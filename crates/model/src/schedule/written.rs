@@ -61,7 +61,7 @@ fn is_nothing(length: &Length) -> bool {
     length.0.is_zero()
 }
 
-/// As many as two years of public holidays in a large country.
+/// Enough for the holidays of several years; each is asked about every planned time.
 const MOST_BLACKOUTS: usize = 100;
 
 /// Why what was written is no schedule.
@@ -73,7 +73,7 @@ pub enum ScheduleError {
     /// Both.
     #[error("the schedule has both `cron = \"{0}\"` and `every = \"{1}\"`: leave one out")]
     TwoRhythms(String, Interval),
-    /// Each costs time whenever the schedule is looked at.
+    /// More than anybody means.
     #[error(
         "the schedule has {0} blackouts: write at most {MOST_BLACKOUTS}, such as one for several days of the week"
     )]
