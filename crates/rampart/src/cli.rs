@@ -1,5 +1,6 @@
 //! The command line: every option once, with its help.
 
+mod platform;
 mod scan;
 
 use std::{
@@ -11,7 +12,15 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
+pub(crate) use self::{
+    platform::{
+        MigrateArguments, ReachArguments, ResumeArguments, ScanCommand, ScheduleCommand,
+        ScheduleCreateArguments, StopArguments, SubmitArguments, TaskCommand, TaskFilterArguments,
+        TenantCommand, UpArguments, WorkerArguments,
+    },
+    scan::{ColorChoice, RobotsChoice, ScanArguments},
+};
+use crate::configuration::ConfigurationArguments;
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely
 #[derive(Debug, Parser)]
@@ -23,6 +32,8 @@ pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +46,33 @@ pub(crate) enum Command {
     /// Write and examine scope files: what a scan may touch
     #[command(subcommand)]
     Scope(ScopeCommand),
+    /// Run the whole platform in this process: queue, workers, schedules, on one file
+    Up(UpArguments),
+    /// Work on the platform's tasks
+    Worker(WorkerArguments),
+    /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
+    Orchestrator,
+    /// Emergency stop: nothing more is sent, until a person lifts it
+    Stop(StopArguments),
+    /// Lift an emergency stop
+    Resume(ResumeArguments),
+    /// List, show, cancel and redrive the platform's tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Begin scans by the clock
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
+    /// Make and list tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
+    Migrate(MigrateArguments),
+    /// Check configuration, connections, clock and limits, and say what to do
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the completion script for a shell
     Completions {
         /// Which shell
@@ -89,6 +127,19 @@ pub(crate) enum ScopeCommand {
         file: PathBuf,
         /// Targets to ask about
         targets: Vec<String>,
+    },
+    /// Give the platform a scope: scans name it with --scope
+    Put {
+        /// Its name
+        name: String,
+        /// The scope file
+        file: PathBuf,
+    },
+    /// List the platform's scopes
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
