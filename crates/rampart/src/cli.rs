@@ -176,6 +176,14 @@ pub(crate) fn print_error(error: &anyhow::Error) {
     }
 }
 
+/// `rampart … | head` closes our output early; that is the reader's right and no error.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
 /// To standard error, where everything but findings and reports goes. That nobody listens there any more (`2>&1 | head`) is no
 /// reason to end a scan.
 pub(crate) fn say(text: &str) {

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let done = run(Cli::parse());
     match done {
         Ok(code) => code,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             cli::print_error(&error);
             ExitCode::from(EXIT_ERROR)
@@ -55,12 +55,4 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => cli::print_completions(shell),
         Command::Man { directory } => cli::write_manual(directory.as_deref()),
     }
-}
-
-/// `rampart … | head` closes our output early; that is the reader's right and no error.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }

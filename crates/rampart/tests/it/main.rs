@@ -15,6 +15,7 @@ mod honesty;
 mod hostile;
 mod injection;
 mod interrupt;
+mod platform;
 mod politeness;
 mod real;
 mod run;
