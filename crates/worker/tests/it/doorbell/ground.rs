@@ -181,7 +181,10 @@ impl Ground {
         let name = format!("{}.bell.{bell}", self.settings.namespace);
         let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
         let channel = self.channel().await;
-        let queue = channel.queue_declare(name.into(), options, Default::default()).await.unwrap();
+        // Nobody may have declared it yet.
+        let Ok(queue) = channel.queue_declare(name.into(), options, Default::default()).await else {
+            return (0, 0);
+        };
         (queue.message_count().try_into().unwrap(), queue.consumer_count().try_into().unwrap())
     }
 
