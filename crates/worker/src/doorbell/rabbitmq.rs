@@ -98,8 +98,7 @@ impl Place {
         format!("{}.bell.{bell}", self.namespace).into()
     }
 
-    /// The arguments must be the same in everything that ever declares it. Messages do not expire: in RabbitMQ 3.10.8, a quorum queue
-    /// that is bounded, lets messages expire and has been consumed from hangs after the node was killed.
+    /// The arguments must be the same in everything that ever declares it.
     async fn declare(&self, channel: &Channel, bell: Bell) -> Result<(), BrokerError> {
         let name = self.name_of(bell);
         if bell == Bell::Stop {
@@ -282,8 +281,7 @@ fn until_the_end(bell: Bell, consumer: Consumer) -> impl Stream<Item = Delivered
 }
 
 impl Queues {
-    /// Consumes from the queues on a new channel: RabbitMQ 3.10 does not tell one that has known a quorum queue of that name when
-    /// the queue is deleted for the second time.
+    /// Consumes from the queues on a new channel, whose end gives back whatever was delivered and not taken.
     async fn consume(
         &self,
         connection: &Connection,

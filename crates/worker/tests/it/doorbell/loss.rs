@@ -26,7 +26,7 @@ async fn killed_and_started_again(kind: Kind) {
     ring_until_taken(&impatient, CHECK).await;
     assert_eq!(heard(&mut listener).await, CHECK);
 
-    ground.kill();
+    ground.kill(CHECK);
     let begun = Instant::now();
     for bell in BOTH {
         let error = impatient.ring(bell, 1).await.unwrap_err();
