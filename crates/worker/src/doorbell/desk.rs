@@ -55,6 +55,8 @@ impl Desk {
             self.0.send_if_modified(|state| {
                 heard =
                     std::mem::take(&mut state.stopped).then_some(Bell::Stop).or_else(|| state.rung.take());
+                // In the same moment, so that no further ring is taken from the others.
+                state.waits &= heard.is_none();
                 heard.is_some()
             });
             match heard {

@@ -25,6 +25,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Bell, BrokerError, KEPT, Settings,
+    backoff::Backoff,
     desk::{Desk, Ear},
     remote::{Broker, answered},
     without_credentials,
@@ -41,6 +42,9 @@ const REBIND: Duration = Duration::from_secs(5);
 
 /// "OK" (AMQP 0-9-1, 1.3).
 const REPLY_SUCCESS: u16 = 200;
+
+/// How often a ring is published before it is given up, if time allows.
+const TRIES: usize = 5;
 
 /// How often the connection is asked whether it still is one, in case nothing told those who consume.
 const LOOK: Duration = Duration::from_secs(1);
@@ -148,35 +152,18 @@ impl Broker for RabbitMq {
     }
 
     async fn ring(&self, line: &Line, bell: Bell, count: usize) -> Result<(), BrokerError> {
-        {
-            let mut declared = line.declared.lock().await;
-            if !declared.contains(&bell) {
-                self.place.declare(&line.channel, bell).await?;
-                declared.insert(bell);
+        let mut left = if bell == Bell::Stop { 1 } else { count.min(KEPT) };
+        let mut backoff = Backoff::new();
+        for _ in 0..TRIES {
+            self.declare_once(line, bell).await?;
+            left = self.publish(&line.channel, bell, left).await?;
+            if left == 0 {
+                return Ok(());
             }
+            line.declared.lock().await.remove(&bell);
+            backoff.pause().await;
         }
-        let (exchange, key, count) = match bell {
-            Bell::Stop => (self.place.name_of(bell), ShortString::default(), 1),
-            _ => (ShortString::default(), self.place.name_of(bell), count.min(KEPT)),
-        };
-        // A queue that somebody deleted is noticed; a stop that nobody listens for is none of our business.
-        let options = BasicPublishOptions { mandatory: bell != Bell::Stop, ..BasicPublishOptions::default() };
-        let mut confirms = Vec::with_capacity(count);
-        for _ in 0..count {
-            let properties = BasicProperties::default();
-            let publish = line.channel.basic_publish(exchange.clone(), key.clone(), options, &[], properties);
-            confirms.push(publish.await?);
-        }
-        for confirmation in try_join_all(confirms).await? {
-            match confirmation {
-                Confirmation::Ack(None) => {}
-                Confirmation::Ack(Some(_)) => return Err("the queue is gone".into()),
-                Confirmation::Nack(_) | Confirmation::NotRequested => {
-                    return Err("the broker did not take it".into());
-                }
-            }
-        }
-        Ok(())
+        Err(format!("the broker did not take {left} of {count}").into())
     }
 
     fn ears(&self, bells: &[Bell]) -> Vec<Box<dyn Ear>> {
@@ -191,6 +178,39 @@ impl Broker for RabbitMq {
             ears.push(Box::new(Stops { place: Arc::clone(place) }));
         }
         ears
+    }
+}
+
+impl RabbitMq {
+    async fn declare_once(&self, line: &Line, bell: Bell) -> Result<(), BrokerError> {
+        let mut declared = line.declared.lock().await;
+        if !declared.contains(&bell) {
+            self.place.declare(&line.channel, bell).await?;
+            declared.insert(bell);
+        }
+        Ok(())
+    }
+
+    /// Gives how many the broker did not take: the queue may have been deleted, and it refuses for a moment when several declare a new
+    /// quorum queue at once.
+    async fn publish(&self, channel: &Channel, bell: Bell, count: usize) -> Result<usize, BrokerError> {
+        let (exchange, key) = match bell {
+            Bell::Stop => (self.place.name_of(bell), ShortString::default()),
+            _ => (ShortString::default(), self.place.name_of(bell)),
+        };
+        // That nobody listens for a stop is none of our business.
+        let options = BasicPublishOptions { mandatory: bell != Bell::Stop, ..BasicPublishOptions::default() };
+        let mut confirms = Vec::with_capacity(count);
+        for _ in 0..count {
+            let properties = BasicProperties::default();
+            let publish = channel.basic_publish(exchange.clone(), key.clone(), options, &[], properties);
+            confirms.push(publish.await?);
+        }
+        let confirmations = try_join_all(confirms).await?;
+        Ok(confirmations
+            .iter()
+            .filter(|confirmation| !matches!(confirmation, Confirmation::Ack(None)))
+            .count())
     }
 }
 
