@@ -1,6 +1,7 @@
 //! The command line: every option once, with its help.
 
 mod scan;
+mod simulate;
 
 use std::{
     io::Write,
@@ -11,7 +12,10 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
+pub(crate) use self::{
+    scan::{ColorChoice, RobotsChoice, ScanArguments},
+    simulate::SimulateArguments,
+};
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely
 #[derive(Debug, Parser)]
@@ -35,6 +39,8 @@ pub(crate) enum Command {
     /// Write and examine scope files: what a scan may touch
     #[command(subcommand)]
     Scope(ScopeCommand),
+    /// Simulate a day of requests: how long they wait, how many workers there are, what that costs
+    Simulate(SimulateArguments),
     /// Print the completion script for a shell
     Completions {
         /// Which shell

@@ -6,6 +6,7 @@ mod demo;
 mod library;
 mod scan;
 mod scope_command;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::Scan(arguments) => scan::run(*arguments),
         Command::Checks(command) => checks_command::run(&command),
         Command::Scope(command) => scope_command::run(&command),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions { shell } => cli::print_completions(shell),
         Command::Man { directory } => cli::write_manual(directory.as_deref()),
     };
