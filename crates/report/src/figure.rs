@@ -156,6 +156,10 @@ fn draw(
         let class = if *tick == 0.0 { "base" } else { "grid" };
         let (at, label) = (y(*tick), axis.label(*tick));
         writeln!(out, "<path class=\"{class}\" d=\"M{LEFT} {at}H{RIGHT}\"/>")?;
+        // Where ticks are too near to one another, the lowest keeps its name.
+        if *tick > 0.0 && bottom - at.0 < 13.0 {
+            continue;
+        }
         let baseline = Number(at.0 + 4.0);
         writeln!(out, "<text class=\"tick right\" x=\"{}\" y=\"{baseline}\">{label}</text>", LEFT - 8.0)?;
     }

@@ -195,8 +195,8 @@ fn description(outcome: &Outcome) -> Vec<String> {
     )];
     let p95 = |wait: &Wait| format!("p50 {}, p95 {}, p99 {}", span(wait.p50), span(wait.p95), span(wait.p99));
     lines.push(match &waiting.flood {
-        None => format!("Waiting: {}.", p95(&waiting.others)),
-        Some(flood) => format!("Waiting: {}; the flood: {}.", p95(&waiting.others), p95(flood)),
+        None => format!("They waited {}.", p95(&waiting.others)),
+        Some(flood) => format!("They waited {}; the flood waited {}.", p95(&waiting.others), p95(flood)),
     });
     lines.push(format!(
         "{} lost, {} doubled. {} worker-hours, at work in {:.0} % of them.",
@@ -260,18 +260,15 @@ fn queue(outcome: &Outcome) -> Panel {
     let mut lines =
         vec![line("at work", Style::Background, by_minute(outcome, |minute| minute.running as f64))];
     if outcome.scenario.flood.is_some() {
-        let flood = by_minute(outcome, |minute| minute.flood_waiting as f64);
+        let mut flood = by_minute(outcome, |minute| minute.flood_waiting as f64);
+        // No flood is no line along the bottom.
+        flood.iter_mut().for_each(|(_, waiting)| *waiting = waiting.filter(|waiting| *waiting > 0.0));
         lines.push(line("flood waits", Style::Second, flood));
     }
     let others = by_minute(outcome, |minute| minute.others_waiting as f64);
     let name = if lines.len() > 1 { "others wait" } else { "waiting" };
     lines.push(line(name, Style::First, others));
-    Panel {
-        title: "Queue".to_owned(),
-        unit: "tasks, each tenfold as high".to_owned(),
-        scale: Scale::Tenfold,
-        lines,
-    }
+    Panel { title: "Queue".to_owned(), unit: "tasks, logarithmic".to_owned(), scale: Scale::Tenfold, lines }
 }
 
 fn replicas(outcome: &Outcome) -> Panel {
@@ -300,14 +297,17 @@ fn waiting(outcome: &Outcome) -> Panel {
     lines.push(line(name, Style::First, by_window(|window| window.others_p95_seconds)));
     Panel {
         title: "Waiting time".to_owned(),
-        unit: format!("p95 of the tasks begun in {}", span(Duration::from_secs_f64(half * 2.0))),
+        unit: format!(
+            "p95 of the tasks begun within {}, logarithmic",
+            span(Duration::from_secs_f64(half * 2.0))
+        ),
         scale: Scale::Time,
         lines,
     }
 }
 
 fn cost(outcome: &Outcome) -> Panel {
-    let mut paid = line("paid until then", Style::Area, by_minute(outcome, |minute| minute.cost));
+    let mut paid = line("paid so far", Style::Area, by_minute(outcome, |minute| minute.cost));
     paid.end = Some(format!("{:.2}", outcome.workers.cost));
     Panel {
         title: "Cost".to_owned(),

@@ -18,4 +18,5 @@ mod interrupt;
 mod politeness;
 mod real;
 mod run;
+mod simulate;
 mod tidy;
