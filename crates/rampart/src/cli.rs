@@ -2,6 +2,7 @@
 
 mod platform;
 mod scan;
+mod simulate;
 
 use std::{
     io::Write,
@@ -19,6 +20,7 @@ pub(crate) use self::{
         TenantCommand, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
+    simulate::SimulateArguments,
 };
 use crate::configuration::ConfigurationArguments;
 
@@ -73,6 +75,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Simulate a day of requests: how long they wait, how many workers there are, what that costs
+    Simulate(SimulateArguments),
     /// Print the completion script for a shell
     Completions {
         /// Which shell

@@ -8,6 +8,7 @@ mod library;
 mod platform;
 mod scan;
 mod scope_command;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tenant(command) => platform::tenant(&configuration()?, &command),
         Command::Migrate(arguments) => platform::migrate(&configuration()?, &arguments),
         Command::Doctor { json } => platform::doctor(&configuration()?, json),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions { shell } => cli::print_completions(shell),
         Command::Man { directory } => cli::write_manual(directory.as_deref()),
     }

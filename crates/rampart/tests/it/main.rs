@@ -19,4 +19,5 @@ mod platform;
 mod politeness;
 mod real;
 mod run;
+mod simulate;
 mod tidy;
