@@ -83,3 +83,17 @@ impl std::ops::AddAssign for Traffic {
         self.queries += more.queries;
     }
 }
+
+impl std::ops::Sub for Traffic {
+    type Output = Traffic;
+
+    /// What was sent between two readings of counters that only grow.
+    fn sub(self, earlier: Traffic) -> Traffic {
+        Traffic {
+            requests: self.requests.saturating_sub(earlier.requests),
+            shared_requests: self.shared_requests.saturating_sub(earlier.shared_requests),
+            probes: self.probes.saturating_sub(earlier.probes),
+            queries: self.queries.saturating_sub(earlier.queries),
+        }
+    }
+}

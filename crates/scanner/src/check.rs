@@ -38,7 +38,7 @@ pub struct Checker {
     /// Speaks HTTP.
     pub client: HttpClient,
     /// The templates.
-    pub checks: CheckSet,
+    pub checks: Arc<CheckSet>,
     /// For which scan: random values of templates come from it, so that a resumed scan asks the same.
     pub scan: ScanId,
     /// Values for templates, from the command line.

@@ -3,8 +3,8 @@
 mod work;
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,14 +13,19 @@ use std::{
 };
 
 use model::{
-    Event, FailReason, Frontier, Learned, Outcome, PortSet, SkipReason, Stage, Target, Unit,
+    Event, FailReason, Frontier, Learned, Outcome, PortSet, ScanId, SkipReason, Stage, Target, Unit,
+    UnitResult,
     frontier::{Piece, pieces},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use self::work::{Cut, Performed, Until};
 use crate::{
-    check::Checker, crawl::CrawlOptions, discover::DiscoverOptions, dns::Resolver, http::HttpClient,
+    check::{CheckSet, Checker, Reproduce},
+    crawl::CrawlOptions,
+    discover::DiscoverOptions,
+    dns::Resolver,
+    http::{HttpClient, Identity},
     socket::Dialer,
 };
 
@@ -50,6 +55,43 @@ pub struct ScanOptions {
     pub discover: DiscoverOptions,
     /// How sites are crawled.
     pub crawl: CrawlOptions,
+}
+
+impl Scan {
+    /// Puts the parts together; nothing is sent yet.
+    pub fn new(dialer: Dialer, identity: Identity, checking: Checking, options: ScanOptions) -> Scan {
+        let resolver = Resolver::new(dialer.clone(), checking.resolvers);
+        let client = HttpClient::new(dialer.clone(), identity);
+        Scan {
+            checker: Arc::new(Checker {
+                dialer: dialer.clone(),
+                resolver: resolver.clone(),
+                client: client.clone(),
+                checks: checking.checks,
+                scan: checking.scan,
+                variables: checking.variables,
+                reproduce: checking.reproduce,
+            }),
+            resolver,
+            client,
+            dialer,
+            options,
+        }
+    }
+}
+
+/// What checks and names are looked up with.
+pub struct Checking {
+    /// Who is asked about names.
+    pub resolvers: Vec<SocketAddr>,
+    /// The templates.
+    pub checks: Arc<CheckSet>,
+    /// Which scan this is.
+    pub scan: ScanId,
+    /// Values for templates.
+    pub variables: BTreeMap<String, String>,
+    /// How findings say where they come from.
+    pub reproduce: Reproduce,
 }
 
 /// Counters that somebody may watch while the scan runs.
@@ -187,6 +229,41 @@ pub async fn run(
             }
         }
     }
+}
+
+/// Does one unit by itself, for whoever plans further ones elsewhere. None when it was stopped in the middle: what there was until
+/// then counts for nothing. A unit that runs out of time is a result, and says what it could not find out. What was sent is not in
+/// it: the dialer counts for all units together.
+pub async fn perform(scan: &Scan, unit: &Unit, deadline: Instant) -> Option<UnitResult> {
+    let (events, mut received) = mpsc::channel(256);
+    let work = async {
+        let events = events;
+        let until = Until { host: deadline, scan: deadline };
+        work::perform(scan, unit, until, &events).await;
+    };
+    let collect = async {
+        let mut result = UnitResult::default();
+        while let Some(event) = received.recv().await {
+            match event {
+                Event::Asset { asset } => result.assets.push(asset),
+                Event::Finding { finding } => result.findings.push(*finding),
+                Event::Undetermined { reason, .. } => result.undetermined.push(reason),
+                Event::LeftOut { why, .. } => result.left_out.push(why),
+                Event::Done { ledger, learned, .. } => (result.ledger, result.learned) = (ledger, learned),
+                Event::Partial { ledger, .. } => result.ledger = ledger,
+                Event::Resumed | Event::RunEnded { .. } => {}
+            }
+        }
+        result
+    };
+    let ((), mut result) = tokio::join!(work, collect);
+    if scan.dialer.stop().is_cancelled() {
+        return None;
+    }
+    if Instant::now() >= deadline {
+        result.undetermined.push("its time was up before it was done".to_owned());
+    }
+    Some(result)
 }
 
 /// Why nothing further is begun, if nothing is.

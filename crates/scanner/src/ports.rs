@@ -15,7 +15,7 @@ use model::{DomainName, PortSet, Scope, asset::PortStates};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use self::{pace::Pace, sweep::Sweep};
-pub use top::top_ports;
+pub use top::{of_profile, top_ports};
 
 use crate::socket::Dialer;
 

@@ -30,6 +30,7 @@ pub use self::{connection::Connection, error::DialError, rate::RateLimit};
 #[derive(Clone)]
 pub struct Dialer {
     shared: Arc<Shared>,
+    stop: CancellationToken,
 }
 
 struct Shared {
@@ -39,7 +40,6 @@ struct Shared {
     probes: RateLimit,
     queries: RateLimit,
     counters: Counters,
-    stop: CancellationToken,
 }
 
 /// What has been sent so far.
@@ -122,9 +122,15 @@ impl Dialer {
                 counters: Counters::default(),
                 scope,
                 limits,
-                stop,
             }),
+            stop,
         }
+    }
+
+    /// The same scope, caps and counters for a part of the work that may be stopped by itself: it ends with `stop`, which must end
+    /// when this one does.
+    pub fn with_stop(&self, stop: CancellationToken) -> Dialer {
+        Dialer { shared: Arc::clone(&self.shared), stop }
     }
 
     /// The scope in force.
@@ -144,7 +150,7 @@ impl Dialer {
 
     /// Cancelled when the scan is to stop.
     pub fn stop(&self) -> &CancellationToken {
-        &self.shared.stop
+        &self.stop
     }
 
     /// May the name be asked about and connected to, now?
@@ -165,26 +171,26 @@ impl Dialer {
         let scope = &self.shared.scope;
         let open = scope.window == TimeWindow::ALWAYS || scope.permits_time(jiff::Timestamp::now()).is_ok();
         if !open {
-            self.shared.stop.cancel();
+            self.stop.cancel();
         }
         open
     }
 
     fn permits_now(&self) -> Result<(), DialError> {
-        if self.shared.stop.is_cancelled() || !self.is_open_now() {
+        if self.stop.is_cancelled() || !self.is_open_now() {
             return Err(DialError::Stopped);
         }
         Ok(())
     }
 
     fn permits(&self, name: Option<&DomainName>, address: IpAddr, port: u16) -> Result<(), DialError> {
-        if self.shared.stop.is_cancelled() {
+        if self.stop.is_cancelled() {
             return Err(DialError::Stopped);
         }
         let destination = Destination { name, address, port };
         self.shared.scope.permits(destination, jiff::Timestamp::now()).map_err(|refusal| match refusal {
             Refusal::Closed(_) => {
-                self.shared.stop.cancel();
+                self.stop.cancel();
                 DialError::Stopped
             }
             refusal => DialError::OutOfScope(refusal),
@@ -330,7 +336,7 @@ impl Dialer {
     async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, DialError> {
         tokio::select! {
             biased;
-            () = self.shared.stop.cancelled() => Err(DialError::Stopped),
+            () = self.stop.cancelled() => Err(DialError::Stopped),
             done = work => Ok(done),
         }
     }

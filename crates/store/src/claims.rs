@@ -353,6 +353,6 @@ impl Store {
 
     /// How many tasks of a stage wait or run, over all tenants.
     pub async fn depth(&self, stage: Stage) -> Result<u64, StoreError> {
-        self.of_queue(move |tx| Box::pin(async move { tx.depth(stage).await })).await
+        self.read_queue(move |tx| Box::pin(async move { tx.depth(stage).await })).await
     }
 }

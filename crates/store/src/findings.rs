@@ -150,6 +150,7 @@ impl TenantTx<'_> {
                 key.into(),
                 unit.key().0.into(),
                 finding.check.as_str().into(),
+                finding.addresses.first().map(ToString::to_string).into(),
                 at.into(),
                 at.into(),
             ]);
@@ -176,12 +177,11 @@ impl TenantTx<'_> {
         let tail = "ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET scan_id = excluded.scan_id, body = excluded.body, \
                     taken_at = excluded.taken_at WHERE excluded.taken_at >= evidence.taken_at";
         insert_rows(self.session, head, 5, evidence, tail).await?;
-        let head =
-            "INSERT INTO sightings (tenant_id, fingerprint, unit_key, check_id, first_seen, last_seen)";
+        let head = "INSERT INTO sightings (tenant_id, fingerprint, unit_key, check_id, address, first_seen, last_seen)";
         let tail = "ON CONFLICT (tenant_id, fingerprint, unit_key) DO UPDATE SET \
                     first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen ELSE sightings.first_seen END, \
                     last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen ELSE sightings.last_seen END";
-        insert_rows(self.session, head, 6, sightings, tail).await?;
+        insert_rows(self.session, head, 7, sightings, tail).await?;
         self.observe(scan, &observed).await
     }
 
@@ -285,8 +285,82 @@ impl Store {
         filter: FindingFilter,
         at_most: usize,
     ) -> Result<Vec<KnownFinding>, StoreError> {
-        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.read_findings(&filter, at_most).await }))
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.read_findings(&filter, at_most).await }))
             .await
+    }
+
+    /// These findings as a report shows them: with evidence, and with every machine on which they are seen. In the order in which they
+    /// are asked for; what is gone in the meantime is left out.
+    pub async fn finding_documents(
+        &self,
+        tenant: TenantId,
+        fingerprints: Vec<Fingerprint>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut values = vec![tx.tenant()];
+                values.extend(fingerprints.iter().map(|fingerprint| Value::from(fingerprint.bytes())));
+                let wanted = places(2, fingerprints.len());
+                let sql = format!(
+                    "SELECT fingerprint, address FROM sightings WHERE tenant_id = $1 AND fingerprint IN ({wanted}) \
+                     AND address IS NOT NULL AND (last_missed IS NULL OR last_missed <= last_seen)"
+                );
+                let mut machines: BTreeMap<[u8; 16], BTreeSet<std::net::IpAddr>> = BTreeMap::new();
+                for row in tx.query(&sql, &values).await? {
+                    machines.entry(row.key(0)?).or_default().insert(row.word(1)?);
+                }
+                let sql = format!(
+                    "SELECT findings.fingerprint, findings.body, evidence.body FROM findings LEFT JOIN evidence \
+                     ON evidence.tenant_id = findings.tenant_id AND evidence.fingerprint = findings.fingerprint \
+                     WHERE findings.tenant_id = $1 AND findings.fingerprint IN ({wanted})"
+                );
+                let mut found = BTreeMap::new();
+                for row in tx.query(&sql, &values).await? {
+                    let key = row.key(0)?;
+                    let mut finding: Finding = row.json(1)?;
+                    finding.evidence = row.maybe_json(2)?.unwrap_or_default();
+                    if let Some(machines) = machines.remove(&key) {
+                        finding.addresses = machines.into_iter().collect();
+                    }
+                    found.insert(key, finding);
+                }
+                Ok(fingerprints.iter().filter_map(|fingerprint| found.remove(&fingerprint.bytes())).collect())
+            })
+        })
+        .await
+    }
+
+    /// What a scan saw, in no particular order, from after a place on; with the place to go on from.
+    pub async fn assets(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        after: Option<[u8; 16]>,
+        at_most: usize,
+    ) -> Result<(Vec<model::Asset>, Option<[u8; 16]>), StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut values = vec![tx.tenant(), scan.to_string().into()];
+                let beyond = match after {
+                    Some(after) => {
+                        values.push(after.into());
+                        "AND assets.asset_key > $3"
+                    }
+                    None => "",
+                };
+                let sql = format!(
+                    "SELECT assets.asset_key, assets.body FROM assets JOIN observations ON \
+                     observations.tenant_id = assets.tenant_id AND observations.kind = assets.kind \
+                     AND observations.subject = assets.asset_key WHERE assets.tenant_id = $1 \
+                     AND observations.scan_id = $2 {beyond} ORDER BY assets.asset_key LIMIT {at_most}"
+                );
+                let rows = tx.query(&sql, &values).await?;
+                let last = rows.last().map(|row| row.key(0)).transpose()?;
+                let assets = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
+                Ok((assets, last))
+            })
+        })
+        .await
     }
 
     /// What somebody makes of a finding. An older decision than the one that is there changes nothing.
@@ -324,7 +398,7 @@ impl Store {
         tenant: TenantId,
         fingerprint: Fingerprint,
     ) -> Result<Vec<model::Evidence>, StoreError> {
-        self.of_tenant(tenant, move |tx| {
+        self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let sql = "SELECT body FROM evidence WHERE tenant_id = $1 AND fingerprint = $2";
                 let key = Value::from(fingerprint.bytes());

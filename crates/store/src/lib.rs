@@ -14,6 +14,7 @@ mod findings;
 mod leaders;
 mod planning;
 mod scans;
+mod schedules;
 mod settling;
 mod stops;
 mod tasks;
@@ -22,6 +23,7 @@ mod tenants;
 use std::{fmt, path::PathBuf, time::Duration};
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use model::TenantId;
 
 pub use self::{
@@ -30,7 +32,8 @@ pub use self::{
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
     postgres::migrate,
-    scans::{NewScan, ScanFilter, ScanRecord},
+    scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
+    schedules::{NewSchedule, ScheduleRecord},
     settling::{Ending, Settled, Settlement},
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
@@ -106,27 +109,38 @@ impl Store {
         }
     }
 
+    /// For a thread with a runtime of its own: it shares nothing that another runtime could hold up.
+    pub async fn apart(&self, location: &Location) -> Result<Store, StoreError> {
+        match &*self.database {
+            // Its threads serve every runtime alike.
+            Database::Sqlite(_) => Ok(self.clone()),
+            Database::Postgres(_) => Store::open(location).await,
+        }
+    }
+
     /// In a transaction that sees one tenant.
     pub(crate) async fn of_tenant<T: Send + 'static>(
         &self,
         tenant: TenantId,
         job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let job = of_tenant(tenant, job);
         match &*self.database {
-            Database::Sqlite(database) => {
-                database
-                    .run(move |session: &mut dyn Session, now| {
-                        Box::pin(async move { job(&mut TenantTx { session, tenant, now }).await })
-                    })
-                    .await
-            }
-            Database::Postgres(database) => {
-                database
-                    .run(Whose::Tenant(tenant), move |session: &mut dyn Session, now| {
-                        Box::pin(async move { job(&mut TenantTx { session, tenant, now }).await })
-                    })
-                    .await
-            }
+            Database::Sqlite(database) => database.run(job).await,
+            Database::Postgres(database) => database.run(Whose::Tenant(tenant), job).await,
+        }
+    }
+
+    /// The same, and nothing is changed in it.
+    pub(crate) async fn read_tenant<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let job = of_tenant(tenant, job);
+        match &*self.database {
+            Database::Sqlite(database) => database.read(job).await,
+            Database::Postgres(database) => database.run(Whose::Tenant(tenant), job).await,
         }
     }
 
@@ -135,21 +149,52 @@ impl Store {
         &self,
         job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let job = of_queue(job);
         match &*self.database {
-            Database::Sqlite(database) => {
-                database
-                    .run(move |session: &mut dyn Session, now| {
-                        Box::pin(async move { job(&mut QueueTx { session, now }).await })
-                    })
-                    .await
-            }
-            Database::Postgres(database) => {
-                database
-                    .run(Whose::Queue, move |session: &mut dyn Session, now| {
-                        Box::pin(async move { job(&mut QueueTx { session, now }).await })
-                    })
-                    .await
-            }
+            Database::Sqlite(database) => database.run(job).await,
+            Database::Postgres(database) => database.run(Whose::Queue, job).await,
         }
+    }
+
+    /// The same, and nothing is changed in it.
+    pub(crate) async fn read_queue<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let job = of_queue(job);
+        match &*self.database {
+            Database::Sqlite(database) => database.read(job).await,
+            Database::Postgres(database) => database.run(Whose::Queue, job).await,
+        }
+    }
+}
+
+/// What runs in a session that somebody has opened.
+trait InSession<T>:
+    for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static
+{
+}
+
+impl<T, F> InSession<T> for F where
+    F: for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
+        + Send
+        + 'static
+{
+}
+
+fn of_tenant<T: Send + 'static>(
+    tenant: TenantId,
+    job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+) -> impl InSession<T> {
+    move |session: &mut dyn Session, now| -> BoxFuture<'_, Result<T, StoreError>> {
+        Box::pin(async move { job(&mut TenantTx { session, tenant, now }).await })
+    }
+}
+
+fn of_queue<T: Send + 'static>(
+    job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+) -> impl InSession<T> {
+    move |session: &mut dyn Session, now| -> BoxFuture<'_, Result<T, StoreError>> {
+        Box::pin(async move { job(&mut QueueTx { session, now }).await })
     }
 }

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use jiff::Timestamp;
 use model::{
-    Frontier, Limits, NewTask, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TenantId, Traffic, Work,
+    Frontier, Ledger, Limits, NewTask, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TaskId, TenantId,
+    Traffic, Work,
     scan::{Changes, Difference, ScanEnd, Used},
     task::{Command, Life},
 };
@@ -64,6 +65,23 @@ pub struct ScanRecord {
     pub findings: u64,
     /// What was sent.
     pub traffic: Traffic,
+}
+
+/// What came of one unit of a scan, besides what it found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UnitRecord {
+    /// The task that it was.
+    pub task: TaskId,
+    /// Its stage.
+    pub stage: Stage,
+    /// Its name.
+    pub unit: String,
+    /// How each check ended.
+    pub ledger: Ledger,
+    /// What could not be found out.
+    pub undetermined: Vec<String>,
+    /// What was left out on purpose.
+    pub left_out: Vec<String>,
 }
 
 /// Which scans somebody means.
@@ -269,7 +287,10 @@ impl TenantTx<'_> {
         Ok(true)
     }
 
-    async fn submit(&mut self, new: &NewScan) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
+    pub(crate) async fn submit(
+        &mut self,
+        new: &NewScan,
+    ) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
         let scope = self.scope(&new.request.scope).await?;
         if new.targets.is_empty() {
             return Err(StoreError::Invalid("there is no target: name at least one".to_owned()));
@@ -367,7 +388,7 @@ impl Store {
 
     /// One scan.
     pub async fn scan(&self, tenant: TenantId, id: ScanId) -> Result<ScanRecord, StoreError> {
-        self.of_tenant(tenant, move |tx| {
+        self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2");
                 read(&tx.one(&sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?)
@@ -382,11 +403,70 @@ impl Store {
         tenant: TenantId,
         id: ScanId,
     ) -> Result<(ScanRequest, Scope, Limits, Timestamp), StoreError> {
-        self.of_tenant(tenant, move |tx| {
+        self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let sql = "SELECT request, scope_body, limits, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2";
                 let row = tx.one(sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?;
                 Ok((row.json(0)?, row.json(1)?, row.json(2)?, row.time(3)?))
+            })
+        })
+        .await
+    }
+
+    /// The first targets of a scan.
+    pub async fn targets(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        at_most: usize,
+    ) -> Result<Vec<Target>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = format!(
+                    "SELECT target FROM scan_targets WHERE tenant_id = $1 AND scan_id = $2 ORDER BY position LIMIT {at_most}"
+                );
+                let rows = tx.query(&sql, &[tx.tenant(), scan.to_string().into()]).await?;
+                rows.iter().map(|row| row.word(0)).collect()
+            })
+        })
+        .await
+    }
+
+    /// What came of the units of a scan, from after one on.
+    pub async fn unit_results(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        after: Option<TaskId>,
+        at_most: usize,
+    ) -> Result<Vec<UnitRecord>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut values = vec![tx.tenant(), scan.to_string().into()];
+                let beyond = match after {
+                    Some(after) => {
+                        values.push(after.as_uuid().into());
+                        "AND task_id > $3"
+                    }
+                    None => "",
+                };
+                let sql = format!(
+                    "SELECT task_id, stage, unit, ledger, undetermined, left_out FROM unit_results WHERE tenant_id = $1 \
+                     AND scan_id = $2 {beyond} ORDER BY task_id LIMIT {at_most}"
+                );
+                let rows = tx.query(&sql, &values).await?;
+                rows.iter()
+                    .map(|row| {
+                        Ok(UnitRecord {
+                            task: TaskId::new(row.id(0)?),
+                            stage: row.word(1)?,
+                            unit: row.text(2)?.to_owned(),
+                            ledger: row.json(3)?,
+                            undetermined: row.json(4)?,
+                            left_out: row.json(5)?,
+                        })
+                    })
+                    .collect()
             })
         })
         .await
@@ -399,7 +479,7 @@ impl Store {
         filter: ScanFilter,
         at_most: usize,
     ) -> Result<Vec<ScanRecord>, StoreError> {
-        self.of_tenant(tenant, move |tx| {
+        self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let mut values = vec![tx.tenant()];
                 let mut also = String::new();
@@ -471,6 +551,6 @@ impl Store {
         scan: ScanId,
         baseline: ScanId,
     ) -> Result<Difference, StoreError> {
-        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.difference(scan, baseline).await })).await
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.difference(scan, baseline).await })).await
     }
 }

@@ -74,10 +74,59 @@ where
 
 /// An open database file.
 pub(crate) struct Database {
-    writer: Option<mpsc::Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    writer: Desk,
+    /// Whoever only reads need not wait for those who write.
+    reader: Desk,
     path: PathBuf,
     clock: Clock,
+}
+
+/// A thread with a connection, that does what it is asked one after the other.
+struct Desk {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Desk {
+    fn open(
+        name: &str,
+        begin: &'static str,
+        connection: Connection,
+        clock: &Clock,
+    ) -> Result<Desk, StoreError> {
+        let (jobs, asked) = mpsc::channel::<Box<dyn Job>>();
+        let clock = clock.clone();
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(connection, begin, &asked, &clock))
+            .map_err(|error| StoreError::Unavailable(format!("no thread can be started: {error}")))?;
+        Ok(Desk { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Runs the job in a transaction; its answer comes once it is on disk. A caller that goes away changes nothing: the job is done
+    /// as a whole or not at all.
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        let gone = || StoreError::Unavailable("the database's thread has ended".to_owned());
+        let (answer, answered) = oneshot::channel();
+        self.jobs.as_ref().ok_or_else(gone)?.send(Box::new(Asked { job, answer })).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // What was asked for is still done.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing to say any more.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl fmt::Debug for Database {
@@ -107,51 +156,50 @@ impl Clock {
 impl Database {
     /// Opens the file, makes it if there is none, and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(error)?;
-        prepare(&connection).map_err(error)?;
-        migrate::migrate(&connection)?;
-        let (writer, jobs) = mpsc::channel::<Box<dyn Job>>();
+        let writer = connect(path)?;
+        migrate::migrate(&writer)?;
+        let reader = connect(path)?;
+        reader.pragma_update(None, "query_only", true).map_err(error)?;
         let clock = Clock::default();
-        let time = clock.clone();
-        let thread = std::thread::Builder::new()
-            .name("sqlite-writer".to_owned())
-            .spawn(move || write(connection, &jobs, &time))
-            .map_err(|error| StoreError::Unavailable(format!("no thread can be started: {error}")))?;
-        Ok(Database { writer: Some(writer), thread: Some(thread), path: path.to_owned(), clock })
+        Ok(Database {
+            writer: Desk::open("sqlite-writer", "BEGIN IMMEDIATE", writer, &clock)?,
+            reader: Desk::open("sqlite-reader", "BEGIN", reader, &clock)?,
+            path: path.to_owned(),
+            clock,
+        })
     }
 
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Runs the job in a transaction; its answer comes once it is on disk. A caller that goes away changes nothing: the job is done
-    /// as a whole or not at all.
+    /// In a transaction that may write.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
         + Send
         + 'static,
     ) -> Result<T, StoreError> {
-        let gone = || StoreError::Unavailable("the writer has ended".to_owned());
-        let (answer, answered) = oneshot::channel();
-        let job = Box::new(Asked { job, answer });
-        self.writer.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())?
+        self.writer.run(job).await
+    }
+
+    /// In a transaction that only reads.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        self.reader.run(job).await
     }
 }
 
-impl Drop for Database {
-    fn drop(&mut self) {
-        // What was asked for is still done.
-        self.writer = None;
-        if let Some(thread) = self.thread.take() {
-            // A writer that panicked has nothing to say any more.
-            let _ = thread.join();
-        }
-    }
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+    prepare(&connection).map_err(error)?;
+    Ok(connection)
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
@@ -166,11 +214,11 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The writer's life: takes what waits, does it, makes it durable, answers.
-fn write(mut connection: Connection, jobs: &mpsc::Receiver<Box<dyn Job>>, clock: &Clock) {
+/// The thread's life: takes what waits, does it, makes it durable, answers.
+fn work(mut connection: Connection, begin: &str, jobs: &mpsc::Receiver<Box<dyn Job>>, clock: &Clock) {
     while let Ok(first) = jobs.recv() {
         let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1));
-        let mut failed = connection.execute_batch("BEGIN IMMEDIATE").map_err(error).err();
+        let mut failed = connection.execute_batch(begin).map_err(error).err();
         let mut done = Vec::new();
         for job in group {
             match &failed {

@@ -29,7 +29,7 @@ impl QueueTx<'_> {
 impl Store {
     /// What is stopped now.
     pub async fn stops(&self) -> Result<Vec<Stop>, StoreError> {
-        self.of_queue(|tx| Box::pin(async move { tx.stops_in_force().await })).await
+        self.read_queue(|tx| Box::pin(async move { tx.stops_in_force().await })).await
     }
 
     /// Orders a stop: from the next look of each role on, nothing that it covers is sent.

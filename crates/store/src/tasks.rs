@@ -351,7 +351,7 @@ impl Store {
         after: Option<TaskId>,
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        self.of_tenant(tenant, move |tx| {
+        self.read_tenant(tenant, move |tx| {
             Box::pin(async move { tx.read_tasks(&filter, after, at_most, "").await })
         })
         .await
@@ -365,7 +365,7 @@ impl Store {
 
     /// How many tasks there are, by stage and state.
     pub async fn task_counts(&self, tenant: TenantId) -> Result<TaskCounts, StoreError> {
-        self.of_tenant(tenant, move |tx| {
+        self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let sql =
                     "SELECT stage, state, count(*) FROM tasks WHERE tenant_id = $1 GROUP BY stage, state";

@@ -135,7 +135,7 @@ impl Store {
 
     /// Every tenant, by name.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
-        self.of_queue(|tx| {
+        self.read_queue(|tx| {
             Box::pin(async move {
                 let sql = format!("SELECT {TENANT} FROM tenants ORDER BY name");
                 tx.session.query(&sql, &[]).await?.iter().map(TenantRecord::read).collect()
@@ -147,7 +147,7 @@ impl Store {
     /// The tenant of that name.
     pub async fn tenant_named(&self, name: &str) -> Result<TenantRecord, StoreError> {
         let name = name.to_owned();
-        self.of_queue(move |tx| {
+        self.read_queue(move |tx| {
             Box::pin(async move {
                 let sql = format!("SELECT {TENANT} FROM tenants WHERE name = $1");
                 let rows = tx.session.query(&sql, &[name.as_str().into()]).await?;
@@ -182,7 +182,7 @@ impl Store {
 
     /// The scopes of a tenant, by name.
     pub async fn scopes(&self, tenant: TenantId) -> Result<Vec<(String, Scope)>, StoreError> {
-        self.of_tenant(tenant, |tx| {
+        self.read_tenant(tenant, |tx| {
             Box::pin(async move {
                 let sql = "SELECT name, body FROM scopes WHERE tenant_id = $1 ORDER BY name";
                 let rows = tx.query(sql, &[tx.tenant()]).await?;

@@ -1,3 +1,18 @@
-//! Doing the work that the store holds.
+//! Doing the work that the store holds: claiming, working, settling, and looking after the whole.
 
 pub mod doorbell;
+pub mod orchestrator;
+pub mod pool;
+
+mod engines;
+mod held;
+mod pulse;
+mod reports;
+mod settler;
+mod stages;
+
+pub use self::{
+    engines::Checks,
+    pool::{Pool, PoolOptions},
+    stages::Stages,
+};

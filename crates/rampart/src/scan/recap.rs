@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use model::{Asset, CheckId, Event, Finding, Fingerprint, Ledger, Stage, Summary, Traffic};
+use model::{CheckId, Event, Finding, Fingerprint, Ledger, Stage, Summary, Traffic};
 use report::{Format, Source, SourceError, Stream};
 use scanner::pipeline::End;
 use sha2::{Digest, Sha256};

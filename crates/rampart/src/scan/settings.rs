@@ -9,12 +9,12 @@ use std::{
 use anyhow::{Context, bail};
 use model::{Limits, PortSet, Profile, ScanId, Scope, Stage};
 use scanner::{
-    check::{CheckSet, Checker, Reproduce, shell_quoted},
+    check::{CheckSet, Reproduce, shell_quoted},
     crawl::{CrawlOptions, RobotsPolicy},
     discover::{DiscoverOptions, WordList},
-    dns::{self, Resolver},
-    http::{HttpClient, Identity},
-    pipeline::ScanOptions,
+    dns,
+    http::Identity,
+    pipeline::{Checking, ScanOptions},
     ports,
     socket::Dialer,
 };
@@ -126,40 +126,32 @@ impl Settings {
         let user_agent =
             format!("rampart/{} (security scan {}{contact})", env!("CARGO_PKG_VERSION"), self.scan);
         let identity = Identity { user_agent };
-        let resolver = Resolver::new(dialer.clone(), self.resolvers.clone());
-        let client = HttpClient::new(dialer.clone(), identity);
-        Ok(Engine {
-            checker: Arc::new(Checker {
-                dialer: dialer.clone(),
-                resolver: resolver.clone(),
-                client: client.clone(),
-                checks: CheckSet::new(self.library.templates.iter().cloned()),
-                scan: self.scan,
-                variables: self.variables.clone(),
-                reproduce: Reproduce { demo: arguments.demo, options: reproduce_options(arguments) },
-            }),
-            resolver,
-            client,
-            dialer,
-            options: ScanOptions {
-                stages: self.stages.clone(),
-                ports: self.ports.clone(),
-                identify: !arguments.no_identify,
-                discover: DiscoverOptions {
-                    words: self.words.clone(),
-                    brute_force: true,
-                    recurse: self.profile == Profile::Deep,
-                },
-                crawl: CrawlOptions {
-                    robots: match arguments.robots {
-                        RobotsChoice::Obey => RobotsPolicy::Obey,
-                        RobotsChoice::Ignore => RobotsPolicy::Ignore,
-                        RobotsChoice::Source => RobotsPolicy::UseAsSource,
-                    },
-                    ..CrawlOptions::of(self.profile)
-                },
+        let checking = Checking {
+            resolvers: self.resolvers.clone(),
+            checks: Arc::new(CheckSet::new(self.library.templates.iter().cloned())),
+            scan: self.scan,
+            variables: self.variables.clone(),
+            reproduce: Reproduce { demo: arguments.demo, options: reproduce_options(arguments) },
+        };
+        let options = ScanOptions {
+            stages: self.stages.clone(),
+            ports: self.ports.clone(),
+            identify: !arguments.no_identify,
+            discover: DiscoverOptions {
+                words: self.words.clone(),
+                brute_force: true,
+                recurse: self.profile == Profile::Deep,
             },
-        })
+            crawl: CrawlOptions {
+                robots: match arguments.robots {
+                    RobotsChoice::Obey => RobotsPolicy::Obey,
+                    RobotsChoice::Ignore => RobotsPolicy::Ignore,
+                    RobotsChoice::Source => RobotsPolicy::UseAsSource,
+                },
+                ..CrawlOptions::of(self.profile)
+            },
+        };
+        Ok(Engine::new(dialer, identity, checking, options))
     }
 }
 
@@ -215,11 +207,7 @@ fn resolvers(arguments: &ScanArguments, scope: &Scope) -> anyhow::Result<Vec<Soc
 
 fn chosen_ports(arguments: &ScanArguments) -> anyhow::Result<PortSet> {
     match &arguments.ports {
-        None => Ok(match arguments.profile {
-            Profile::Quick => ports::top_ports(100),
-            Profile::Standard => ports::top_ports(1_000),
-            Profile::Deep => PortSet::all(),
-        }),
+        None => Ok(ports::of_profile(arguments.profile)),
         Some(text) => match text.strip_prefix("top-") {
             Some(count) => match count.parse::<usize>() {
                 Ok(count @ 1..=1_000) => Ok(ports::top_ports(count)),

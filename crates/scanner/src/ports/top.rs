@@ -1,6 +1,15 @@
 //! Which ports are usual.
 
-use model::PortSet;
+use model::{PortSet, Profile};
+
+/// What a profile looks at when nobody says otherwise.
+pub fn of_profile(profile: Profile) -> PortSet {
+    match profile {
+        Profile::Quick => top_ports(100),
+        Profile::Standard => top_ports(1_000),
+        Profile::Deep => PortSet::all(),
+    }
+}
 
 /// The first `count` ports of our ranking, at most 1,298.
 pub fn top_ports(count: usize) -> PortSet {

@@ -205,6 +205,7 @@ CREATE TABLE sightings (
     fingerprint bytea NOT NULL,
     unit_key    bytea NOT NULL,
     check_id    text NOT NULL,
+    address     text,
     first_seen  timestamptz NOT NULL,
     last_seen   timestamptz NOT NULL,
     last_missed timestamptz,
@@ -243,13 +244,14 @@ CREATE TABLE schedules (
     request      text NOT NULL,
     targets      text NOT NULL,
     enabled      boolean NOT NULL,
-    last_planned timestamptz NOT NULL,
-    look_again   timestamptz NOT NULL,
+    progress     text NOT NULL,
+    look_again   timestamptz,
     last_scan    text,
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, schedule_id),
     UNIQUE (tenant_id, name)
 );
+CREATE INDEX schedules_by_scan ON schedules (tenant_id, last_scan);
 CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
 
 CREATE TABLE stops (

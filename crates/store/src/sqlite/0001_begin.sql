@@ -179,6 +179,7 @@ CREATE TABLE sightings (
     fingerprint BLOB NOT NULL,
     unit_key    BLOB NOT NULL,
     check_id    TEXT NOT NULL,
+    address     TEXT,
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
     last_missed INTEGER,
@@ -217,13 +218,14 @@ CREATE TABLE schedules (
     request      TEXT NOT NULL,
     targets      TEXT NOT NULL,
     enabled      INTEGER NOT NULL,
-    last_planned INTEGER NOT NULL,
-    look_again   INTEGER NOT NULL,
+    progress     TEXT NOT NULL,
+    look_again   INTEGER,
     last_scan    TEXT,
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, schedule_id),
     UNIQUE (tenant_id, name)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX schedules_by_scan ON schedules (tenant_id, last_scan);
 CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
 
 CREATE TABLE stops (

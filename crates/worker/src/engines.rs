@@ -1,0 +1,184 @@
+//! What the tasks of one scan share in this process: scope, limits, caps on what is sent.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use model::{Limits, ScanId, ScanRequest, Stage, TenantId, Traffic, Unit, UnitResult};
+use scanner::{
+    check::{CheckSet, Reproduce},
+    crawl::CrawlOptions,
+    discover::{DiscoverOptions, WordList},
+    http::Identity,
+    pipeline::{self, Checking, Scan, ScanOptions},
+    ports,
+    socket::Dialer,
+};
+use store::{Store, StoreError};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The templates that this process has.
+#[derive(Debug, Clone)]
+pub struct Checks {
+    /// All of them.
+    pub all: Vec<Arc<checks::Template>>,
+    /// The same, sorted by what they are about.
+    pub set: Arc<CheckSet>,
+    /// `rampart 0.1.0`, for the `User-Agent`.
+    pub product: String,
+    /// The demo estate is what is scanned: findings say how to start it.
+    pub demo: bool,
+}
+
+impl Checks {
+    /// Of these templates.
+    pub fn new(all: Vec<Arc<checks::Template>>, product: String, demo: bool) -> Checks {
+        let set = Arc::new(CheckSet::new(all.iter().cloned()));
+        Checks { all, set, product, demo }
+    }
+}
+
+/// Every scan that has tasks at work here.
+pub(crate) struct Engines {
+    store: Store,
+    checks: Checks,
+    scans: Mutex<HashMap<(TenantId, ScanId), Weak<Engine>>>,
+}
+
+/// One scan in this process. All its tasks send through one dialer, so that caps hold for all of them together.
+pub(crate) struct Engine {
+    scan: ScanId,
+    request: ScanRequest,
+    limits: Limits,
+    dialer: Dialer,
+    checks: Arc<CheckSet>,
+    product: String,
+    demo: bool,
+    hosts: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    /// What was sent and is in some result already.
+    told: Mutex<Traffic>,
+}
+
+impl Engines {
+    pub(crate) fn new(store: Store, checks: Checks) -> Engines {
+        Engines { store, checks, scans: Mutex::default() }
+    }
+
+    pub(crate) async fn of(&self, tenant: TenantId, scan: ScanId) -> Result<Arc<Engine>, StoreError> {
+        let known = || {
+            let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+            scans.retain(|_, engine| engine.strong_count() > 0);
+            scans.get(&(tenant, scan)).and_then(Weak::upgrade)
+        };
+        if let Some(engine) = known() {
+            return Ok(engine);
+        }
+        let (request, scope, limits, _) = self.store.scan_settings(tenant, scan).await?;
+        let checks = match request.only.is_empty() {
+            true => Arc::clone(&self.checks.set),
+            false => {
+                let wanted = self.checks.all.iter().filter(|check| request.only.contains(&check.id));
+                Arc::new(CheckSet::new(wanted.cloned()))
+            }
+        };
+        let engine = Arc::new(Engine {
+            scan,
+            dialer: Dialer::new(scope, limits.clone(), CancellationToken::new()),
+            limits,
+            request,
+            checks,
+            product: self.checks.product.clone(),
+            demo: self.checks.demo,
+            hosts: Mutex::default(),
+            told: Mutex::default(),
+        });
+        let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody may have been faster.
+        let place = scans.entry((tenant, scan)).or_default();
+        Ok(place.upgrade().unwrap_or_else(|| {
+            *place = Arc::downgrade(&engine);
+            engine
+        }))
+    }
+}
+
+impl Engine {
+    /// Does one unit; none when it was stopped in the middle.
+    pub(crate) async fn perform(
+        &self,
+        unit: &Unit,
+        time: Duration,
+        stop: &CancellationToken,
+    ) -> Option<UnitResult> {
+        let _turn = match unit.address() {
+            Some(address) => Some(self.turn_on(address).await),
+            None => None,
+        };
+        let scan = self.assemble(stop.clone());
+        let deadline = Instant::now() + time.min(self.limits.host_deadline);
+        let mut result = pipeline::perform(&scan, unit, deadline).await?;
+        result.traffic = self.take_traffic();
+        Some(result)
+    }
+
+    /// The engine of one task: what it sends counts with the others', and it can be stopped by itself.
+    fn assemble(&self, stop: CancellationToken) -> Scan {
+        let dialer = self.dialer.with_stop(stop);
+        let profile = self.request.profile;
+        let scope = dialer.scope();
+        let ports = self.request.ports.clone().unwrap_or_else(|| ports::of_profile(profile));
+        let outside = model::PortSet::all().without(&scope.ports).union(&scope.excluded_ports);
+        let checking = Checking {
+            resolvers: scope.resolvers.clone(),
+            checks: Arc::clone(&self.checks),
+            scan: self.scan,
+            variables: BTreeMap::new(),
+            reproduce: Reproduce { demo: self.demo, options: Vec::new() },
+        };
+        let options = ScanOptions {
+            stages: self.request.stages.clone(),
+            ports: ports.without(&outside),
+            identify: true,
+            discover: DiscoverOptions {
+                words: WordList::of_profile(profile),
+                brute_force: true,
+                recurse: profile == model::Profile::Deep,
+            },
+            crawl: CrawlOptions::of(profile),
+        };
+        let user_agent = format!("{} (security scan {})", self.product, self.scan);
+        Scan::new(dialer, Identity { user_agent }, checking, options)
+    }
+
+    /// As many units at once on an address as it can take.
+    async fn turn_on(&self, address: IpAddr) -> Option<OwnedSemaphorePermit> {
+        let turns = {
+            let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            let turns = || Arc::new(Semaphore::new(self.limits.units_per_host() as usize));
+            Arc::clone(hosts.entry(address).or_insert_with(turns))
+        };
+        // It is never closed.
+        turns.acquire_owned().await.ok()
+    }
+
+    /// What was sent since somebody last asked.
+    fn take_traffic(&self) -> Traffic {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.dialer.counters().traffic();
+        let since = now - *told;
+        *told = now;
+        since
+    }
+}
+
+/// Stages whose tasks send something.
+pub(crate) fn sends(stage: Stage) -> bool {
+    Stage::SCANNING.contains(&stage)
+}

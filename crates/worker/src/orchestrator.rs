@@ -1,0 +1,63 @@
+//! Looks after the whole: one process leads, and another takes over when it is silent.
+
+use std::{sync::Arc, time::Duration};
+
+use model::WorkerId;
+use store::{Store, StoreError};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::{doorbell::Doorbell, settler::wake};
+
+const OFFICE: &str = "orchestrator";
+/// With the time between two rounds, less than the fifteen seconds in which a lost leader must be replaced.
+const TERM: Duration = Duration::from_secs(10);
+const ROUND: Duration = Duration::from_secs(1);
+/// Leases that one transaction gives back.
+const RECLAIM: usize = 500;
+
+/// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
+pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, stop: CancellationToken) {
+    let id = WorkerId::from_random(rand::random());
+    let mut round = interval(ROUND);
+    round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut leads = false;
+    let mut quiet_since = Instant::now();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = round.tick() => {}
+        }
+        let done = look_after(&store, &doorbell, id, &mut leads).await;
+        match done {
+            Ok(()) => quiet_since = Instant::now(),
+            Err(error) => {
+                let for_seconds = quiet_since.elapsed().as_secs();
+                tracing::warn!(%error, for_seconds, "nothing can be looked after");
+            }
+        }
+    }
+    if leads && let Err(error) = store.resign(OFFICE, id).await {
+        tracing::debug!(%error, "the office is left to run out");
+    }
+}
+
+async fn look_after(
+    store: &Store,
+    doorbell: &Arc<dyn Doorbell>,
+    id: WorkerId,
+    leads: &mut bool,
+) -> Result<(), StoreError> {
+    let office = store.lead(OFFICE, id, TERM).await?;
+    if office.is_some() != *leads {
+        *leads = office.is_some();
+        tracing::info!(leads = *leads, "the orchestrator changed hands");
+    }
+    if office.is_none() {
+        return Ok(());
+    }
+    while store.reclaim(RECLAIM).await? == RECLAIM {}
+    store.tend_scans().await?;
+    wake(doorbell, store.follow_schedules().await?);
+    Ok(())
+}

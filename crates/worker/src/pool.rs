@@ -1,0 +1,206 @@
+//! The claim loop: takes as many tasks as there is room for, and gives back what it cannot finish.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use model::{
+    Stage, WorkerId,
+    fairness::Turns,
+    task::{Retry, TaskFailure},
+};
+use store::{ClaimRequest, Claimed, Ending, Location, Settlement, Store};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    doorbell::{Bell, Doorbell},
+    engines::sends,
+    held::{Cut, Hold, Holdings, Permission},
+    pulse::{LEASE, Pulse},
+    settler,
+    stages::Stages,
+};
+
+/// Claims take at most so many tasks: the more, the longer others wait for what this process has not begun.
+const CLAIM: usize = 128;
+/// How long somebody waits who was not rung for.
+const POLL: Duration = Duration::from_secs(1);
+
+/// What a pool is for.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// Tasks of these stages.
+    pub stages: Vec<Stage>,
+    /// Tasks at once.
+    pub concurrency: usize,
+    /// How long tasks may go on when the process is to end; what is not done by then is handed back.
+    pub drain: Duration,
+}
+
+/// Workers of one process.
+pub struct Pool {
+    id: WorkerId,
+    store: Store,
+    location: Location,
+    doorbell: Arc<dyn Doorbell>,
+    stages: Arc<Stages>,
+    options: PoolOptions,
+}
+
+impl Pool {
+    /// A pool that does nothing yet.
+    pub fn new(
+        store: Store,
+        location: Location,
+        doorbell: Arc<dyn Doorbell>,
+        stages: Arc<Stages>,
+        options: PoolOptions,
+    ) -> Pool {
+        Pool { id: WorkerId::from_random(rand::random()), store, location, doorbell, stages, options }
+    }
+
+    /// Works until told to stop, then drains.
+    pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
+        let holdings = Arc::new(Holdings::new());
+        let pulse = Pulse::start(
+            self.store.clone(),
+            self.location.clone(),
+            Arc::clone(&self.doorbell),
+            Arc::clone(&holdings),
+        )?;
+        let (ended, to_settle) = mpsc::channel(1_024);
+        let (store, doorbell) = (self.store.clone(), Arc::clone(&self.doorbell));
+        let settling = tokio::spawn(settler::settle(store, doorbell, Arc::clone(&holdings), to_settle));
+        let mut running = JoinSet::new();
+        self.claim_until(&stop, &holdings, &mut running, &ended).await;
+        self.drain(&holdings, &mut running).await;
+        drop(ended);
+        // What it cannot settle it has said.
+        let _ = settling.await;
+        drop(pulse);
+        Ok(())
+    }
+
+    async fn claim_until(
+        &self,
+        stop: &CancellationToken,
+        holdings: &Arc<Holdings>,
+        running: &mut JoinSet<()>,
+        ended: &mpsc::Sender<Settlement>,
+    ) {
+        let bells: Vec<Bell> = self.options.stages.iter().copied().map(Bell::Stage).collect();
+        let mut listener = self.doorbell.listen(&bells).await;
+        let mut permission = holdings.permission();
+        let turns = Arc::new(Mutex::new(Turns::default()));
+        let mut trouble = Trouble::default();
+        while !stop.is_cancelled() {
+            while running.try_join_next().is_some() {}
+            let free = self.options.concurrency.saturating_sub(running.len());
+            let mut got = 0;
+            if free > 0 && may_claim(&permission) {
+                let request = ClaimRequest {
+                    worker: self.id,
+                    stages: self.options.stages.clone(),
+                    most: free.min(CLAIM),
+                    lease: LEASE,
+                    turns: Arc::clone(&turns),
+                };
+                match self.store.claim(request).await {
+                    Ok(claimed) => {
+                        trouble = Trouble::default();
+                        got = claimed.len();
+                        for task in claimed {
+                            let hold = holdings.take(task.lease, task.work.stage());
+                            running.spawn(perform(Arc::clone(&self.stages), task, hold, ended.clone()));
+                        }
+                    }
+                    Err(error) => trouble.wait(&error, stop).await,
+                }
+            }
+            if got > 0 && got == free.min(CLAIM) && running.len() < self.options.concurrency {
+                continue;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = listener.rung() => {}
+                () = tokio::time::sleep(POLL.mul_f64(rand::random_range(0.7..1.0))) => {}
+                Some(_) = running.join_next() => {}
+                _ = permission.changed() => {}
+            }
+        }
+    }
+
+    /// Lets what is at work go on for a while, then ends it and hands it back.
+    async fn drain(&self, holdings: &Holdings, running: &mut JoinSet<()>) {
+        let deadline = Instant::now() + self.options.drain;
+        while !running.is_empty() {
+            tokio::select! {
+                _ = running.join_next() => {}
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        holdings.cut_all(Cut::ShutDown);
+        while running.join_next().await.is_some() {}
+    }
+}
+
+/// Claims that fail one after the other.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+}
+
+impl Trouble {
+    async fn wait(&mut self, error: &store::StoreError, stop: &CancellationToken) {
+        self.failures += 1;
+        if self.failures == 1 || error.is_passing() {
+            tracing::warn!(%error, failures = self.failures, "no tasks can be claimed");
+        } else {
+            tracing::error!(%error, failures = self.failures, "no tasks can be claimed");
+        }
+        let pause = Duration::from_millis(100 << self.failures.min(6)).mul_f64(rand::random_range(0.5..1.0));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn may_claim(permission: &watch::Receiver<Permission>) -> bool {
+    matches!(&*permission.borrow(), Permission::Granted(_))
+}
+
+/// Does one task, and says how it ended. Dropping the work closes its sockets: what is cut sends nothing more.
+async fn perform(stages: Arc<Stages>, task: Claimed, hold: Hold, ended: mpsc::Sender<Settlement>) {
+    let stage = task.work.stage();
+    let ending = tokio::select! {
+        biased;
+        () = hold.token.cancelled() => None,
+        done = AssertUnwindSafe(stages.perform(&task, &hold.token)).catch_unwind() => match done {
+            Ok(ending) => ending,
+            Err(_) => {
+                let message = format!("a defect in Rampart ended it in stage {stage}; please report it");
+                Some(Ending::Failed(TaskFailure { message, retry: Retry::Later }))
+            }
+        },
+    };
+    let ending = match ending {
+        // A result that was there when the stop came is one, but no scan result that may have been cut short.
+        Some(ending) if !hold.token.is_cancelled() || !sends(stage) => ending,
+        _ => match hold.why() {
+            // Nobody wants to hear of it; the answer would be a refusal.
+            Cut::Lost => Ending::HandedBack,
+            Cut::Unwanted | Cut::Stopped | Cut::Unknown | Cut::ShutDown => Ending::HandedBack,
+        },
+    };
+    // The settler lives longer than everybody who works.
+    let _ = ended.send(Settlement { lease: task.lease, ending }).await;
+}

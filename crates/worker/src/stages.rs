@@ -1,0 +1,84 @@
+//! What is done in a task, by its kind.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use model::{
+    Work,
+    task::{Retry, TaskFailure},
+};
+use store::{Claimed, Ending, Store};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    engines::{Checks, Engines},
+    reports,
+};
+
+/// Beyond its deadline a unit gets this long to come to its own end.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Does tasks.
+pub struct Stages {
+    store: Store,
+    engines: Engines,
+    checks: Checks,
+    reports: PathBuf,
+}
+
+impl Stages {
+    /// Reports are written below a directory.
+    pub fn new(store: Store, checks: Checks, reports: PathBuf) -> Stages {
+        Stages { engines: Engines::new(store.clone(), checks.clone()), store, checks, reports }
+    }
+
+    /// Does one task; none when it was stopped in the middle.
+    pub(crate) async fn perform(
+        self: &Arc<Self>,
+        task: &Claimed,
+        stop: &CancellationToken,
+    ) -> Option<Ending> {
+        let within = task.deadline + GRACE;
+        match tokio::time::timeout(within, self.work(task, stop)).await {
+            Ok(ending) => ending,
+            Err(_) => {
+                let message = format!("it took longer than {within:?}");
+                Some(Ending::Failed(TaskFailure { message, retry: Retry::Later }))
+            }
+        }
+    }
+
+    async fn work(self: &Arc<Self>, task: &Claimed, stop: &CancellationToken) -> Option<Ending> {
+        let (tenant, scan) = (task.lease.tenant, task.lease.scan);
+        match (&task.work, scan) {
+            (Work::Exercise { hold }, _) => {
+                tokio::time::sleep(*hold).await;
+                Some(Ending::Completed)
+            }
+            (Work::Unit(unit), Some(scan)) => match self.engines.of(tenant, scan).await {
+                Ok(engine) => engine
+                    .perform(unit, task.deadline, stop)
+                    .await
+                    .map(|result| Ending::Unit(Box::new(result))),
+                Err(error) => Some(failed(&error)),
+            },
+            (Work::Report, Some(scan)) => {
+                match reports::write(&self.store, &self.checks, &self.reports, tenant, scan).await {
+                    Ok(()) => Some(Ending::Completed),
+                    Err(error) => {
+                        let message = format!("the report cannot be written: {error}");
+                        Some(Ending::Failed(TaskFailure { message, retry: Retry::Later }))
+                    }
+                }
+            }
+            (Work::Unit(_) | Work::Report, None) => {
+                let message = "it belongs to no scan".to_owned();
+                Some(Ending::Failed(TaskFailure { message, retry: Retry::Never }))
+            }
+        }
+    }
+}
+
+fn failed(error: &store::StoreError) -> Ending {
+    let retry = if error.is_passing() { Retry::Later } else { Retry::Never };
+    Ending::Failed(TaskFailure { message: error.to_string(), retry })
+}
