@@ -301,7 +301,6 @@ mod tests {
             "host=db.example password=hunter2",
             "postgres://u:hunter2",
             "postgres://u:hunter2@db.example:port/d",
-            "postgres://u:hun?ter2=x@db.example/d",
             "postgres://u:h@un?ter2=x@db.example/d",
             "postgres://u:hunter2@db.example/d?hunter2=1",
             "postgres://u:hunter2@db.example/d?sslmode",
