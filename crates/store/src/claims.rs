@@ -341,14 +341,20 @@ impl Store {
             of_tenants.entry(tenant).or_default().push(task);
         }
         let mut reclaimed = 0;
+        let mut failed = None;
         for (tenant, tasks) in of_tenants {
-            reclaimed += self
+            let outcome = self
                 .of_tenant(tenant, move |tx| {
                     Box::pin(async move { tx.command_ids(&tasks, &Command::Reclaim).await })
                 })
-                .await?;
+                .await;
+            // What is wrong with one tenant's rows holds up no other.
+            match outcome {
+                Ok(count) => reclaimed += count as usize,
+                Err(reason) => failed = failed.or(Some(reason)),
+            }
         }
-        Ok(reclaimed as usize)
+        failed.map_or(Ok(reclaimed), Err)
     }
 
     /// How many tasks of a stage wait or run, over all tenants.

@@ -374,8 +374,11 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let key = fingerprint.bytes();
-                let sql = "SELECT verdict, decided_at FROM findings WHERE tenant_id = $1 AND fingerprint = $2";
-                let row = tx.one(sql, &[tx.tenant(), key.into()], ("finding", fingerprint)).await?;
+                let lock = tx.dialect().for_update();
+                let sql = format!(
+                    "SELECT verdict, decided_at FROM findings WHERE tenant_id = $1 AND fingerprint = $2{lock}"
+                );
+                let row = tx.one(&sql, &[tx.tenant(), key.into()], ("finding", fingerprint)).await?;
                 let earlier = match (row.maybe_json(0)?, row.maybe_time(1)?) {
                     (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
                     _ => None,

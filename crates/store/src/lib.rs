@@ -20,7 +20,7 @@ mod stops;
 mod tasks;
 mod tenants;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -56,17 +56,30 @@ enum Database {
 }
 
 /// Where a store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file; made if there is none.
     Sqlite(PathBuf),
     /// A server.
     Postgres {
-        /// `postgres://user:password@host:port/database`.
+        /// `postgres://user:password@host:port/database`, with `?sslmode=` and `&sslrootcert=` where the way there is to be safe:
+        /// a server on another machine is only talked to encrypted, unless it says `sslmode=disable`.
         url: String,
         /// Connections at once, at most.
         connections: usize,
     },
+}
+
+impl fmt::Debug for Location {
+    /// Without the URL: there is a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+            Location::Postgres { connections, .. } => {
+                f.debug_struct("Postgres").field("connections", connections).finish_non_exhaustive()
+            }
+        }
+    }
 }
 
 impl Store {

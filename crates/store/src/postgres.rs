@@ -4,8 +4,9 @@
 //! behind. Everything that a transaction needs is set within it, so that it also goes through PgBouncer in transaction mode.
 
 mod migrate;
+mod tls;
 
-use std::{error::Error as _, fmt, time::Duration};
+use std::{error::Error as _, fmt, io, time::Duration};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
@@ -13,9 +14,9 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
 use tokio_postgres::{
-    NoTls, SimpleQueryMessage,
+    SimpleQueryMessage,
     error::SqlState,
-    types::{IsNull, ToSql, Type, private::BytesMut},
+    types::{IsNull, ToSql, Type, WrongType, private::BytesMut},
 };
 
 pub use self::migrate::migrate;
@@ -25,8 +26,12 @@ use crate::{
     value::{Kind, Row, Value},
 };
 
-/// How long somebody waits for a connection, in the pool or from the server.
+/// How long somebody waits for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long somebody waits for one that others have.
+const WAIT: Duration = Duration::from_secs(30);
+/// How long somebody waits for an answer: longer than the server gives a statement, so that only a dead line takes so long.
+const ANSWER: Duration = Duration::from_secs(75);
 
 /// Which rows a transaction may see.
 #[derive(Debug, Clone, Copy)]
@@ -47,45 +52,24 @@ impl fmt::Debug for Database {
     }
 }
 
-fn configuration(url: &str) -> Result<tokio_postgres::Config, StoreError> {
-    let mut config: tokio_postgres::Config = url.parse().map_err(|error: tokio_postgres::Error| {
-        // The text holds a password.
-        let why = error.source().map(ToString::to_string).unwrap_or_default();
-        StoreError::Invalid(format!("the URL of the database cannot be read: {error} {why}"))
-    })?;
-    config.connect_timeout(CONNECT);
-    if config.get_application_name().is_none() {
-        config.application_name("rampart");
-    }
-    Ok(config)
-}
-
 impl Database {
     /// Connects, and refuses a database that is not prepared, or a user for whom row-level security would mean nothing.
     pub(crate) async fn open(url: &str, connections: usize) -> Result<Database, StoreError> {
-        let config = configuration(url)?;
+        let tls::Server { config, tls } = tls::server(url)?;
         let hosts: Vec<String> = config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
         let name = format!("postgres:{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default());
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+        let pool = Pool::builder(Manager::from_config(config, tls, recycling))
             .max_size(connections)
             .runtime(Runtime::Tokio1)
             .create_timeout(Some(CONNECT))
-            .wait_timeout(Some(Duration::from_secs(30)))
+            .wait_timeout(Some(WAIT))
             .build()
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
         let database = Database { pool, name };
         let client = database.client().await?;
         migrate::require_current(&client).await?;
-        let sql = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = session_user";
-        let row = client.query_typed_one(sql, &[]).await.map_err(error)?;
-        if row.get::<_, bool>(0) {
-            return Err(StoreError::Schema(
-                "the database user is a superuser or bypasses row-level security: connect as one that only has the roles \
-                 rampart_tenant and rampart_queue (`rampart migrate --grant-to USER`)"
-                    .to_owned(),
-            ));
-        }
+        migrate::require_powerless(&client).await?;
         Ok(database)
     }
 
@@ -106,11 +90,15 @@ impl Database {
     ) -> Result<T, StoreError> {
         let client = self.client().await?;
         let running = tokio::spawn(async move {
-            let mut lent = Lent(Some(client));
+            let mut lent = Lent { client: Some(client), health: Health::Good };
             let now = lent.begin(whose).await?;
-            let result = job(&mut lent, now).await;
-            lent.end(result.is_ok()).await?;
-            result
+            match job(&mut lent, now).await {
+                Ok(value) => lent.commit().await.map(|()| value),
+                Err(reason) => {
+                    lent.roll_back().await;
+                    Err(reason)
+                }
+            }
         });
         running.await.map_err(|reason| StoreError::Statement(format!("a transaction broke: {reason}")))?
     }
@@ -122,34 +110,65 @@ impl Database {
 }
 
 /// A connection with an open transaction. One that is not ended in order is closed, and not lent again.
-struct Lent(Option<Object>);
+struct Lent {
+    client: Option<Object>,
+    health: Health,
+}
+
+/// What can still be done with a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// A statement failed: the server answers a commit of it with a rollback, and no error.
+    Failed,
+    /// Nobody knows what the server knows.
+    Broken,
+}
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(client) = self.0.take() {
+        if let Some(client) = self.client.take() {
             drop(Object::take(client));
         }
     }
 }
 
 impl Lent {
-    fn client(&self) -> Result<&Object, StoreError> {
-        self.0.as_ref().ok_or_else(|| StoreError::Statement("the transaction has ended".to_owned()))
+    /// Asks the server, and remembers what a failure means for the transaction.
+    async fn ask<'l, T, F>(&'l mut self, question: impl FnOnce(&'l Object) -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, tokio_postgres::Error>> + Send,
+    {
+        let Lent { client, health } = self;
+        let client =
+            client.as_ref().ok_or_else(|| StoreError::Statement("the transaction has ended".to_owned()))?;
+        match tokio::time::timeout(ANSWER, question(client)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(reason)) => {
+                *health = if reason.as_db_error().is_some() { Health::Failed } else { Health::Broken };
+                Err(error(reason))
+            }
+            Err(_) => {
+                *health = Health::Broken;
+                Err(StoreError::Unavailable(format!("no answer in {ANSWER:?}")))
+            }
+        }
     }
 
-    async fn begin(&self, whose: Whose) -> Result<Timestamp, StoreError> {
+    async fn begin(&mut self, whose: Whose) -> Result<Timestamp, StoreError> {
         let (role, tenant) = match whose {
             Whose::Tenant(tenant) => ("rampart_tenant", tenant.to_string()),
             Whose::Queue => ("rampart_queue", String::new()),
         };
-        // One message, one round trip. Nothing in it comes from outside: a tenant is a UUID.
+        // One message, one round trip. Nothing in it comes from outside: a tenant is a UUID. The path names pg_temp, which would
+        // come first if it were left out.
         let sql = format!(
-            "BEGIN; SET LOCAL ROLE {role}; SET LOCAL search_path = rampart; SET LOCAL statement_timeout = '60s'; \
+            "BEGIN; SET LOCAL ROLE {role}; SET LOCAL search_path = rampart, pg_temp; SET LOCAL statement_timeout = '60s'; \
              SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '20s'; \
              SELECT set_config('rampart.tenant', '{tenant}', true); \
              SELECT (extract(epoch FROM rampart.store_time()) * 1000000)::bigint"
         );
-        let answers = self.client()?.simple_query(&sql).await.map_err(error)?;
+        let answers = self.ask(|client| client.simple_query(&sql)).await?;
         let last = answers.iter().rev().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => row.get(0),
             _ => None,
@@ -159,14 +178,27 @@ impl Lent {
             .ok_or_else(|| StoreError::Damaged("the database does not tell the time".to_owned()))
     }
 
-    async fn end(&mut self, commit: bool) -> Result<(), StoreError> {
-        let sql = if commit { "COMMIT" } else { "ROLLBACK" };
-        let answers = self.client()?.simple_query(sql).await;
-        if answers.is_ok() {
-            // Back to the pool, which is what dropping it means.
-            drop(self.0.take());
+    async fn commit(mut self) -> Result<(), StoreError> {
+        if self.health != Health::Good {
+            let why = "a statement of the transaction failed before it was to be committed".to_owned();
+            self.roll_back().await;
+            return Err(StoreError::Statement(why));
         }
-        answers.map(drop).map_err(error)
+        self.ask(|client| client.simple_query("COMMIT")).await?;
+        self.give_back();
+        Ok(())
+    }
+
+    /// However it goes, nothing was committed.
+    async fn roll_back(mut self) {
+        if self.health != Health::Broken && self.ask(|client| client.simple_query("ROLLBACK")).await.is_ok() {
+            self.give_back();
+        }
+    }
+
+    /// To the pool, which is what dropping it means.
+    fn give_back(mut self) {
+        drop(self.client.take());
     }
 }
 
@@ -178,13 +210,15 @@ impl Session for Lent {
 
     async fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let typed = typed(values);
-        let rows = self.client()?.query_typed(sql, &typed).await.map_err(|reason| statement(reason, sql))?;
-        rows.iter().map(|row| read(row).map_err(|reason| statement(reason, sql))).collect()
+        let rows = self.ask(|client| client.query_typed(sql, &typed)).await;
+        let rows = rows.map_err(|reason| within(reason, sql))?;
+        rows.iter().map(|row| read(row).map_err(|reason| within(error(reason), sql))).collect()
     }
 
     async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let typed = typed(values);
-        self.client()?.execute_typed(sql, &typed).await.map_err(|reason| statement(reason, sql))
+        let changed = self.ask(|client| client.execute_typed(sql, &typed)).await;
+        changed.map_err(|reason| within(reason, sql))
     }
 }
 
@@ -245,8 +279,8 @@ fn read(row: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
     row.columns().iter().enumerate().map(column).collect::<Result<Vec<Value>, _>>().map(Row)
 }
 
-fn statement(reason: tokio_postgres::Error, sql: &str) -> StoreError {
-    match error(reason) {
+fn within(reason: StoreError, sql: &str) -> StoreError {
+    match reason {
         StoreError::Statement(why) => {
             let beginning: String = sql.chars().take(160).collect();
             StoreError::Statement(format!("{why}, in `{beginning}`"))
@@ -257,23 +291,41 @@ fn statement(reason: tokio_postgres::Error, sql: &str) -> StoreError {
 
 fn error(reason: tokio_postgres::Error) -> StoreError {
     let Some(told) = reason.as_db_error() else {
-        let why = reason.source().map(|source| format!(": {source}")).unwrap_or_default();
-        return StoreError::Unavailable(format!("{reason}{why}"));
+        if let Some(distrust) = tls::distrust(&reason) {
+            return distrust;
+        }
+        let source = reason.source();
+        let text = format!("{reason}{}", source.map(|source| format!(": {source}")).unwrap_or_default());
+        // What this side could not write or read will not go better when it is asked again.
+        let ours = source.is_some_and(|source| match source.downcast_ref::<io::Error>() {
+            Some(error) => matches!(error.kind(), io::ErrorKind::InvalidInput),
+            None => source.is::<WrongType>() || reason.to_string().starts_with("error serializing"),
+        });
+        return if ours { StoreError::Statement(text) } else { StoreError::Unavailable(text) };
     };
+    // The message alone: the detail holds values of rows.
     let text = format!("{} ({})", told.message(), told.code().code());
     let code = told.code();
-    if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED, SqlState::LOCK_NOT_AVAILABLE]
-        .contains(code)
-    {
+    let busy = [
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::QUERY_CANCELED,
+    ];
+    if busy.contains(code) {
         StoreError::Busy(text)
     } else if *code == SqlState::DISK_FULL {
         StoreError::Full(text)
     } else if code.code().starts_with("08")
         || code.code().starts_with("57P")
         || code.code().starts_with("53")
-        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+        || [SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code)
     {
         StoreError::Unavailable(text)
+    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE && told.message().contains("set role") {
+        StoreError::Schema(format!(
+            "{text}: `rampart migrate --grant-to USER` gives a user the roles it needs"
+        ))
     } else {
         StoreError::Statement(text)
     }

@@ -65,12 +65,15 @@ impl TenantTx<'_> {
             ..TaskFilter::default()
         };
         let held = self.hold_tasks(&filter, settlements.len()).await?;
-        let held: BTreeMap<TaskId, TaskRecord> = held.into_iter().map(|record| (record.id, record)).collect();
+        let mut held: BTreeMap<TaskId, TaskRecord> =
+            held.into_iter().map(|record| (record.id, record)).collect();
         let mut answers = Vec::with_capacity(settlements.len());
         let mut changes = Vec::new();
         for settlement in settlements {
             let number = settlement.lease.number;
-            let Some(record) = held.get(&settlement.lease.task) else {
+            // Which scan is held was said by the lease; the result must not go to another's account, nor to none.
+            let found = held.get_mut(&settlement.lease.task).filter(|record| record.scan == scan);
+            let Some(record) = found else {
                 answers.push(Err(Refused::Wrong("purged")));
                 continue;
             };
@@ -107,6 +110,8 @@ impl TenantTx<'_> {
                 running.ended(&record.task.life, &task.life);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups }));
+            // The same may be said twice in one batch.
+            record.task = task.clone();
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
         write_changes(self.session, &changes, self.now).await?;

@@ -1,6 +1,9 @@
 //! Tasks: asking for them, looking at them, cancelling, redriving and purging them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use model::{
@@ -340,7 +343,17 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 impl Store {
     /// Asks for tasks, all of them or none.
     pub async fn enqueue(&self, tenant: TenantId, tasks: Vec<NewTask>) -> Result<Vec<Enqueued>, StoreError> {
-        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.enqueue(&tasks).await })).await
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let scans: BTreeSet<ScanId> = tasks.iter().filter_map(|task| task.scan).collect();
+                for scan in scans {
+                    let sql = "SELECT 1 FROM scans WHERE tenant_id = $1 AND scan_id = $2";
+                    tx.one(sql, &[tx.tenant(), scan.to_string().into()], ("scan", scan)).await?;
+                }
+                tx.enqueue(&tasks).await
+            })
+        })
+        .await
     }
 
     /// Tasks in the order in which they were asked for, from after one on.

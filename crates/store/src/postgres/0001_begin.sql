@@ -19,6 +19,20 @@ EXCEPTION
 END
 $$;
 
+DO $$
+BEGIN
+    -- They may have been there before, made by somebody else.
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname IN ('rampart_tenant', 'rampart_queue')
+        AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication OR rolcanlogin)) THEN
+        RAISE EXCEPTION 'the role rampart_tenant or rampart_queue exists and may do too much'
+            USING HINT = 'ALTER ROLE ... NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION';
+    END IF;
+    IF EXISTS (SELECT FROM pg_auth_members WHERE member IN ('rampart_tenant'::regrole, 'rampart_queue'::regrole)) THEN
+        RAISE EXCEPTION 'the role rampart_tenant or rampart_queue is a member of another role';
+    END IF;
+END
+$$;
+
 -- The store's clock.
 CREATE FUNCTION store_time() RETURNS timestamptz LANGUAGE sql VOLATILE AS $$ SELECT clock_timestamp() $$;
 
@@ -156,14 +170,15 @@ CREATE TABLE tasks (
     created_at    timestamptz NOT NULL,
     started_at    timestamptz,
     ended_at      timestamptz,
-    PRIMARY KEY (tenant_id, task_id)
+    PRIMARY KEY (tenant_id, task_id),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );
 CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, not_before, task_id) WHERE state = 'queued';
 CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
-CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (tenant_id, ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE task_keys (
     tenant_id       uuid NOT NULL REFERENCES tenants,
@@ -303,6 +318,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
 
 GRANT USAGE ON SCHEMA rampart TO rampart_tenant, rampart_queue;
+REVOKE ALL ON FUNCTION store_time(), current_tenant() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION store_time(), current_tenant() TO rampart_tenant, rampart_queue;
 
 ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
@@ -429,7 +445,6 @@ GRANT SELECT, INSERT ON keys TO rampart_queue;
 CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 GRANT INSERT ON audit TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON stops TO rampart_queue;
-GRANT SELECT ON stops TO rampart_tenant;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::{Client, NoTls, types::Type};
+use tokio_postgres::{Client, types::Type};
 
-use super::{configuration, error};
+use super::{error, tls};
 use crate::StoreError;
 
 /// In order; the database remembers which it has.
@@ -56,9 +56,17 @@ pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, Stor
             .map_err(error)?;
         taken.push((*name).to_owned());
     }
+    let sql = "SELECT current_setting('server_version_num')::int";
+    let version: i32 = transaction.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
     for user in grant_to {
         let quoted = user.replace('"', "\"\"");
-        let sql = format!("GRANT rampart_tenant, rampart_queue TO \"{quoted}\"");
+        // Without a role asked for, a user has none of its rights: what forgets to ask for one sees nothing, instead of everything
+        // that both may see.
+        let sql = if version < 160_000 {
+            format!("GRANT rampart_tenant, rampart_queue TO \"{quoted}\"; ALTER ROLE \"{quoted}\" NOINHERIT")
+        } else {
+            format!("GRANT rampart_tenant, rampart_queue TO \"{quoted}\" WITH INHERIT FALSE, SET TRUE")
+        };
         transaction.batch_execute(&sql).await.map_err(error)?;
     }
     transaction.commit().await.map_err(error)?;
@@ -82,8 +90,31 @@ pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
     if usize::try_from(taken).unwrap_or_default() < STEPS.len() { Err(missing()) } else { Ok(()) }
 }
 
+/// Refuses a user for whom row-level security would mean nothing, or too little.
+pub(super) async fn require_powerless(client: &Client) -> Result<(), StoreError> {
+    let sql = "SELECT bool_or(rolsuper OR rolbypassrls) FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')";
+    let above: bool = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+    let sql = "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('rampart') \
+               AND pg_has_role(session_user, relowner, 'MEMBER'))";
+    let owns: bool = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+    let sql = "SELECT bool_or(pg_has_role(session_user, oid, 'USAGE')) FROM pg_roles \
+               WHERE rolname IN ('rampart_tenant', 'rampart_queue')";
+    let inherits: Option<bool> = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+    let what = match (above, owns, inherits) {
+        (true, ..) => "is, or may become, a superuser or somebody who bypasses row-level security",
+        (_, true, _) => "owns the tables, or may become their owner",
+        (.., Some(true)) => "has the rights of rampart_tenant or rampart_queue without asking for them",
+        _ => return Ok(()),
+    };
+    Err(StoreError::Schema(format!(
+        "the database user {what}: connect as one that only may become rampart_tenant and rampart_queue \
+         (`rampart migrate --grant-to USER`)"
+    )))
+}
+
 async fn connect(url: &str) -> Result<Client, StoreError> {
-    let (client, connection) = configuration(url)?.connect(NoTls).await.map_err(error)?;
+    let tls::Server { config, tls } = tls::server(url)?;
+    let (client, connection) = config.connect(tls).await.map_err(error)?;
     // What breaks it is told to whoever waits for an answer.
     tokio::spawn(async move { connection.await.ok() });
     Ok(client)

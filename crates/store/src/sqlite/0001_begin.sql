@@ -130,14 +130,15 @@ CREATE TABLE tasks (
     created_at    INTEGER NOT NULL,
     started_at    INTEGER,
     ended_at      INTEGER,
-    PRIMARY KEY (tenant_id, task_id)
+    PRIMARY KEY (tenant_id, task_id),
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, not_before, task_id) WHERE state = 'queued';
 CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
-CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (tenant_id, ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE task_keys (
     tenant_id       BLOB NOT NULL REFERENCES tenants,

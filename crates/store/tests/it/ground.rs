@@ -1,7 +1,8 @@
 //! Where a case runs: a store of its own, in one database or the other.
 
 use std::{
-    sync::{Arc, Mutex},
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -33,20 +34,32 @@ impl Ground {
     }
 
     pub(crate) async fn postgres() -> Ground {
-        let (owner, user) = tokio::task::spawn_blocking(|| {
+        Ground::server(|| testkit::postgres::Server::shared().address()).await
+    }
+
+    /// Through a pool in transaction mode that has fewer connections than its clients.
+    pub(crate) async fn pgbouncer() -> Ground {
+        static SHARED: OnceLock<testkit::pgbouncer::Server> = OnceLock::new();
+        Ground::server(|| {
+            let start = || testkit::pgbouncer::Server::start(testkit::postgres::Server::shared(), 2);
+            SHARED.get_or_init(start).address()
+        })
+        .await
+    }
+
+    /// In a database of its own on the shared server, reached through an address.
+    async fn server(address: impl FnOnce() -> SocketAddr + Send + 'static) -> Ground {
+        let (owner, url, login) = tokio::task::spawn_blocking(move || {
             let server = testkit::postgres::Server::shared();
             let database = server.create_database();
             let (superuser, password) = server.superuser();
             let login = format!("app_{database}");
             server.sql(&database, &format!("CREATE ROLE {login} LOGIN PASSWORD 'of-the-tests'"));
-            (
-                server.url(superuser, password, &database),
-                (server.url(&login, "of-the-tests", &database), login),
-            )
+            let url = format!("postgres://{login}:of-the-tests@{}/{database}", address());
+            (server.url(superuser, password, &database), url, login)
         })
         .await
         .unwrap();
-        let (url, login) = user;
         store::migrate(&owner, &[login]).await.unwrap();
         Ground::new(Location::Postgres { url, connections: 4 }, owner, None).await
     }
@@ -126,7 +139,7 @@ pub(crate) async fn settle(
     ground.store.settle(vec![Settlement { lease, ending }]).await.unwrap().remove(0)
 }
 
-/// Makes of each case a test in either database.
+/// Makes of each case a test in either database, and through PgBouncer.
 #[macro_export]
 macro_rules! contract {
     ($($case:ident)*) => {
@@ -140,6 +153,12 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 super::$case($crate::ground::Ground::postgres().await).await;
+            })*
+        }
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::ground::Ground::pgbouncer().await).await;
             })*
         }
     };
