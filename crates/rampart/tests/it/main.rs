@@ -21,3 +21,4 @@ mod real;
 mod run;
 mod simulate;
 mod tidy;
+mod torture;
