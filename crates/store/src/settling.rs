@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Outcome, ScanId, Stage, TaskId, TenantId, Unit, UnitResult, Work,
+    Outcome, ScanId, Stage, TaskId, Unit, UnitResult, Work,
     task::{Command, Life, Refused, TaskFailure},
 };
 
@@ -248,7 +248,7 @@ impl Store {
         &self,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, Refused>>, StoreError> {
-        let mut groups: BTreeMap<(TenantId, Option<ScanId>), Vec<(usize, Settlement)>> = BTreeMap::new();
+        let mut groups = BTreeMap::<_, Vec<(usize, Settlement)>>::new();
         let total = settlements.len();
         for (place, settlement) in settlements.into_iter().enumerate() {
             let group = (settlement.lease.tenant, settlement.lease.scan);

@@ -1,4 +1,8 @@
 //! One contract, kept by both databases.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking; Clippy does not see that helpers of tests are tests"
+)]
 
 mod ground;
 
