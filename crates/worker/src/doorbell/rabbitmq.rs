@@ -148,7 +148,7 @@ impl Broker for RabbitMq {
     }
 
     fn is_well(&self, line: &Line) -> bool {
-        // What is published on a lost connection is never confirmed, and never refused either.
+        // Saves the attempt on a line that the heartbeat has given up.
         line.connection.status().connected()
     }
 
