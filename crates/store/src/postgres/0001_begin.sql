@@ -71,6 +71,7 @@ CREATE TABLE scans (
     life         text NOT NULL,
     ended_at     timestamptz,
     purpose      bytea NOT NULL,
+    checks       text NOT NULL,
     baseline     text,
     stopping     text,
     targets      bigint NOT NULL,
@@ -142,6 +143,7 @@ CREATE TABLE unit_visits (
     done_at   timestamptz NOT NULL,
     scan_id   text NOT NULL,
     learned   text NOT NULL,
+    seen      text NOT NULL,
     PRIMARY KEY (tenant_id, unit_key)
 );
 

@@ -31,6 +31,7 @@ CREATE TABLE scans (
     life         TEXT NOT NULL,
     ended_at     INTEGER,
     purpose      BLOB NOT NULL,
+    checks       TEXT NOT NULL,
     baseline     TEXT,
     stopping     TEXT,
     targets      INTEGER NOT NULL,
@@ -102,6 +103,7 @@ CREATE TABLE unit_visits (
     done_at   INTEGER NOT NULL,
     scan_id   TEXT NOT NULL,
     learned   TEXT NOT NULL,
+    seen      TEXT NOT NULL,
     PRIMARY KEY (tenant_id, unit_key)
 ) STRICT, WITHOUT ROWID;
 
