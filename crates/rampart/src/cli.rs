@@ -15,14 +15,14 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        MigrateArguments, ReachArguments, ResumeArguments, ScanCommand, ScheduleCommand,
-        ScheduleCreateArguments, StopArguments, SubmitArguments, TaskCommand, TaskFilterArguments,
-        TenantCommand, UpArguments, WorkerArguments,
+        DiffArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
+        ReachArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
+        ScheduleCreateArguments, ScopePutArguments, StopArguments, SubmitArguments, TaskCommand,
+        TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,
 };
-use crate::configuration::ConfigurationArguments;
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely
 #[derive(Debug, Parser)]
@@ -34,8 +34,6 @@ use crate::configuration::ConfigurationArguments;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
-    #[command(flatten)]
-    pub(crate) configuration: ConfigurationArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,33 +46,8 @@ pub(crate) enum Command {
     /// Write and examine scope files: what a scan may touch
     #[command(subcommand)]
     Scope(ScopeCommand),
-    /// Run the whole platform in this process: queue, workers, schedules, on one file
-    Up(UpArguments),
-    /// Work on the platform's tasks
-    Worker(WorkerArguments),
-    /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
-    Orchestrator,
-    /// Emergency stop: nothing more is sent, until a person lifts it
-    Stop(StopArguments),
-    /// Lift an emergency stop
-    Resume(ResumeArguments),
-    /// List, show, cancel and redrive the platform's tasks
-    #[command(subcommand)]
-    Task(TaskCommand),
-    /// Begin scans by the clock
-    #[command(subcommand)]
-    Schedule(ScheduleCommand),
-    /// Make and list tenants
-    #[command(subcommand)]
-    Tenant(TenantCommand),
-    /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
-    Migrate(MigrateArguments),
-    /// Check configuration, connections, clock and limits, and say what to do
-    Doctor {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(flatten)]
+    Platform(PlatformCommand),
     /// Simulate a day of requests: how long they wait, how many workers there are, what that costs
     Simulate(SimulateArguments),
     /// Print the completion script for a shell
@@ -133,18 +106,9 @@ pub(crate) enum ScopeCommand {
         targets: Vec<String>,
     },
     /// Give the platform a scope: scans name it with --scope
-    Put {
-        /// Its name
-        name: String,
-        /// The scope file
-        file: PathBuf,
-    },
+    Put(OnPlatform<ScopePutArguments>),
     /// List the platform's scopes
-    List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(OnPlatform<JsonArguments>),
 }
 
 pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {

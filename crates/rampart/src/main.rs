@@ -14,16 +14,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{
-    cli::{Cli, Command},
-    configuration::Configuration,
-};
+use crate::cli::{Cli, Command};
 
 /// Something went wrong: bad input, no permission, a full disk.
 const EXIT_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    let done = run(Cli::parse());
+    let done = run(Cli::parse().command);
     match done {
         Ok(code) => code,
         Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -34,25 +31,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let configuration = || Configuration::read(&cli.configuration);
-    match cli.command {
-        Command::Scan(arguments) => match arguments.command {
-            Some(command) => platform::scan(&configuration()?, &command),
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Scan(arguments) => match &arguments.command {
+            Some(command) => platform::scan(command),
             None => scan::run(*arguments),
         },
         Command::Checks(command) => checks_command::run(&command),
-        Command::Scope(command) => scope_command::run(&command, configuration),
-        Command::Up(arguments) => platform::up(&configuration()?, &arguments),
-        Command::Worker(arguments) => platform::worker(&configuration()?, &arguments),
-        Command::Orchestrator => platform::orchestrator(&configuration()?),
-        Command::Stop(arguments) => platform::stop(&configuration()?, &arguments),
-        Command::Resume(arguments) => platform::resume(&configuration()?, &arguments),
-        Command::Task(command) => platform::task(&configuration()?, &command),
-        Command::Schedule(command) => platform::schedule(&configuration()?, &command),
-        Command::Tenant(command) => platform::tenant(&configuration()?, &command),
-        Command::Migrate(arguments) => platform::migrate(&configuration()?, &arguments),
-        Command::Doctor { json } => platform::doctor(&configuration()?, json),
+        Command::Scope(command) => scope_command::run(&command),
+        Command::Platform(command) => platform::run(&command),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions { shell } => cli::print_completions(shell),
         Command::Man { directory } => cli::write_manual(directory.as_deref()),

@@ -25,18 +25,25 @@ use tokio_util::sync::CancellationToken;
 use worker::doorbell::Doorbell;
 
 pub(crate) use self::{
-    doctor::doctor,
-    migrate::migrate,
-    roles::{orchestrator, worker},
     scans::scan,
-    schedules::schedule,
-    scopes::{ScopeRequest, scope},
-    stops::{resume, stop},
-    tasks::task,
-    tenants::tenant,
-    up::up,
+    scopes::{list_scopes, put_scope},
 };
-use crate::configuration::Configuration;
+use crate::{cli::PlatformCommand, configuration::Configuration};
+
+pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PlatformCommand::Up(asked) => up::up(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Worker(asked) => roles::worker(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Orchestrator(asked) => roles::orchestrator(&asked.configuration()?),
+        PlatformCommand::Stop(asked) => stops::stop(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Resume(asked) => stops::resume(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Task(asked) => tasks::task(&asked.configuration()?, &asked.command),
+        PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
+        PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
+        PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Doctor(asked) => doctor::doctor(&asked.configuration()?, asked.arguments.json),
+    }
+}
 
 /// An operator's command: a store, a doorbell, and whose things it is about.
 struct Desk {

@@ -6,11 +6,7 @@ use anyhow::Context;
 use model::{Scope, Target, scope::ScopeFile};
 use report::terminal;
 
-use crate::{
-    cli::ScopeCommand,
-    configuration::Configuration,
-    platform::{self, ScopeRequest},
-};
+use crate::{cli::ScopeCommand, platform};
 
 const TEMPLATE: &str = r#"# What Rampart may touch. Nothing outside of this is ever connected to. Unknown keys are an error.
 
@@ -51,19 +47,16 @@ networks = []
 # connections_per_host = 8
 "#;
 
-pub(crate) fn run(
-    command: &ScopeCommand,
-    configuration: impl FnOnce() -> anyhow::Result<Configuration>,
-) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match command {
-        ScopeCommand::Put { name, file } => {
+        ScopeCommand::Put(asked) => {
             drop(out);
-            return platform::scope(&configuration()?, ScopeRequest::Put { name, file });
+            return platform::put_scope(&asked.configuration()?, &asked.arguments);
         }
-        ScopeCommand::List { json } => {
+        ScopeCommand::List(asked) => {
             drop(out);
-            return platform::scope(&configuration()?, ScopeRequest::List { json: *json });
+            return platform::list_scopes(&asked.configuration()?, asked.arguments.json);
         }
         ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
         ScopeCommand::Show { file, targets } => {

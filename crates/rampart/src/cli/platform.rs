@@ -1,11 +1,85 @@
 //! The options of the platform's commands.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use model::{CheckId, PortSet, Priority, Profile, ScanId, ScheduleId, Stage, TaskId};
 
 use super::scan::{duration, scanning_stage};
+use crate::configuration::{Configuration, ConfigurationArguments};
+
+/// A command that works with the platform: where that is, and what it is asked.
+#[derive(Debug, Args)]
+pub(crate) struct OnPlatform<T: Args> {
+    #[command(flatten)]
+    pub(crate) arguments: T,
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+}
+
+impl<T: Args> OnPlatform<T> {
+    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+        Configuration::read(&self.configuration)
+    }
+}
+
+/// The same for a family of commands.
+#[derive(Debug, Args)]
+pub(crate) struct FamilyOnPlatform<T: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: T,
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+}
+
+impl<T: Subcommand> FamilyOnPlatform<T> {
+    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+        Configuration::read(&self.configuration)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NoArguments {}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArguments {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlatformCommand {
+    /// Run the whole platform in this process: queue, workers, schedules, on one file
+    Up(OnPlatform<UpArguments>),
+    /// Work on the platform's tasks
+    Worker(OnPlatform<WorkerArguments>),
+    /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
+    Orchestrator(OnPlatform<NoArguments>),
+    /// Emergency stop: nothing more is sent, until a person lifts it
+    Stop(OnPlatform<StopArguments>),
+    /// Lift an emergency stop
+    Resume(OnPlatform<ResumeArguments>),
+    /// List, show, cancel and redrive the platform's tasks
+    Task(FamilyOnPlatform<TaskCommand>),
+    /// Begin scans by the clock
+    Schedule(FamilyOnPlatform<ScheduleCommand>),
+    /// Make and list tenants
+    Tenant(FamilyOnPlatform<TenantCommand>),
+    /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
+    Migrate(OnPlatform<MigrateArguments>),
+    /// Check configuration, connections, clock and limits, and say what to do
+    Doctor(OnPlatform<JsonArguments>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScopePutArguments {
+    /// Its name
+    pub(crate) name: String,
+
+    /// The scope file
+    pub(crate) file: PathBuf,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArguments {
@@ -288,49 +362,68 @@ impl RequestArguments {
     }
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ScanListArguments {
+    /// Only those that run
+    #[arg(long)]
+    pub(crate) running: bool,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneScanArguments {
+    /// Which
+    pub(crate) id: ScanId,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// Which
+    pub(crate) id: ScanId,
+
+    /// Compare with this one; by default the one before it with the same targets and options
+    #[arg(long, value_name = "SCAN")]
+    pub(crate) with: Option<ScanId>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScanCommand {
     /// Ask the platform for a scan
-    Submit(Box<SubmitArguments>),
+    Submit(Box<OnPlatform<SubmitArguments>>),
     /// List the platform's scans, the latest first
-    List {
-        /// Only those that run
-        #[arg(long)]
-        running: bool,
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 20)]
-        limit: usize,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(OnPlatform<ScanListArguments>),
     /// Show a scan of the platform
-    Show {
-        /// Which
-        id: ScanId,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Show(OnPlatform<OneScanArguments>),
     /// Show what a scan saw that the one before it did not, and the other way round
-    Diff {
-        /// Which
-        id: ScanId,
-        /// Compare with this one; by default the one before it with the same targets and options
-        #[arg(long, value_name = "SCAN")]
-        with: Option<ScanId>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Diff(OnPlatform<DiffArguments>),
     /// Cancel a scan: what was found until then stays
-    Cancel {
-        /// Which
-        id: ScanId,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Cancel(OnPlatform<OneScanArguments>),
+}
+
+impl ScanCommand {
+    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+        match self {
+            ScanCommand::Submit(asked) => asked.configuration(),
+            ScanCommand::List(asked) => asked.configuration(),
+            ScanCommand::Show(asked) | ScanCommand::Cancel(asked) => asked.configuration(),
+            ScanCommand::Diff(asked) => asked.configuration(),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -47,7 +47,7 @@ impl Finding {
     }
 }
 
-pub(crate) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
+pub(super) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

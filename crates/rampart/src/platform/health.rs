@@ -1,6 +1,6 @@
 //! What a supervisor asks a role: is it alive, and can it work?
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use store::Store;
 use tokio::{
@@ -14,6 +14,11 @@ use tokio::{
 const WITHIN: Duration = Duration::from_secs(5);
 /// Questions at once.
 const AT_ONCE: usize = 64;
+
+/// Takes the address for it.
+pub(super) async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
 
 /// Answers `GET /health` (the process lives) and `GET /ready` (the store answers, and whether a stop holds) until it is dropped.
 pub(super) async fn serve(listener: TcpListener, store: Store) {

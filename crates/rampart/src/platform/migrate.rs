@@ -11,7 +11,7 @@ use crate::{
     configuration::{Configuration, DatabaseUrl},
 };
 
-pub(crate) fn migrate(
+pub(super) fn migrate(
     configuration: &Configuration,
     arguments: &MigrateArguments,
 ) -> anyhow::Result<ExitCode> {

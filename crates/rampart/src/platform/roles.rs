@@ -21,7 +21,7 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
-pub(crate) fn worker(configuration: &Configuration, arguments: &WorkerArguments) -> anyhow::Result<ExitCode> {
+pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
     scanner::socket::raise_descriptor_limit();
     runtime()?.block_on(async {
@@ -43,7 +43,7 @@ pub(crate) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
     })
 }
 
-pub(crate) fn orchestrator(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
     runtime()?.block_on(async {
         let stop = interrupted()?;

@@ -10,8 +10,7 @@ use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
 
 use super::{Desk, operate, operator, print_json, print_table, short_time, targets};
 use crate::{
-    cli::{ScanCommand, SubmitArguments, say},
-    configuration::Configuration,
+    cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
     scan::EXIT_UNDETERMINED,
 };
 
@@ -19,10 +18,11 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(250);
 const PAGE: usize = 500;
 
-pub(crate) fn scan(configuration: &Configuration, command: &ScanCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| match command {
-        ScanCommand::Submit(arguments) => submit(&desk, arguments).await,
-        ScanCommand::List { running, limit, json } => {
+pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
+    operate(&command.configuration()?, async |desk| match command {
+        ScanCommand::Submit(asked) => submit(&desk, &asked.arguments).await,
+        ScanCommand::List(asked) => {
+            let ScanListArguments { running, limit, json } = &asked.arguments;
             let filter = ScanFilter { running: *running, before: None };
             let scans = desk.store.scans(desk.tenant().await?, filter, *limit).await?;
             if *json {
@@ -32,7 +32,8 @@ pub(crate) fn scan(configuration: &Configuration, command: &ScanCommand) -> anyh
             }
             Ok(ExitCode::SUCCESS)
         }
-        ScanCommand::Show { id, json } => {
+        ScanCommand::Show(asked) => {
+            let OneScanArguments { id, json } = &asked.arguments;
             let record = desk.store.scan(desk.tenant().await?, *id).await?;
             if *json {
                 print_json(&record)?
@@ -41,7 +42,8 @@ pub(crate) fn scan(configuration: &Configuration, command: &ScanCommand) -> anyh
             }
             Ok(ExitCode::SUCCESS)
         }
-        ScanCommand::Diff { id, with, json } => {
+        ScanCommand::Diff(asked) => {
+            let DiffArguments { id, with, json } = &asked.arguments;
             let tenant = desk.tenant().await?;
             let record = desk.store.scan(tenant, *id).await?;
             let Some(baseline) = with.or(record.baseline) else {
@@ -56,7 +58,8 @@ pub(crate) fn scan(configuration: &Configuration, command: &ScanCommand) -> anyh
             }
             Ok(ExitCode::SUCCESS)
         }
-        ScanCommand::Cancel { id, json } => {
+        ScanCommand::Cancel(asked) => {
+            let OneScanArguments { id, json } = &asked.arguments;
             let cancelled = desk.store.cancel_scan(desk.tenant().await?, *id, operator()).await?;
             if *json {
                 print_json(&json!({ "cancelled": cancelled }))?;

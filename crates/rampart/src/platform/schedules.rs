@@ -13,7 +13,7 @@ use crate::{
     configuration::Configuration,
 };
 
-pub(crate) fn schedule(configuration: &Configuration, command: &ScheduleCommand) -> anyhow::Result<ExitCode> {
+pub(super) fn schedule(configuration: &Configuration, command: &ScheduleCommand) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         let tenant = desk.tenant().await?;
         match command {

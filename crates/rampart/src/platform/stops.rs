@@ -25,7 +25,7 @@ async fn reach(desk: &Desk, arguments: &ReachArguments) -> anyhow::Result<Option
     })
 }
 
-pub(crate) fn stop(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
+pub(super) fn stop(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -66,7 +66,7 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn resume(configuration: &Configuration, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
+pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
         let by = format!("{} ({})", arguments.by, operator());

@@ -16,7 +16,7 @@ use crate::{
 
 const STATES: [&str; 5] = ["queued", "running", "completed", "cancelled", "dead"];
 
-pub(crate) fn task(configuration: &Configuration, command: &TaskCommand) -> anyhow::Result<ExitCode> {
+pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         match command {
             TaskCommand::List { filter, state, limit, after, json } => {

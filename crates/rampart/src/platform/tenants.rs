@@ -11,7 +11,7 @@ use crate::{
     configuration::Configuration,
 };
 
-pub(crate) fn tenant(configuration: &Configuration, command: &TenantCommand) -> anyhow::Result<ExitCode> {
+pub(super) fn tenant(configuration: &Configuration, command: &TenantCommand) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         match command {
             TenantCommand::Create { name, weight, most_in_flight, json } => {

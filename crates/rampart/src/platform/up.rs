@@ -11,7 +11,6 @@ use std::{
 use anyhow::{Context, bail};
 use model::{Scope, Stage, TenantId};
 use store::{NewTenant, Store, StoreError};
-use tokio::net::TcpListener;
 use worker::{Pool, PoolOptions, Stages};
 
 use super::{health, interrupted, keys::NewKey, roles};
@@ -28,7 +27,7 @@ const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
 /// The scope of the demo estate.
 const DEMO: &str = "demo";
 
-pub(crate) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
+pub(super) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
     scanner::socket::raise_descriptor_limit();
     roles::runtime()?.block_on(run(configuration, arguments))
@@ -41,7 +40,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     })?;
     let _alone = alone(&configuration.data)?;
     let listen = arguments.listen.unwrap_or(configuration.listen);
-    let listener = TcpListener::bind(listen)
+    let listener = health::listen(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
     let listens = listener.local_addr().context("cannot tell where it listens")?;
