@@ -3,5 +3,6 @@
 mod ground;
 
 mod findings;
+mod isolation;
 mod scans;
 mod tasks;
