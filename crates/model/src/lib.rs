@@ -17,6 +17,7 @@ pub mod scan;
 pub mod schedule;
 pub mod scope;
 pub mod severity;
+pub mod simulation;
 pub mod stage;
 pub mod stop;
 pub mod summary;

@@ -140,11 +140,12 @@ impl FromStr for NamePattern {
     }
 }
 
+/// From how it is stored. What people write goes through [`FromStr`], which knows no pattern for every name.
 impl TryFrom<String> for NamePattern {
     type Error = NameError;
 
     fn try_from(text: String) -> Result<NamePattern, NameError> {
-        text.parse()
+        if text == "*" { Ok(NamePattern::Any) } else { text.parse() }
     }
 }
 

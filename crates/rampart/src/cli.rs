@@ -1,6 +1,8 @@
 //! The command line: every option once, with its help.
 
+mod platform;
 mod scan;
+mod simulate;
 
 use std::{
     io::Write,
@@ -11,7 +13,16 @@ use std::{
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
-pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
+pub(crate) use self::{
+    platform::{
+        MigrateArguments, ReachArguments, ResumeArguments, ScanCommand, ScheduleCommand,
+        ScheduleCreateArguments, StopArguments, SubmitArguments, TaskCommand, TaskFilterArguments,
+        TenantCommand, UpArguments, WorkerArguments,
+    },
+    scan::{ColorChoice, RobotsChoice, ScanArguments},
+    simulate::SimulateArguments,
+};
+use crate::configuration::ConfigurationArguments;
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely
 #[derive(Debug, Parser)]
@@ -23,6 +34,8 @@ pub(crate) use self::scan::{ColorChoice, RobotsChoice, ScanArguments};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) configuration: ConfigurationArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +48,35 @@ pub(crate) enum Command {
     /// Write and examine scope files: what a scan may touch
     #[command(subcommand)]
     Scope(ScopeCommand),
+    /// Run the whole platform in this process: queue, workers, schedules, on one file
+    Up(UpArguments),
+    /// Work on the platform's tasks
+    Worker(WorkerArguments),
+    /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
+    Orchestrator,
+    /// Emergency stop: nothing more is sent, until a person lifts it
+    Stop(StopArguments),
+    /// Lift an emergency stop
+    Resume(ResumeArguments),
+    /// List, show, cancel and redrive the platform's tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Begin scans by the clock
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
+    /// Make and list tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
+    Migrate(MigrateArguments),
+    /// Check configuration, connections, clock and limits, and say what to do
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Simulate a day of requests: how long they wait, how many workers there are, what that costs
+    Simulate(SimulateArguments),
     /// Print the completion script for a shell
     Completions {
         /// Which shell
@@ -90,6 +132,19 @@ pub(crate) enum ScopeCommand {
         /// Targets to ask about
         targets: Vec<String>,
     },
+    /// Give the platform a scope: scans name it with --scope
+    Put {
+        /// Its name
+        name: String,
+        /// The scope file
+        file: PathBuf,
+    },
+    /// List the platform's scopes
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
@@ -123,6 +178,14 @@ pub(crate) fn print_error(error: &anyhow::Error) {
     for cause in error.chain().skip(1) {
         say(&format!("  because: {}\n", line(cause.to_string())));
     }
+}
+
+/// `rampart … | head` closes our output early; that is the reader's right and no error.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// To standard error, where everything but findings and reports goes. That nobody listens there any more (`2>&1 | head`) is no

@@ -41,7 +41,7 @@ use crate::{
 };
 
 /// Something is undetermined, and nothing worse.
-const EXIT_UNDETERMINED: u8 = 3;
+pub(crate) const EXIT_UNDETERMINED: u8 = 3;
 
 /// The scanner's own name for it would read like this command's.
 type Engine = Scan;
@@ -196,7 +196,7 @@ impl Interrupts {
 }
 
 #[expect(clippy::exit, reason = "the second interrupt means: now")]
-fn leave_at_once() {
+pub(crate) fn leave_at_once() {
     std::process::exit(130);
 }
 

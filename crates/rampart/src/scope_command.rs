@@ -6,7 +6,11 @@ use anyhow::Context;
 use model::{Scope, Target, scope::ScopeFile};
 use report::terminal;
 
-use crate::cli::ScopeCommand;
+use crate::{
+    cli::ScopeCommand,
+    configuration::Configuration,
+    platform::{self, ScopeRequest},
+};
 
 const TEMPLATE: &str = r#"# What Rampart may touch. Nothing outside of this is ever connected to. Unknown keys are an error.
 
@@ -47,9 +51,20 @@ networks = []
 # connections_per_host = 8
 "#;
 
-pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    command: &ScopeCommand,
+    configuration: impl FnOnce() -> anyhow::Result<Configuration>,
+) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match command {
+        ScopeCommand::Put { name, file } => {
+            drop(out);
+            return platform::scope(&configuration()?, ScopeRequest::Put { name, file });
+        }
+        ScopeCommand::List { json } => {
+            drop(out);
+            return platform::scope(&configuration()?, ScopeRequest::List { json: *json });
+        }
         ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
         ScopeCommand::Show { file, targets } => {
             let scope = read(file)?;

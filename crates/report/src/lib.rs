@@ -7,11 +7,13 @@
 mod csv;
 mod digest;
 mod evidence;
+pub mod figure;
 mod format;
 mod html;
 mod json;
 mod markdown;
 mod sarif;
+pub mod simulation;
 pub mod terminal;
 mod verdict;
 pub mod visible;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    process::{Place, Port, Process, command, program},
+    process::{Place, Port, Process, command, program, wait_for},
     tls::Certified,
 };
 
@@ -101,6 +101,23 @@ impl Server {
         format!("amqps://guest:guest@{}/%2f", self.tls_port.address())
     }
 
+    /// Waits until the node would know a new quorum queue again after [`Server::kill`]. It writes the names of new ones down half a
+    /// second later, and one that it has lost the name of never elects a leader.
+    #[track_caller]
+    pub fn wait_until_written_down(&self, queue: &str) {
+        let node = self.node();
+        let names =
+            self.place.path().join("mnesia").join(&node).join("quorum").join(&node).join("names.dets");
+        wait_for(&format!("the name of the queue {queue} in {}", names.display()), || {
+            let bytes = std::fs::read(&names).unwrap_or_default();
+            bytes.windows(queue.len()).any(|window| window == queue.as_bytes()).then_some(())
+        });
+    }
+
+    fn node(&self) -> String {
+        format!("rampart-{}@localhost", self.port.number())
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&self) {
         drop(self.process().take());
@@ -130,7 +147,7 @@ impl Server {
             // Without it a shell stays between us and the node.
             .env("RUNNING_UNDER_SYSTEMD", "true")
             .env("ERL_EPMD_PORT", self.mapper.number().to_string())
-            .env("RABBITMQ_NODENAME", format!("rampart-{}@localhost", self.port.number()))
+            .env("RABBITMQ_NODENAME", self.node())
             .env("RABBITMQ_DIST_PORT", self.between_nodes.number().to_string())
             .env("RABBITMQ_CONF_ENV_FILE", path("none"))
             .env("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf"))

@@ -25,9 +25,6 @@ use self::{
 /// How many rings are kept for a bell that nobody waits for at the moment; more are forgotten, the oldest first.
 pub const KEPT: usize = 1024;
 
-/// For how long a broker keeps a ring. Whoever waits has looked at the store by then.
-pub const KEPT_FOR: Duration = Duration::from_secs(60);
-
 /// How long [`Doorbell::listen`] waits for a broker that may be away.
 const LISTENING_WITHIN: Duration = Duration::from_secs(1);
 

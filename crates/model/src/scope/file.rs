@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil::Time};
 use serde::{Deserialize, Serialize};
 
 use super::{DailyWindow, FRAGILE_PORTS, Scope, TimeWindow};
-use crate::{Limits, NamePattern, PortSet, ports::PortError};
+use crate::{Limits, NamePattern, PortSet, name::NameError, ports::PortError};
 
 /// The file as written. Unknown keys fail: a misspelt exclusion must not be ignored.
 #[derive(Debug, Deserialize)]
@@ -13,7 +13,7 @@ use crate::{Limits, NamePattern, PortSet, ports::PortError};
 pub struct ScopeFile {
     authorised_by: String,
     #[serde(default)]
-    names: Vec<NamePattern>,
+    names: Vec<WrittenName>,
     #[serde(default)]
     networks: Vec<Network>,
     #[serde(default)]
@@ -103,7 +103,7 @@ impl Ceilings {
 #[serde(deny_unknown_fields)]
 struct Exclusions {
     #[serde(default)]
-    names: Vec<NamePattern>,
+    names: Vec<WrittenName>,
     #[serde(default)]
     networks: Vec<Network>,
     #[serde(default)]
@@ -117,6 +117,19 @@ struct Window {
     not_after: Option<Timestamp>,
     daily: Option<String>,
     utc_offset: Option<String>,
+}
+
+/// A pattern of names as people write it: none means every name.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct WrittenName(NamePattern);
+
+impl TryFrom<String> for WrittenName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<WrittenName, NameError> {
+        text.parse().map(WrittenName)
+    }
 }
 
 /// A network, or one address.
@@ -218,10 +231,10 @@ impl ScopeFile {
         };
         Ok(Scope {
             authorised_by: Some(self.authorised_by),
-            names: self.names,
+            names: self.names.into_iter().map(|name| name.0).collect(),
             networks: self.networks.into_iter().map(|network| network.0).collect(),
             ports,
-            excluded_names: self.exclude.names,
+            excluded_names: self.exclude.names.into_iter().map(|name| name.0).collect(),
             excluded_networks: self.exclude.networks.into_iter().map(|network| network.0).collect(),
             excluded_ports: self.exclude.ports.unwrap_or_default(),
             window: self.window.into_window()?,

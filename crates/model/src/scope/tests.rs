@@ -231,6 +231,28 @@ fn only_the_named_resolvers_are_asked() {
     assert!(matches!(scope.permits_resolver(metadata), Err(Refusal::Never { .. })));
 }
 
+#[test]
+fn a_scope_is_stored_as_it_is_and_a_file_never_means_every_name() {
+    let filled = Scope {
+        authorised_by: Some("J. Doe".to_owned()),
+        names: vec!["example.com".parse().unwrap(), "*.example.com".parse().unwrap()],
+        excluded_ports: "25".parse().unwrap(),
+        resolvers: vec!["127.0.0.1:53".parse().unwrap()],
+        ..Scope::loopback()
+    };
+    for scope in [Scope::loopback(), filled] {
+        let stored = serde_json::to_string(&scope).unwrap();
+        assert_eq!(serde_json::from_str::<Scope>(&stored).unwrap(), scope, "{stored}");
+    }
+    for file in [
+        "authorised_by = 'me'\nnames = ['*']",
+        "authorised_by = 'me'\nnames = ['a.test']\nexclude.names = ['*']",
+    ] {
+        let error = toml::from_str::<ScopeFile>(file).unwrap_err().to_string();
+        assert!(error.contains("`*`"), "{error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 

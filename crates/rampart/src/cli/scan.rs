@@ -8,6 +8,8 @@ use std::{
 use clap::{Args, ValueEnum};
 use model::{Profile, Severity, Stage};
 
+use super::platform::ScanCommand;
+
 /// When to use colours
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -31,8 +33,12 @@ pub(crate) enum RobotsChoice {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ScanArguments {
+    /// Scans of the platform that `rampart up` runs
+    #[command(subcommand)]
+    pub(crate) command: Option<ScanCommand>,
+
     /// Names, addresses, networks (192.0.2.0/24), host:port, URLs; `-` reads them from standard input
     #[arg(value_name = "TARGET", required_unless_present_any = ["demo", "list", "resume"])]
     pub(crate) targets: Vec<String>,
@@ -250,14 +256,14 @@ Exit status:
   3  nothing at or above --fail-on, but something could not be determined";
 
 /// `500ms`, `10s`, `5m`, `2h`.
-fn scanning_stage(text: &str) -> Result<Stage, String> {
+pub(super) fn scanning_stage(text: &str) -> Result<Stage, String> {
     text.parse()
         .ok()
         .filter(|stage| Stage::SCANNING.contains(stage))
         .ok_or_else(|| format!("`{text}` is not a stage of a scan: use discover, ports, crawl or check"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let way_out = || format!("`{text}` is not a time: write for example 500ms, 10s, 5m or 2h");
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(way_out)?;
     let (number, unit) = text.split_at(digits);

@@ -169,7 +169,7 @@ impl Listener {
                 if self.seen.insert(finding.fingerprint) {
                     match self.show(finding) {
                         // `rampart scan … | head`: the reader has heard enough. A scan whose reports are files goes on.
-                        Err(error) if crate::is_broken_pipe(&error) => {
+                        Err(error) if crate::cli::is_broken_pipe(&error) => {
                             self.shown = Shown::Nothing;
                             if !self.kept {
                                 stop.cancel();

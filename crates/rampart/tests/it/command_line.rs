@@ -40,6 +40,17 @@ const BAD_INPUT: &[(&[&str], &[&str])] = &[
     (&["scan", "127.0.0.1", "--contact", "a\nb"], &["--contact"]),
     (&["checks", "show", "no-such-check"], &["no-such-check", "checks list"]),
     (&["scope", "show", "missing.toml"], &["missing.toml"]),
+    (&["simulate", "--requests", "0"], &["requests", "0", "give 1 to"]),
+    (&["simulate", "--peak", "1000"], &["20000 requests in 8.0 hours", "2500 or more", "1000"]),
+    (&["simulate", "--flood", "many"], &["--flood", "many", "3@4h30m", "none"]),
+    (&["simulate", "--flood", "10@9h"], &["flood", "9 h", "8 h", "earlier"]),
+    (&["simulate", "--lose-nodes", "3@later"], &["--lose-nodes", "3@later", "3@4h30m"]),
+    (&["simulate", "--service-median", "soon"], &["soon", "90s"]),
+    (&["simulate", "--service-p95", "10s"], &["10 s", "median, 90 s"]),
+    (&["simulate", "--workers", "1001"], &["workers", "1001", "1000"]),
+    (&["simulate", "--workers", "1"], &["1 workers", "days", "give more workers"]),
+    (&["simulate", "--price-per-worker-hour", "free"], &["free"]),
+    (&["simulate", "--requests", "50", "--flood", "none", "--svg", "missing/day.svg"], &["missing/day.svg"]),
     (&["frobnicate"], &["frobnicate"]),
 ];
 

@@ -157,6 +157,7 @@ fn every_option_is_in_the_user_guide() {
         &["checks", "lint"],
         &["checks", "test"],
         &["scope", "show"],
+        &["simulate"],
         &["man"],
     ] {
         let help = Command::new(env!("CARGO_BIN_EXE_rampart")).args(command).arg("--help").output().unwrap();

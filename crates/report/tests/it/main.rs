@@ -9,5 +9,6 @@ mod json;
 mod markdown;
 mod reports;
 mod sarif;
+mod simulation;
 mod streaming;
 mod terminal;

@@ -1,1 +1,190 @@
+//! Findings: merged by fingerprint, in whatever order, and fixed only by a check that looked.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use model::{
+    CheckId, Confidence, Finding, Fingerprint, Ledger, Location, Outcome, ScanId, ScanRequest, Scope,
+    Severity, Site, Stage, UnitResult,
+    account::FailReason,
+    finding::{Decision, Life, Verdict},
+};
+use store::{Ending, FindingFilter, KnownFinding, NewScan};
+
+use crate::ground::{Ground, Worker, settle};
+
+crate::contract! {
+    a_finding_is_opened_fixed_and_reopened
+    only_a_check_that_looked_fixes_anything
+    what_people_say_is_kept
+    hostile_text_comes_back_as_it_was
+    evidence_and_machines_are_in_the_documents
+}
+
+const SITE: &str = "http://127.0.0.9:8080/";
+
+fn finding(check: &str, severity: Severity) -> Finding {
+    let check = CheckId::new(check);
+    let location = Location::Url(SITE.parse().unwrap());
+    Finding {
+        fingerprint: Fingerprint::of(&check, None, &location),
+        name: format!("{check} is there"),
+        check,
+        severity,
+        confidence: Confidence::Certain,
+        location,
+        addresses: vec!["127.0.0.9".parse().unwrap()],
+        matcher: None,
+        extracted: BTreeMap::new(),
+        evidence: vec![model::Evidence {
+            request: "GET / HTTP/1.1".to_owned(),
+            response: "HTTP/1.1 200 OK".to_owned(),
+            ..Default::default()
+        }],
+        description: String::new(),
+        impact: String::new(),
+        remediation: String::new(),
+        references: Vec::new(),
+        classification: Default::default(),
+        tags: Vec::new(),
+        reproduce: String::new(),
+        found_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// A scan of the site in which the checks end like this.
+async fn scan(ground: &Ground, findings: Vec<Finding>, ends: &[(&str, Outcome)]) -> ScanId {
+    ground.advance(Duration::from_secs(60)).await;
+    ground.store.put_scope(ground.tenant, "loopback", Scope::loopback(), "test".to_owned()).await.unwrap();
+    let request = ScanRequest { stages: [Stage::Check].into(), ..ScanRequest::within("loopback") };
+    let new = NewScan { request, targets: vec![SITE.parse().unwrap()], by: "test".to_owned() };
+    let (scan, _) = ground.store.submit_scan(ground.tenant, new).await.unwrap();
+    let worker = Worker::new(1);
+    let task = worker.claim_of(ground, &[Stage::Check], 1).await.remove(0);
+    let site = Site {
+        base: SITE.parse().unwrap(),
+        endpoint: model::Endpoint { name: None, address: "127.0.0.9".parse().unwrap(), port: 8080 },
+    };
+    assert_eq!(task.work, model::Work::Unit(model::Unit::CheckSite(site)));
+    let mut ledger = Ledger::default();
+    for (check, outcome) in ends {
+        ledger.plan(&CheckId::new(check), 1);
+        ledger.end(&CheckId::new(check), *outcome);
+    }
+    let result = UnitResult { findings, ledger, ..UnitResult::default() };
+    settle(ground, task.lease, Ending::Unit(Box::new(result))).await.unwrap();
+    let report = worker.claim_of(ground, &[Stage::Report], 1).await.remove(0);
+    settle(ground, report.lease, Ending::Completed).await.unwrap();
+    scan
+}
+
+async fn known(ground: &Ground) -> Vec<KnownFinding> {
+    ground.store.findings(ground.tenant, FindingFilter::default(), 100).await.unwrap()
+}
+
+async fn life(ground: &Ground) -> Life {
+    known(ground).await.remove(0).life
+}
+
+async fn a_finding_is_opened_fixed_and_reopened(ground: Ground) {
+    let git = || vec![finding("git-config", Severity::High)];
+    let first = scan(&ground, git(), &[("git-config", Outcome::Matched)]).await;
+    assert_eq!(life(&ground).await, Life::Open);
+    let second = scan(&ground, git(), &[("git-config", Outcome::Matched)]).await;
+    let seen = known(&ground).await;
+    assert_eq!(seen.len(), 1, "the same thing seen again is the same finding");
+    assert!(seen[0].history.first_seen < seen[0].history.last_seen);
+    assert!(ground.store.difference(ground.tenant, second, first).await.unwrap().is_empty());
+    let third = scan(&ground, vec![], &[("git-config", Outcome::NotMatched)]).await;
+    assert!(matches!(life(&ground).await, Life::Fixed { .. }));
+    let difference = ground.store.difference(ground.tenant, third, second).await.unwrap();
+    assert_eq!(difference.kinds["finding"].disappeared, [format!("git-config at {SITE}")]);
+    scan(&ground, git(), &[("git-config", Outcome::Matched)]).await;
+    assert!(matches!(life(&ground).await, Life::Reopened { .. }));
+}
+
+async fn only_a_check_that_looked_fixes_anything(ground: Ground) {
+    let both = vec![finding("git-config", Severity::High), finding("env-file", Severity::Low)];
+    scan(&ground, both, &[("git-config", Outcome::Matched), ("env-file", Outcome::Matched)]).await;
+    for (outcome, also) in [
+        (Outcome::Failed(FailReason::TimedOut), Outcome::Matched),
+        (Outcome::Skipped(model::SkipReason::Cancelled), Outcome::NotMatched),
+    ] {
+        let seen = if also == Outcome::Matched { vec![finding("env-file", Severity::Low)] } else { vec![] };
+        scan(&ground, seen, &[("git-config", outcome), ("env-file", also)]).await;
+        let git = known(&ground).await.into_iter().find(|known| known.finding.check.as_str() == "git-config");
+        assert_eq!(git.unwrap().life, Life::Open, "{outcome:?}");
+    }
+    let env = known(&ground).await.into_iter().find(|known| known.finding.check.as_str() == "env-file");
+    assert!(matches!(env.unwrap().life, Life::Fixed { .. }));
+    // A scan without the check says nothing of it.
+    scan(&ground, vec![], &[("other", Outcome::NotMatched)]).await;
+    let git = known(&ground).await.into_iter().find(|known| known.finding.check.as_str() == "git-config");
+    assert_eq!(git.unwrap().life, Life::Open);
+}
+
+async fn what_people_say_is_kept(ground: Ground) {
+    let git = || vec![finding("git-config", Severity::High)];
+    scan(&ground, git(), &[("git-config", Outcome::Matched)]).await;
+    let fingerprint = git()[0].fingerprint;
+    let now = ground.store.clock().await.unwrap();
+    let decide = |verdict, at| {
+        ground.store.decide(ground.tenant, fingerprint, Decision { at, verdict }, "J. Doe".to_owned())
+    };
+    decide(Verdict::FalsePositive, now).await.unwrap();
+    assert_eq!(life(&ground).await, Life::FalsePositive);
+    decide(Verdict::Triaged, now - jiff::SignedDuration::from_secs(5)).await.unwrap();
+    assert_eq!(life(&ground).await, Life::FalsePositive, "said before");
+    scan(&ground, git(), &[("git-config", Outcome::Matched)]).await;
+    assert_eq!(life(&ground).await, Life::FalsePositive, "seen again");
+    let now = ground.store.clock().await.unwrap();
+    let until = now + jiff::SignedDuration::from_secs(600);
+    decide(Verdict::Accepted { until }, now).await.unwrap();
+    assert_eq!(life(&ground).await, Life::Accepted { until });
+    ground.advance(Duration::from_secs(700)).await;
+    assert_eq!(life(&ground).await, Life::Open);
+    let nobody = Fingerprint::of(&CheckId::new("x"), None, &git()[0].location);
+    let decision = Decision { at: now, verdict: Verdict::Triaged };
+    assert!(ground.store.decide(ground.tenant, nobody, decision, "J. Doe".to_owned()).await.is_err());
+}
+
+async fn hostile_text_comes_back_as_it_was(ground: Ground) {
+    let hostile = "\0'; DROP TABLE findings; -- \u{202e}\u{1}\r\n\\ $1 {{7*7}} <script>";
+    let mut nasty = finding("git-config", Severity::High);
+    nasty.extracted.insert(hostile.to_owned(), vec![hostile.to_owned()]);
+    nasty.evidence[0].response = hostile.to_owned();
+    nasty.name = hostile.to_owned();
+    let scan = scan(&ground, vec![nasty.clone()], &[("git-config", Outcome::Matched)]).await;
+    let documents = ground.store.finding_documents(ground.tenant, vec![nasty.fingerprint]).await.unwrap();
+    assert_eq!(documents, [nasty.clone()]);
+    assert_eq!(ground.store.evidence(ground.tenant, nasty.fingerprint).await.unwrap(), nasty.evidence);
+    let of_scan = FindingFilter { scan: Some(scan), ..FindingFilter::default() };
+    assert_eq!(ground.store.findings(ground.tenant, of_scan, 10).await.unwrap().len(), 1);
+}
+
+async fn evidence_and_machines_are_in_the_documents(ground: Ground) {
+    let many: Vec<Finding> = (0..5)
+        .map(|number| {
+            let severity = if number % 2 == 0 { Severity::High } else { Severity::Info };
+            finding(&format!("check-{number}"), severity)
+        })
+        .collect();
+    let ends: Vec<(String, Outcome)> =
+        many.iter().map(|finding| (finding.check.to_string(), Outcome::Matched)).collect();
+    let ends: Vec<(&str, Outcome)> = ends.iter().map(|(check, outcome)| (check.as_str(), *outcome)).collect();
+    scan(&ground, many.iter().chain(&many).cloned().collect(), &ends).await;
+    let order: Vec<Fingerprint> = many.iter().rev().map(|finding| finding.fingerprint).collect();
+    let documents = ground.store.finding_documents(ground.tenant, order.clone()).await.unwrap();
+    assert_eq!(documents.iter().map(|finding| finding.fingerprint).collect::<Vec<_>>(), order);
+    for document in &documents {
+        assert_eq!((document.evidence.len(), document.addresses.len()), (1, 1));
+    }
+    let severe = FindingFilter { at_least: Some(Severity::Medium), ..FindingFilter::default() };
+    assert_eq!(ground.store.findings(ground.tenant, severe, 10).await.unwrap().len(), 3);
+    let first = ground.store.findings(ground.tenant, FindingFilter::default(), 2).await.unwrap();
+    let after = Some(first[1].finding.fingerprint);
+    let rest = FindingFilter { after, ..FindingFilter::default() };
+    assert_eq!(ground.store.findings(ground.tenant, rest, 10).await.unwrap().len(), 3);
+    let other = ground.another_tenant("other").await;
+    assert_eq!(ground.store.findings(other, FindingFilter::default(), 10).await.unwrap(), []);
+    assert_eq!(ground.store.finding_documents(other, order).await.unwrap(), []);
+}

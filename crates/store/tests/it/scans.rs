@@ -1,1 +1,349 @@
+//! Scans: units follow from units, in the transaction that commits what they follow from.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use model::{
+    FoundName, Learned, ScanId, ScanLife, ScanRequest, Scope, Source, Stage, UnitResult, Work,
+    scan::{Budget, Exhausted, ScanEnd},
+    task::{Retry, TaskFailure},
+};
+use store::{Claimed, Ending, NewScan, NewSchedule, ScanFilter, StoreError, TaskFilter};
+
+use crate::ground::{Ground, LEASE, Worker, settle};
+
+crate::contract! {
+    units_follow_from_units_until_nothing_is_left
+    the_same_unit_is_planned_once_a_scan
+    a_lost_result_plans_nothing
+    a_long_list_never_stands_in_the_queue_as_a_whole
+    a_network_is_walked_through_piece_by_piece
+    a_cancelled_scan_ends_when_what_runs_has_let_go
+    a_scan_ends_with_its_time_or_its_budget
+    a_unit_that_failed_for_good_is_told_and_can_be_brought_back
+    what_is_not_in_scope_is_refused_as_a_whole
+    a_schedule_begins_each_run_once
+    two_scans_of_one_question_are_compared
+}
+
+const STAGES: [Stage; 5] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check, Stage::Report];
+
+async fn submit_of(ground: &Ground, request: ScanRequest, targets: &[&str]) -> Result<ScanId, StoreError> {
+    let scope = Scope {
+        names: vec!["*.acme.test".parse().unwrap(), "acme.test".parse().unwrap()],
+        ..Scope::loopback()
+    };
+    ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
+    let targets = targets.iter().map(|target| target.parse().unwrap()).collect();
+    let new = NewScan { request, targets, by: "test".to_owned() };
+    ground.store.submit_scan(ground.tenant, new).await.map(|(scan, _)| scan)
+}
+
+async fn submit(ground: &Ground, targets: &[&str]) -> ScanId {
+    submit_of(ground, ScanRequest::within("loopback"), targets).await.unwrap()
+}
+
+fn name_of(task: &Claimed) -> String {
+    match &task.work {
+        Work::Unit(unit) => unit.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Claims everything that there is, by name.
+async fn claim(ground: &Ground, worker: &Worker) -> BTreeMap<String, Claimed> {
+    let claimed = worker.claim_of(ground, &STAGES, 100_000).await;
+    claimed.into_iter().map(|task| (name_of(&task), task)).collect()
+}
+
+async fn done(ground: &Ground, task: &Claimed, learned: Learned) {
+    let result = UnitResult { learned, ..UnitResult::default() };
+    settle(ground, task.lease, Ending::Unit(Box::new(result))).await.unwrap();
+}
+
+fn found(name: &str, address: &str) -> FoundName {
+    FoundName {
+        name: name.parse().unwrap(),
+        source: Source::WordList,
+        addresses: vec![address.parse().unwrap()],
+        apex: false,
+        alias: false,
+    }
+}
+
+async fn units_follow_from_units_until_nothing_is_left(ground: Ground) {
+    let scan = submit(&ground, &["acme.test"]).await;
+    let worker = Worker::new(1);
+    let first = claim(&ground, &worker).await;
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["names below acme.test"]);
+    let names = vec![found("www.acme.test", "127.0.0.9"), found("mail.acme.test", "127.0.0.9")];
+    done(&ground, &first["names below acme.test"], Learned { found: names, ..Learned::default() }).await;
+    let second = claim(&ground, &worker).await;
+    assert_eq!(second.keys().collect::<Vec<_>>(), ["ports of 127.0.0.9"], "two names, one host");
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!((record.life, record.open_tasks, record.units), (ScanLife::Running, 1, 2));
+    done(&ground, &second["ports of 127.0.0.9"], Learned { open: vec![80, 443], ..Learned::default() }).await;
+    let third = claim(&ground, &worker).await;
+    assert_eq!(third.keys().collect::<Vec<_>>(), ["service 127.0.0.9:443", "service 127.0.0.9:80"]);
+    for task in third.values() {
+        done(&ground, task, Learned::default()).await;
+    }
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
+    assert_eq!((record.open_tasks, record.units, record.begun), (0, 4, 1));
+    let report = claim(&ground, &worker).await;
+    assert_eq!(report.keys().collect::<Vec<_>>(), ["Report"]);
+    settle(&ground, report["Report"].lease, Ending::Completed).await.unwrap();
+    assert!(claim(&ground, &worker).await.is_empty());
+}
+
+async fn the_same_unit_is_planned_once_a_scan(ground: Ground) {
+    let scan = submit(&ground, &["127.0.0.9", "127.0.0.9", "acme.test"]).await;
+    let worker = Worker::new(1);
+    let first = claim(&ground, &worker).await;
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["names below acme.test", "ports of 127.0.0.9"]);
+    let names = vec![found("acme.test", "127.0.0.9")];
+    done(&ground, &first["names below acme.test"], Learned { found: names, ..Learned::default() }).await;
+    assert_eq!(claim(&ground, &worker).await.keys().collect::<Vec<_>>(), ["checks of name acme.test"]);
+    assert_eq!(ground.store.scan(ground.tenant, scan).await.unwrap().units, 3);
+    // Another scan asks for itself.
+    submit(&ground, &["127.0.0.9"]).await;
+    assert_eq!(claim(&ground, &worker).await.keys().collect::<Vec<_>>(), ["ports of 127.0.0.9"]);
+}
+
+async fn a_lost_result_plans_nothing(ground: Ground) {
+    let scan = submit(&ground, &["127.0.0.9"]).await;
+    let (silent, other) = (Worker::new(1), Worker::new(2));
+    let lost = claim(&ground, &silent).await.remove("ports of 127.0.0.9").unwrap();
+    ground.advance(LEASE + Duration::from_secs(1)).await;
+    ground.store.reclaim(10).await.unwrap();
+    let result =
+        UnitResult { learned: Learned { open: vec![80], ..Learned::default() }, ..UnitResult::default() };
+    assert!(settle(&ground, lost.lease, Ending::Unit(Box::new(result))).await.is_err());
+    assert_eq!(ground.store.scan(ground.tenant, scan).await.unwrap().units, 1);
+    ground.advance(Duration::from_secs(10)).await;
+    let again = claim(&ground, &other).await.remove("ports of 127.0.0.9").unwrap();
+    done(&ground, &again, Learned { open: vec![22], ..Learned::default() }).await;
+    assert_eq!(claim(&ground, &other).await.keys().collect::<Vec<_>>(), ["service 127.0.0.9:22"]);
+}
+
+async fn a_long_list_never_stands_in_the_queue_as_a_whole(ground: Ground) {
+    let targets: Vec<String> =
+        (0..2_000).map(|number| format!("127.1.{}.{}", number / 200, number % 200 + 1)).collect();
+    let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
+    let request = ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") };
+    let scan = submit_of(&ground, request, &targets).await.unwrap();
+    let worker = Worker::new(1);
+    let mut total = 0;
+    loop {
+        let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+        assert!(record.open_tasks <= 512, "{}", record.open_tasks);
+        let tasks = worker.claim_of(&ground, &[Stage::Ports], 128).await;
+        if tasks.is_empty() {
+            break;
+        }
+        total += tasks.len();
+        let settlements = tasks
+            .iter()
+            .map(|task| store::Settlement { lease: task.lease, ending: Ending::Unit(Box::default()) })
+            .collect();
+        for answer in ground.store.settle(settlements).await.unwrap() {
+            answer.unwrap();
+        }
+    }
+    assert_eq!(total, 2_000, "every target had its turn");
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
+}
+
+async fn a_network_is_walked_through_piece_by_piece(ground: Ground) {
+    let request = ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") };
+    let scan = submit_of(&ground, request, &["127.3.0.0/22", "127.9.9.9"]).await.unwrap();
+    let worker = Worker::new(1);
+    let mut seen = std::collections::BTreeSet::new();
+    loop {
+        let tasks = worker.claim_of(&ground, &[Stage::Ports], 300).await;
+        if tasks.is_empty() {
+            break;
+        }
+        let mut settlements = Vec::new();
+        for task in &tasks {
+            assert!(seen.insert(name_of(task)), "{} twice", name_of(task));
+            settlements.push(store::Settlement { lease: task.lease, ending: Ending::Unit(Box::default()) });
+        }
+        ground.store.settle(settlements).await.unwrap();
+    }
+    assert_eq!(seen.len(), 1_022 + 1, "without the network's own address and its broadcast address");
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
+}
+
+async fn a_cancelled_scan_ends_when_what_runs_has_let_go(ground: Ground) {
+    let scan = submit(&ground, &["127.0.0.9", "127.0.0.10", "127.0.0.11"]).await;
+    let worker = Worker::new(1);
+    let running = worker.claim_of(&ground, &STAGES, 1).await.remove(0);
+    let cancel = || ground.store.cancel_scan(ground.tenant, scan, "test".to_owned());
+    assert!(cancel().await.unwrap());
+    assert!(!cancel().await.unwrap(), "once");
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!((record.life, record.open_tasks), (ScanLife::Running, 1));
+    assert_eq!(ground.store.heartbeat(vec![running.lease], LEASE).await.unwrap(), [store::Beat::StopWork]);
+    settle(&ground, running.lease, Ending::HandedBack).await.unwrap();
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Cancelled, .. }), "{record:?}");
+    assert_eq!(
+        claim(&ground, &worker).await.keys().collect::<Vec<_>>(),
+        ["Report"],
+        "what there was is reported"
+    );
+}
+
+async fn a_scan_ends_with_its_time_or_its_budget(ground: Ground) {
+    let hour = Duration::from_secs(3_600);
+    let budget = Budget { time: Some(hour), ..Budget::default() };
+    let request = ScanRequest { budget, ..ScanRequest::within("loopback") };
+    let scan = submit_of(&ground, request, &["127.0.0.9"]).await.unwrap();
+    ground.store.tend_scans().await.unwrap();
+    assert_eq!(ground.store.scan(ground.tenant, scan).await.unwrap().life, ScanLife::Running);
+    ground.advance(hour + Duration::from_secs(1)).await;
+    assert_eq!(ground.store.tend_scans().await.unwrap(), 1);
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Deadline, .. }), "{record:?}");
+    assert_eq!(ground.store.tend_scans().await.unwrap(), 0);
+
+    let budget = Budget { units: 3, ..Budget::default() };
+    let request = ScanRequest { budget, ..ScanRequest::within("loopback") };
+    let scan = submit_of(&ground, request, &["127.0.0.9"]).await.unwrap();
+    let worker = Worker::new(1);
+    let first = claim(&ground, &worker).await;
+    let open = (1..=50).collect();
+    done(&ground, &first["ports of 127.0.0.9"], Learned { open, ..Learned::default() }).await;
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!(record.units, 3, "a hard cap on fan-out");
+    let end = ScanEnd::Budget { exhausted: Exhausted::Units };
+    assert!(matches!(record.life, ScanLife::Ended { end: ended, .. } if ended == end), "{record:?}");
+
+    let budget = Budget { packets: Some(100), ..Budget::default() };
+    let request = ScanRequest { budget, ..ScanRequest::within("loopback") };
+    let scan = submit_of(&ground, request, &["127.0.0.9", "127.0.0.10"]).await.unwrap();
+    let running = claim(&ground, &worker).await;
+    let traffic = model::Traffic { probes: 100, ..model::Traffic::default() };
+    let learned = Learned { open: vec![80], ..Learned::default() };
+    let result = UnitResult { traffic, learned, ..UnitResult::default() };
+    settle(&ground, running["ports of 127.0.0.9"].lease, Ending::Unit(Box::new(result))).await.unwrap();
+    settle(&ground, running["ports of 127.0.0.10"].lease, Ending::HandedBack).await.unwrap();
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    let end = ScanEnd::Budget { exhausted: Exhausted::Packets };
+    assert!(matches!(record.life, ScanLife::Ended { end: ended, .. } if ended == end), "{record:?}");
+}
+
+async fn a_unit_that_failed_for_good_is_told_and_can_be_brought_back(ground: Ground) {
+    let scan = submit(&ground, &["127.0.0.9", "127.0.0.10"]).await;
+    let worker = Worker::new(1);
+    let claimed = claim(&ground, &worker).await;
+    let failure = TaskFailure { message: "out of memory".to_owned(), retry: Retry::Never };
+    settle(&ground, claimed["ports of 127.0.0.9"].lease, Ending::Failed(failure)).await.unwrap();
+    done(&ground, &claimed["ports of 127.0.0.10"], Learned::default()).await;
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Failures { units: 1 }, .. }), "{record:?}");
+    let results = ground.store.unit_results(ground.tenant, scan, None, 10).await.unwrap();
+    let told: Vec<&str> = results.iter().flat_map(|unit| &unit.undetermined).map(String::as_str).collect();
+    assert_eq!(told, ["out of memory"]);
+
+    let redriven =
+        ground.store.redrive_tasks(ground.tenant, TaskFilter::of_scan(scan), 10, "test".to_owned()).await;
+    assert_eq!(redriven.unwrap(), 1);
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!((record.life, record.open_tasks, record.dead_tasks), (ScanLife::Running, 1, 0));
+    let again = claim(&ground, &worker).await;
+    done(&ground, &again["ports of 127.0.0.9"], Learned::default()).await;
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
+    let results = ground.store.unit_results(ground.tenant, scan, None, 10).await.unwrap();
+    assert!(results.iter().all(|unit| unit.undetermined.is_empty()), "told anew: {results:?}");
+}
+
+async fn what_is_not_in_scope_is_refused_as_a_whole(ground: Ground) {
+    let refused = submit_of(&ground, ScanRequest::within("loopback"), &["127.0.0.9", "192.0.2.1"]).await;
+    assert!(matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("192.0.2.1")), "{refused:?}");
+    assert!(submit_of(&ground, ScanRequest::within("nope"), &["127.0.0.9"]).await.is_err());
+    assert!(submit_of(&ground, ScanRequest::within("loopback"), &[]).await.is_err());
+    assert_eq!(ground.store.scans(ground.tenant, ScanFilter::default(), 10).await.unwrap(), []);
+    assert!(claim(&ground, &Worker::new(1)).await.is_empty());
+}
+
+async fn a_schedule_begins_each_run_once(ground: Ground) {
+    submit(&ground, &["127.0.0.1"]).await;
+    let new = NewSchedule {
+        name: "hourly".to_owned(),
+        rule: serde_json::from_str(r#"{"every": "1h"}"#).unwrap(),
+        request: ScanRequest::within("loopback"),
+        targets: vec!["127.0.0.9".parse().unwrap()],
+    };
+    let schedule = ground.store.create_schedule(ground.tenant, new.clone(), "test".to_owned()).await.unwrap();
+    let scans = async || ground.store.scans(ground.tenant, ScanFilter::default(), 100).await.unwrap().len();
+    ground.store.follow_schedules().await.unwrap();
+    assert_eq!(scans().await, 1, "not before its time");
+    ground.advance(Duration::from_secs(3_601)).await;
+    let (one, other) = tokio::join!(ground.store.follow_schedules(), ground.store.follow_schedules());
+    let woken = one.unwrap().len() + other.unwrap().len();
+    assert_eq!((scans().await, woken), (2, 1), "two who look at once begin it once");
+    let kept = ground.store.schedules(ground.tenant).await.unwrap().remove(0);
+    let last = ground.store.scans(ground.tenant, ScanFilter::default(), 1).await.unwrap().remove(0);
+    assert_eq!((kept.last_scan, last.submitted_by.as_str()), (Some(last.id), "schedule hourly"));
+    ground.advance(Duration::from_secs(3_601)).await;
+    ground.store.follow_schedules().await.unwrap();
+    assert_eq!(scans().await, 2, "the last run is still going on");
+    ground.store.cancel_scan(ground.tenant, last.id, "test".to_owned()).await.unwrap();
+    ground.store.enable_schedule(ground.tenant, schedule.id, false, "test".to_owned()).await.unwrap();
+    ground.advance(Duration::from_secs(3_601)).await;
+    ground.store.follow_schedules().await.unwrap();
+    assert_eq!(scans().await, 2, "disabled");
+    ground.store.enable_schedule(ground.tenant, schedule.id, true, "test".to_owned()).await.unwrap();
+    ground.store.follow_schedules().await.unwrap();
+    assert_eq!(scans().await, 2, "what was missed is not caught up on");
+    ground.advance(Duration::from_secs(3_601)).await;
+    ground.store.follow_schedules().await.unwrap();
+    assert_eq!(scans().await, 3);
+    ground.store.delete_schedule(ground.tenant, schedule.id, "test".to_owned()).await.unwrap();
+    assert_eq!(ground.store.schedules(ground.tenant).await.unwrap(), []);
+}
+
+async fn two_scans_of_one_question_are_compared(ground: Ground) {
+    let worker = Worker::new(1);
+    let mut scans = Vec::new();
+    for ports in [vec![22, 80], vec![80, 443]] {
+        let scan = submit_of(
+            &ground,
+            ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") },
+            &["127.0.0.9"],
+        )
+        .await
+        .unwrap();
+        scans.push(scan);
+        let task = claim(&ground, &worker).await.remove("ports of 127.0.0.9").unwrap();
+        let states = model::asset::PortStates { open: ports.clone(), ..Default::default() };
+        let host = model::Asset::Host { address: "127.0.0.9".parse().unwrap(), names: vec![], ports: states };
+        let page = |port: u16| model::Asset::Page {
+            url: format!("http://127.0.0.9:{port}/").parse().unwrap(),
+            status: 200,
+            title: None,
+            content_type: None,
+            length: u64::from(port),
+            technologies: vec![],
+        };
+        let assets = std::iter::once(host).chain(ports.into_iter().map(page)).collect();
+        settle(&ground, task.lease, Ending::Unit(Box::new(UnitResult { assets, ..UnitResult::default() })))
+            .await
+            .unwrap();
+        claim(&ground, &worker).await;
+    }
+    let record = ground.store.scan(ground.tenant, scans[1]).await.unwrap();
+    assert_eq!((record.baseline, record.assets), (Some(scans[0]), 3));
+    let difference = ground.store.difference(ground.tenant, scans[1], scans[0]).await.unwrap();
+    assert_eq!(difference.kinds["host"].changed, ["host 127.0.0.9"]);
+    let pages = &difference.kinds["page"];
+    assert_eq!(pages.appeared, ["page http://127.0.0.9:443/"]);
+    assert_eq!(pages.disappeared, ["page http://127.0.0.9:22/"]);
+    assert_eq!((pages.changed.len(), pages.same), (0, 1));
+    assert!(ground.store.difference(ground.tenant, scans[1], scans[1]).await.unwrap().is_empty());
+}

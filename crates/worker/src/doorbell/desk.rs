@@ -3,11 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::{
-    sync::watch,
-    task::{AbortHandle, JoinSet},
-    time::timeout,
-};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use super::{Bell, BrokerError, LISTENING_WITHIN, Listener, backoff::Backoff};
 
@@ -16,13 +12,12 @@ struct State {
     waits: bool,
     rung: Option<Bell>,
     stopped: bool,
-    /// How many tasks have reached the broker at least once.
-    ready: usize,
-    trouble: Option<String>,
+    /// One for each task: why it does not hear the broker.
+    troubles: Vec<Option<String>>,
 }
 
 /// One for each listener.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk(watch::Sender<State>);
 
 impl Desk {
@@ -48,16 +43,8 @@ impl Desk {
         self.0.subscribe().wait_for(wanted).await.expect("the sender is this desk's own");
     }
 
-    /// The broker is heard, for the first time or again.
-    pub(super) fn ready(&self, is_first: bool) {
-        self.0.send_modify(|state| {
-            state.ready += usize::from(is_first);
-            state.trouble = None;
-        });
-    }
-
-    fn failed(&self, error: &BrokerError) {
-        self.0.send_modify(|state| state.trouble = Some(error.to_string()));
+    fn set_trouble(&self, task: usize, trouble: Option<String>) {
+        self.0.send_modify(|state| state.troubles[task] = trouble);
     }
 
     async fn rung(&self) -> Bell {
@@ -68,6 +55,8 @@ impl Desk {
             self.0.send_if_modified(|state| {
                 heard =
                     std::mem::take(&mut state.stopped).then_some(Bell::Stop).or_else(|| state.rung.take());
+                // In the same moment, so that no further ring is taken from the others.
+                state.waits &= heard.is_none();
                 heard.is_some()
             });
             match heard {
@@ -116,28 +105,31 @@ pub(super) struct RemoteListener {
 impl RemoteListener {
     /// Starts the tasks and waits until all have reached the broker, or long enough.
     pub(super) async fn start(ears: Vec<Box<dyn Ear>>) -> Box<dyn Listener> {
-        let (desk, count) = (Arc::new(Desk::default()), ears.len());
+        let troubles = vec![Some("not connected yet".to_owned()); ears.len()];
+        let desk = Arc::new(Desk(watch::Sender::new(State { troubles, ..State::default() })));
         let mut tasks = JoinSet::new();
-        for ear in ears {
-            let _: AbortHandle = tasks.spawn(listen_for_ever(ear, Arc::clone(&desk)));
+        for (task, ear) in ears.into_iter().enumerate() {
+            tasks.spawn(listen_for_ever(ear, task, Arc::clone(&desk)));
         }
         let mut changes = desk.0.subscribe();
         // A broker that is away is no reason not to start.
-        let _ = timeout(LISTENING_WITHIN, changes.wait_for(|state| state.ready >= count)).await;
+        let _ =
+            timeout(LISTENING_WITHIN, changes.wait_for(|state| state.troubles.iter().all(Option::is_none)))
+                .await;
         drop(changes);
         Box::new(RemoteListener { desk, _tasks: tasks })
     }
 }
 
-async fn listen_for_ever(mut ear: Box<dyn Ear>, desk: Arc<Desk>) {
-    let (mut backoff, mut is_first) = (Backoff::new(), true);
+async fn listen_for_ever(mut ear: Box<dyn Ear>, task: usize, desk: Arc<Desk>) {
+    let mut backoff = Backoff::new();
     loop {
         let mut ready = || {
-            desk.ready(std::mem::take(&mut is_first));
+            desk.set_trouble(task, None);
             backoff.reset();
         };
         let Err(error) = ear.listen(&desk, &mut ready).await;
-        desk.failed(&error);
+        desk.set_trouble(task, Some(error.to_string()));
         backoff.pause().await;
     }
 }
@@ -149,6 +141,6 @@ impl Listener for RemoteListener {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.desk.0.borrow().trouble.clone()
+        self.desk.0.borrow().troubles.iter().flatten().next().cloned()
     }
 }

@@ -14,8 +14,8 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ExchangeKind,
     message::Delivery,
     options::{
-        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicPublishOptions,
-        BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     tcp::OwnedTLSConfig,
     types::{AMQPValue, FieldTable, ShortString},
@@ -24,7 +24,8 @@ use lapin::{
 use tokio::sync::Mutex;
 
 use super::{
-    Bell, BrokerError, KEPT, KEPT_FOR, Settings,
+    Bell, BrokerError, KEPT, Settings,
+    backoff::Backoff,
     desk::{Desk, Ear},
     remote::{Broker, answered},
     without_credentials,
@@ -35,6 +36,15 @@ const HEARTBEAT: u16 = 5;
 
 /// How long connecting and declaring may take. Quorum queues elect a leader first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often the way of a stop is made sure of: nobody is told when an exchange is deleted.
+const REBIND: Duration = Duration::from_secs(5);
+
+/// "OK" (AMQP 0-9-1, 1.3).
+const REPLY_SUCCESS: u16 = 200;
+
+/// How often a ring is published before it is given up, if time allows.
+const TRIES: usize = 5;
 
 /// How often the connection is asked whether it still is one, in case nothing told those who consume.
 const LOOK: Duration = Duration::from_secs(1);
@@ -100,12 +110,13 @@ impl Place {
             channel.exchange_declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await?;
             return Ok(());
         }
-        let number = |number: u128| AMQPValue::LongLongInt(number.try_into().expect("it is a small number"));
         let mut arguments = FieldTable::default();
         arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
-        arguments.insert("x-max-length".into(), number(KEPT as u128));
+        arguments.insert(
+            "x-max-length".into(),
+            AMQPValue::LongLongInt(KEPT.try_into().expect("it is a small number")),
+        );
         arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
-        arguments.insert("x-message-ttl".into(), number(KEPT_FOR.as_millis()));
         channel.queue_declare(name, QueueDeclareOptions::durable(), arguments).await?;
         Ok(())
     }
@@ -117,7 +128,7 @@ pub(super) struct Line {
     /// What was declared on this connection.
     declared: Mutex<BTreeSet<Bell>>,
     /// Closed when dropped.
-    _connection: Connection,
+    connection: Connection,
 }
 
 #[async_trait]
@@ -132,50 +143,86 @@ impl Broker for RabbitMq {
         let connection = self.place.connect().await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Line { channel, declared: Mutex::default(), _connection: connection })
+        Ok(Line { channel, declared: Mutex::default(), connection })
+    }
+
+    fn is_well(&self, line: &Line) -> bool {
+        // What is published on a lost connection is never confirmed, and never refused either.
+        line.connection.status().connected()
     }
 
     async fn ring(&self, line: &Line, bell: Bell, count: usize) -> Result<(), BrokerError> {
-        {
-            let mut declared = line.declared.lock().await;
-            if !declared.contains(&bell) {
-                self.place.declare(&line.channel, bell).await?;
-                declared.insert(bell);
+        let mut left = if bell == Bell::Stop { 1 } else { count.min(KEPT) };
+        let mut backoff = Backoff::new();
+        for _ in 0..TRIES {
+            self.declare_once(line, bell).await?;
+            left = self.publish(&line.channel, bell, left).await?;
+            if left == 0 {
+                return Ok(());
             }
+            line.declared.lock().await.remove(&bell);
+            backoff.pause().await;
         }
-        let (exchange, key, count) = match bell {
-            Bell::Stop => (self.place.name_of(bell), ShortString::default(), 1),
-            _ => (ShortString::default(), self.place.name_of(bell), count.min(KEPT)),
-        };
-        // A queue that somebody deleted is noticed; a stop that nobody listens for is none of our business.
-        let options = BasicPublishOptions { mandatory: bell != Bell::Stop, ..BasicPublishOptions::default() };
-        let mut confirms = Vec::with_capacity(count);
-        for _ in 0..count {
-            let properties = BasicProperties::default();
-            let publish = line.channel.basic_publish(exchange.clone(), key.clone(), options, &[], properties);
-            confirms.push(publish.await?);
+        Err(format!("the broker did not take {left} of {count}").into())
+    }
+
+    fn ears(&self, bells: &[Bell]) -> Vec<Box<dyn Ear>> {
+        let place = &self.place;
+        let mut ears: Vec<Box<dyn Ear>> = Vec::new();
+        let queues: Vec<Bell> = bells.iter().copied().filter(|bell| *bell != Bell::Stop).collect();
+        if !queues.is_empty() {
+            ears.push(Box::new(Queues { place: Arc::clone(place), bells: queues }));
         }
-        for confirmation in try_join_all(confirms).await? {
-            match confirmation {
-                Confirmation::Ack(None) => {}
-                Confirmation::Ack(Some(_)) => return Err("the queue is gone".into()),
-                Confirmation::Nack(_) | Confirmation::NotRequested => {
-                    return Err("the broker did not take it".into());
-                }
-            }
+        if bells.contains(&Bell::Stop) {
+            // On a connection of its own: trouble with a queue must not cost a stop.
+            ears.push(Box::new(Stops { place: Arc::clone(place) }));
+        }
+        ears
+    }
+}
+
+impl RabbitMq {
+    async fn declare_once(&self, line: &Line, bell: Bell) -> Result<(), BrokerError> {
+        let mut declared = line.declared.lock().await;
+        if !declared.contains(&bell) {
+            self.place.declare(&line.channel, bell).await?;
+            declared.insert(bell);
         }
         Ok(())
     }
 
-    fn ears(&self, bells: &[Bell]) -> Vec<Box<dyn Ear>> {
-        vec![Box::new(Queues { place: Arc::clone(&self.place), bells: bells.to_vec() })]
+    /// Gives how many the broker did not take: the queue may have been deleted, and it refuses for a moment when several declare a new
+    /// quorum queue at once.
+    async fn publish(&self, channel: &Channel, bell: Bell, count: usize) -> Result<usize, BrokerError> {
+        let (exchange, key) = match bell {
+            Bell::Stop => (self.place.name_of(bell), ShortString::default()),
+            _ => (ShortString::default(), self.place.name_of(bell)),
+        };
+        // That nobody listens for a stop is none of our business.
+        let options = BasicPublishOptions { mandatory: bell != Bell::Stop, ..BasicPublishOptions::default() };
+        let mut confirms = Vec::with_capacity(count);
+        for _ in 0..count {
+            let properties = BasicProperties::default();
+            let publish = channel.basic_publish(exchange.clone(), key.clone(), options, &[], properties);
+            confirms.push(publish.await?);
+        }
+        let confirmations = try_join_all(confirms).await?;
+        Ok(confirmations
+            .iter()
+            .filter(|confirmation| !matches!(confirmation, Confirmation::Ack(None)))
+            .count())
     }
 }
 
-/// Consumes from the queues while somebody waits, and from one of its own for stops all the time.
+/// Consumes from the queues while somebody waits.
 struct Queues {
     place: Arc<Place>,
     bells: Vec<Bell>,
+}
+
+/// Consumes from a queue of its own that every stop goes to.
+struct Stops {
+    place: Arc<Place>,
 }
 
 type Delivered = (Bell, Option<lapin::Result<Delivery>>);
@@ -188,32 +235,55 @@ impl Ear for Queues {
         ready: &mut (dyn FnMut() + Send),
     ) -> Result<Infallible, BrokerError> {
         let connection = answered(ANSWER_WITHIN, self.place.connect()).await?;
-        let channel = answered(ANSWER_WITHIN, connection.create_channel()).await?;
-        let mut stops = answered(ANSWER_WITHIN, self.prepare(&channel)).await?;
-        let has_queues = self.queues().next().is_some();
-        let mut consumed = SelectAll::new();
-        let mut look = tokio::time::interval(LOOK);
         ready();
         loop {
             tokio::select! {
-                Some((_, stop)) = stops.next() => {
+                () = desk.wanted() => {}
+                error = lost(&connection) => return Err(error),
+            }
+            let (channel, mut consumed) = answered(ANSWER_WITHIN, self.consume(&connection)).await?;
+            let (bell, delivery) = tokio::select! {
+                Some((bell, delivery)) = consumed.next() => (bell, arrived(delivery)?),
+                error = lost(&connection) => return Err(error),
+            };
+            let is_taken = desk.offer(bell);
+            answered(ANSWER_WITHIN, settle(&channel, delivery, is_taken)).await?;
+        }
+    }
+}
+
+#[async_trait]
+impl Ear for Stops {
+    async fn listen(
+        &mut self,
+        desk: &Desk,
+        ready: &mut (dyn FnMut() + Send),
+    ) -> Result<Infallible, BrokerError> {
+        let connection = answered(ANSWER_WITHIN, self.place.connect()).await?;
+        let channel = answered(ANSWER_WITHIN, connection.create_channel()).await?;
+        let (queue, mut stops) = answered(ANSWER_WITHIN, self.consume(&channel)).await?;
+        let mut rebind = tokio::time::interval(REBIND);
+        ready();
+        loop {
+            tokio::select! {
+                stop = stops.next() => {
                     arrived(stop)?;
                     desk.stop();
                 }
-                () = desk.wanted(), if has_queues && consumed.is_empty() => {
-                    consumed = answered(ANSWER_WITHIN, self.consume(&channel)).await?;
-                }
-                Some((bell, delivery)) = consumed.next() => {
-                    let delivery = arrived(delivery)?;
-                    let is_taken = desk.offer(bell);
-                    answered(ANSWER_WITHIN, self.settle(&channel, delivery, is_taken, &mut consumed)).await?;
-                }
-                _ = look.tick() => if !connection.status().connected() {
-                    return Err("the connection is lost".into());
-                },
+                _ = rebind.tick() => answered(ANSWER_WITHIN, self.bind(&channel, &queue)).await?,
+                error = lost(&connection) => return Err(error),
             }
         }
     }
+}
+
+/// Until the connection is no more.
+async fn lost(connection: &Connection) -> BrokerError {
+    let mut look = tokio::time::interval(LOOK);
+    while connection.status().connected() {
+        look.tick().await;
+    }
+    "the connection is lost".into()
 }
 
 fn arrived(delivered: Option<lapin::Result<Delivery>>) -> Result<Delivery, BrokerError> {
@@ -231,76 +301,56 @@ fn until_the_end(bell: Bell, consumer: Consumer) -> impl Stream<Item = Delivered
 }
 
 impl Queues {
-    fn queues(&self) -> impl Iterator<Item = Bell> {
-        self.bells.iter().copied().filter(|bell| *bell != Bell::Stop)
-    }
-
-    /// Declares what is needed; gives the consumer of stops, when there is to be one.
-    async fn prepare(
-        &self,
-        channel: &Channel,
-    ) -> Result<SelectAll<impl Stream<Item = Delivered> + Send + Unpin + use<>>, BrokerError> {
-        // For each consumer: whoever waits takes one ring and leaves the others to the others.
-        channel.basic_qos(1, BasicQosOptions::default()).await?;
-        let mut stops = SelectAll::new();
-        for bell in &self.bells {
-            self.place.declare(channel, *bell).await?;
-        }
-        if self.bells.contains(&Bell::Stop) {
-            let exchange = self.place.name_of(Bell::Stop);
-            let mut arguments = FieldTable::default();
-            arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
-            let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-            let queue = channel.queue_declare(ShortString::default(), options, arguments).await?;
-            let (bound, empty) = (QueueBindOptions::default(), FieldTable::default());
-            channel
-                .queue_bind(queue.name().clone(), exchange, ShortString::default(), bound, empty.clone())
-                .await?;
-            let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
-            let tag = ShortString::from(Bell::Stop.as_str());
-            let consumer = channel.basic_consume(queue.name().clone(), tag, options, empty).await?;
-            stops.push(until_the_end(Bell::Stop, consumer));
-        }
-        Ok(stops)
-    }
-
+    /// Consumes from the queues on a new channel, whose end gives back whatever was delivered and not taken.
     async fn consume(
         &self,
-        channel: &Channel,
-    ) -> Result<SelectAll<impl Stream<Item = Delivered> + Send + Unpin + use<>>, BrokerError> {
+        connection: &Connection,
+    ) -> Result<(Channel, SelectAll<impl Stream<Item = Delivered> + Send + Unpin + use<>>), BrokerError> {
+        let channel = connection.create_channel().await?;
+        // For each consumer: whoever waits takes one ring and leaves the others to the others.
+        channel.basic_qos(1, BasicQosOptions::default()).await?;
         let mut consumed = SelectAll::new();
-        for bell in self.queues() {
+        for bell in self.bells.iter().copied() {
+            self.place.declare(&channel, bell).await?;
             let (queue, tag) = (self.place.name_of(bell), ShortString::from(bell.as_str()));
             let options = BasicConsumeOptions::default();
             let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
             consumed.push(until_the_end(bell, consumer));
         }
-        Ok(consumed)
+        Ok((channel, consumed))
+    }
+}
+
+impl Stops {
+    async fn consume(&self, channel: &Channel) -> Result<(ShortString, Consumer), BrokerError> {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(1));
+        let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
+        let queue = channel.queue_declare(ShortString::default(), options, arguments).await?;
+        let queue = queue.name().clone();
+        self.bind(channel, &queue).await?;
+        let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let tag = ShortString::from(Bell::Stop.as_str());
+        let consumer = channel.basic_consume(queue.clone(), tag, options, FieldTable::default()).await?;
+        Ok((queue, consumer))
     }
 
-    /// Consumes no more, so that what is given back goes to somebody else, and then takes or gives back what was delivered.
-    async fn settle(
-        &self,
-        channel: &Channel,
-        delivery: Delivery,
-        is_taken: bool,
-        consumed: &mut SelectAll<impl Stream<Item = Delivered> + Send + Unpin>,
-    ) -> Result<(), BrokerError> {
-        for bell in self.queues() {
-            channel.basic_cancel(ShortString::from(bell.as_str()), BasicCancelOptions::default()).await?;
-        }
-        let back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        if is_taken {
-            delivery.ack(BasicAckOptions::default()).await?;
-        } else {
-            delivery.nack(back).await?;
-        }
-        // What other consumers had been delivered.
-        while let Some((_, delivered)) = consumed.next().await {
-            if let Some(Ok(delivery)) = delivered {
-                delivery.nack(back).await?;
-            }
-        }
+    /// Declares the exchange and binds the queue to it, when that is not so already.
+    async fn bind(&self, channel: &Channel, queue: &ShortString) -> Result<(), BrokerError> {
+        self.place.declare(channel, Bell::Stop).await?;
+        let (exchange, key) = (self.place.name_of(Bell::Stop), ShortString::default());
+        let options = QueueBindOptions::default();
+        channel.queue_bind(queue.clone(), exchange, key, options, FieldTable::default()).await?;
         Ok(())
     }
+}
+
+/// Takes what was delivered, or gives it back, and consumes no more: what is given back must go to somebody else.
+async fn settle(channel: &Channel, delivery: Delivery, is_taken: bool) -> Result<(), BrokerError> {
+    if is_taken {
+        delivery.ack(BasicAckOptions::default()).await?;
+    }
+    // Whatever is not acknowledged goes back to its queue.
+    channel.close(REPLY_SUCCESS, "done".into()).await?;
+    Ok(())
 }

@@ -12,7 +12,7 @@ use redis::{Pipeline, aio::MultiplexedConnection, cmd};
 
 use self::address::Address;
 use super::{
-    Bell, BrokerError, KEPT, KEPT_FOR, Settings,
+    Bell, BrokerError, KEPT, Settings,
     desk::{Desk, Ear},
     remote::{Broker, answered},
 };
@@ -20,6 +20,9 @@ use super::{
 /// How long a blocking read asks the server to wait. A line that died without a word is noticed when that has passed without an
 /// answer.
 const BLOCK: Duration = Duration::from_secs(5);
+
+/// For how long rings are kept after the last one. Whoever waits has looked at the store by then.
+const KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// How long everything else may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -47,6 +50,11 @@ impl Broker for Redis {
 
     async fn connect(&self) -> Result<MultiplexedConnection, BrokerError> {
         self.address.connect().await
+    }
+
+    fn is_well(&self, _line: &MultiplexedConnection) -> bool {
+        // It answers at once with an error when it has been closed.
+        true
     }
 
     async fn ring(&self, line: &MultiplexedConnection, bell: Bell, count: usize) -> Result<(), BrokerError> {

@@ -28,6 +28,9 @@ pub(super) trait Broker: fmt::Debug + Send + Sync + 'static {
 
     async fn connect(&self) -> Result<Self::Line, BrokerError>;
 
+    /// Whether the line is not known to be lost.
+    fn is_well(&self, line: &Self::Line) -> bool;
+
     /// Returns when the broker has taken all of it.
     async fn ring(&self, line: &Self::Line, bell: Bell, count: usize) -> Result<(), BrokerError>;
 
@@ -47,12 +50,14 @@ impl<B: Broker> Remote<B> {
     }
 
     /// Rings on the shared line. When one that was there before fails, the broker may only have been started again, so a new line
-    /// gets a chance.
+    /// gets a chance; and as a line may be dead without anybody knowing, the old one gets half of the time.
     async fn ring_once_or_twice(&self, bell: Bell, count: usize) -> Result<(), BrokerError> {
         loop {
             let (held, is_new) = self.line().await?;
             let using = Using { held: &held, is_well: false };
-            match self.broker.ring(&held.line, bell, count).await {
+            let ringing = self.broker.ring(&held.line, bell, count);
+            let rung = if is_new { ringing.await } else { answered(self.ring_within / 2, ringing).await };
+            match rung {
                 Ok(()) => {
                     using.went_well();
                     return Ok(());
@@ -67,6 +72,7 @@ impl<B: Broker> Remote<B> {
         let mut line = self.line.lock().await;
         if let Some(held) = &*line
             && !held.is_broken.load(Ordering::Relaxed)
+            && self.broker.is_well(&held.line)
         {
             return Ok((Arc::clone(held), false));
         }

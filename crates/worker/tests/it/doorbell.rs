@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use worker::doorbell::{Bell, Doorbell, Listener};
 
 /// Generous: the machine may be busy.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 async fn within<T>(what: impl fmt::Display, future: impl Future<Output = T>) -> T {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))

@@ -118,11 +118,15 @@ impl Ground {
         connect(&self.url, &Settings { ring_within, ..self.settings.clone() }).unwrap()
     }
 
-    pub(super) fn kill(&self) {
+    /// Kills the broker, which has heard of `bell` only a moment ago.
+    pub(super) fn kill(&self, bell: Bell) {
         tokio::task::block_in_place(|| match &self.server {
             Server::Redis(server) => server.kill(),
             Server::Sentinel(server) => server.kill(),
-            Server::RabbitMq(server) => server.kill(),
+            Server::RabbitMq(server) => {
+                server.wait_until_written_down(&format!("{}.bell.{bell}", self.settings.namespace));
+                server.kill();
+            }
             Server::None | Server::Shared(_) => panic!("not for this case"),
         });
     }
@@ -181,7 +185,10 @@ impl Ground {
         let name = format!("{}.bell.{bell}", self.settings.namespace);
         let options = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
         let channel = self.channel().await;
-        let queue = channel.queue_declare(name.into(), options, Default::default()).await.unwrap();
+        // Nobody may have declared it yet.
+        let Ok(queue) = channel.queue_declare(name.into(), options, Default::default()).await else {
+            return (0, 0);
+        };
         (queue.message_count().try_into().unwrap(), queue.consumer_count().try_into().unwrap())
     }
 

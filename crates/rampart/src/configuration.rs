@@ -1,0 +1,272 @@
+//! `rampart.toml`, the environment and flags become one configuration, once; nobody else reads them.
+
+use std::{
+    fmt, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use serde::Deserialize;
+use store::{Location, Store};
+use worker::doorbell::{self, Doorbell};
+
+/// How log lines look
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Where the platform is: the same for every command that works with it.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigurationArguments {
+    /// Configuration file; `rampart.toml` in this directory when there is one
+    #[arg(long, value_name = "FILE", env = "RAMPART_CONFIG", help_heading = "Platform", global = true)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Directory for the database file and the reports [default: rampart-data]
+    #[arg(long, value_name = "DIR", env = "RAMPART_DATA", help_heading = "Platform", global = true)]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Database: `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME` [default: a file in --data]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_DATABASE",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) database: Option<String>,
+
+    /// Connections to a PostgreSQL server, at most [default: 10]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "RAMPART_DATABASE_CONNECTIONS",
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) database_connections: Option<usize>,
+
+    /// Doorbell: `none`, or the URL of a Redis or RabbitMQ server [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_DOORBELL",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) doorbell: Option<String>,
+
+    /// Tenant that a command is about [default: default]
+    #[arg(long, value_name = "NAME", env = "RAMPART_TENANT", help_heading = "Platform", global = true)]
+    pub(crate) tenant: Option<String>,
+
+    /// What is logged, such as `info` or `worker=debug` [default: info]
+    #[arg(long, value_name = "FILTER", env = "RAMPART_LOG", help_heading = "Platform", global = true)]
+    pub(crate) log: Option<String>,
+
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT", env = "RAMPART_LOG_FORMAT", help_heading = "Platform", global = true)]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// The file: every key has the name of its flag.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    data: Option<PathBuf>,
+    database: Option<String>,
+    database_connections: Option<usize>,
+    doorbell: Option<String>,
+    tenant: Option<String>,
+    listen: Option<SocketAddr>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// A URL that may hold a password: it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SecretUrl(String);
+
+impl SecretUrl {
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_string())
+    }
+}
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.0.split_once("://").map_or("", |(scheme, _)| scheme);
+        let rest = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        let place = rest.split(['?', '#']).next().unwrap_or_default();
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        if scheme.is_empty() { f.write_str(place) } else { write!(f, "{scheme}://{place}") }
+    }
+}
+
+/// Everything that the roles and the operators' commands are told.
+#[derive(Debug, Clone)]
+pub(crate) struct Configuration {
+    pub(crate) data: PathBuf,
+    pub(crate) database: DatabaseUrl,
+    pub(crate) database_connections: usize,
+    pub(crate) doorbell: SecretUrl,
+    pub(crate) tenant: String,
+    pub(crate) listen: SocketAddr,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+/// Which database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DatabaseUrl {
+    Sqlite(PathBuf),
+    Postgres(SecretUrl),
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DatabaseUrl::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            DatabaseUrl::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
+impl Configuration {
+    /// Flags before the environment before the file before what is usual.
+    pub(crate) fn read(arguments: &ConfigurationArguments) -> anyhow::Result<Configuration> {
+        let file = match &arguments.config {
+            Some(path) => read_file(path)?,
+            None if Path::new("rampart.toml").exists() => read_file(Path::new("rampart.toml"))?,
+            None => File::default(),
+        };
+        let arguments = arguments.clone();
+        let data = arguments.data.or(file.data).unwrap_or_else(|| PathBuf::from("rampart-data"));
+        let database = match arguments.database.or(file.database) {
+            None => DatabaseUrl::Sqlite(data.join("rampart.db")),
+            Some(url) => database_url(&url)?,
+        };
+        let connections = arguments.database_connections.or(file.database_connections).unwrap_or(10);
+        if connections == 0 {
+            bail!("database_connections: at least one is needed");
+        }
+        Ok(Configuration {
+            data,
+            database,
+            database_connections: connections,
+            doorbell: SecretUrl(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned())),
+            tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
+            listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
+            log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+        })
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        match &self.database {
+            DatabaseUrl::Sqlite(path) => Location::Sqlite(path.clone()),
+            DatabaseUrl::Postgres(url) => {
+                Location::Postgres { url: url.reveal().to_owned(), connections: self.database_connections }
+            }
+        }
+    }
+
+    /// Opens the database that must be there: an operator who mistypes a path is told, and no empty file is left behind.
+    pub(crate) async fn open(&self) -> anyhow::Result<Store> {
+        if let DatabaseUrl::Sqlite(path) = &self.database
+            && !path.exists()
+        {
+            bail!(
+                "there is no database `{}`: `rampart up` makes one; --data or --database say where it is",
+                path.display()
+            );
+        }
+        Store::open(&self.location())
+            .await
+            .with_context(|| format!("cannot open the database {}", self.database))
+    }
+
+    pub(crate) fn doorbell(&self) -> anyhow::Result<std::sync::Arc<dyn Doorbell>> {
+        Ok(doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default())?)
+    }
+
+    pub(crate) fn start_logging(&self) -> anyhow::Result<()> {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log).with_context(|| {
+            format!("log: `{}` is no filter; write for example info or worker=debug", self.log)
+        })?;
+        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        match self.log_format {
+            LogFormat::Text => lines.with_ansi(false).with_target(false).init(),
+            LogFormat::Json => lines.json().init(),
+        }
+        Ok(())
+    }
+}
+
+fn read_file(path: &Path) -> anyhow::Result<File> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration `{}`", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration `{}` cannot be used", path.display()))
+}
+
+fn database_url(text: &str) -> anyhow::Result<DatabaseUrl> {
+    match text.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+        Some(("postgres" | "postgresql", _)) => Ok(DatabaseUrl::Postgres(SecretUrl(text.to_owned()))),
+        _ => bail!(
+            "database `{}`: write sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME",
+            SecretUrl(text.to_owned())
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_never_shown() {
+        for (url, shown) in [
+            ("postgres://me:s3cret@db:5432/rampart?sslmode=require", "postgres://db:5432/rampart"),
+            ("redis://:s3cret@127.0.0.1/0", "redis://127.0.0.1/0"),
+            ("amqp://a:s3@cret@host", "amqp://host"),
+            ("none", "none"),
+        ] {
+            let url = SecretUrl(url.to_owned());
+            assert_eq!((url.to_string().as_str(), format!("{url:?}").as_str()), (shown, shown));
+        }
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_unknown_keys_fail() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rampart.toml");
+        fs::write(&path, "tenant = 'file'\nlog = 'debug'\ndatabase = 'postgres://u:p@h/d'\n").unwrap();
+        let arguments = ConfigurationArguments {
+            config: Some(path.clone()),
+            tenant: Some("flag".to_owned()),
+            ..ConfigurationArguments::default()
+        };
+        let configuration = Configuration::read(&arguments).unwrap();
+        assert_eq!((configuration.tenant.as_str(), configuration.log.as_str()), ("flag", "debug"));
+        assert_eq!(configuration.database.to_string(), "postgres://h/d");
+        fs::write(&path, "tenannt = 'file'\n").unwrap();
+        let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
+        assert!(error.contains("tenannt") && error.contains("rampart.toml"), "{error}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The commands that work with the platform: its roles, and what operators ask of it.
+
+mod doctor;
+mod health;
+mod keys;
+mod migrate;
+mod roles;
+mod scans;
+mod schedules;
+mod scopes;
+mod stops;
+mod tasks;
+mod tenants;
+mod up;
+
+use std::{io::Write, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use model::{Target, TenantId};
+use report::terminal;
+use serde::Serialize;
+use store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use worker::doorbell::Doorbell;
+
+pub(crate) use self::{
+    doctor::doctor,
+    migrate::migrate,
+    roles::{orchestrator, worker},
+    scans::scan,
+    schedules::schedule,
+    scopes::{ScopeRequest, scope},
+    stops::{resume, stop},
+    tasks::task,
+    tenants::tenant,
+    up::up,
+};
+use crate::configuration::Configuration;
+
+/// An operator's command: a store, a doorbell, and whose things it is about.
+struct Desk {
+    store: Store,
+    doorbell: Arc<dyn Doorbell>,
+    configuration: Configuration,
+}
+
+impl Desk {
+    async fn open(configuration: Configuration) -> anyhow::Result<Desk> {
+        let store = configuration.open().await?;
+        let doorbell = configuration.doorbell()?;
+        Ok(Desk { store, doorbell, configuration })
+    }
+
+    async fn tenant(&self) -> anyhow::Result<TenantId> {
+        self.tenant_named(&self.configuration.tenant).await
+    }
+
+    async fn tenant_named(&self, name: &str) -> anyhow::Result<TenantId> {
+        let tenant = self.store.tenant_named(name).await;
+        Ok(tenant.context("--tenant names whose things are meant; `rampart tenant list` shows them")?.id)
+    }
+
+    /// That nobody is woken makes it later, not wrong.
+    async fn wake(&self, stages: std::collections::BTreeMap<model::Stage, usize>) {
+        for (stage, count) in stages {
+            if let Err(error) = self.doorbell.ring(worker::doorbell::Bell::Stage(stage), count).await {
+                crate::cli::say(&format!("nobody could be woken, so it begins a little later: {error}\n"));
+            }
+        }
+    }
+}
+
+/// Runs an operator's command.
+fn operate<F>(configuration: &Configuration, command: impl FnOnce(Desk) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let desk = Desk::open(configuration.clone()).await?;
+        command(desk).await
+    })
+}
+
+/// Who asks, for the audit: the user of this machine.
+fn operator() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    format!("{} at the command line", user.unwrap_or_else(|_| "somebody".to_owned()))
+}
+
+/// Cancelled by Ctrl-C or the request to terminate; a second one ends the process at once.
+fn interrupted() -> anyhow::Result<CancellationToken> {
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    let listen = |kind| signal(kind).context("cannot listen for interrupts");
+    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        for first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if first { stop.cancel() } else { crate::scan::leave_at_once() }
+        }
+    });
+    Ok(token)
+}
+
+/// Targets as arguments; `-` reads them from standard input, one a line.
+fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for word in words {
+        if word != "-" {
+            targets.push(word.parse()?);
+            continue;
+        }
+        for (number, line) in std::io::stdin().lines().enumerate() {
+            let line = line.context("cannot read targets from standard input")?;
+            let text = line.trim();
+            if !text.is_empty() && !text.starts_with('#') {
+                targets.push(text.parse().with_context(|| format!("line {} of standard input", number + 1))?);
+            }
+        }
+    }
+    Ok(targets)
+}
+
+/// One JSON document on standard output.
+fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, document)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Columns for people: as wide as they need to be, the last as it comes.
+fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let mut widths: Vec<usize> = head.iter().map(|title| title.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(terminal::sanitise(cell).chars().count());
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    let titles = head.iter().map(|title| (*title).to_owned()).collect();
+    for row in std::iter::once(&titles).chain(rows) {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let cell = terminal::sanitise(cell);
+            if column + 1 == row.len() {
+                line.push_str(&cell);
+            } else {
+                line.push_str(&format!("{cell:<0$}  ", widths[column]));
+            }
+        }
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// For tables: to the second, in UTC.
+fn short_time(time: jiff::Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

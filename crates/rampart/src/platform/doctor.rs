@@ -1,0 +1,192 @@
+//! `rampart doctor`: what is wrong, and what to do about it.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use model::Stage;
+use serde::Serialize;
+use store::Store;
+use worker::doorbell::Bell;
+
+use super::{print_json, print_table};
+use crate::configuration::{Configuration, DatabaseUrl};
+
+/// How far the clocks of this machine and of the database may be apart.
+const CLOCKS: Duration = Duration::from_secs(5);
+/// Descriptors that a busy worker wants.
+const DESCRIPTORS: u64 = 4_096;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warning,
+    Broken,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    verdict: Verdict,
+    says: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn ok(what: &'static str, says: impl Into<String>) -> Finding {
+        Finding { what, verdict: Verdict::Ok, says: says.into(), remedy: None }
+    }
+
+    fn warning(what: &'static str, says: impl Into<String>, remedy: &str) -> Finding {
+        Finding { what, verdict: Verdict::Warning, says: says.into(), remedy: Some(remedy.to_owned()) }
+    }
+
+    fn broken(what: &'static str, says: impl Into<String>, remedy: &str) -> Finding {
+        Finding { what, verdict: Verdict::Broken, says: says.into(), remedy: Some(remedy.to_owned()) }
+    }
+}
+
+pub(crate) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let findings = runtime.block_on(examine(configuration));
+    if json {
+        print_json(&findings)?;
+    } else {
+        let rows: Vec<Vec<String>> = findings
+            .iter()
+            .map(|finding| {
+                let verdict = match finding.verdict {
+                    Verdict::Ok => "ok",
+                    Verdict::Warning => "warning",
+                    Verdict::Broken => "broken",
+                };
+                let remedy =
+                    finding.remedy.as_ref().map(|remedy| format!(" -> {remedy}")).unwrap_or_default();
+                vec![finding.what.to_owned(), verdict.to_owned(), format!("{}{remedy}", finding.says)]
+            })
+            .collect();
+        print_table(&["WHAT", "VERDICT", ""], &rows)?;
+    }
+    let broken = findings.iter().any(|finding| finding.verdict == Verdict::Broken);
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn examine(configuration: &Configuration) -> Vec<Finding> {
+    let mut findings = vec![
+        Finding::ok("configuration", format!("tenant {}, log {}", configuration.tenant, configuration.log)),
+        data_directory(configuration),
+        descriptors(),
+    ];
+    match configuration.open().await {
+        Ok(store) => {
+            findings.push(Finding::ok("database", configuration.database.to_string()));
+            findings.extend(ask(&store, configuration).await);
+        }
+        Err(error) => findings.push(Finding::broken(
+            "database",
+            format!("{error:#}"),
+            match configuration.database {
+                DatabaseUrl::Sqlite(_) => "`rampart up` makes the file; check --data and its permissions",
+                DatabaseUrl::Postgres(_) => "check --database, that the server runs, and `rampart migrate`",
+            },
+        )),
+    }
+    findings.push(doorbell(configuration).await);
+    findings
+}
+
+fn data_directory(configuration: &Configuration) -> Finding {
+    let data = &configuration.data;
+    let says = data.display().to_string();
+    match tempfile::tempfile_in(data) {
+        Ok(_) => Finding::ok("data directory", says),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Finding::warning(
+            "data directory",
+            format!("`{says}` does not exist"),
+            "`rampart up` makes it; --data names another",
+        ),
+        Err(error) => Finding::broken(
+            "data directory",
+            format!("`{says}` cannot be written to: {error}"),
+            "give this user the right to write there, or free some space",
+        ),
+    }
+}
+
+fn descriptors() -> Finding {
+    let allowed = scanner::socket::raise_descriptor_limit();
+    let says = format!("{allowed} file descriptors");
+    if allowed < DESCRIPTORS {
+        Finding::warning("limits", says, "workers open fewer connections than they could: raise `ulimit -n`")
+    } else {
+        Finding::ok("limits", says)
+    }
+}
+
+async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match store.clock().await {
+        Ok(theirs) => {
+            let apart = jiff::Timestamp::now().duration_since(theirs).unsigned_abs();
+            let says = format!("{} ms apart from the database's", apart.as_millis());
+            findings.push(match apart > CLOCKS {
+                true => Finding::warning("clock", says, "synchronise this machine's clock and the server's"),
+                false => Finding::ok("clock", says),
+            });
+        }
+        Err(error) => findings.push(Finding::broken("clock", error.to_string(), "check the database")),
+    }
+    match store.stops().await {
+        Ok(stops) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
+        Ok(stops) => findings.extend(stops.iter().map(|stop| {
+            let says = format!("{} since {}: {}", stop.reach, stop.at, stop.reason);
+            Finding::warning("emergency stop", says, "`rampart resume` lifts it")
+        })),
+        Err(error) => {
+            findings.push(Finding::broken("emergency stop", error.to_string(), "check the database"))
+        }
+    }
+    match store.tenant_named(&configuration.tenant).await {
+        Ok(tenant) => match store.scopes(tenant.id).await {
+            Ok(scopes) if scopes.is_empty() => findings.push(Finding::warning(
+                "scope",
+                format!("tenant {} has none, so it can scan nothing", tenant.name),
+                "`rampart scope template`, then `rampart scope put`",
+            )),
+            Ok(scopes) => {
+                let names: Vec<&str> = scopes.iter().map(|(name, _)| name.as_str()).collect();
+                findings.push(Finding::ok("scope", names.join(", ")));
+            }
+            Err(error) => findings.push(Finding::broken("scope", error.to_string(), "check the database")),
+        },
+        Err(error) => findings.push(Finding::broken("tenant", error.to_string(), "`rampart tenant create`")),
+    }
+    for stage in Stage::ALL {
+        match store.depth(stage).await {
+            Ok(0) => {}
+            Ok(depth) => {
+                let wanted = model::scaling::wanted_workers(depth, false);
+                let says = format!("{depth} tasks in stage {stage}, {wanted} workers wanted");
+                findings.push(Finding::ok("queue", says));
+            }
+            Err(error) => findings.push(Finding::broken("queue", error.to_string(), "check the database")),
+        }
+    }
+    findings
+}
+
+async fn doorbell(configuration: &Configuration) -> Finding {
+    let says = configuration.doorbell.to_string();
+    let remedy = "work goes on by polling, a second later; check --doorbell and that the server runs";
+    match configuration.doorbell() {
+        Err(error) => Finding::broken("doorbell", format!("{error:#}"), "check --doorbell"),
+        Ok(doorbell) => match doorbell.ring(Bell::Stop, 1).await {
+            Ok(()) => Finding::ok("doorbell", says),
+            Err(error) => Finding::warning("doorbell", error.to_string(), remedy),
+        },
+    }
+}

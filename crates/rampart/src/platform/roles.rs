@@ -1,0 +1,53 @@
+//! Roles of an installation on several processes.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use worker::{Checks, Pool, PoolOptions, Stages};
+
+use super::{Desk, interrupted};
+use crate::{cli::WorkerArguments, configuration::Configuration, library::Library};
+
+/// The checks of this process, as workers want them.
+pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
+    let mut library = Library::built_in();
+    library.require_unique_ids()?;
+    library.take_out_risky(&[]);
+    Ok(Checks::new(library.templates, format!("rampart/{}", env!("CARGO_PKG_VERSION")), demo))
+}
+
+/// The runtime of a role that goes on for ever.
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}
+
+pub(crate) fn worker(configuration: &Configuration, arguments: &WorkerArguments) -> anyhow::Result<ExitCode> {
+    configuration.start_logging()?;
+    scanner::socket::raise_descriptor_limit();
+    runtime()?.block_on(async {
+        let stop = interrupted()?;
+        let desk = Desk::open(configuration.clone()).await?;
+        let stages = Stages::new(desk.store.clone(), checks(false)?, configuration.data.join("reports"));
+        let options = PoolOptions {
+            stages: arguments.stages.clone(),
+            concurrency: arguments.concurrency,
+            drain: arguments.drain,
+        };
+        let pool =
+            Pool::new(desk.store, configuration.location(), desk.doorbell, Arc::new(stages), options);
+        tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
+        pool.run(stop).await.context("the worker cannot work")?;
+        tracing::info!("the worker has handed everything back");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub(crate) fn orchestrator(configuration: &Configuration) -> anyhow::Result<ExitCode> {
+    configuration.start_logging()?;
+    runtime()?.block_on(async {
+        let stop = interrupted()?;
+        let desk = Desk::open(configuration.clone()).await?;
+        worker::orchestrator::run(desk.store, desk.doorbell, stop).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}

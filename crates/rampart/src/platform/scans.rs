@@ -1,0 +1,231 @@
+//! `rampart scan submit`, `list`, `show`, `diff`, `cancel`: scans of the platform.
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use anyhow::{Context, bail};
+use model::{ScanId, ScanLife, Severity, TenantId, scan::Difference};
+use report::terminal;
+use serde_json::json;
+use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
+
+use super::{Desk, operate, operator, print_json, print_table, short_time, targets};
+use crate::{
+    cli::{ScanCommand, SubmitArguments, say},
+    configuration::Configuration,
+    scan::EXIT_UNDETERMINED,
+};
+
+/// How often somebody who waits looks.
+const LOOK: Duration = Duration::from_millis(250);
+const PAGE: usize = 500;
+
+pub(crate) fn scan(configuration: &Configuration, command: &ScanCommand) -> anyhow::Result<ExitCode> {
+    operate(configuration, async |desk| match command {
+        ScanCommand::Submit(arguments) => submit(&desk, arguments).await,
+        ScanCommand::List { running, limit, json } => {
+            let filter = ScanFilter { running: *running, before: None };
+            let scans = desk.store.scans(desk.tenant().await?, filter, *limit).await?;
+            if *json {
+                print_json(&scans)?
+            } else {
+                list(&scans)?
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        ScanCommand::Show { id, json } => {
+            let record = desk.store.scan(desk.tenant().await?, *id).await?;
+            if *json {
+                print_json(&record)?
+            } else {
+                show(&desk, &record)?
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        ScanCommand::Diff { id, with, json } => {
+            let tenant = desk.tenant().await?;
+            let record = desk.store.scan(tenant, *id).await?;
+            let Some(baseline) = with.or(record.baseline) else {
+                bail!("scan {id} is the first of its kind: --with names one to compare with");
+            };
+            desk.store.scan(tenant, baseline).await?;
+            let difference = desk.store.difference(tenant, *id, baseline).await?;
+            if *json {
+                print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }))?;
+            } else {
+                tell(baseline, &difference)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        ScanCommand::Cancel { id, json } => {
+            let cancelled = desk.store.cancel_scan(desk.tenant().await?, *id, operator()).await?;
+            if *json {
+                print_json(&json!({ "cancelled": cancelled }))?;
+            } else {
+                say(if cancelled { "cancelled\n" } else { "it had ended already\n" });
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    })
+}
+
+async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
+    let tenant = desk.tenant().await?;
+    let new = NewScan {
+        request: arguments.request.request(),
+        targets: targets(&arguments.targets)?,
+        by: operator(),
+    };
+    let (id, planned) = desk.store.submit_scan(tenant, new).await.context("the scan was not begun")?;
+    desk.wake(planned).await;
+    if !arguments.wait {
+        match arguments.json {
+            true => print_json(&json!({ "scan": id }))?,
+            false => writeln!(std::io::stdout(), "{id}")?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(&format!("scan {id}: `rampart scan show {id}` tells how far it is\n"));
+    let record = wait(desk, tenant, id).await?;
+    if arguments.json {
+        print_json(&record)?;
+    } else {
+        print_findings(desk, tenant, id).await?;
+        show(desk, &record)?;
+        if let Some(baseline) = record.baseline {
+            tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
+        }
+    }
+    exit_code(desk, tenant, &record).await
+}
+
+/// Until the scan has ended and its reports are written.
+async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanRecord> {
+    let mut told_stop = false;
+    loop {
+        let record = desk.store.scan(tenant, id).await?;
+        if record.life != ScanLife::Running {
+            let filter =
+                store::TaskFilter { stage: Some(model::Stage::Report), ..store::TaskFilter::of_scan(id) };
+            let reports = desk.store.tasks(tenant, filter, None, 1).await?;
+            if reports.iter().all(|task| task.task.life.has_ended()) {
+                return Ok(record);
+            }
+        }
+        if !told_stop && let Some(stop) = desk.store.stops().await?.first() {
+            told_stop = true;
+            say(&format!("an emergency stop holds ({}): {}\n", stop.reach, stop.reason));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<()> {
+    let mut after = None;
+    let mut found = Vec::new();
+    loop {
+        let filter = FindingFilter { scan: Some(id), after, ..FindingFilter::default() };
+        let page = desk.store.findings(tenant, filter, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.finding.fingerprint);
+        found.extend(page.into_iter().map(|known| known.finding));
+    }
+    found.sort_by_cached_key(|finding| {
+        (std::cmp::Reverse(finding.severity), finding.check.clone(), finding.location.to_string())
+    });
+    let mut out = std::io::stdout().lock();
+    for finding in found {
+        writeln!(out, "{}", terminal::finding_line(&finding, false))?;
+    }
+    Ok(())
+}
+
+/// As a scan in this process would exit.
+async fn exit_code(desk: &Desk, tenant: TenantId, record: &ScanRecord) -> anyhow::Result<ExitCode> {
+    let filter =
+        FindingFilter { scan: Some(record.id), at_least: Some(Severity::Low), ..FindingFilter::default() };
+    if !desk.store.findings(tenant, filter, 1).await?.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let complete = matches!(record.life, ScanLife::Ended { end, .. } if end.is_complete());
+    let mut after = None;
+    loop {
+        let page = desk.store.unit_results(tenant, record.id, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.task);
+        let gap = |unit: &store::UnitRecord| {
+            !unit.undetermined.is_empty() || unit.ledger.total().failed_total() > 0
+        };
+        if page.iter().any(gap) {
+            return Ok(ExitCode::from(EXIT_UNDETERMINED));
+        }
+    }
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(EXIT_UNDETERMINED) })
+}
+
+fn list(scans: &[ScanRecord]) -> anyhow::Result<()> {
+    let rows: Vec<Vec<String>> = scans
+        .iter()
+        .map(|scan| {
+            vec![
+                scan.id.to_string(),
+                scan.life.word().to_owned(),
+                short_time(scan.submitted_at),
+                scan.request.scope.clone(),
+                format!("{}/{}", scan.begun, scan.targets),
+                scan.open_tasks.to_string(),
+                scan.findings.to_string(),
+                scan.submitted_by.clone(),
+            ]
+        })
+        .collect();
+    print_table(&["SCAN", "STATE", "SUBMITTED", "SCOPE", "TARGETS", "OPEN", "FINDINGS", "BY"], &rows)
+}
+
+fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
+    let mut rows = vec![
+        ("scan", scan.id.to_string()),
+        ("state", scan.life.word().to_owned()),
+        ("scope", scan.request.scope.clone()),
+        ("submitted", format!("{} by {}", short_time(scan.submitted_at), scan.submitted_by)),
+        ("deadline", short_time(scan.deadline)),
+        ("targets", format!("{} of {} begun", scan.begun, scan.targets)),
+        ("units", format!("{} planned, {} open, {} dead", scan.units, scan.open_tasks, scan.dead_tasks)),
+        ("assets", scan.assets.to_string()),
+        ("findings", scan.findings.to_string()),
+        (
+            "sent",
+            format!(
+                "{} requests ({} saved by sharing), {} probes, {} queries",
+                scan.traffic.requests,
+                scan.traffic.shared_requests,
+                scan.traffic.probes,
+                scan.traffic.queries
+            ),
+        ),
+    ];
+    if let ScanLife::Ended { at, .. } = scan.life {
+        rows.push(("ended", short_time(at)));
+        let tenant = scan.id.to_string();
+        rows.push(("reports", format!("{}/*/{tenant}/", desk.configuration.data.join("reports").display())));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    print_table(&["", ""], &rows)
+}
+
+fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if difference.is_empty() {
+        writeln!(out, "nothing changed since scan {baseline}")?;
+        return Ok(());
+    }
+    writeln!(out, "changed since scan {baseline}:")?;
+    for (kind, changes) in &difference.kinds {
+        for (sign, names) in [("+", &changes.appeared), ("-", &changes.disappeared), ("~", &changes.changed)]
+        {
+            for name in names {
+                writeln!(out, "{sign} {kind}: {}", terminal::sanitise(name))?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! `rampart task`.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::bail;
+use jiff::{SignedDuration, Timestamp};
+use model::{NewTask, Stage, Work, task::Life};
+use serde_json::json;
+use store::{TaskFilter, TaskRecord};
+
+use super::{Desk, operate, operator, print_json, print_table, short_time};
+use crate::{
+    cli::{TaskCommand, TaskFilterArguments, say},
+    configuration::Configuration,
+};
+
+const STATES: [&str; 5] = ["queued", "running", "completed", "cancelled", "dead"];
+
+pub(crate) fn task(configuration: &Configuration, command: &TaskCommand) -> anyhow::Result<ExitCode> {
+    operate(configuration, async |desk| {
+        match command {
+            TaskCommand::List { filter, state, limit, after, json } => {
+                let state = STATES.into_iter().find(|word| Some(*word) == state.as_deref());
+                let filter = TaskFilter { state, ..wanted(filter) };
+                let found = desk.store.tasks(desk.tenant().await?, filter, *after, *limit).await?;
+                if *json {
+                    print_json(&found)?;
+                } else {
+                    list(&desk, &found).await?;
+                }
+            }
+            TaskCommand::Show { id, json } => {
+                let task = desk.store.task(desk.tenant().await?, *id).await?;
+                if *json { print_json(&task)? } else { show(&task)? }
+            }
+            TaskCommand::Cancel { filter, all, json } => {
+                let filter = some(filter, *all)?;
+                let changed = desk.store.cancel_tasks(desk.tenant().await?, filter, operator()).await?;
+                tell(*json, "cancelled", changed)?;
+            }
+            TaskCommand::Redrive { filter, all, rate, json } => {
+                let changed = redrive(&desk, some(filter, *all)?, *rate).await?;
+                tell(*json, "redriven", changed)?;
+            }
+            TaskCommand::Purge { filter, older_than, json } => {
+                let age = SignedDuration::try_from(*older_than)?;
+                let before = Timestamp::now().saturating_sub(age)?;
+                let changed = desk.store.purge_tasks(desk.tenant().await?, wanted(filter), before).await?;
+                tell(*json, "purged", changed)?;
+            }
+            TaskCommand::Exercise { count, hold, priority, json } => {
+                let tenant = desk.tenant().await?;
+                let mut left = *count;
+                while left > 0 {
+                    let some = left.min(1_000);
+                    let task = || NewTask {
+                        priority: *priority,
+                        ..NewTask::new(Work::Exercise { hold: hold.unwrap_or_default() })
+                    };
+                    desk.store.enqueue(tenant, (0..some).map(|_| task()).collect()).await?;
+                    left -= some;
+                }
+                desk.wake([(Stage::Exercise, *count)].into()).await;
+                tell(*json, "enqueued", *count as u64)?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn wanted(arguments: &TaskFilterArguments) -> TaskFilter {
+    TaskFilter {
+        ids: arguments.ids.clone(),
+        scan: arguments.scan,
+        stage: arguments.stage,
+        state: None,
+        failure: arguments.failure.clone(),
+    }
+}
+
+/// What changes many tasks must say which.
+fn some(arguments: &TaskFilterArguments, all: bool) -> anyhow::Result<TaskFilter> {
+    let filter = wanted(arguments);
+    if filter == TaskFilter::default() && !all {
+        bail!("which tasks? name some, filter with --scan, --stage or --failure, or say --all");
+    }
+    Ok(filter)
+}
+
+fn tell(json: bool, word: &str, count: u64) -> anyhow::Result<()> {
+    if json {
+        return print_json(&json!({ word: count }));
+    }
+    say(&format!("{word}: {count}\n"));
+    Ok(())
+}
+
+async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::Result<u64> {
+    let tenant = desk.tenant().await?;
+    let Some(rate) = rate else {
+        return Ok(desk.store.redrive_tasks(tenant, filter, u64::MAX, operator()).await?);
+    };
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut total = 0;
+    loop {
+        second.tick().await;
+        let changed = desk.store.redrive_tasks(tenant, filter.clone(), u64::from(rate), operator()).await?;
+        total += changed;
+        if changed < u64::from(rate) {
+            return Ok(total);
+        }
+    }
+}
+
+async fn list(desk: &Desk, tasks: &[TaskRecord]) -> anyhow::Result<()> {
+    let rows: Vec<Vec<String>> = tasks
+        .iter()
+        .map(|task| {
+            let about = match &task.work {
+                Work::Unit(unit) => unit.to_string(),
+                Work::Report => task.scan.map(|scan| format!("reports of scan {scan}")).unwrap_or_default(),
+                Work::Exercise { hold } => format!("nothing for {hold:?}"),
+            };
+            vec![
+                task.id.to_string(),
+                task.task.life.word().to_owned(),
+                task.work.stage().to_string(),
+                task.priority.to_string(),
+                format!("{}/{}", task.task.attempts, task.policy.attempts),
+                short_time(task.created_at),
+                about,
+            ]
+        })
+        .collect();
+    print_table(&["TASK", "STATE", "STAGE", "PRIORITY", "TRIES", "CREATED", "WORK"], &rows)?;
+    let counts = desk.store.task_counts(desk.tenant().await?).await?;
+    for ((stage, state), count) in counts {
+        say(&format!("{count} {state} in stage {stage}\n"));
+    }
+    Ok(())
+}
+
+fn show(task: &TaskRecord) -> anyhow::Result<()> {
+    let time = |time: Option<Timestamp>| time.map(short_time).unwrap_or_else(|| "-".to_owned());
+    let mut rows = vec![
+        ("task", task.id.to_string()),
+        ("tenant", task.tenant.to_string()),
+        ("scan", task.scan.map(|scan| scan.to_string()).unwrap_or_else(|| "-".to_owned())),
+        ("stage", task.work.stage().to_string()),
+        ("work", serde_json::to_string(&task.work)?),
+        ("state", task.task.life.word().to_owned()),
+        ("priority", task.priority.to_string()),
+        ("tries", format!("{} of {}", task.task.attempts, task.policy.attempts)),
+        ("lease", task.task.lease.to_string()),
+        ("redriven", task.task.redriven.to_string()),
+        ("created", time(Some(task.created_at))),
+        ("due", time(Some(task.due))),
+        ("started", time(task.started_at)),
+        ("ended", time(task.ended_at)),
+    ];
+    if let Life::Running { worker, until, cancelling } = &task.task.life {
+        rows.push(("worker", worker.to_string()));
+        rows.push(("lease until", short_time(*until)));
+        rows.push(("cancelling", cancelling.to_string()));
+    }
+    if let Some(failure) = &task.task.last_failure {
+        rows.push(("last failure", failure.clone()));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    print_table(&["", ""], &rows)
+}

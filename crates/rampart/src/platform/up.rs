@@ -1,0 +1,159 @@
+//! `rampart up`: every role in one process, on one file.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use model::{Scope, Stage, TenantId};
+use store::{NewTenant, Store, StoreError};
+use tokio::net::TcpListener;
+use worker::{Pool, PoolOptions, Stages};
+
+use super::{health, interrupted, keys::NewKey, roles};
+use crate::{
+    cli::{UpArguments, say},
+    configuration::{Configuration, DatabaseUrl},
+    demo::Estate,
+};
+
+/// The scope that every new tenant of `rampart up` has: this machine.
+const LOOPBACK: &str = "loopback";
+/// The scope of the demo estate.
+const DEMO: &str = "demo";
+
+pub(crate) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
+    configuration.start_logging()?;
+    scanner::socket::raise_descriptor_limit();
+    roles::runtime()?.block_on(run(configuration, arguments))
+}
+
+async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
+    let stop = interrupted()?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&configuration.data).with_context(|| {
+        format!("cannot make the directory `{}`; --data names another", configuration.data.display())
+    })?;
+    let _alone = alone(&configuration.data)?;
+    let listen = arguments.listen.unwrap_or(configuration.listen);
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
+    let listens = listener.local_addr().context("cannot tell where it listens")?;
+    if let DatabaseUrl::Sqlite(path) = &configuration.database {
+        keep_private(path)?;
+    }
+    let store = Store::open(&configuration.location())
+        .await
+        .with_context(|| format!("cannot open the database {}", configuration.database))?;
+    let (tenant, key) = first_start(&store, &configuration.tenant).await?;
+    let estate = match arguments.demo {
+        true => Some(start_demo(&store, tenant).await?),
+        false => None,
+    };
+    let doorbell = configuration.doorbell()?;
+    let stages =
+        Stages::new(store.clone(), roles::checks(arguments.demo)?, configuration.data.join("reports"));
+    let options = PoolOptions {
+        stages: Stage::ALL.to_vec(),
+        concurrency: arguments.concurrency,
+        drain: arguments.drain,
+    };
+    let pool =
+        Pool::new(store.clone(), configuration.location(), Arc::clone(&doorbell), Arc::new(stages), options);
+    greet(configuration, listens, key.as_ref(), estate.is_some());
+    let healthy = tokio::spawn(health::serve(listener, store.clone()));
+    let orchestrating = tokio::spawn(worker::orchestrator::run(store, doorbell, stop.clone()));
+    let worked = pool.run(stop).await.context("the workers cannot work");
+    healthy.abort();
+    orchestrating.await.context("the orchestrator ended early")?;
+    worked?;
+    say("rampart is down; the next `rampart up` goes on from here\n");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn greet(configuration: &Configuration, listens: std::net::SocketAddr, key: Option<&NewKey>, demo: bool) {
+    let mut text = format!(
+        "rampart {} is up\n  listens on    http://{listens}/health\n  database      {}\n  reports       {}\n",
+        env!("CARGO_PKG_VERSION"),
+        configuration.database,
+        configuration.data.join("reports").display(),
+    );
+    if let Some(key) = key {
+        text.push_str(&format!(
+            "  administrator {}\n                this key is shown once: keep it\n",
+            key.shown
+        ));
+    }
+    text.push_str(match demo {
+        true => "  try           rampart scan submit --scope demo acme.test --wait\n",
+        false => "  try           rampart scan submit 127.0.0.1 --wait\n",
+    });
+    say(&text);
+}
+
+/// Holds the directory for as long as it lives: a second process there would run everything twice.
+fn alone(data: &Path) -> anyhow::Result<File> {
+    let path = data.join("rampart.lock");
+    let describe = || format!("cannot write `{}`", path.display());
+    let lock = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(describe)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => bail!(
+            "another `rampart up` runs on `{}`: end that one first, or name another directory with --data",
+            data.display()
+        ),
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(describe),
+    }
+}
+
+/// Findings and evidence are nobody else's. SQLite gives its other files the same permissions.
+fn keep_private(path: &Path) -> anyhow::Result<()> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .with_context(|| format!("cannot make the directory `{}`", directory.display()))?;
+    }
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .with_context(|| format!("cannot write the database `{}`", path.display()))
+}
+
+/// The tenant that commands are about, and its administrator's key when there was none.
+async fn first_start(store: &Store, name: &str) -> anyhow::Result<(TenantId, Option<NewKey>)> {
+    let tenant = match store.tenant_named(name).await {
+        Ok(tenant) => tenant.id,
+        Err(StoreError::Missing { .. }) => {
+            let made = store.create_tenant(NewTenant::named(name), "rampart up".to_owned()).await?;
+            store.put_scope(made.id, LOOPBACK, Scope::loopback(), "rampart up".to_owned()).await?;
+            made.id
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let key = NewKey::random();
+    let is_first = store.first_key(tenant, key.prefix.clone(), key.digest, "administrator").await?;
+    Ok((tenant, is_first.then_some(key)))
+}
+
+async fn start_demo(store: &Store, tenant: TenantId) -> anyhow::Result<Estate> {
+    let estate = Estate::start().await.context("cannot start the demo estate")?;
+    let scope = Scope { resolvers: vec![estate.name_server()], ..Scope::loopback() };
+    store.put_scope(tenant, DEMO, scope, "rampart up --demo".to_owned()).await?;
+    Ok(estate)
+}
