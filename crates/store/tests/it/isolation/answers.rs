@@ -129,6 +129,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "schedules" => text(&store.schedules(tenant).await),
         "enable_schedule" => text(&store.enable_schedule(tenant, things.schedule, false, by()).await),
         "delete_schedule" => text(&store.delete_schedule(tenant, things.schedule, by()).await),
+        "first_key" => text(&store.first_key(tenant, "rk_other".to_owned(), [8; 32], "owner").await),
         // They take the tenant within a lease.
         "settle" => {
             let mut answers = String::new();
@@ -188,6 +189,7 @@ async fn furnished(ground: &Ground) -> Things {
         targets: vec!["127.0.0.1".parse().unwrap()],
     };
     let schedule = store.create_schedule(tenant, new, "test".to_owned()).await.unwrap().id;
+    assert!(store.first_key(tenant, "rk_first".to_owned(), [7; 32], "owner").await.unwrap());
     // The running one first: there is something to cancel.
     Things {
         scan: other_scan,

@@ -25,6 +25,7 @@ UNION ALL SELECT relname, is_empty(format('SELECT 1 FROM rampart.%I WHERE tenant
     format('%s shows one tenant', relname))
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
     WHERE c.relnamespace = 'rampart'::regnamespace AND c.relkind = 'r' AND current_user = 'rampart_tenant'
+        AND has_table_privilege(c.oid, 'SELECT')
 ";
 
 async fn not_ok(client: &tokio_postgres::Client) -> (usize, Vec<String>) {

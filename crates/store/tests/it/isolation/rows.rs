@@ -1,6 +1,9 @@
 //! The tenants' tables as the catalogue tells of them, and rows for each: a table that is new is tested without being named.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use tokio_postgres::{Client, NoTls};
 
@@ -161,5 +164,31 @@ pub(super) async fn seed(client: &Client, all: &[Table]) {
             let sql = table.insert(all, |_| whose);
             client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         }
+    }
+}
+
+/// Until so many transactions of the database wait for a lock.
+pub(super) async fn waiting(client: &Client, count: usize) {
+    let sql = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until(client, sql, &[&count.to_string()]).await;
+}
+
+/// Until no transaction of the database is open but the asker's own. One whose asker has gone ends by itself.
+pub(super) async fn quiet(client: &Client) {
+    let sql = "SELECT state || ': ' || query FROM pg_stat_activity WHERE datname = current_database() \
+               AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND state <> 'idle'";
+    until(client, sql, &[]).await;
+}
+
+/// Asks again and again, for a minute at most.
+async fn until(client: &Client, sql: &str, wanted: &[&str]) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let seen = texts(client, sql).await;
+        if seen == wanted {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{seen:?} instead of {wanted:?}");
+        tokio::task::yield_now().await;
     }
 }
