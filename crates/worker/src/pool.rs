@@ -24,7 +24,7 @@ use crate::{
     doorbell::{Bell, Doorbell},
     engines::sends,
     held::{Cut, Hold, Holdings, Permission},
-    pulse::{LEASE, Pulse},
+    pulse::Pulse,
     settler,
     stages::Stages,
 };
@@ -43,6 +43,8 @@ pub struct PoolOptions {
     pub concurrency: usize,
     /// How long tasks may go on when the process is to end; what is not done by then is handed back.
     pub drain: Duration,
+    /// How long this process may be silent before others get its tasks.
+    pub lease: Duration,
 }
 
 /// Workers of one process.
@@ -75,10 +77,13 @@ impl Pool {
             self.location.clone(),
             Arc::clone(&self.doorbell),
             Arc::clone(&holdings),
+            self.options.lease,
         )?;
         let (ended, to_settle) = mpsc::channel(1_024);
         let (store, doorbell) = (self.store.clone(), Arc::clone(&self.doorbell));
-        let settling = tokio::spawn(settler::settle(store, doorbell, Arc::clone(&holdings), to_settle));
+        let lease = self.options.lease;
+        let settling =
+            tokio::spawn(settler::settle(store, doorbell, Arc::clone(&holdings), lease, to_settle));
         let mut running = JoinSet::new();
         self.claim_until(&stop, &holdings, &mut running, &ended).await;
         self.drain(&holdings, &mut running).await;
@@ -110,7 +115,7 @@ impl Pool {
                     worker: self.id,
                     stages: self.options.stages.clone(),
                     most: free.min(CLAIM),
-                    lease: LEASE,
+                    lease: self.options.lease,
                     turns: Arc::clone(&turns),
                 };
                 match self.store.claim(request).await {

@@ -13,9 +13,8 @@ use crate::{
     held::{Cut, Holdings, Permission},
 };
 
-/// How long a worker may be silent.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
-const BEAT: Duration = Duration::from_secs(10);
+/// Heartbeats within a lease: two may be lost.
+const BEATS: u32 = 3;
 /// How often the stops are looked at, however well bells ring.
 const LOOK: Duration = Duration::from_millis(400);
 /// How long one look may take.
@@ -36,6 +35,7 @@ impl Pulse {
         location: Location,
         doorbell: Arc<dyn Doorbell>,
         holdings: Arc<Holdings>,
+        lease: Duration,
     ) -> std::io::Result<Pulse> {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -44,7 +44,7 @@ impl Pulse {
             runtime.block_on(async move {
                 tokio::select! {
                     () = stopped.cancelled() => {}
-                    () = beat(store, location, doorbell, holdings) => {}
+                    () = beat(store, location, doorbell, holdings, lease) => {}
                 }
             });
         })?;
@@ -62,7 +62,13 @@ impl Drop for Pulse {
     }
 }
 
-async fn beat(store: Store, location: Location, doorbell: Arc<dyn Doorbell>, holdings: Arc<Holdings>) {
+async fn beat(
+    store: Store,
+    location: Location,
+    doorbell: Arc<dyn Doorbell>,
+    holdings: Arc<Holdings>,
+    lease: Duration,
+) {
     let own = loop {
         match store.apart(&location).await {
             Ok(store) => break store,
@@ -73,7 +79,7 @@ async fn beat(store: Store, location: Location, doorbell: Arc<dyn Doorbell>, hol
         }
     };
     let mut stops = doorbell.listen(&[Bell::Stop]).await;
-    let (mut look, mut beat) = (interval(LOOK), interval(BEAT));
+    let (mut look, mut beat) = (interval(LOOK), interval(lease / BEATS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = Seen { at: Instant::now(), stops: None };
@@ -82,7 +88,7 @@ async fn beat(store: Store, location: Location, doorbell: Arc<dyn Doorbell>, hol
             biased;
             _ = look.tick() => seen.look(&own, &holdings).await,
             _ = stops.rung() => seen.look(&own, &holdings).await,
-            _ = beat.tick() => extend(&own, &holdings, &mut seen).await,
+            _ = beat.tick() => extend(&own, &holdings, lease, &mut seen).await,
         }
     }
 }
@@ -132,7 +138,7 @@ impl Seen {
 }
 
 /// Says of everything at work that it is.
-async fn extend(store: &Store, holdings: &Holdings, seen: &mut Seen) {
+async fn extend(store: &Store, holdings: &Holdings, lease: Duration, seen: &mut Seen) {
     let leases = holdings.leases();
     if leases.is_empty() {
         return;
@@ -141,7 +147,7 @@ async fn extend(store: &Store, holdings: &Holdings, seen: &mut Seen) {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look.reset();
-    let heartbeat = timeout(BEAT, store.heartbeat(leases.clone(), LEASE));
+    let heartbeat = timeout(lease / BEATS, store.heartbeat(leases.clone(), lease));
     tokio::pin!(heartbeat);
     let beats = loop {
         tokio::select! {

@@ -12,7 +12,6 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     doorbell::{Bell, Doorbell},
     held::Holdings,
-    pulse::LEASE,
 };
 
 /// As many as one transaction takes.
@@ -25,12 +24,13 @@ pub(crate) async fn settle(
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     holdings: Arc<Holdings>,
+    lease: Duration,
     mut ended: mpsc::Receiver<Settlement>,
 ) {
     let mut batch = Vec::with_capacity(AT_ONCE);
     while ended.recv_many(&mut batch, AT_ONCE).await > 0 {
         let settlements = std::mem::take(&mut batch);
-        let follow_ups = commit(&store, &holdings, settlements).await;
+        let follow_ups = commit(&store, &holdings, lease, settlements).await;
         wake(&doorbell, follow_ups);
     }
 }
@@ -38,11 +38,12 @@ pub(crate) async fn settle(
 async fn commit(
     store: &Store,
     holdings: &Holdings,
+    lease: Duration,
     mut settlements: Vec<Settlement>,
 ) -> BTreeMap<Stage, usize> {
     let mut follow_ups = BTreeMap::new();
     // Heartbeats go on until all of it is settled; without the store they fail, and after a while others have the tasks.
-    let give_up = Instant::now() + 2 * LEASE;
+    let give_up = Instant::now() + 2 * lease;
     let mut pause = PAUSE;
     while !settlements.is_empty() {
         match store.settle(settlements.clone()).await {
@@ -75,7 +76,7 @@ async fn commit(
             Err(error) if settlements.len() > 1 => {
                 tracing::warn!(%error, "results are committed one by one");
                 for settlement in settlements.drain(..) {
-                    let more = Box::pin(commit(store, holdings, vec![settlement])).await;
+                    let more = Box::pin(commit(store, holdings, lease, vec![settlement])).await;
                     for (stage, count) in more {
                         *follow_ups.entry(stage).or_default() += count;
                     }

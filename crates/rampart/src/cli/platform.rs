@@ -44,6 +44,10 @@ pub(crate) struct WorkerArguments {
     /// How long tasks may go on after the request to terminate; what is not done by then is handed back
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
     pub(crate) drain: Duration,
+
+    /// How long this process may be silent before others get its tasks; it is heard of three times as often
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(crate) lease: Duration,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -32,6 +32,7 @@ pub(crate) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
             stages: arguments.stages.clone(),
             concurrency: arguments.concurrency,
             drain: arguments.drain,
+            lease: arguments.lease,
         };
         let pool =
             Pool::new(desk.store, configuration.location(), desk.doorbell, Arc::new(stages), options);

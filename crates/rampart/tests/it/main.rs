@@ -10,6 +10,7 @@
 mod command_line;
 mod demo;
 mod dependencies;
+mod emergency;
 mod endings;
 mod honesty;
 mod hostile;
@@ -21,3 +22,4 @@ mod real;
 mod run;
 mod simulate;
 mod tidy;
+mod torture;

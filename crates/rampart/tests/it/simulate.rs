@@ -4,27 +4,16 @@ use serde_json::Value;
 
 use crate::run::{assert_exit, rampart, text};
 
-const SMALL: &[&str] = &[
-    "simulate",
-    "--requests",
-    "600",
-    "--hours",
-    "2",
-    "--tenants",
-    "5",
-    "--workers",
-    "80",
-    "--flood",
-    "400@45m",
-    "--lose-nodes",
-    "1@1h",
-];
+const SMALL: &[&str] =
+    &["simulate", "--requests", "600", "--hours", "2", "--tenants", "5", "--workers", "80"];
+const DISTURBED: &[&str] = &["--flood", "400@45m", "--lose-nodes", "1@1h"];
 
 /// What is printed and what is drawn.
-fn simulated(more: &[&str]) -> (String, String) {
+fn simulated(disturbances: &[&str], more: &[&str]) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
+    let mut command = rampart(directory.path());
     let output =
-        rampart(directory.path()).args(SMALL).args(["--svg", "day.svg"]).args(more).output().unwrap();
+        command.args(SMALL).args(disturbances).args(["--svg", "day.svg"]).args(more).output().unwrap();
     assert_exit(&output, 0);
     assert_eq!(text(&output.stderr), "");
     (text(&output.stdout), std::fs::read_to_string(directory.path().join("day.svg")).unwrap())
@@ -32,25 +21,28 @@ fn simulated(more: &[&str]) -> (String, String) {
 
 #[test]
 fn the_same_seed_has_the_same_result_to_the_byte_and_another_seed_another() {
-    let first = simulated(&["--json", "--seed", "7"]);
-    assert_eq!(simulated(&["--json", "--seed", "7"]), first);
-    let other = simulated(&["--json", "--seed", "8"]);
+    let first = simulated(DISTURBED, &["--json", "--seed", "7"]);
+    assert_eq!(simulated(DISTURBED, &["--json", "--seed", "7"]), first);
+    let other = simulated(DISTURBED, &["--json", "--seed", "8"]);
     assert!(other.0 != first.0 && other.1 != first.1);
 }
 
 #[test]
 fn the_options_make_the_day() {
-    let (json, svg) = simulated(&[
-        "--json",
-        "--peak",
-        "500",
-        "--service-median",
-        "1m",
-        "--service-p95",
-        "5m",
-        "--price-per-worker-hour",
-        "0.2",
-    ]);
+    let (json, svg) = simulated(
+        DISTURBED,
+        &[
+            "--json",
+            "--peak",
+            "500",
+            "--service-median",
+            "1m",
+            "--service-p95",
+            "5m",
+            "--price-per-worker-hour",
+            "0.2",
+        ],
+    );
     let day: Value = serde_json::from_str(&json).unwrap();
     for (pointer, wanted) in [
         ("/scenario/requests", 600.into()),
@@ -79,7 +71,7 @@ fn the_options_make_the_day() {
 
 #[test]
 fn the_table_is_for_people() {
-    let (table, _) = simulated(&[]);
+    let (table, _) = simulated(DISTURBED, &[]);
     for wanted in [
         "Waiting, from the request until a worker begins",
         "completed     1,000 of 1,000",
@@ -87,7 +79,7 @@ fn the_table_is_for_people() {
     ] {
         assert!(table.contains(wanted), "no `{wanted}` in {table}");
     }
-    let (table, svg) = simulated(&["--flood", "none", "--lose-nodes", "none"]);
+    let (table, svg) = simulated(&["--flood", "none", "--lose-nodes", "none"], &[]);
     assert!(!table.contains("flood") && !svg.contains("flood"), "{table}");
     assert!(table.contains("completed     600 of 600"), "{table}");
 }

@@ -1,0 +1,267 @@
+//! Tasks on PostgreSQL with Redis or RabbitMQ, while everything is killed that can be: each ends exactly once, none is lost.
+
+use std::{
+    net::SocketAddr,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use serde_json::Value;
+use testkit::{postgres, proxy::TcpProxy, rabbitmq, redis};
+
+use crate::run::{assert_exit, rampart, text};
+
+/// How long the whole may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// Between two blows.
+const BLOWS: std::ops::Range<u64> = 150..700;
+/// Short, so that what the dead held comes back soon.
+const LEASE: &str = "3s";
+
+enum Broker {
+    Redis(redis::Server),
+    RabbitMq(rabbitmq::Server),
+}
+
+impl Broker {
+    fn url(&self, address: SocketAddr) -> String {
+        match self {
+            Broker::Redis(_) => format!("redis://{address}"),
+            Broker::RabbitMq(server) => server.url_at(address),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Broker::Redis(server) => server.address(),
+            Broker::RabbitMq(server) => server.address(),
+        }
+    }
+
+    fn kill_and_start_again(&self) {
+        match self {
+            Broker::Redis(server) => {
+                server.kill();
+                server.start_again();
+            }
+            Broker::RabbitMq(server) => {
+                server.kill();
+                server.start_again();
+            }
+        }
+    }
+}
+
+/// An installation, and everything to hit it with.
+struct Ground {
+    directory: tempfile::TempDir,
+    postgres: postgres::Server,
+    database: String,
+    broker: Broker,
+    to_postgres: TcpProxy,
+    to_broker: TcpProxy,
+    runtime: tokio::runtime::Runtime,
+    roles: Vec<(Vec<String>, Child)>,
+}
+
+impl Ground {
+    fn new(broker: Broker) -> Ground {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let postgres = postgres::Server::start_with(postgres::Options {
+            // What is committed must survive the death of the server, and here that of no machine.
+            fsync: false,
+            ..postgres::Options::default()
+        });
+        let database = postgres.create_database();
+        postgres.sql(&database, "CREATE ROLE app LOGIN PASSWORD 'of-the-tests'");
+        let to_postgres = runtime.block_on(TcpProxy::start(postgres.address()));
+        let to_broker = runtime.block_on(TcpProxy::start(broker.address()));
+        let ground = Ground {
+            directory: tempfile::tempdir().unwrap(),
+            postgres,
+            database,
+            broker,
+            to_postgres,
+            to_broker,
+            runtime,
+            roles: Vec::new(),
+        };
+        let (owner, password) = ground.postgres.superuser();
+        let owner = ground.postgres.url(owner, password, &ground.database);
+        let migrated = rampart(ground.directory.path())
+            .args(["migrate", "--grant-to", "app", "--database", &owner])
+            .output()
+            .unwrap();
+        assert_exit(&migrated, 0);
+        // What is completed is written down a second time, by the database itself.
+        ground.postgres.sql(
+            &ground.database,
+            "CREATE TABLE public.ends (task_id uuid NOT NULL, lease bigint NOT NULL); \
+             CREATE FUNCTION public.note_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+             INSERT INTO public.ends VALUES (NEW.task_id, NEW.lease_number); RETURN NEW; END $$; \
+             CREATE TRIGGER note_end AFTER UPDATE ON rampart.tasks FOR EACH ROW \
+             WHEN (NEW.state = 'completed') EXECUTE FUNCTION public.note_end()",
+        );
+        ground
+    }
+
+    fn command(&self, words: &[&str]) -> std::process::Command {
+        let at = self.to_postgres.address();
+        let mut command = rampart(self.directory.path());
+        command
+            .args(words)
+            .env("RAMPART_DATABASE", format!("postgres://app:of-the-tests@{at}/{}", self.database))
+            .env("RAMPART_DOORBELL", self.broker.url(self.to_broker.address()))
+            .env("RAMPART_DATABASE_CONNECTIONS", "4");
+        command
+    }
+
+    fn start(&mut self, words: &[&str]) {
+        let child = self.command(words).stderr(Stdio::null()).spawn().unwrap();
+        self.roles.push((words.iter().map(|word| (*word).to_owned()).collect(), child));
+    }
+
+    /// Kills a process at once, and starts another in its place.
+    fn replace(&mut self, index: usize) {
+        let (words, mut child) = self.roles.swap_remove(index);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.start(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// Starts again what could not bear it: a supervisor would.
+    fn revive(&mut self) {
+        for index in (0..self.roles.len()).rev() {
+            if self.roles[index].1.try_wait().unwrap().is_some() {
+                self.replace(index);
+            }
+        }
+    }
+
+    fn blow(&mut self, dice: &mut StdRng) -> &'static str {
+        match dice.random_range(0..12) {
+            0..=4 => {
+                let index = dice.random_range(0..self.roles.len());
+                self.replace(index);
+                "killed a role"
+            }
+            5..=6 => {
+                self.runtime.block_on(self.to_postgres.cut());
+                "cut every connection to the database"
+            }
+            7 => {
+                self.runtime.block_on(self.to_broker.cut());
+                "cut every connection to the broker"
+            }
+            8 => {
+                self.to_postgres.stall(true);
+                std::thread::sleep(Duration::from_millis(dice.random_range(100..1_500)));
+                self.to_postgres.stall(false);
+                "stalled the database"
+            }
+            9 => {
+                self.postgres.stop_at_once();
+                self.postgres.start_again();
+                "killed the database"
+            }
+            10 => {
+                self.broker.kill_and_start_again();
+                "killed the broker"
+            }
+            _ => {
+                if let Broker::Redis(server) = &self.broker {
+                    server.flush();
+                }
+                "flushed Redis"
+            }
+        }
+    }
+
+    fn count(&self, sql: &str) -> u64 {
+        self.postgres.sql(&self.database, sql).trim().parse().unwrap()
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.roles {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// `RAMPART_TORTURE_TASKS` and `RAMPART_TORTURE_HOLD` (milliseconds a task) make it longer, `RAMPART_TORTURE_SEED` strikes in the same
+/// order again.
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(usual)
+}
+
+fn torture(broker: Broker) {
+    let tasks = setting("RAMPART_TORTURE_TASKS", 3_000);
+    let seed = setting("RAMPART_TORTURE_SEED", rand::rng().next_u64());
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut ground = Ground::new(broker);
+    assert_exit(&ground.command(&["tenant", "create", "default"]).output().unwrap(), 0);
+    let worker = ["worker", "--stage", "exercise", "--concurrency", "16", "--lease", LEASE];
+    for _ in 0..3 {
+        ground.start(&worker);
+    }
+    for _ in 0..2 {
+        ground.start(&["orchestrator"]);
+    }
+    let (count, hold) = (tasks.to_string(), format!("{}ms", setting("RAMPART_TORTURE_HOLD", 200)));
+    let enqueued =
+        ground.command(&["task", "exercise", "--count", &count, "--hold", &hold]).output().unwrap();
+    assert_exit(&enqueued, 0);
+
+    let begun = Instant::now();
+    let mut blows = std::collections::BTreeMap::<&str, u64>::new();
+    let mut done = 0;
+    while done < tasks {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "RAMPART_TORTURE_SEED={seed}: {done} of {tasks} tasks ended after {blows:?}"
+        );
+        // The last of them are left in peace: what is tried is that everything comes to its end.
+        if done < tasks * 9 / 10 {
+            *blows.entry(ground.blow(&mut dice)).or_default() += 1;
+        }
+        std::thread::sleep(Duration::from_millis(dice.random_range(BLOWS)));
+        ground.revive();
+        let counts = "SELECT count(*) FROM rampart.tasks WHERE state IN ('completed', 'dead', 'cancelled')";
+        done = ground.count(counts);
+    }
+    let of =
+        |state: &str| ground.count(&format!("SELECT count(*) FROM rampart.tasks WHERE state = '{state}'"));
+    let listed = ground.command(&["task", "list", "--state", "dead", "--json"]).output().unwrap();
+    let dead: Value =
+        serde_json::from_slice(&listed.stdout).unwrap_or_else(|_| panic!("{}", text(&listed.stderr)));
+    let (completed, ends) = (of("completed"), ground.count("SELECT count(*) FROM public.ends"));
+    let once = ground.count("SELECT count(DISTINCT task_id) FROM public.ends");
+    let retried = ground.count("SELECT count(*) FROM rampart.tasks WHERE lease_number > 1");
+    println!(
+        "seed {seed}: {tasks} tasks in {:?}: {completed} completed, {ends} committed ends of {once} tasks, {} dead, \
+         {retried} claimed more than once; {blows:?}",
+        begun.elapsed(),
+        of("dead"),
+    );
+    let explain = format!("RAMPART_TORTURE_SEED={seed}, after {blows:?}");
+    // Who dies five times in a row under a worker is dead by rights, and told; it is neither lost nor done twice.
+    let dead = dead.as_array().unwrap();
+    assert!(dead.iter().all(|task| task["attempts"] == 5), "{dead:?} {explain}");
+    assert_eq!(completed + dead.len() as u64, tasks, "lost: {explain}");
+    assert_eq!((ends, once), (completed, completed), "committed twice: {explain}");
+    assert_eq!(of("queued") + of("running") + of("cancelled"), 0, "{explain}");
+}
+
+#[test]
+fn every_task_ends_once_on_postgresql_with_redis_whatever_is_killed() {
+    torture(Broker::Redis(redis::Server::start()));
+}
+
+#[test]
+fn every_task_ends_once_on_postgresql_with_rabbitmq_whatever_is_killed() {
+    torture(Broker::RabbitMq(rabbitmq::Server::start()));
+}
