@@ -242,13 +242,16 @@ pub(crate) fn looked(account: &model::Account) -> bool {
     model::finding::Look::of(outcome, false) == model::finding::Look::Missed
 }
 
+/// What is settled in one transaction.
+type Together = (TenantId, Option<ScanId>);
+
 impl Store {
     /// Commits how tries ended: one answer for each, in order. What is refused has changed nothing: somebody else has the task by now.
     pub async fn settle(
         &self,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, Refused>>, StoreError> {
-        let mut groups: BTreeMap<(TenantId, Option<ScanId>), Vec<(usize, Settlement)>> = BTreeMap::new();
+        let mut groups: BTreeMap<Together, Vec<(usize, Settlement)>> = BTreeMap::new();
         let total = settlements.len();
         for (place, settlement) in settlements.into_iter().enumerate() {
             let group = (settlement.lease.tenant, settlement.lease.scan);

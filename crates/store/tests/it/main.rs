@@ -1,4 +1,9 @@
 //! One contract, kept by both databases.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests, which Clippy does not see"
+)]
 
 mod ground;
 
