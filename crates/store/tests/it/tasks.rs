@@ -222,7 +222,7 @@ async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {
     ] {
         let stop = ground.store.order_stop(reach, why(), by()).await.unwrap();
         let again = store::Store::open(&ground.location).await.unwrap();
-        assert_eq!(again.stops().await.unwrap(), [stop.clone()], "{reach}");
+        assert_eq!(again.stops().await.unwrap(), std::slice::from_ref(&stop), "{reach}");
         let got = worker.claim(&ground, 10).await;
         assert_eq!(got.len(), claimed, "{reach}");
         for claim in got {
