@@ -9,6 +9,10 @@ use crate::{Asset, Finding, Learned, Ledger, Priority, ScanId, Stage, Traffic, U
 /// What a task is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all work is units: a box would be one allocation more for each"
+)]
 pub enum Work {
     /// A unit of a scan.
     Unit(Unit),

@@ -88,8 +88,8 @@ where
 
 /// Who asks, for the audit: the user of this machine.
 fn operator() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    format!("{} at the command line", user.unwrap_or_else(|_| "somebody".to_owned()))
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    format!("{} at the command line", user.map_or_else(|| "somebody".to_owned(), |user| user.name))
 }
 
 /// Cancelled by Ctrl-C or the request to terminate; a second one ends the process at once.

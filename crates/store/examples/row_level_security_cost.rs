@@ -146,7 +146,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let rounds: usize = std::env::args().nth(1).map_or(Ok(300), |text| text.parse())?;
     let server = Arc::new(Server::start());
     let mut with = side(Arc::clone(&server), true).await?;
-    let mut without = side(server, false).await?;
+    let mut without = side(Arc::clone(&server), false).await?;
     let worker = ClaimRequest {
         worker: WorkerId::from_random(1),
         stages: vec![Stage::Exercise],

@@ -206,13 +206,15 @@ impl TenantTx<'_> {
             let sql = "DELETE FROM scan_knowledge WHERE tenant_id = $1 AND scan_id = $2 AND subject = $3";
             self.execute(sql, &[self.tenant(), scan.clone(), subject.into()]).await?;
         }
-        for unit in frontier.forgotten().to_vec() {
+        running.names_left = frontier.names_left();
+        let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
+        let planned = self.enqueue_units(running, units).await?;
+        // After what this step asked for: that was asked while the unit still counted as planned.
+        for unit in frontier.forgotten() {
             let sql = "DELETE FROM scan_units WHERE tenant_id = $1 AND scan_id = $2 AND unit_key = $3";
             self.execute(sql, &[self.tenant(), scan.clone(), unit.0.into()]).await?;
         }
-        running.names_left = frontier.names_left();
-        let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
-        self.enqueue_units(running, units).await
+        Ok(planned)
     }
 
     async fn enqueue_units(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Outcome, ScanId, Stage, TaskId, TenantId, Unit, UnitResult, Work,
+    Outcome, ScanId, Stage, TaskId, Unit, UnitResult, Work,
     task::{Command, Life, Refused, TaskFailure},
 };
 
@@ -242,16 +242,13 @@ pub(crate) fn looked(account: &model::Account) -> bool {
     model::finding::Look::of(outcome, false) == model::finding::Look::Missed
 }
 
-/// What is settled in one transaction.
-type Together = (TenantId, Option<ScanId>);
-
 impl Store {
     /// Commits how tries ended: one answer for each, in order. What is refused has changed nothing: somebody else has the task by now.
     pub async fn settle(
         &self,
         settlements: Vec<Settlement>,
     ) -> Result<Vec<Result<Settled, Refused>>, StoreError> {
-        let mut groups: BTreeMap<Together, Vec<(usize, Settlement)>> = BTreeMap::new();
+        let mut groups = BTreeMap::<_, Vec<(usize, Settlement)>>::new();
         let total = settlements.len();
         for (place, settlement) in settlements.into_iter().enumerate() {
             let group = (settlement.lease.tenant, settlement.lease.scan);

@@ -137,7 +137,8 @@ impl Frontier {
         hosts.chain(names).chain(zones).collect()
     }
 
-    /// Units that were planned and are to be planned again when something asks for them.
+    /// Units that are to be planned again when something asks for them: from the next step on. What this step asked for was asked
+    /// while they still counted as planned.
     pub fn forgotten(&self) -> &[UnitKey] {
         &self.forgotten
     }

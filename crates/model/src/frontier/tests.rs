@@ -268,15 +268,13 @@ impl Momentary {
         }
         self.facts.extend(knowledge);
         self.names_left = frontier.names_left();
+        let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
+        let new = units.into_iter().filter(|unit| self.planned.insert(unit.key()));
+        let new = new.map(|unit| unit.to_string()).collect();
         for forgotten in frontier.forgotten() {
             self.planned.remove(forgotten);
         }
-        let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
-        units
-            .into_iter()
-            .filter(|unit| self.planned.insert(unit.key()))
-            .map(|unit| unit.to_string())
-            .collect()
+        new
     }
 
     fn add_target(&mut self, target: &Target) -> BTreeSet<String> {
@@ -369,9 +367,9 @@ mod momentary {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Target(Target),
+        Target(Box<Target>),
         /// Which of the units that wait, and what it teaches.
-        Learn(prop::sample::Index, Learned),
+        Learn(prop::sample::Index, Box<Learned>),
     }
 
     proptest! {
@@ -379,8 +377,8 @@ mod momentary {
         fn one_that_is_made_anew_each_time_plans_what_one_that_lives_plans(
             steps in proptest::collection::vec(
                 prop_oneof![
-                    target().prop_map(Step::Target),
-                    (any::<prop::sample::Index>(), learned()).prop_map(|(which, learned)| Step::Learn(which, learned)),
+                    target().prop_map(|target| Step::Target(Box::new(target))),
+                    (any::<prop::sample::Index>(), learned()).prop_map(|(which, learned)| Step::Learn(which, Box::new(learned))),
                 ],
                 1..25,
             ),

@@ -34,7 +34,8 @@ impl Sites {
         let (received, reached) = (Arc::<Mutex<Vec<Instant>>>::default(), Arc::<AtomicUsize>::default());
         let first = TcpListener::bind("127.88.0.1:0").unwrap();
         let port = first.local_addr().unwrap().port();
-        let others = (2..=SITES).map(|last| TcpListener::bind(("127.88.0.".to_owned() + &last.to_string(), port)).unwrap());
+        let others = (2..=SITES)
+            .map(|last| TcpListener::bind(("127.88.0.".to_owned() + &last.to_string(), port)).unwrap());
         for listener in std::iter::once(first).chain(others) {
             let (received, reached) = (Arc::clone(&received), Arc::clone(&reached));
             std::thread::spawn(move || {
@@ -50,7 +51,8 @@ impl Sites {
                         let mut request = [0; 8_192];
                         while let Ok(1..) = stream.read(&mut request) {
                             received.lock().unwrap().push(Instant::now());
-                            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\n\r\nok";
+                            let answer =
+                                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\n\r\nok";
                             if stream.write_all(answer).is_err() {
                                 break;
                             }
@@ -70,7 +72,11 @@ impl Sites {
     fn wait_until_reached(&self, sites: usize) {
         let deadline = Instant::now() + PATIENCE;
         while self.reached.load(Ordering::Relaxed) < sites {
-            assert!(Instant::now() < deadline, "only {} sites were reached", self.reached.load(Ordering::Relaxed));
+            assert!(
+                Instant::now() < deadline,
+                "only {} sites were reached",
+                self.reached.load(Ordering::Relaxed)
+            );
             std::thread::yield_now();
         }
     }
@@ -131,7 +137,8 @@ fn nothing_is_sent_two_seconds_after_a_stop_with_the_broker_down_and_the_databas
     };
     let (owner, password) = postgres.superuser();
     let owner = postgres.url(owner, password, &database);
-    let migrate = rampart(directory.path()).args(["migrate", "--grant-to", "app", "--database", &owner]).output();
+    let migrate =
+        rampart(directory.path()).args(["migrate", "--grant-to", "app", "--database", &owner]).output();
     assert_exit(&migrate.unwrap(), 0);
     assert_exit(&command(&["tenant", "create", "default"]).output().unwrap(), 0);
     let scope = "authorised_by = 'the test'\nnetworks = ['127.88.0.0/24']\nports = '1-65535'\n\
@@ -179,7 +186,8 @@ fn nothing_is_sent_two_seconds_after_a_stop_with_the_broker_down_and_the_databas
     sites.wait_for_more_than(before + usize::from(SITES));
     postgres.stop_at_once();
     let down = Instant::now();
-    let mut insisting = command(&["stop", "--reason", "the database is down"]).stderr(Stdio::null()).spawn().unwrap();
+    let mut insisting =
+        command(&["stop", "--reason", "the database is down"]).stderr(Stdio::null()).spawn().unwrap();
     sites.assert_silence_after(down, "with the database dead");
     let before = sites.count();
     postgres.start_again();
@@ -190,6 +198,9 @@ fn nothing_is_sent_two_seconds_after_a_stop_with_the_broker_down_and_the_databas
     let written = Instant::now();
     sites.assert_silence_after(written, "once the stop is written down");
     println!("{} were sent before it was", sites.count() - before);
-    let lifted = postgres.sql(&database, "SELECT count(*) FROM rampart.audit WHERE action = 'stop.lift' AND actor LIKE 'the test%'");
+    let lifted = postgres.sql(
+        &database,
+        "SELECT count(*) FROM rampart.audit WHERE action = 'stop.lift' AND actor LIKE 'the test%'",
+    );
     assert_eq!(lifted.trim(), "2", "who lifted it is written down");
 }

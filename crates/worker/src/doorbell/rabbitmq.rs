@@ -37,8 +37,9 @@ const HEARTBEAT: u16 = 5;
 /// How long connecting and declaring may take. Quorum queues elect a leader first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often the way of a stop is made sure of: nobody is told when an exchange is deleted.
-const REBIND: Duration = Duration::from_secs(5);
+/// How often consumers, and the binding that stops come by, are made anew: nobody is told when an exchange is deleted, and not
+/// everybody when a queue is.
+const RENEW: Duration = Duration::from_secs(5);
 
 /// "OK" (AMQP 0-9-1, 1.3).
 const REPLY_SUCCESS: u16 = 200;
@@ -147,7 +148,7 @@ impl Broker for RabbitMq {
     }
 
     fn is_well(&self, line: &Line) -> bool {
-        // What is published on a lost connection is never confirmed, and never refused either.
+        // Saves the attempt on a line that the heartbeat has given up.
         line.connection.status().connected()
     }
 
@@ -242,12 +243,18 @@ impl Ear for Queues {
                 error = lost(&connection) => return Err(error),
             }
             let (channel, mut consumed) = answered(ANSWER_WITHIN, self.consume(&connection)).await?;
-            let (bell, delivery) = tokio::select! {
-                Some((bell, delivery)) = consumed.next() => (bell, arrived(delivery)?),
+            tokio::select! {
+                Some((bell, delivery)) = consumed.next() => {
+                    let delivery = arrived(delivery)?;
+                    if desk.offer(bell) {
+                        answered(ANSWER_WITHIN, delivery.ack(BasicAckOptions::default())).await?;
+                    }
+                }
+                () = tokio::time::sleep(RENEW) => {}
                 error = lost(&connection) => return Err(error),
-            };
-            let is_taken = desk.offer(bell);
-            answered(ANSWER_WITHIN, settle(&channel, delivery, is_taken)).await?;
+            }
+            // Whatever is not acknowledged goes back to its queue, and to somebody else as nobody consumes here.
+            answered(ANSWER_WITHIN, channel.close(REPLY_SUCCESS, "done".into())).await?;
         }
     }
 }
@@ -262,7 +269,7 @@ impl Ear for Stops {
         let connection = answered(ANSWER_WITHIN, self.place.connect()).await?;
         let channel = answered(ANSWER_WITHIN, connection.create_channel()).await?;
         let (queue, mut stops) = answered(ANSWER_WITHIN, self.consume(&channel)).await?;
-        let mut rebind = tokio::time::interval(REBIND);
+        let mut rebind = tokio::time::interval(RENEW);
         ready();
         loop {
             tokio::select! {
@@ -343,14 +350,4 @@ impl Stops {
         channel.queue_bind(queue.clone(), exchange, key, options, FieldTable::default()).await?;
         Ok(())
     }
-}
-
-/// Takes what was delivered, or gives it back, and consumes no more: what is given back must go to somebody else.
-async fn settle(channel: &Channel, delivery: Delivery, is_taken: bool) -> Result<(), BrokerError> {
-    if is_taken {
-        delivery.ack(BasicAckOptions::default()).await?;
-    }
-    // Whatever is not acknowledged goes back to its queue.
-    channel.close(REPLY_SUCCESS, "done".into()).await?;
-    Ok(())
 }
