@@ -21,6 +21,9 @@ use crate::TenantId;
 /// How long a task waits until it counts as much as one that is a step more urgent and came just now.
 pub const AGEING: Duration = Duration::from_secs(5 * 60);
 
+/// What was begun before goes first: like so much waiting.
+const BEGUN: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One turn of a tenant of weight 1.
 const STRIDE: u64 = 1 << 20;
 
@@ -86,7 +89,7 @@ impl FromStr for Priority {
     }
 }
 
-/// Tasks of one tenant, one stage and one priority that are due. How many there are nobody counts.
+/// Tasks of one tenant, one stage and one priority that are due, begun before or not. How many there are nobody counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lane<K> {
     /// What its owner knows it by.
@@ -95,6 +98,8 @@ pub struct Lane<K> {
     pub tenant: TenantId,
     /// How urgent.
     pub priority: Priority,
+    /// They were begun before ([`crate::Task::is_begun`]).
+    pub begun: bool,
     /// When the first of them was due.
     pub due: Timestamp,
 }
@@ -198,7 +203,8 @@ impl<K> Candidate<K> {
 
 /// When the lane was due, as if everything were of the lowest priority.
 fn virtual_due<K>(lane: &Lane<K>) -> Timestamp {
-    let head_start = AGEING * u32::from(lane.priority.level());
+    let begun = if lane.begun { BEGUN } else { Duration::ZERO };
+    let head_start = AGEING * u32::from(lane.priority.level()) + begun;
     lane.due.saturating_sub(head_start).unwrap_or(Timestamp::MIN)
 }
 
@@ -214,7 +220,8 @@ mod tests {
     }
 
     fn lane(key: u32, owner: u128, priority: Priority, due: i64) -> Lane<u32> {
-        Lane { key, tenant: tenant(owner), priority, due: Timestamp::from_second(1_000_000 + due).unwrap() }
+        let due = Timestamp::from_second(1_000_000 + due).unwrap();
+        Lane { key, tenant: tenant(owner), priority, begun: false, due }
     }
 
     fn share(weight: u32, in_flight: u64) -> Share {
@@ -283,6 +290,14 @@ mod tests {
         assert_eq!(waited(0), 1);
         assert_eq!(waited(599), 1);
         assert_eq!(waited(601), 2, "two steps are ten minutes");
+    }
+
+    #[test]
+    fn what_was_begun_before_goes_first_within_its_tenant() {
+        let begun = Lane { begun: true, ..lane(2, 1, Priority::Low, 5_000) };
+        let lanes = [lane(1, 1, Priority::Urgent, 0), begun, lane(3, 2, Priority::Low, 9_000)];
+        let shares = BTreeMap::from([(tenant(1), share(1, 0)), (tenant(2), share(1, 0))]);
+        assert_eq!(Turns::default().pick(&lanes, &shares, 2), [(2, 1), (3, 1)]);
     }
 
     proptest! {

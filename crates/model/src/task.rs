@@ -285,6 +285,12 @@ impl Task {
         }
     }
 
+    /// Was it begun before? Then it has its turn before those of its tenant that were not: a lost worker's task does not go to the
+    /// end of a long line. What a person brought back from the dead waits like a new one, since there may be many of those.
+    pub fn is_begun(&self) -> bool {
+        self.lease > LeaseNumber::NONE && (self.attempts > 0 || self.redriven == 0)
+    }
+
     /// What becomes of the task. `now` is the store's clock, `dice` is uniform over all its values. A refusal changes nothing.
     pub fn apply(
         &self,

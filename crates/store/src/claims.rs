@@ -76,8 +76,8 @@ pub enum Beat {
     Lost,
 }
 
-/// Where tasks of one kind wait: stage, tenant, priority.
-type LaneKey = (Stage, TenantId, Priority);
+/// Where tasks of one kind wait: stage, tenant, priority, begun before or not.
+type LaneKey = (Stage, TenantId, Priority, bool);
 
 /// How many lanes one process looks at: a bound, for a database full of tenants.
 const LANES: usize = 10_000;
@@ -88,36 +88,35 @@ impl QueueTx<'_> {
         let rows = match self.session.dialect() {
             // Jumps from lane to lane in the index; reads one entry of each, however many wait in it.
             Dialect::Postgres => {
-                let first =
-                    "SELECT tenant_id, priority, not_before FROM tasks WHERE state = 'queued' AND stage = $1";
-                let order = "ORDER BY tenant_id, priority, not_before LIMIT 1";
+                let first = "SELECT tenant_id, priority, begun, not_before FROM tasks WHERE state = 'queued' AND stage = $1";
+                let order = "ORDER BY tenant_id, priority, begun, not_before LIMIT 1";
                 let sql = format!(
                     "WITH RECURSIVE lane AS ((({first} {order})) UNION ALL SELECT next.* FROM lane, LATERAL \
-                     ({first} AND (tasks.tenant_id, tasks.priority) > (lane.tenant_id, lane.priority) {order}) AS next) \
-                     SELECT tenant_id, priority, not_before FROM lane LIMIT {LANES}"
+                     ({first} AND (tasks.tenant_id, tasks.priority, tasks.begun) > (lane.tenant_id, lane.priority, lane.begun) {order}) AS next) \
+                     SELECT tenant_id, priority, begun, not_before FROM lane LIMIT {LANES}"
                 );
                 self.session.query(&sql, &[stage.as_str().into()]).await?
             }
             Dialect::Sqlite => {
                 let mut rows: Vec<Row> = Vec::new();
-                let mut last: Option<(Value, Value)> = None;
+                let mut last: Option<(Value, Value, Value)> = None;
                 while rows.len() < LANES {
                     let mut values = vec![Value::from(stage.as_str())];
                     let beyond = match &last {
                         None => "",
-                        Some((tenant, priority)) => {
-                            values.extend([tenant.clone(), priority.clone()]);
-                            "AND (tenant_id, priority) > ($2, $3)"
+                        Some((tenant, priority, begun)) => {
+                            values.extend([tenant.clone(), priority.clone(), begun.clone()]);
+                            "AND (tenant_id, priority, begun) > ($2, $3, $4)"
                         }
                     };
                     let sql = format!(
-                        "SELECT tenant_id, priority, not_before FROM tasks WHERE state = 'queued' AND stage = $1 {beyond} \
-                         ORDER BY tenant_id, priority, not_before LIMIT 1"
+                        "SELECT tenant_id, priority, begun, not_before FROM tasks WHERE state = 'queued' AND stage = $1 {beyond} \
+                         ORDER BY tenant_id, priority, begun, not_before LIMIT 1"
                     );
                     let Some(row) = self.session.query(&sql, &values).await?.into_iter().next() else {
                         break;
                     };
-                    last = Some((row.id(0)?.into(), row.int(1)?.into()));
+                    last = Some((row.id(0)?.into(), row.int(1)?.into(), row.bool(2)?.into()));
                     rows.push(row);
                 }
                 rows
@@ -125,10 +124,10 @@ impl QueueTx<'_> {
         };
         let mut lanes = Vec::with_capacity(rows.len());
         for row in rows {
-            let (tenant, due) = (TenantId::new(row.id(0)?), row.time(2)?);
+            let (tenant, begun, due) = (TenantId::new(row.id(0)?), row.bool(2)?, row.time(3)?);
             let priority = u8::try_from(row.int(1)?).ok().and_then(Priority::from_level).unwrap_or_default();
             if due <= self.now {
-                lanes.push(Lane { key: (stage, tenant, priority), tenant, priority, due });
+                lanes.push(Lane { key: (stage, tenant, priority, begun), tenant, priority, begun, due });
             }
         }
         Ok(lanes)
@@ -230,12 +229,17 @@ impl QueueTx<'_> {
     /// The first tasks of a lane that nobody else is about to take.
     async fn take(
         &mut self,
-        (stage, tenant, priority): LaneKey,
+        (stage, tenant, priority, begun): LaneKey,
         count: usize,
         stops: &[Reach],
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        let mut values =
-            vec![stage.as_str().into(), tenant.as_uuid().into(), priority.level().into(), self.now.into()];
+        let mut values = vec![
+            stage.as_str().into(),
+            tenant.as_uuid().into(),
+            priority.level().into(),
+            self.now.into(),
+            begun.into(),
+        ];
         let stopped: Vec<Value> = stops
             .iter()
             .filter_map(|reach| match reach {
@@ -245,13 +249,13 @@ impl QueueTx<'_> {
             .collect();
         let passing = match stopped.len() {
             0 => String::new(),
-            count => format!("AND (scan_id IS NULL OR scan_id NOT IN ({}))", places(5, count)),
+            count => format!("AND (scan_id IS NULL OR scan_id NOT IN ({}))", places(6, count)),
         };
         values.extend(stopped);
         let lock = self.session.dialect().for_update_skip_locked();
         let sql = format!(
             "SELECT {COLUMNS} FROM tasks WHERE state = 'queued' AND stage = $1 AND tenant_id = $2 AND priority = $3 \
-             AND not_before <= $4 AND attempts < most_attempts {passing} ORDER BY not_before, task_id LIMIT {count}{lock}"
+             AND begun = $5 AND not_before <= $4 AND attempts < most_attempts {passing} ORDER BY not_before, task_id LIMIT {count}{lock}"
         );
         self.session.query(&sql, &values).await?.iter().map(TaskRecord::read).collect()
     }

@@ -15,6 +15,7 @@ use crate::{
     session::{TenantTx, insert_rows},
     settling::looked,
     value::{Value, json, places},
+    visits::Seen,
 };
 
 /// A finding with its history.
@@ -48,12 +49,14 @@ impl TenantTx<'_> {
         running: &mut RunningScan,
         unit: &Unit,
         result: &UnitResult,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Seen>, StoreError> {
         let (scan, at) = (running.id, self.now);
         running.traffic += result.traffic;
-        running.assets += self.record_assets(scan, result, at).await?;
-        running.findings += self.record_findings(scan, unit, &result.findings, at).await?;
-        self.record_missed(unit, result, at).await
+        let mut seen = Vec::new();
+        running.assets += self.record_assets(scan, result, at, &mut seen).await?;
+        running.findings += self.record_findings(scan, unit, &result.findings, at, &mut seen).await?;
+        self.record_missed(unit, result, at).await?;
+        Ok(seen)
     }
 
     async fn record_assets(
@@ -61,6 +64,7 @@ impl TenantTx<'_> {
         scan: ScanId,
         result: &UnitResult,
         at: Timestamp,
+        all_seen: &mut Vec<Seen>,
     ) -> Result<u64, StoreError> {
         // One statement changes a row once.
         let mut seen = BTreeMap::new();
@@ -75,7 +79,7 @@ impl TenantTx<'_> {
         let mut observed = Vec::with_capacity(seen.len());
         for (identity, (asset, looks)) in seen {
             let key = digest(&identity);
-            observed.push((asset.kind(), key, looks));
+            observed.push((asset.kind().to_owned(), key, looks));
             rows.push(vec![
                 self.tenant(),
                 key.into(),
@@ -92,23 +96,21 @@ impl TenantTx<'_> {
                     first_seen = CASE WHEN excluded.first_seen < assets.first_seen THEN excluded.first_seen ELSE assets.first_seen END, \
                     last_seen = CASE WHEN excluded.last_seen > assets.last_seen THEN excluded.last_seen ELSE assets.last_seen END";
         insert_rows(self.session, head, 7, rows, tail).await?;
-        self.observe(scan, &observed).await
+        let new = self.observe(scan, &observed).await?;
+        all_seen.append(&mut observed);
+        Ok(new)
     }
 
     /// How many of these the scan had not seen before. What is seen twice in one scan and looks different is remembered the same
     /// way whichever came first.
-    async fn observe(
-        &mut self,
-        scan: ScanId,
-        observed: &[(&str, [u8; 16], [u8; 16])],
-    ) -> Result<u64, StoreError> {
+    async fn observe(&mut self, scan: ScanId, observed: &[Seen]) -> Result<u64, StoreError> {
         let rows: Vec<Vec<Value>> = observed
             .iter()
             .map(|(kind, subject, looks)| {
                 vec![
                     self.tenant(),
                     scan.to_string().into(),
-                    (*kind).into(),
+                    kind.as_str().into(),
                     (*subject).into(),
                     (*looks).into(),
                 ]
@@ -130,6 +132,7 @@ impl TenantTx<'_> {
         unit: &Unit,
         findings: &[Finding],
         at: Timestamp,
+        all_seen: &mut Vec<Seen>,
     ) -> Result<u64, StoreError> {
         let distinct: BTreeMap<Fingerprint, &Finding> =
             findings.iter().map(|finding| (finding.fingerprint, finding)).collect();
@@ -137,7 +140,7 @@ impl TenantTx<'_> {
         for (fingerprint, finding) in distinct {
             let key = fingerprint.bytes();
             let looks = digest(&format!("{} {}", finding.severity, finding.name));
-            observed.push(("finding", key, looks));
+            observed.push(("finding".to_owned(), key, looks));
             evidence.push(vec![
                 self.tenant(),
                 key.into(),
@@ -182,7 +185,9 @@ impl TenantTx<'_> {
                     first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen ELSE sightings.first_seen END, \
                     last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen ELSE sightings.last_seen END";
         insert_rows(self.session, head, 7, sightings, tail).await?;
-        self.observe(scan, &observed).await
+        let new = self.observe(scan, &observed).await?;
+        all_seen.append(&mut observed);
+        Ok(new)
     }
 
     /// What was seen at this unit before, and now was not, although its check looked.

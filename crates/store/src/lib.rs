@@ -19,6 +19,7 @@ mod settling;
 mod stops;
 mod tasks;
 mod tenants;
+mod visits;
 
 use std::{fmt, path::PathBuf, time::Duration};
 

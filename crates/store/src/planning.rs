@@ -6,17 +6,19 @@ use std::{
 };
 
 use model::{
-    Frontier, Learned, NewTask, Stage, Target, Unit, Work,
+    Frontier, Learned, NewTask, Stage, Target, TaskId, Unit, UnitResult, Work,
     frontier::{Fact, Piece, Subject, pieces},
     scan::ScanEnd,
     task::RetryPolicy,
 };
+use uuid::Uuid;
 
 use crate::{
     StoreError,
     scans::RunningScan,
     session::{TenantTx, insert_rows},
     value::{Value, json, places},
+    visits::Visit,
 };
 
 /// Targets are taken while a scan has fewer tasks than this: a list of a million, or a network of millions, never stands in the
@@ -208,11 +210,20 @@ impl TenantTx<'_> {
         }
         running.names_left = frontier.names_left();
         let units: Vec<Unit> = std::iter::from_fn(|| frontier.next_unit()).collect();
-        let planned = self.enqueue_units(running, units).await?;
+        let (mut planned, spared) = self.enqueue_units(running, units).await?;
         // After what this step asked for: that was asked while the unit still counted as planned.
         for unit in frontier.forgotten() {
             let sql = "DELETE FROM scan_units WHERE tenant_id = $1 AND scan_id = $2 AND unit_key = $3";
             self.execute(sql, &[self.tenant(), scan.clone(), unit.0.into()]).await?;
+        }
+        for (unit, visit) in spared {
+            self.see_again(running, &visit).await?;
+            let result = UnitResult { left_out: vec![visit.told], ..UnitResult::default() };
+            self.keep_result(running.id, TaskId::new(Uuid::now_v7()), &unit, &result).await?;
+            // What it taught may spare further units.
+            for (stage, count) in Box::pin(self.learn(running, &unit, &visit.learned)).await? {
+                *planned.entry(stage).or_default() += count;
+            }
         }
         Ok(planned)
     }
@@ -221,8 +232,9 @@ impl TenantTx<'_> {
         &mut self,
         running: &mut RunningScan,
         units: Vec<Unit>,
-    ) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    ) -> Result<(BTreeMap<Stage, usize>, Vec<(Unit, Visit)>), StoreError> {
         let mut planned: BTreeMap<Stage, usize> = BTreeMap::new();
+        let mut spared = Vec::new();
         let mut tasks = Vec::new();
         for unit in units {
             if !running.plans() {
@@ -238,6 +250,10 @@ impl TenantTx<'_> {
                 continue;
             }
             running.units += 1;
+            if let Some(visit) = self.visit(running, &unit).await? {
+                spared.push((unit, visit));
+                continue;
+            }
             running.open_tasks += 1;
             *planned.entry(unit.stage()).or_default() += 1;
             tasks.push(NewTask {
@@ -252,6 +268,6 @@ impl TenantTx<'_> {
         if matches!(running.stopping, Some(ScanEnd::Budget { .. })) {
             self.cancel_waiting(running).await?;
         }
-        Ok(planned)
+        Ok((planned, spared))
     }
 }

@@ -28,6 +28,8 @@ pub struct NewScan {
     pub targets: Vec<Target>,
     /// Who asks.
     pub by: String,
+    /// Which version of which checks: what was looked at with others is looked at again.
+    pub checks: String,
 }
 
 /// A scan, as its owner sees it.
@@ -100,6 +102,7 @@ pub(crate) struct RunningScan {
     pub(crate) scope: Scope,
     pub(crate) limits: Limits,
     pub(crate) life: ScanLife,
+    pub(crate) checks: String,
     /// Why nothing more is planned, when nothing is.
     pub(crate) stopping: Option<ScanEnd>,
     pub(crate) targets: u64,
@@ -201,7 +204,7 @@ impl TenantTx<'_> {
         let lock = self.dialect().for_update();
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
-             names_left, units, assets, findings, traffic FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+             names_left, units, assets, findings, traffic, checks FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -210,6 +213,7 @@ impl TenantTx<'_> {
             scope: row.json(1)?,
             limits: row.json(2)?,
             life: row.json(3)?,
+            checks: row.text(15)?.to_owned(),
             stopping: row.maybe_json(4)?,
             targets: row.count(5)?,
             next_target: row.count(6)?,
@@ -323,10 +327,11 @@ impl TenantTx<'_> {
             new.targets.len().into(),
             limits.discovered_names.into(),
             json(&Traffic::default())?,
+            new.checks.as_str().into(),
         ];
         let sql = "INSERT INTO scans (tenant_id, scan_id, scope, scope_body, request, limits, submitted_by, submitted_at, \
-                   deadline, state, life, purpose, baseline, targets, names_left, traffic) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
         self.execute(sql, &values).await?;
         let rows = new.targets.iter().enumerate().map(|(position, target)| {
             vec![self.tenant(), id.to_string().into(), position.into(), target.to_string().into()]

@@ -82,7 +82,7 @@ impl TenantTx<'_> {
     }
 
     /// Begins what is due, and writes down that it has begun: both or neither.
-    async fn follow(&mut self, id: ScheduleId) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    async fn follow(&mut self, id: ScheduleId, checks: &str) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let mut schedule = self.hold_schedule(id).await?;
         let mut planned = BTreeMap::new();
         if !schedule.enabled {
@@ -98,6 +98,7 @@ impl TenantTx<'_> {
                 request: schedule.request.clone(),
                 targets: schedule.targets.clone(),
                 by: format!("schedule {}", schedule.name),
+                checks: checks.to_owned(),
             };
             match self.submit(&new).await {
                 Ok((scan, stages)) => {
@@ -224,8 +225,8 @@ impl Store {
     }
 
     /// Follows every schedule whose time has come, each once, however many ask at the same time. Which stages to wake, and for how
-    /// many tasks.
-    pub async fn follow_schedules(&self) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    /// many tasks. `checks` is as in [`NewScan::checks`].
+    pub async fn follow_schedules(&self, checks: &str) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let ready: Vec<(TenantId, ScheduleId)> = self
             .read_queue(|tx| {
                 Box::pin(async move {
@@ -240,8 +241,10 @@ impl Store {
             .await?;
         let mut planned = BTreeMap::new();
         for (tenant, id) in ready {
-            let stages =
-                self.of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id).await })).await?;
+            let checks = checks.to_owned();
+            let stages = self
+                .of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id, &checks).await }))
+                .await?;
             for (stage, count) in stages {
                 *planned.entry(stage).or_default() += count;
             }

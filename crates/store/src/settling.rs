@@ -133,8 +133,9 @@ impl TenantTx<'_> {
         unit: &Unit,
         result: &UnitResult,
     ) -> Result<(), StoreError> {
-        self.record(running, unit, result).await?;
-        self.keep_result(running.id, record, unit, result).await
+        let seen = self.record(running, unit, result).await?;
+        self.remember_visit(running, unit, result, &seen).await?;
+        self.keep_result(running.id, record.id, unit, result).await
     }
 
     /// What a unit that failed for good leaves: nobody knows what it would have found.
@@ -146,20 +147,20 @@ impl TenantTx<'_> {
         why: String,
     ) -> Result<(), StoreError> {
         let result = UnitResult { undetermined: vec![why], ..UnitResult::default() };
-        self.keep_result(running.id, record, unit, &result).await
+        self.keep_result(running.id, record.id, unit, &result).await
     }
 
-    async fn keep_result(
+    pub(crate) async fn keep_result(
         &mut self,
         scan: ScanId,
-        record: &TaskRecord,
+        task: TaskId,
         unit: &Unit,
         result: &UnitResult,
     ) -> Result<(), StoreError> {
         let values = [
             self.tenant(),
             scan.to_string().into(),
-            record.id.as_uuid().into(),
+            task.as_uuid().into(),
             unit.stage().as_str().into(),
             unit.to_string().into(),
             json(&result.ledger)?,

@@ -123,7 +123,7 @@ pub(crate) async fn write_changes(
     changes: &[Change],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    const COLUMNS: usize = 14;
+    const COLUMNS: usize = 15;
     for chunk in changes.chunks(1_000) {
         let mut values: Vec<Value> = Vec::with_capacity(chunk.len() * COLUMNS);
         for change in chunk {
@@ -151,17 +151,18 @@ pub(crate) async fn write_changes(
                 task.redriven.into(),
                 task.last_failure.as_deref().into(),
                 claimed.into(),
+                task.is_begun().into(),
                 task.life.has_ended().then_some(now).into(),
             ]);
         }
         // A heartbeat keeps the time at which the try began: its lease number is the one that is there.
         let sql = format!(
             "WITH changed (tenant_id, task_id, state, not_before, lease_number, worker, lease_until, cancelling, death, \
-             attempts, redriven, last_failure, claimed, ended_at) AS (VALUES {}) \
+             attempts, redriven, last_failure, claimed, begun, ended_at) AS (VALUES {}) \
              UPDATE tasks SET state = changed.state, not_before = changed.not_before, lease_number = changed.lease_number, \
              worker = changed.worker, lease_until = changed.lease_until, cancelling = changed.cancelling, \
              death = changed.death, attempts = changed.attempts, redriven = changed.redriven, \
-             last_failure = changed.last_failure, ended_at = changed.ended_at, \
+             last_failure = changed.last_failure, begun = changed.begun, ended_at = changed.ended_at, \
              started_at = CASE WHEN changed.claimed AND changed.lease_number <> tasks.lease_number THEN ${} \
              ELSE started_at END \
              FROM changed WHERE tasks.tenant_id = changed.tenant_id AND tasks.task_id = changed.task_id",

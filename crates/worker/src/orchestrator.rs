@@ -17,7 +17,8 @@ const ROUND: Duration = Duration::from_secs(1);
 const RECLAIM: usize = 500;
 
 /// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
-pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, stop: CancellationToken) {
+/// `checks` is as in [`store::NewScan::checks`].
+pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop: CancellationToken) {
     let id = WorkerId::from_random(rand::random());
     let mut round = interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -28,7 +29,7 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, stop: CancellationTo
             () = stop.cancelled() => break,
             _ = round.tick() => {}
         }
-        let done = look_after(&store, &doorbell, id, &mut leads).await;
+        let done = look_after(&store, &doorbell, &checks, id, &mut leads).await;
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {
@@ -45,6 +46,7 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, stop: CancellationTo
 async fn look_after(
     store: &Store,
     doorbell: &Arc<dyn Doorbell>,
+    checks: &str,
     id: WorkerId,
     leads: &mut bool,
 ) -> Result<(), StoreError> {
@@ -58,6 +60,6 @@ async fn look_after(
     }
     while store.reclaim(RECLAIM).await? == RECLAIM {}
     store.tend_scans().await?;
-    wake(doorbell, store.follow_schedules().await?);
+    wake(doorbell, store.follow_schedules(checks).await?);
     Ok(())
 }

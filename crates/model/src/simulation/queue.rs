@@ -38,10 +38,13 @@ pub(super) struct Claim {
     pub(super) lease: LeaseNumber,
 }
 
+/// Where tasks wait: tenant, priority, begun before or not.
+type LaneKey = (u32, Priority, bool);
+
 pub(super) struct Queue {
     pub(super) entries: Vec<Entry>,
     /// Tasks that wait, by when they are due; no lane is empty.
-    lanes: BTreeMap<(u32, Priority), BTreeSet<(Timestamp, usize)>>,
+    lanes: BTreeMap<LaneKey, BTreeSet<(Timestamp, usize)>>,
     shares: BTreeMap<TenantId, Share>,
     /// Tasks of silent workers.
     silent: BTreeSet<usize>,
@@ -84,7 +87,7 @@ impl Queue {
 
     /// Tasks of one tenant that wait.
     pub(super) fn waiting_of(&self, tenant: u32) -> u64 {
-        let lanes = self.lanes.range((tenant, Priority::Low)..=(tenant, Priority::Urgent));
+        let lanes = self.lanes.range((tenant, Priority::Low, false)..=(tenant, Priority::Urgent, true));
         lanes.map(|(_, lane)| lane.len() as u64).sum()
     }
 
@@ -95,19 +98,20 @@ impl Queue {
     }
 
     fn wait(&mut self, task: usize, due: Timestamp) {
-        let request = &self.entries[task].request;
-        self.lanes.entry((request.tenant, request.priority)).or_default().insert((due, task));
+        let Entry { request, task: state, .. } = &self.entries[task];
+        let lane = (request.tenant, request.priority, state.is_begun());
+        self.lanes.entry(lane).or_default().insert((due, task));
         self.waiting += 1;
     }
 
     /// What a worker with room for one task gets, if anything is due.
     pub(super) fn claim(&mut self, worker: WorkerId, turns: &mut Turns, now: Timestamp) -> Option<Claim> {
-        let lanes: Vec<Lane<(u32, Priority)>> = self
+        let lanes: Vec<Lane<LaneKey>> = self
             .lanes
             .iter()
             .filter_map(|(key, tasks)| {
                 let (due, _) = *tasks.first()?;
-                let lane = Lane { key: *key, tenant: tenant_id(key.0), priority: key.1, due };
+                let lane = Lane { key: *key, tenant: tenant_id(key.0), priority: key.1, begun: key.2, due };
                 (due <= now).then_some(lane)
             })
             .collect();

@@ -48,7 +48,7 @@ pub(crate) fn orchestrator(configuration: &Configuration) -> anyhow::Result<Exit
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        worker::orchestrator::run(desk.store, desk.doorbell, stop).await;
+        worker::orchestrator::run(desk.store, desk.doorbell, crate::library::version(), stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -74,6 +74,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
         by: operator(),
+        checks: crate::library::version(),
     };
     let (id, planned) = desk.store.submit_scan(tenant, new).await.context("the scan was not begun")?;
     desk.wake(planned).await;

@@ -69,7 +69,8 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         Pool::new(store.clone(), configuration.location(), Arc::clone(&doorbell), Arc::new(stages), options);
     greet(configuration, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
-    let orchestrating = tokio::spawn(worker::orchestrator::run(store, doorbell, stop.clone()));
+    let orchestrating =
+        tokio::spawn(worker::orchestrator::run(store, doorbell, crate::library::version(), stop.clone()));
     let worked = pool.run(stop).await.context("the workers cannot work");
     healthy.abort();
     orchestrating.await.context("the orchestrator ended early")?;

@@ -71,6 +71,7 @@ CREATE TABLE scans (
     life         text NOT NULL,
     ended_at     timestamptz,
     purpose      bytea NOT NULL,
+    checks       text NOT NULL,
     baseline     text,
     stopping     text,
     targets      bigint NOT NULL,
@@ -142,6 +143,7 @@ CREATE TABLE unit_visits (
     done_at   timestamptz NOT NULL,
     scan_id   text NOT NULL,
     learned   text NOT NULL,
+    seen      text NOT NULL,
     PRIMARY KEY (tenant_id, unit_key)
 );
 
@@ -159,6 +161,7 @@ CREATE TABLE tasks (
     worker        uuid,
     lease_until   timestamptz,
     cancelling    boolean NOT NULL DEFAULT false,
+    begun         boolean NOT NULL DEFAULT false,
     death         text,
     attempts      bigint NOT NULL DEFAULT 0,
     redriven      bigint NOT NULL DEFAULT 0,
@@ -173,7 +176,7 @@ CREATE TABLE tasks (
     PRIMARY KEY (tenant_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );
-CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, not_before, task_id) WHERE state = 'queued';
+CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, begun, not_before, task_id) WHERE state = 'queued';
 CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
@@ -434,7 +437,7 @@ CREATE POLICY of_queue ON tenants FOR ALL TO rampart_queue USING (true) WITH CHE
 GRANT SELECT, INSERT, UPDATE ON tenants TO rampart_queue;
 CREATE POLICY of_queue ON tasks FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT ON tasks TO rampart_queue;
-GRANT UPDATE (state, not_before, lease_number, worker, lease_until, cancelling, death, attempts, redriven, last_failure,
+GRANT UPDATE (state, not_before, lease_number, worker, lease_until, cancelling, begun, death, attempts, redriven, last_failure,
     started_at, ended_at) ON tasks TO rampart_queue;
 CREATE POLICY of_queue ON scans FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, scan_id, state, deadline, open_tasks, ended_at) ON scans TO rampart_queue;

@@ -31,6 +31,7 @@ CREATE TABLE scans (
     life         TEXT NOT NULL,
     ended_at     INTEGER,
     purpose      BLOB NOT NULL,
+    checks       TEXT NOT NULL,
     baseline     TEXT,
     stopping     TEXT,
     targets      INTEGER NOT NULL,
@@ -102,6 +103,7 @@ CREATE TABLE unit_visits (
     done_at   INTEGER NOT NULL,
     scan_id   TEXT NOT NULL,
     learned   TEXT NOT NULL,
+    seen      TEXT NOT NULL,
     PRIMARY KEY (tenant_id, unit_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -119,6 +121,7 @@ CREATE TABLE tasks (
     worker        BLOB,
     lease_until   INTEGER,
     cancelling    INTEGER NOT NULL DEFAULT 0,
+    begun         INTEGER NOT NULL DEFAULT 0,
     death         TEXT,
     attempts      INTEGER NOT NULL DEFAULT 0,
     redriven      INTEGER NOT NULL DEFAULT 0,
@@ -133,7 +136,7 @@ CREATE TABLE tasks (
     PRIMARY KEY (tenant_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, not_before, task_id) WHERE state = 'queued';
+CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, begun, not_before, task_id) WHERE state = 'queued';
 CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;

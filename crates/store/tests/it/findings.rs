@@ -56,7 +56,12 @@ async fn scan(ground: &Ground, findings: Vec<Finding>, ends: &[(&str, Outcome)])
     ground.advance(Duration::from_secs(60)).await;
     ground.store.put_scope(ground.tenant, "loopback", Scope::loopback(), "test".to_owned()).await.unwrap();
     let request = ScanRequest { stages: [Stage::Check].into(), ..ScanRequest::within("loopback") };
-    let new = NewScan { request, targets: vec![SITE.parse().unwrap()], by: "test".to_owned() };
+    let new = NewScan {
+        request,
+        targets: vec![SITE.parse().unwrap()],
+        by: "test".to_owned(),
+        checks: "1".to_owned(),
+    };
     let (scan, _) = ground.store.submit_scan(ground.tenant, new).await.unwrap();
     let worker = Worker::new(1);
     let task = worker.claim_of(ground, &[Stage::Check], 1).await.remove(0);

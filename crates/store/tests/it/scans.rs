@@ -23,6 +23,7 @@ crate::contract! {
     what_is_not_in_scope_is_refused_as_a_whole
     a_schedule_begins_each_run_once
     two_scans_of_one_question_are_compared
+    what_looks_the_same_is_not_looked_at_again_for_a_while
 }
 
 const STAGES: [Stage; 5] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check, Stage::Report];
@@ -34,7 +35,7 @@ async fn submit_of(ground: &Ground, request: ScanRequest, targets: &[&str]) -> R
     };
     ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
     let targets = targets.iter().map(|target| target.parse().unwrap()).collect();
-    let new = NewScan { request, targets, by: "test".to_owned() };
+    let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned() };
     ground.store.submit_scan(ground.tenant, new).await.map(|(scan, _)| scan)
 }
 
@@ -281,28 +282,28 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     };
     let schedule = ground.store.create_schedule(ground.tenant, new.clone(), "test".to_owned()).await.unwrap();
     let scans = async || ground.store.scans(ground.tenant, ScanFilter::default(), 100).await.unwrap().len();
-    ground.store.follow_schedules().await.unwrap();
+    ground.store.follow_schedules("1").await.unwrap();
     assert_eq!(scans().await, 1, "not before its time");
     ground.advance(Duration::from_secs(3_601)).await;
-    let (one, other) = tokio::join!(ground.store.follow_schedules(), ground.store.follow_schedules());
+    let (one, other) = tokio::join!(ground.store.follow_schedules("1"), ground.store.follow_schedules("1"));
     let woken = one.unwrap().len() + other.unwrap().len();
     assert_eq!((scans().await, woken), (2, 1), "two who look at once begin it once");
     let kept = ground.store.schedules(ground.tenant).await.unwrap().remove(0);
     let last = ground.store.scans(ground.tenant, ScanFilter::default(), 1).await.unwrap().remove(0);
     assert_eq!((kept.last_scan, last.submitted_by.as_str()), (Some(last.id), "schedule hourly"));
     ground.advance(Duration::from_secs(3_601)).await;
-    ground.store.follow_schedules().await.unwrap();
+    ground.store.follow_schedules("1").await.unwrap();
     assert_eq!(scans().await, 2, "the last run is still going on");
     ground.store.cancel_scan(ground.tenant, last.id, "test".to_owned()).await.unwrap();
     ground.store.enable_schedule(ground.tenant, schedule.id, false, "test".to_owned()).await.unwrap();
     ground.advance(Duration::from_secs(3_601)).await;
-    ground.store.follow_schedules().await.unwrap();
+    ground.store.follow_schedules("1").await.unwrap();
     assert_eq!(scans().await, 2, "disabled");
     ground.store.enable_schedule(ground.tenant, schedule.id, true, "test".to_owned()).await.unwrap();
-    ground.store.follow_schedules().await.unwrap();
+    ground.store.follow_schedules("1").await.unwrap();
     assert_eq!(scans().await, 2, "what was missed is not caught up on");
     ground.advance(Duration::from_secs(3_601)).await;
-    ground.store.follow_schedules().await.unwrap();
+    ground.store.follow_schedules("1").await.unwrap();
     assert_eq!(scans().await, 3);
     ground.store.delete_schedule(ground.tenant, schedule.id, "test".to_owned()).await.unwrap();
     assert_eq!(ground.store.schedules(ground.tenant).await.unwrap(), []);
@@ -346,4 +347,86 @@ async fn two_scans_of_one_question_are_compared(ground: Ground) {
     assert_eq!(pages.disappeared, ["page http://127.0.0.9:22/"]);
     assert_eq!((pages.changed.len(), pages.same), (0, 1));
     assert!(ground.store.difference(ground.tenant, scans[1], scans[1]).await.unwrap().is_empty());
+}
+
+/// A scan of one port, behind which there is a site that looks so; the units that were worked on.
+async fn scan_of_a_site(
+    ground: &Ground,
+    window: Duration,
+    checks: &str,
+    version: &str,
+) -> (ScanId, Vec<String>) {
+    let scope = Scope::loopback();
+    ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
+    let request = ScanRequest { unchanged_for: window, ..ScanRequest::within("loopback") };
+    let targets = vec!["127.0.0.9:80".parse().unwrap()];
+    let new = NewScan { request, targets, by: "test".to_owned(), checks: checks.to_owned() };
+    let (scan, _) = ground.store.submit_scan(ground.tenant, new).await.unwrap();
+    let worker = Worker::new(1);
+    let mut worked = Vec::new();
+    loop {
+        let tasks = claim(ground, &worker).await;
+        if tasks.is_empty() {
+            worked.sort();
+            return (scan, worked);
+        }
+        for (name, task) in tasks {
+            let mut result = UnitResult::default();
+            if name.starts_with("service ") {
+                let service = model::Service {
+                    endpoint: model::Endpoint { name: None, address: "127.0.0.9".parse().unwrap(), port: 80 },
+                    protocol: model::Protocol::HTTP,
+                    product: Some("nginx".to_owned()),
+                    version: Some(version.to_owned()),
+                    cpe: None,
+                    banner: String::new(),
+                    tls: None,
+                };
+                result.assets.push(model::Asset::Service(service.clone()));
+                result.learned.service = Some(service);
+            }
+            if name.starts_with("pages of ") {
+                result.assets.push(model::Asset::Page {
+                    url: "http://127.0.0.9/".parse().unwrap(),
+                    status: 200,
+                    title: None,
+                    content_type: None,
+                    length: 1,
+                    technologies: vec![],
+                });
+            }
+            settle(ground, task.lease, Ending::Unit(Box::new(result))).await.ok();
+            worked.push(name);
+        }
+    }
+}
+
+async fn what_looks_the_same_is_not_looked_at_again_for_a_while(ground: Ground) {
+    let hour = Duration::from_secs(3_600);
+    let all = [
+        "Report",
+        "checks of http://127.0.0.9/ at 127.0.0.9",
+        "checks of service 127.0.0.9:80",
+        "pages of http://127.0.0.9/ at 127.0.0.9",
+        "service 127.0.0.9:80",
+    ];
+    let (first, worked) = scan_of_a_site(&ground, hour, "1", "1.0").await;
+    assert_eq!(worked, all);
+    let (second, worked) = scan_of_a_site(&ground, hour, "1", "1.0").await;
+    assert_eq!(worked, ["Report", "service 127.0.0.9:80"], "only what is cheap is asked again");
+    let record = ground.store.scan(ground.tenant, second).await.unwrap();
+    assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
+    assert!(ground.store.difference(ground.tenant, second, first).await.unwrap().is_empty());
+    let told = ground.store.unit_results(ground.tenant, second, None, 10).await.unwrap();
+    let told = told.iter().filter(|unit| unit.left_out.iter().any(|why| why.contains(&first.to_string())));
+    assert_eq!(told.count(), 3, "what was left out is told");
+    let (_, worked) = scan_of_a_site(&ground, Duration::ZERO, "1", "1.0").await;
+    assert_eq!(worked, all, "nobody asked to spare anything");
+    let (_, worked) = scan_of_a_site(&ground, hour, "1", "2.0").await;
+    assert_eq!(worked, all, "it looks different");
+    let (_, worked) = scan_of_a_site(&ground, hour, "2", "2.0").await;
+    assert_eq!(worked, all, "with other checks");
+    ground.advance(hour * 2).await;
+    let (_, worked) = scan_of_a_site(&ground, hour, "2", "2.0").await;
+    assert_eq!(worked, all, "too long ago");
 }

@@ -16,6 +16,7 @@ crate::contract! {
     every_reclaim_is_an_attempt_and_a_poisonous_task_dies
     a_failed_task_waits_and_a_terminal_one_does_not
     handing_back_uses_up_no_attempt
+    what_was_begun_goes_first_when_it_comes_back
     tasks_that_are_delayed_wait_by_the_clock_of_the_store
     a_key_makes_two_requests_one_task
     what_waits_is_cancelled_at_once_and_what_runs_is_told
@@ -124,6 +125,25 @@ async fn handing_back_uses_up_no_attempt(ground: Ground) {
         assert_eq!(settled.state, "queued");
     }
     assert_eq!(ground.task(id).await.task.attempts, 0);
+}
+
+async fn what_was_begun_goes_first_when_it_comes_back(ground: Ground) {
+    let worker = Worker::new(1);
+    ground.enqueue((0..3).map(|_| exercise_of(Priority::Low))).await;
+    let held: Vec<_> = worker.claim(&ground, 3).await.into_iter().map(|claim| claim.lease).collect();
+    ground.advance(Duration::from_secs(1)).await;
+    ground.enqueue((0..50).map(|_| exercise_of(Priority::Urgent))).await;
+    settle(&ground, held[0], Ending::HandedBack).await.unwrap();
+    settle(&ground, held[1], failure(Retry::Later)).await.unwrap();
+    ground.advance(LEASE).await;
+    assert_eq!(ground.store.reclaim(10).await.unwrap(), 1);
+    ground.advance(Duration::from_secs(10)).await;
+    let mut first: Vec<TaskId> =
+        worker.claim(&ground, 3).await.iter().map(|claim| claim.lease.task).collect();
+    let mut begun: Vec<TaskId> = held.iter().map(|lease| lease.task).collect();
+    first.sort();
+    begun.sort();
+    assert_eq!(first, begun, "not behind a long line");
 }
 
 async fn tasks_that_are_delayed_wait_by_the_clock_of_the_store(ground: Ground) {

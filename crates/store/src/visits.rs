@@ -1,0 +1,147 @@
+//! What was looked at not long ago, and looks the same now, is not looked at again: what it taught and showed then still counts.
+
+use model::{Learned, SkipReason, Stage, Unit, UnitKey, UnitResult};
+
+use crate::{
+    StoreError,
+    scans::{RunningScan, digest},
+    session::{TenantTx, insert_rows},
+    value::{Value, json},
+};
+
+/// Something that was seen: its kind, which it is, and what it looked like.
+pub(crate) type Seen = (String, [u8; 16], [u8; 16]);
+
+/// A unit whose earlier result still counts.
+pub(crate) struct Visit {
+    pub(crate) learned: Learned,
+    seen: Vec<Seen>,
+    /// For people: when it was looked at, and by which scan.
+    pub(crate) told: String,
+}
+
+/// Only what costs much: whether something is there at all is asked each time.
+fn can_be_spared(unit: &Unit) -> bool {
+    matches!(unit.stage(), Stage::Crawl | Stage::Check)
+}
+
+/// What the unit depends on, as this scan saw it: the service behind a site, the records of a name.
+fn depends_on(unit: &Unit) -> Option<(&'static str, String)> {
+    match unit {
+        Unit::Crawl(site) | Unit::CheckSite(site) => {
+            Some(("service", format!("service {}:{}", site.endpoint.address, site.endpoint.port)))
+        }
+        Unit::CheckService(service) => {
+            Some(("service", format!("service {}:{}", service.endpoint.address, service.endpoint.port)))
+        }
+        Unit::CheckName { name, .. } => Some(("domain", format!("domain {name}"))),
+        Unit::Discover { .. } | Unit::Ports { .. } | Unit::Identify(_) | Unit::Knock(_) => None,
+    }
+}
+
+impl TenantTx<'_> {
+    /// How what the unit depends on looked to this scan; none when it has not seen it.
+    async fn looks_for(
+        &mut self,
+        running: &RunningScan,
+        unit: &Unit,
+    ) -> Result<Option<[u8; 16]>, StoreError> {
+        let Some((kind, identity)) = depends_on(unit) else { return Ok(None) };
+        let sql = "SELECT looks FROM observations WHERE tenant_id = $1 AND scan_id = $2 AND kind = $3 AND subject = $4";
+        let values = [self.tenant(), running.id.to_string().into(), kind.into(), digest(&identity).into()];
+        self.query(sql, &values).await?.first().map(|row| row.key(0)).transpose()
+    }
+
+    /// Remembers that the unit was looked at, as a whole: one that could not find something out is looked at again.
+    pub(crate) async fn remember_visit(
+        &mut self,
+        running: &RunningScan,
+        unit: &Unit,
+        result: &UnitResult,
+        seen: &[Seen],
+    ) -> Result<(), StoreError> {
+        let total = result.ledger.total();
+        // That a check does not apply, or may not be made, is an answer.
+        let unlooked =
+            |reason: &SkipReason| !matches!(reason, SkipReason::Precondition | SkipReason::OutOfScope);
+        let whole = result.undetermined.is_empty()
+            && total.failed_total() == 0
+            && !total.skipped.keys().any(unlooked);
+        if !can_be_spared(unit) || !whole {
+            return Ok(());
+        }
+        let Some(looks) = self.looks_for(running, unit).await? else { return Ok(()) };
+        let values = [
+            self.tenant(),
+            unit.key().0.into(),
+            looks.into(),
+            running.checks.as_str().into(),
+            self.now.into(),
+            running.id.to_string().into(),
+            json(&result.learned)?,
+            json(&seen)?,
+        ];
+        let sql = "INSERT INTO unit_visits (tenant_id, unit_key, looks, checks, done_at, scan_id, learned, seen) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, unit_key) DO UPDATE SET \
+                   looks = excluded.looks, checks = excluded.checks, done_at = excluded.done_at, \
+                   scan_id = excluded.scan_id, learned = excluded.learned, seen = excluded.seen";
+        self.execute(sql, &values).await.map(drop)
+    }
+
+    /// The result that still counts, when the request allows that and there is one.
+    pub(crate) async fn visit(
+        &mut self,
+        running: &RunningScan,
+        unit: &Unit,
+    ) -> Result<Option<Visit>, StoreError> {
+        let window = running.request.unchanged_for;
+        if window.is_zero() || !can_be_spared(unit) {
+            return Ok(None);
+        }
+        let Some(looks) = self.looks_for(running, unit).await? else { return Ok(None) };
+        let UnitKey(key) = unit.key();
+        let since = self.now.saturating_sub(window).unwrap_or(jiff::Timestamp::MIN);
+        let values = [self.tenant(), key.into(), looks.into(), running.checks.as_str().into(), since.into()];
+        let sql = "SELECT learned, seen, done_at, scan_id FROM unit_visits WHERE tenant_id = $1 AND unit_key = $2 \
+                   AND looks = $3 AND checks = $4 AND done_at >= $5";
+        let rows = self.query(sql, &values).await?;
+        rows.first()
+            .map(|row| {
+                let told = format!(
+                    "it looks as it did for scan {} at {}, and was not looked at again",
+                    row.text(3)?,
+                    row.time(2)?
+                );
+                Ok(Visit { learned: row.json(0)?, seen: row.json(1)?, told })
+            })
+            .transpose()
+    }
+
+    /// What was seen then counts as seen by this scan.
+    pub(crate) async fn see_again(
+        &mut self,
+        running: &mut RunningScan,
+        visit: &Visit,
+    ) -> Result<(), StoreError> {
+        for is_finding in [false, true] {
+            let rows: Vec<Vec<Value>> = visit
+                .seen
+                .iter()
+                .filter(|(kind, _, _)| (kind == "finding") == is_finding)
+                .map(|(kind, subject, looks)| {
+                    vec![
+                        self.tenant(),
+                        running.id.to_string().into(),
+                        kind.as_str().into(),
+                        (*subject).into(),
+                        (*looks).into(),
+                    ]
+                })
+                .collect();
+            let head = "INSERT INTO observations (tenant_id, scan_id, kind, subject, looks)";
+            let new = insert_rows(self.session, head, 5, rows, "ON CONFLICT DO NOTHING").await?;
+            if is_finding { running.findings += new } else { running.assets += new }
+        }
+        Ok(())
+    }
+}
