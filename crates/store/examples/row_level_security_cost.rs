@@ -70,7 +70,12 @@ async fn side(server: Arc<Server>, with_policies: bool) -> Result<Side, Box<dyn 
     store.put_scope(tenant, "home", Scope::loopback(), "example".to_owned()).await?;
     let targets =
         (1..200).map(|number| format!("127.0.1.{number}").parse()).collect::<Result<Vec<_>, _>>()?;
-    let new = NewScan { request: ScanRequest::within("home"), targets, by: "example".to_owned() };
+    let new = NewScan {
+        request: ScanRequest::within("home"),
+        targets,
+        by: "example".to_owned(),
+        checks: "1".to_owned(),
+    };
     store.submit_scan(tenant, new).await?;
     server.sql(&database, ROWS);
     if !with_policies {

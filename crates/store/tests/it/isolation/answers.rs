@@ -71,7 +71,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later).await))
         }
         "submit_scan" => {
-            let new = NewScan { request: request(), targets: targets(), by: by() };
+            let new = NewScan { request: request(), targets: targets(), by: by(), checks: "1".to_owned() };
             text(&store.submit_scan(tenant, new).await)
         }
         "scan" => text(&store.scan(tenant, things.scan).await),

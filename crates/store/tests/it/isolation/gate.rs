@@ -137,7 +137,7 @@ const ALLOWED: &[Allowed] = &[
             ("tenants INSERT SELECT UPDATE", "tenants are made, and have shares"),
             ("tasks SELECT", "what is claimed is handed out whole"),
             (
-                "tasks UPDATE (attempts cancelling death ended_at last_failure lease_number lease_until not_before redriven \
+                "tasks UPDATE (attempts begun cancelling death ended_at last_failure lease_number lease_until not_before redriven \
                  started_at state worker)",
                 "the life of a task, and not whose or what it is",
             ),
