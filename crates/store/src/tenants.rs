@@ -178,7 +178,7 @@ impl Store {
                 ];
                 // The lock makes two that ask at once one after the other.
                 if tx.session.dialect() == Dialect::Postgres {
-                    tx.session.query("SELECT pg_advisory_xact_lock(7233112)", &[]).await?;
+                    tx.session.execute("SELECT pg_advisory_xact_lock(7233112)", &[]).await?;
                 }
                 let sql = "INSERT INTO keys (tenant_id, prefix, digest, role, created_at) \
                            SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM keys)";

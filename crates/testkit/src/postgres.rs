@@ -22,6 +22,8 @@ pub struct Options {
     pub fsync: bool,
     /// Further settings, each as `name=value`.
     pub settings: Vec<String>,
+    /// Certificate chain and key in PEM, when the server is to encrypt.
+    pub tls: Option<(String, String)>,
 }
 
 /// A server on 127.0.0.1 that asks everybody for a password (SCRAM).
@@ -47,6 +49,16 @@ impl Server {
         let place = Place::new("postgresql");
         // Copied as the user who must own it.
         run(command("/bin/cp".as_ref()).arg("-a").arg(initialised().path().join("data")).arg(place.path()));
+        let mut options = options;
+        if let Some((chain, key)) = &options.tls {
+            for (name, pem) in [("server.crt", chain), ("server.key", key)] {
+                // The key must belong to the user of the server, and be nobody else's business.
+                let file = place.path().join("data").join(name);
+                run(command("/bin/cp".as_ref()).arg(place.file(name, pem)).arg(&file));
+                run(command("/bin/chmod".as_ref()).arg("600").arg(&file));
+            }
+            options.settings.push("ssl=on".to_owned());
+        }
         let server = Server {
             place,
             port: Port::claim(),

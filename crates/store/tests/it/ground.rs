@@ -48,9 +48,18 @@ impl Ground {
     }
 
     /// In a database of its own on the shared server, reached through an address.
-    async fn server(address: impl FnOnce() -> SocketAddr + Send + 'static) -> Ground {
+    pub(crate) async fn server(address: impl FnOnce() -> SocketAddr + Send + 'static) -> Ground {
+        Ground::on(testkit::postgres::Server::shared, address, 4).await
+    }
+
+    /// In a database of its own on a server, reached through an address by so many connections.
+    pub(crate) async fn on<S: std::ops::Deref<Target = testkit::postgres::Server>>(
+        server: impl FnOnce() -> S + Send + 'static,
+        address: impl FnOnce() -> SocketAddr + Send + 'static,
+        connections: usize,
+    ) -> Ground {
         let (owner, url, login) = tokio::task::spawn_blocking(move || {
-            let server = testkit::postgres::Server::shared();
+            let server = server();
             let database = server.create_database();
             let (superuser, password) = server.superuser();
             let login = format!("app_{database}");
@@ -61,7 +70,7 @@ impl Ground {
         .await
         .unwrap();
         store::migrate(&owner, &[login]).await.unwrap();
-        Ground::new(Location::Postgres { url, connections: 4 }, owner, None).await
+        Ground::new(Location::Postgres { url, connections }, owner, None).await
     }
 
     async fn new(location: Location, owner: String, directory: Option<tempfile::TempDir>) -> Ground {

@@ -7,5 +7,6 @@
 mod ground;
 
 mod findings;
+mod isolation;
 mod scans;
 mod tasks;

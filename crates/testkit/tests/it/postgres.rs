@@ -37,6 +37,7 @@ fn what_was_committed_outlives_kills_and_restarts() {
     let durable = postgres::Server::start_with(postgres::Options {
         fsync: true,
         settings: vec!["log_statement=all".to_owned()],
+        ..postgres::Options::default()
     });
     assert_eq!(psql(&durable.superuser_url(), "SHOW fsync"), "on");
     assert_eq!(psql(&durable.superuser_url(), "SHOW log_statement"), "all");

@@ -1,0 +1,307 @@
+//! What belongs to another tenant does not exist: no answer of the store tells it from what never was.
+
+use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use model::{
+    Fingerprint, LeaseNumber, NewTask, Priority, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Stage,
+    TaskId, TenantId, Work,
+    finding::{Decision, Verdict},
+    schedule::Rhythm,
+};
+use store::{
+    Ending, FindingFilter, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store, StoreError, TaskFilter,
+};
+
+use super::scan;
+use crate::ground::{Ground, Worker, exercise, failure, settle};
+use model::task::Retry;
+
+/// Things of a tenant, or of nobody.
+#[derive(Debug, Clone, Copy)]
+struct Things {
+    scan: ScanId,
+    other_scan: ScanId,
+    task: TaskId,
+    finding: Fingerprint,
+    schedule: ScheduleId,
+    /// A scope of that name is the tenant's.
+    scope: &'static str,
+}
+
+fn text<T: Debug>(answer: &Result<T, StoreError>) -> String {
+    format!("{answer:?}")
+}
+
+/// Every method that takes a tenant, asked about things. A method that is missing here fails the test below.
+async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> String {
+    let by = || "intruder".to_owned();
+    let task = TaskFilter::one(things.task);
+    let of_scan = TaskFilter::of_scan(things.scan);
+    let rule = || Schedule::new(Rhythm::Every("1h".parse().unwrap()));
+    let request = || ScanRequest::within(things.scope);
+    let targets = || vec!["127.0.0.1".parse().unwrap()];
+    let filter = || FindingFilter { scan: Some(things.scan), ..FindingFilter::default() };
+    let later = Timestamp::now() + SignedDuration::from_hours(24);
+    match method {
+        "put_scope" => text(&store.put_scope(tenant, "home of the intruder", Scope::loopback(), by()).await),
+        "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
+        "enqueue" => {
+            let new = NewTask { scan: Some(things.scan), ..exercise() };
+            text(&store.enqueue(tenant, vec![new]).await)
+        }
+        "tasks" => {
+            let one = store.tasks(tenant, task, None, 10).await;
+            let some = store.tasks(tenant, of_scan, None, 10).await;
+            let after = store.tasks(tenant, TaskFilter::default(), Some(things.task), 10).await;
+            format!("{} {} {}", text(&one), text(&some), text(&after))
+        }
+        "task" => text(&store.task(tenant, things.task).await),
+        "task_counts" => text(&store.task_counts(tenant).await),
+        "cancel_tasks" => {
+            let one = store.cancel_tasks(tenant, task, by()).await;
+            format!("{} {}", text(&one), text(&store.cancel_tasks(tenant, of_scan, by()).await))
+        }
+        "redrive_tasks" => {
+            let one = store.redrive_tasks(tenant, task, 10, by()).await;
+            format!("{} {}", text(&one), text(&store.redrive_tasks(tenant, of_scan, 10, by()).await))
+        }
+        "purge_tasks" => {
+            let one = store.purge_tasks(tenant, task, later).await;
+            format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later).await))
+        }
+        "submit_scan" => {
+            let new = NewScan { request: request(), targets: targets(), by: by(), checks: "1".to_owned() };
+            text(&store.submit_scan(tenant, new).await)
+        }
+        "scan" => text(&store.scan(tenant, things.scan).await),
+        "scan_settings" => text(&store.scan_settings(tenant, things.scan).await),
+        "targets" => text(&store.targets(tenant, things.scan, 10).await),
+        "unit_results" => {
+            let all = store.unit_results(tenant, things.scan, None, 10).await;
+            format!(
+                "{} {}",
+                text(&all),
+                text(&store.unit_results(tenant, things.scan, Some(things.task), 10).await)
+            )
+        }
+        "scans" => {
+            let before = ScanFilter { before: Some(things.scan), ..ScanFilter::default() };
+            format!(
+                "{} {}",
+                text(&store.scans(tenant, before, 10).await),
+                text(&store.scans(tenant, ScanFilter::default(), 10).await)
+            )
+        }
+        "cancel_scan" => text(&store.cancel_scan(tenant, things.scan, by()).await),
+        "difference" => {
+            let one = store.difference(tenant, things.scan, things.other_scan).await;
+            format!(
+                "{} {}",
+                text(&one),
+                text(&store.difference(tenant, things.other_scan, things.scan).await)
+            )
+        }
+        "findings" => {
+            let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
+            format!(
+                "{} {}",
+                text(&store.findings(tenant, filter(), 10).await),
+                text(&store.findings(tenant, after, 10).await)
+            )
+        }
+        "finding_documents" => text(&store.finding_documents(tenant, vec![things.finding]).await),
+        "assets" => text(&store.assets(tenant, things.scan, None, 10).await),
+        "decide" => {
+            let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
+            text(&store.decide(tenant, things.finding, decision, by()).await)
+        }
+        "evidence" => text(&store.evidence(tenant, things.finding).await),
+        "create_schedule" => {
+            let new = NewSchedule {
+                name: "nightly".to_owned(),
+                rule: rule(),
+                request: request(),
+                targets: targets(),
+            };
+            text(&store.create_schedule(tenant, new, by()).await)
+        }
+        "schedules" => text(&store.schedules(tenant).await),
+        "enable_schedule" => text(&store.enable_schedule(tenant, things.schedule, false, by()).await),
+        "delete_schedule" => text(&store.delete_schedule(tenant, things.schedule, by()).await),
+        "first_key" => text(&store.first_key(tenant, "rk_other".to_owned(), [8; 32], "owner").await),
+        // They take the tenant within a lease.
+        "settle" => {
+            let mut answers = String::new();
+            for scan in [None, Some(things.scan)] {
+                for ending in [Ending::Completed, Ending::HandedBack, failure(Retry::Never)] {
+                    let number = LeaseNumber::from_stored(1);
+                    let lease = Lease { tenant, task: things.task, number, scan };
+                    answers += &text(&store.settle(vec![Settlement { lease, ending }]).await);
+                }
+            }
+            answers
+        }
+        "heartbeat" => {
+            let number = LeaseNumber::from_stored(1);
+            let lease = Lease { tenant, task: things.task, number, scan: None };
+            text(&store.heartbeat(vec![lease], Duration::from_secs(60)).await)
+        }
+        other => panic!("{other} is not asked: add it to `isolation::answers::ask`"),
+    }
+}
+
+/// The methods of the store as its source has them.
+fn methods() -> BTreeSet<String> {
+    let mut methods: BTreeSet<String> = ["settle", "heartbeat"].map(str::to_owned).into();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in std::fs::read_dir(sources).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_file() {
+            let source = std::fs::read_to_string(&path).unwrap();
+            let public = source.split("    pub async fn ").skip(1).filter_map(|rest| rest.split_once('('));
+            let of_tenants = public.filter(|(_, rest)| {
+                rest.split("->").next().is_some_and(|parameters| parameters.contains("tenant: TenantId"))
+            });
+            methods.extend(of_tenants.map(|(name, _)| name.to_owned()));
+        }
+    }
+    assert!(methods.len() >= 25, "only {methods:?}");
+    methods
+}
+
+/// A tenant that has one of everything.
+async fn furnished(ground: &Ground) -> Things {
+    let (store, tenant) = (&ground.store, ground.tenant);
+    let worker = Worker::new(1);
+    let scan = scan::begin(store, tenant).await;
+    let claimed = worker.claim_of(ground, &Stage::SCANNING, 100).await;
+    for claim in &claimed {
+        settle(ground, claim.lease, Ending::Unit(Box::new(scan::result()))).await.unwrap();
+    }
+    let other_scan = scan::begin(store, tenant).await;
+    let task = ground.enqueue([NewTask { priority: Priority::High, ..exercise() }]).await[0];
+    assert_eq!(worker.claim(ground, 1).await[0].lease.task, task);
+    let new = NewSchedule {
+        name: "hourly".to_owned(),
+        rule: Schedule::new(Rhythm::Every("1h".parse().unwrap())),
+        request: ScanRequest::within("home"),
+        targets: vec!["127.0.0.1".parse().unwrap()],
+    };
+    let schedule = store.create_schedule(tenant, new, "test".to_owned()).await.unwrap().id;
+    assert!(store.first_key(tenant, "rk_first".to_owned(), [7; 32], "owner").await.unwrap());
+    // The running one first: there is something to cancel.
+    Things {
+        scan: other_scan,
+        other_scan: scan,
+        task,
+        finding: scan::finding().fingerprint,
+        schedule,
+        scope: "home",
+    }
+}
+
+/// Everything that a tenant sees of its own.
+async fn sees(ground: &Ground, things: Things) -> Vec<String> {
+    let mut seen = Vec::new();
+    for method in [
+        "scopes",
+        "tasks",
+        "task",
+        "task_counts",
+        "scan",
+        "scan_settings",
+        "targets",
+        "unit_results",
+        "scans",
+        "difference",
+        "findings",
+        "finding_documents",
+        "assets",
+        "evidence",
+        "schedules",
+    ] {
+        seen.push(ask(&ground.store, method, ground.tenant, things).await);
+    }
+    seen
+}
+
+async fn answers_as_if_it_were_not_there(ground: Ground) {
+    let things = furnished(&ground).await;
+    let nothing = Things {
+        scan: ScanId::from_random(0xabcd),
+        other_scan: ScanId::from_random(0xabce),
+        task: TaskId::new(uuid::Uuid::from_u128(things.task.as_uuid().as_u128() ^ 1)),
+        finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
+        schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
+        scope: "nowhere",
+    };
+    let intruder = ground.another_tenant("intruder").await;
+    // A tenant with a task of its own: an empty queue could hide a difference.
+    ground.store.enqueue(intruder, vec![NewTask::new(Work::Report)]).await.unwrap();
+    let own = sees(&ground, things).await;
+    assert!(own.iter().any(|text| text.contains("secret of the tenant")), "there is something to see");
+    for method in methods() {
+        let named = |things: Things, answer: String| {
+            [
+                (things.scan.to_string(), "<scan>"),
+                (things.other_scan.to_string(), "<scan>"),
+                (things.task.to_string(), "<task>"),
+                (things.finding.to_string(), "<finding>"),
+                (things.schedule.to_string(), "<schedule>"),
+                (format!("\"{}\"", things.scope), "<scope>"),
+            ]
+            .iter()
+            .fold(answer, |answer, (id, name)| answer.replace(id, name))
+        };
+        let of_nothing = named(nothing, ask(&ground.store, &method, intruder, nothing).await);
+        let of_others = named(things, ask(&ground.store, &method, intruder, things).await);
+        assert_eq!(of_others, of_nothing, "{method}");
+        assert!(!of_others.contains("Statement") && !of_others.contains("Damaged"), "{method}: {of_others}");
+        assert!(!of_others.contains("secret"), "{method}: {of_others}");
+    }
+    assert_eq!(sees(&ground, things).await, own, "and nothing has changed for whoever it belongs to");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_sqlite_what_is_anothers_is_not_there() {
+    answers_as_if_it_were_not_there(Ground::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_postgres_what_is_anothers_is_not_there() {
+    answers_as_if_it_were_not_there(Ground::postgres().await).await;
+}
+
+/// A lease says whose and of which scan; what is said with a wrong one changes nothing.
+async fn a_result_goes_to_its_own_scan_once(ground: Ground) {
+    let scan = scan::begin(&ground.store, ground.tenant).await;
+    let another = scan::begin(&ground.store, ground.tenant).await;
+    let claimed = Worker::new(1).claim_of(&ground, &Stage::SCANNING, 100).await;
+    let claim = claimed.iter().find(|claim| claim.lease.scan == Some(scan)).unwrap();
+    let ending = || Ending::Unit(Box::new(scan::result()));
+    for wrong in [None, Some(another)] {
+        let lease = Lease { scan: wrong, ..claim.lease };
+        settle(&ground, lease, ending()).await.unwrap_err();
+        assert_eq!(ground.state(claim.lease.task).await, "running");
+    }
+    let before = ground.store.scan(ground.tenant, scan).await.unwrap();
+    let twice = [ending(), ending()].map(|ending| Settlement { lease: claim.lease, ending });
+    let answers = ground.store.settle(twice.into()).await.unwrap();
+    let again: Vec<bool> = answers.into_iter().map(|answer| answer.unwrap().again).collect();
+    assert_eq!(again, [false, true]);
+    let after = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!((after.traffic.requests, after.findings, after.assets), (7, 1, 1));
+    assert_eq!(after.open_tasks + 1, before.open_tasks);
+    assert_eq!(ground.store.scan(ground.tenant, another).await.unwrap().traffic.requests, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_sqlite_a_result_goes_to_its_own_scan_once() {
+    a_result_goes_to_its_own_scan_once(Ground::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_postgres_a_result_goes_to_its_own_scan_once() {
+    a_result_goes_to_its_own_scan_once(Ground::postgres().await).await;
+}

@@ -1,0 +1,65 @@
+//! A small scan of this machine, and what one of its units finds.
+
+use std::collections::BTreeMap;
+
+use model::{
+    Asset, Confidence, Finding, Fingerprint, ScanId, ScanRequest, Scope, Severity, TenantId, Traffic,
+    UnitResult,
+};
+use store::{NewScan, Store};
+
+pub(super) async fn begin(store: &Store, tenant: TenantId) -> ScanId {
+    store.put_scope(tenant, "home", Scope::loopback(), "test".to_owned()).await.unwrap();
+    let new = NewScan {
+        request: ScanRequest::within("home"),
+        targets: vec!["127.0.0.1".parse().unwrap()],
+        by: "test".to_owned(),
+        checks: "1".to_owned(),
+    };
+    store.submit_scan(tenant, new).await.unwrap().0
+}
+
+pub(super) fn finding() -> Finding {
+    let check = model::CheckId::new("open-door");
+    let location = model::Location::Domain("localhost".parse().unwrap());
+    Finding {
+        fingerprint: Fingerprint::of(&check, None, &location),
+        check,
+        name: "An open door".to_owned(),
+        severity: Severity::High,
+        confidence: Confidence::Firm,
+        location,
+        addresses: Vec::new(),
+        matcher: None,
+        extracted: BTreeMap::new(),
+        evidence: vec![model::Evidence {
+            request: "GET /".to_owned(),
+            response: "secret of the tenant".to_owned(),
+            matched: Vec::new(),
+            truncated: false,
+        }],
+        description: String::new(),
+        impact: String::new(),
+        remediation: String::new(),
+        references: Vec::new(),
+        classification: model::finding::Classification::default(),
+        tags: Vec::new(),
+        reproduce: String::new(),
+        found_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+pub(super) fn result() -> UnitResult {
+    let name = "localhost".parse().unwrap();
+    UnitResult {
+        assets: vec![Asset::Domain {
+            name,
+            records: BTreeMap::new(),
+            source: model::Source::Target,
+            dangling: None,
+        }],
+        findings: vec![finding()],
+        traffic: Traffic { requests: 7, ..Traffic::default() },
+        ..UnitResult::default()
+    }
+}
