@@ -224,11 +224,11 @@ fn a_schedule_begins_scans_and_operators_mistakes_are_told() {
         (&["scan", "show", "0123456789abcdef"], "there is no scan `0123456789abcdef`"),
         (&["task", "show", "01a1fd8e-79c0-70ed-8374-bfa2b54ad121"], "there is no task"),
         (&["task", "cancel"], "which tasks?"),
-        (&["--tenant", "nobody", "task", "list"], "there is no tenant `nobody`"),
+        (&["task", "list", "--tenant", "nobody"], "there is no tenant `nobody`"),
         (&["schedule", "create", "s", "127.0.0.1", "--cron", "61 * * * *"], "61"),
         (&["schedule", "create", "s", "127.0.0.1", "--every", "1s"], "1s"),
         (&["tenant", "create", "default"], "there is a tenant `default` already"),
-        (&["--doorbell", "http://nowhere", "task", "list"], "doorbell"),
+        (&["task", "list", "--doorbell", "http://nowhere"], "doorbell"),
     ] {
         let output = run(directory.path(), arguments);
         assert_exit(&output, 2);
