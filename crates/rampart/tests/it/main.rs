@@ -16,6 +16,7 @@ mod honesty;
 mod hostile;
 mod injection;
 mod interrupt;
+mod operations;
 mod platform;
 mod politeness;
 mod real;
