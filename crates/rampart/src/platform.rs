@@ -153,8 +153,9 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
         }
     }
     let mut out = std::io::stdout().lock();
-    let titles = head.iter().map(|title| (*title).to_owned()).collect();
-    for row in std::iter::once(&titles).chain(rows) {
+    let titles: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
+    let titles = titles.iter().any(|title| !title.is_empty()).then_some(&titles);
+    for row in titles.into_iter().chain(rows) {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let cell = terminal::sanitise(cell);

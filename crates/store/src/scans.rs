@@ -306,7 +306,7 @@ impl TenantTx<'_> {
         let id = ScanId::from_random(rand::random());
         let purpose = purpose(&new.request, &new.targets);
         let sql = "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' \
-                   ORDER BY submitted_at DESC LIMIT 1";
+                   AND stopping IS NULL AND dead_tasks = 0 ORDER BY submitted_at DESC LIMIT 1";
         let baseline = self.query(sql, &[self.tenant(), purpose.into()]).await?;
         let baseline = baseline.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
         let deadline = self.now.saturating_add(new.request.deadline(&limits)).unwrap_or(Timestamp::MAX);

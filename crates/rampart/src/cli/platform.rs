@@ -120,8 +120,13 @@ pub(crate) struct WorkerArguments {
     pub(crate) drain: Duration,
 
     /// How long this process may be silent before others get its tasks; it is heard of three times as often
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = a_second_at_least)]
     pub(crate) lease: Duration,
+}
+
+fn a_second_at_least(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) { Err("a second is the least".to_owned()) } else { Ok(time) }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -150,7 +155,7 @@ pub(crate) struct ReachArguments {
 #[derive(Debug, Args)]
 pub(crate) struct StopArguments {
     /// Why; it is written down
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
 
     #[command(flatten)]
@@ -160,11 +165,11 @@ pub(crate) struct StopArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArguments {
     /// Why; it is written down
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
 
     /// The person who lifts it; it is written down
-    #[arg(long, value_name = "PERSON")]
+    #[arg(long, value_name = "PERSON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) by: String,
 
     #[command(flatten)]
@@ -333,7 +338,7 @@ pub(crate) struct RequestArguments {
     pub(crate) most_assets: Option<u64>,
 
     /// End after so many units of work
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) most_units: Option<u64>,
 
     /// End after this time
@@ -499,6 +504,7 @@ pub(crate) enum TenantCommand {
     /// Make a tenant
     Create {
         /// Its name
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
         /// Its share against the others'
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]

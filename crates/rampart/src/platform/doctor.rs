@@ -8,7 +8,7 @@ use serde::Serialize;
 use store::Store;
 use worker::doorbell::Bell;
 
-use super::{print_json, print_table};
+use super::{print_json, print_table, stops::how_to_lift};
 use crate::configuration::{Configuration, DatabaseUrl};
 
 /// How far the clocks of this machine and of the database may be apart.
@@ -144,7 +144,7 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         Ok(stops) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
         Ok(stops) => findings.extend(stops.iter().map(|stop| {
             let says = format!("{} since {}: {}", stop.reach, stop.at, stop.reason);
-            Finding::warning("emergency stop", says, "`rampart resume` lifts it")
+            Finding::warning("emergency stop", says, &format!("{} lifts it", how_to_lift(&stop.reach)))
         })),
         Err(error) => {
             findings.push(Finding::broken("emergency stop", error.to_string(), "check the database"))

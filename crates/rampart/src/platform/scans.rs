@@ -11,6 +11,7 @@ use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
 use super::{Desk, operate, operator, print_json, print_table, short_time, targets};
 use crate::{
     cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
+    library::Library,
     scan::EXIT_UNDETERMINED,
 };
 
@@ -73,6 +74,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
 
 async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
     let tenant = desk.tenant().await?;
+    Library::built_in().require(&arguments.request.only)?;
     let new = NewScan {
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
@@ -90,6 +92,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     }
     say(&format!("scan {id}: `rampart scan show {id}` tells how far it is\n"));
     let record = wait(desk, tenant, id).await?;
+    let gaps = gaps(desk, tenant, &record).await?;
     if arguments.json {
         print_json(&record)?;
     } else {
@@ -99,7 +102,42 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
         }
     }
-    exit_code(desk, tenant, &record).await
+    for gap in gaps.named.iter().filter(|_| !arguments.json) {
+        say(&format!("undetermined: {}\n", terminal::sanitise(gap)));
+    }
+    if gaps.count > gaps.named.len() as u64 && !arguments.json {
+        say(&format!("undetermined: {} more\n", gaps.count - gaps.named.len() as u64));
+    }
+    exit_code(desk, tenant, &record, &gaps).await
+}
+
+/// What a scan could not find out.
+#[derive(Default)]
+struct Gaps {
+    /// The first of them.
+    named: Vec<String>,
+    count: u64,
+}
+
+async fn gaps(desk: &Desk, tenant: TenantId, record: &ScanRecord) -> anyhow::Result<Gaps> {
+    const NAMED: usize = 20;
+    let mut gaps = Gaps::default();
+    let mut after = None;
+    loop {
+        let page = desk.store.unit_results(tenant, record.id, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(gaps) };
+        after = Some(last.task);
+        for unit in page {
+            let failed = unit.ledger.total().failed_total();
+            let failed = (failed > 0).then(|| format!("{failed} checks failed"));
+            for why in unit.undetermined.into_iter().chain(failed) {
+                gaps.count += 1;
+                if gaps.named.len() < NAMED {
+                    gaps.named.push(format!("{}: {}: {why}", unit.stage, unit.unit));
+                }
+            }
+        }
+    }
 }
 
 /// Until the scan has ended and its reports are written.
@@ -144,26 +182,22 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
 }
 
 /// As a scan in this process would exit.
-async fn exit_code(desk: &Desk, tenant: TenantId, record: &ScanRecord) -> anyhow::Result<ExitCode> {
+async fn exit_code(
+    desk: &Desk,
+    tenant: TenantId,
+    record: &ScanRecord,
+    gaps: &Gaps,
+) -> anyhow::Result<ExitCode> {
     let filter =
         FindingFilter { scan: Some(record.id), at_least: Some(Severity::Low), ..FindingFilter::default() };
-    if !desk.store.findings(tenant, filter, 1).await?.is_empty() {
-        return Ok(ExitCode::FAILURE);
-    }
     let complete = matches!(record.life, ScanLife::Ended { end, .. } if end.is_complete());
-    let mut after = None;
-    loop {
-        let page = desk.store.unit_results(tenant, record.id, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.task);
-        let gap = |unit: &store::UnitRecord| {
-            !unit.undetermined.is_empty() || unit.ledger.total().failed_total() > 0
-        };
-        if page.iter().any(gap) {
-            return Ok(ExitCode::from(EXIT_UNDETERMINED));
-        }
-    }
-    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(EXIT_UNDETERMINED) })
+    Ok(if !desk.store.findings(tenant, filter, 1).await?.is_empty() {
+        ExitCode::FAILURE
+    } else if !complete || gaps.count > 0 {
+        ExitCode::from(EXIT_UNDETERMINED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn list(scans: &[ScanRecord]) -> anyhow::Result<()> {

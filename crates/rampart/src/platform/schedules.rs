@@ -11,6 +11,7 @@ use super::{Desk, operate, operator, print_json, print_table, short_time, target
 use crate::{
     cli::{ScheduleCommand, ScheduleCreateArguments, say},
     configuration::Configuration,
+    library::Library,
 };
 
 pub(super) fn schedule(configuration: &Configuration, command: &ScheduleCommand) -> anyhow::Result<ExitCode> {
@@ -81,6 +82,7 @@ async fn create(desk: &Desk, arguments: &ScheduleCreateArguments) -> anyhow::Res
         }
     }
     let rule: Schedule = serde_json::from_value(written).context("the schedule cannot be kept")?;
+    Library::built_in().require(&arguments.request.only)?;
     let new = NewSchedule {
         name: arguments.name.clone(),
         rule,

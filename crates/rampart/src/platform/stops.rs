@@ -25,6 +25,16 @@ async fn reach(desk: &Desk, arguments: &ReachArguments) -> anyhow::Result<Option
     })
 }
 
+/// The command that lifts exactly that stop.
+pub(super) fn how_to_lift(reach: &Reach) -> String {
+    match reach {
+        Reach::Everything => "`rampart resume`".to_owned(),
+        Reach::Tenant { .. } => "`rampart resume --of-tenant NAME`".to_owned(),
+        Reach::Scan { scan, .. } => format!("`rampart resume --scan {scan}`"),
+        Reach::Stage { stage } => format!("`rampart resume --stage {stage}`"),
+    }
+}
+
 pub(super) fn stop(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -62,7 +72,7 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     if let Err(error) = desk.doorbell.ring(Bell::Stop, 1).await {
         say(&format!("nobody could be told at once, workers see it within two seconds: {error}\n"));
     }
-    say(&format!("stopped: {}; `rampart resume` lifts it\n", stop.reach));
+    say(&format!("stopped: {}; {} lifts it\n", stop.reach, how_to_lift(&stop.reach)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,7 +87,10 @@ pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments)
             say(&format!("nobody could be told at once: {error}\n"));
         }
         if lifted.is_empty() {
-            say(&format!("no stop reaches {reach}\n"));
+            let others = desk.store.stops().await?;
+            let others: Vec<String> = others.iter().map(|stop| how_to_lift(&stop.reach)).collect();
+            let hint = if others.is_empty() { "none holds at all".to_owned() } else { others.join(", ") };
+            anyhow::bail!("no stop reaches {reach}: {hint}");
         }
         for stop in lifted {
             let (reach, by) = (stop.reach, stop.by);
