@@ -112,11 +112,11 @@ mod tests {
             resolver: Resolver::new(dialer.clone(), Vec::new()),
             client: HttpClient::new(dialer.clone(), identity),
             dialer,
-            checks: CheckSet::new([
+            checks: Arc::new(CheckSet::new([
                 template("cookie", "{{BaseURL}}", cookie),
                 template("listing", "{{BaseURL}}", listing),
                 template("two-requests", "{{BaseURL}}', '{{BaseURL}}/more", listing),
-            ]),
+            ])),
             scan: ScanId::from_random(7),
             variables: BTreeMap::new(),
             reproduce: crate::check::Reproduce::default(),

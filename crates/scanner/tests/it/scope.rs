@@ -78,7 +78,7 @@ fn scan(scope: Scope, checks: CheckSet, stages: &[Stage]) -> Scan {
             dialer: dialer.clone(),
             resolver: resolver.clone(),
             client: client.clone(),
-            checks,
+            checks: Arc::new(checks),
             scan: ScanId::from_random(7),
             variables: BTreeMap::new(),
             reproduce: Reproduce::default(),
