@@ -13,9 +13,10 @@ import crawl
 import names
 import ports
 import targets
+import tasks
 from measure import Problems, load, say, version
 
-COMPARISONS = {"ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets}
+COMPARISONS = {"ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks}
 
 
 def machine():
@@ -34,6 +35,9 @@ def head():
         "spider_cli": ["spider", "--version"],
         "knot": ["knotd", "--version"],
         "nginx": ["nginx", "-v"],
+        "PostgreSQL": ["psql", "--version"],
+        "Redis": ["redis-server", "--version"],
+        "Celery": ["target/bench-peers/celery/bin/celery", "--version"],
     }
     print("# Rampart beside other tools\n")
     print(f"Printed by `bench/run` on {datetime.date.today()}, at commit {commit}.\n")

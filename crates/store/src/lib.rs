@@ -13,6 +13,7 @@ mod claims;
 mod findings;
 mod leaders;
 mod planning;
+mod retention;
 mod scans;
 mod schedules;
 mod settling;
@@ -33,6 +34,7 @@ pub use self::{
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
     postgres::migrate,
+    retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
     schedules::{NewSchedule, ScheduleRecord},
     settling::{Ending, Settled, Settlement},

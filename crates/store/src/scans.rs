@@ -523,7 +523,7 @@ impl Store {
             .of_queue(|tx| {
                 Box::pin(async move {
                     let sql = "SELECT tenant_id, scan_id, deadline FROM scans WHERE state = 'running' \
-                               AND (deadline <= $1 OR open_tasks = 0)";
+                               AND (deadline <= $1 OR open_tasks = 0) ORDER BY deadline LIMIT 1000";
                     let now = tx.now;
                     let rows = tx.session.query(sql, &[now.into()]).await?;
                     rows.iter()
@@ -532,21 +532,26 @@ impl Store {
                 })
             })
             .await?;
-        let mut ended = 0;
+        let (mut ended, mut failed) = (0, None);
         for (tenant, id, late) in running {
-            self.of_tenant(tenant, move |tx| {
-                Box::pin(async move {
-                    if late {
-                        return tx.stop_scan(id, ScanEnd::Deadline).await.map(drop);
-                    }
-                    let mut scan = tx.hold_scan(id).await?;
-                    tx.go_on(&mut scan).await.map(drop)
+            let tended = self
+                .of_tenant(tenant, move |tx| {
+                    Box::pin(async move {
+                        if late {
+                            return tx.stop_scan(id, ScanEnd::Deadline).await.map(drop);
+                        }
+                        let mut scan = tx.hold_scan(id).await?;
+                        tx.go_on(&mut scan).await.map(drop)
+                    })
                 })
-            })
-            .await?;
-            ended += usize::from(late);
+                .await;
+            // What is wrong with one scan holds up no other.
+            match tended {
+                Ok(()) => ended += usize::from(late),
+                Err(reason) => failed = failed.or(Some(reason)),
+            }
         }
-        Ok(ended)
+        failed.map_or(Ok(ended), Err)
     }
 
     /// What a scan saw that another one did not, and the other way round.

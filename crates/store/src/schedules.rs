@@ -239,16 +239,22 @@ impl Store {
                 })
             })
             .await?;
-        let mut planned = BTreeMap::new();
+        let (mut planned, mut failed) = (BTreeMap::new(), None);
         for (tenant, id) in ready {
             let checks = checks.to_owned();
-            let stages = self
-                .of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id, &checks).await }))
-                .await?;
-            for (stage, count) in stages {
-                *planned.entry(stage).or_default() += count;
+            let followed =
+                self.of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id, &checks).await })).await;
+            // What is wrong with one schedule holds up no other.
+            match followed {
+                Ok(stages) => {
+                    for (stage, count) in stages {
+                        *planned.entry(stage).or_default() += count;
+                    }
+                }
+                Err(reason) => failed = failed.or(Some(reason)),
             }
         }
-        Ok(planned)
+        // Whoever was begun all the same is found by polling.
+        failed.map_or(Ok(planned), Err)
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::WorkerId;
-use store::{Store, StoreError};
+use store::{Retention, Store, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,8 @@ const OFFICE: &str = "orchestrator";
 /// With the time between two rounds, less than the fifteen seconds in which a lost leader must be replaced.
 const TERM: Duration = Duration::from_secs(10);
 const ROUND: Duration = Duration::from_secs(1);
+/// How often something is forgotten.
+const FORGET: Duration = Duration::from_secs(10 * 60);
 /// Leases that one transaction gives back.
 const RECLAIM: usize = 500;
 
@@ -24,12 +26,19 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leads = false;
     let mut quiet_since = Instant::now();
+    let mut forgot = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = round.tick() => {}
         }
-        let done = look_after(&store, &doorbell, &checks, id, &mut leads).await;
+        let mut done = look_after(&store, &doorbell, &checks, id, &mut leads).await;
+        if leads && done.is_ok() && forgot.elapsed() >= FORGET {
+            done = store.forget(Retention::default()).await.map(|rows| {
+                // More is left: the next round goes on.
+                forgot = if rows > 0 { forgot } else { Instant::now() };
+            });
+        }
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {

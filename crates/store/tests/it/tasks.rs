@@ -28,6 +28,7 @@ crate::contract! {
     many_claimers_get_each_task_once
     one_leads_and_another_takes_over
     a_batch_is_answered_one_by_one
+    what_ended_long_ago_is_forgotten_and_the_dead_are_not
 }
 
 async fn a_task_is_claimed_once_and_completed_once(ground: Ground) {
@@ -399,4 +400,26 @@ async fn a_batch_is_answered_one_by_one(ground: Ground) {
     assert_eq!(states, ["completed", "running", "completed"]);
     let beats = ground.store.heartbeat(vec![stale, lost], LEASE).await.unwrap();
     assert_eq!(beats, [Beat::Lost, Beat::Extended]);
+}
+
+async fn what_ended_long_ago_is_forgotten_and_the_dead_are_not(ground: Ground) {
+    let keyed = model::NewTask { idempotency_key: Some("key".to_owned()), ..exercise() };
+    let ids = ground.enqueue([exercise(), exercise(), exercise(), keyed]).await;
+    let worker = Worker::new(1);
+    for claim in worker.claim(&ground, 2).await {
+        let ending = if claim.lease.task == ids[0] { Ending::Completed } else { failure(Retry::Never) };
+        settle(&ground, claim.lease, ending).await.unwrap();
+    }
+    ground.store.cancel_tasks(ground.tenant, TaskFilter::one(ids[2]), "test".to_owned()).await.unwrap();
+    let retention = store::Retention::default();
+    assert_eq!(ground.store.forget(retention).await.unwrap(), 0, "too young");
+    ground.advance(retention.tasks + Duration::from_secs(60)).await;
+    let states = async || {
+        let left = ground.store.tasks(ground.tenant, TaskFilter::default(), None, 10).await.unwrap();
+        left.iter().map(|task| task.task.life.word()).collect::<Vec<_>>()
+    };
+    assert_eq!(states().await, ["completed", "dead", "cancelled", "queued"]);
+    assert_eq!(ground.store.forget(retention).await.unwrap(), 3, "two tasks and a key");
+    assert_eq!(states().await, ["dead", "queued"]);
+    assert_eq!(ground.store.forget(retention).await.unwrap(), 0);
 }
