@@ -105,8 +105,14 @@ impl QueueTx<'_> {
                     let beyond = match &last {
                         None => "",
                         Some((tenant, priority, begun)) => {
-                            values.extend([tenant.clone(), priority.clone(), begun.clone()]);
-                            "AND (tenant_id, priority, begun) > ($2, $3, $4)"
+                            // With the end of time, or SQLite would walk through the whole of the lane.
+                            values.extend([
+                                tenant.clone(),
+                                priority.clone(),
+                                begun.clone(),
+                                Timestamp::MAX.into(),
+                            ]);
+                            "AND (tenant_id, priority, begun, not_before) > ($2, $3, $4, $5)"
                         }
                     };
                     let sql = format!(
@@ -149,8 +155,13 @@ impl QueueTx<'_> {
             let share = Share { weight: row.small(1)?, in_flight: 0, most_in_flight: row.count(2)? };
             shares.insert(TenantId::new(row.id(0)?), share);
         }
+        // Left to itself SQLite walks through everything that waits.
+        let index = match self.session.dialect() {
+            Dialect::Sqlite => "INDEXED BY tasks_running",
+            Dialect::Postgres => "",
+        };
         let sql = format!(
-            "SELECT tenant_id, count(*) FROM tasks WHERE state = 'running' AND tenant_id IN ({}) AND stage IN ({}) \
+            "SELECT tenant_id, count(*) FROM tasks {index} WHERE state = 'running' AND tenant_id IN ({}) AND stage IN ({}) \
              GROUP BY tenant_id",
             places(1, ids.len()),
             places(1 + ids.len(), stages.len()),
