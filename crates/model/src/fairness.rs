@@ -115,6 +115,16 @@ pub struct Share {
     pub most_in_flight: u64,
 }
 
+impl Share {
+    /// Could somebody who takes at most so many tasks, while others do the same at this moment, exceed the most that may be at work?
+    /// As long as there is room for many such claims, they need not know of each other.
+    pub fn is_near_its_most(&self, most: usize) -> bool {
+        const CLAIMS_AT_ONCE: u64 = 64;
+        let room = self.most_in_flight.saturating_sub(self.in_flight);
+        room > 0 && room < (most as u64).saturating_mul(CLAIMS_AT_ONCE)
+    }
+}
+
 /// Who was served how often, as far as one process knows: that is enough, since a sum of fair processes is fair.
 #[derive(Debug, Clone, Default)]
 pub struct Turns {

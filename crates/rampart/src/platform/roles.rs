@@ -35,7 +35,7 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
             lease: arguments.lease,
         };
         let pool =
-            Pool::new(desk.store, configuration.location(), desk.doorbell, Arc::new(stages), options);
+            Pool::new(desk.store, desk.doorbell, Arc::new(stages), options);
         tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");

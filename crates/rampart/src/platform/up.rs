@@ -64,8 +64,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         drain: arguments.drain,
         lease: LEASE,
     };
-    let pool =
-        Pool::new(store.clone(), configuration.location(), Arc::clone(&doorbell), Arc::new(stages), options);
+    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
     greet(configuration, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
