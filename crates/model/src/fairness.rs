@@ -115,6 +115,13 @@ pub struct Share {
     pub most_in_flight: u64,
 }
 
+impl Share {
+    /// How many more it may have at work.
+    pub fn room(&self) -> u64 {
+        self.most_in_flight.saturating_sub(self.in_flight)
+    }
+}
+
 /// Who was served how often, as far as one process knows: that is enough, since a sum of fair processes is fair.
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
@@ -144,7 +151,7 @@ impl Turns {
             let Some(share) = shares.get(&tenant) else { continue };
             let pass = self.passes.get(&tenant).copied().unwrap_or_default().max(self.floor);
             let weight = u64::from(share.weight.max(1));
-            let room = share.most_in_flight.saturating_sub(share.in_flight);
+            let room = share.room();
             if room > 0 {
                 let (key, in_flight) = (lane.key, share.in_flight);
                 candidates.push(Candidate { key, tenant, weight, in_flight, room, pass, picked: 0 });

@@ -79,6 +79,10 @@ pub enum Beat {
 /// Where tasks of one kind wait: stage, tenant, priority, begun before or not.
 type LaneKey = (Stage, TenantId, Priority, bool);
 
+/// From a tenant that may have fewer than these more at work only one claims at a time, or several together would go beyond what it
+/// may. More than claims that overlap take.
+const NARROW: u64 = 4_096;
+
 /// How many lanes one process looks at: a bound, for a database full of tenants.
 const LANES: usize = 10_000;
 
@@ -176,6 +180,25 @@ impl QueueTx<'_> {
         Ok(shares)
     }
 
+    /// Room of a tenant from which nobody else claims until this transaction ends: none when somebody does right now.
+    async fn room_alone(
+        &mut self,
+        stages: &[Stage],
+        tenant: TenantId,
+        shares: &mut BTreeMap<TenantId, Share>,
+    ) -> Result<u64, StoreError> {
+        if self.session.dialect() == Dialect::Postgres {
+            let sql = "SELECT pg_try_advisory_xact_lock(7233113, hashtext($1))";
+            let rows = self.session.query(sql, &[tenant.to_string().into()]).await?;
+            if !rows.first().map_or(Ok(false), |row| row.bool(0))? {
+                return Ok(0);
+            }
+            // Whoever claimed from it has ended since it was counted.
+            shares.extend(self.shares(stages, &[tenant].into()).await?);
+        }
+        Ok(shares.get(&tenant).map_or(0, Share::room))
+    }
+
     async fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
         let stops: Vec<Reach> = self.stops_in_force().await?.into_iter().map(|stop| stop.reach).collect();
         if stops.contains(&Reach::Everything) {
@@ -195,6 +218,7 @@ impl QueueTx<'_> {
         let tenants: BTreeSet<TenantId> = lanes.iter().map(|lane| lane.tenant).collect();
         let mut shares = self.shares(&stages, &tenants).await?;
         let mut claimed = Vec::new();
+        let mut alone = BTreeSet::new();
         while claimed.len() < request.most && !lanes.is_empty() {
             let wanted = request.most - claimed.len();
             let picked = {
@@ -205,6 +229,17 @@ impl QueueTx<'_> {
                 break;
             }
             for (lane, count) in picked {
+                let tenant = lane.1;
+                let room = shares.get(&tenant).map_or(0, Share::room);
+                let room = match room < NARROW && alone.insert(tenant) {
+                    true => self.room_alone(&stages, tenant, &mut shares).await?,
+                    false => room,
+                };
+                let count = count.min(usize::try_from(room).unwrap_or(usize::MAX));
+                if count == 0 {
+                    lanes.retain(|other| other.tenant != tenant);
+                    continue;
+                }
                 let taken = self.take(lane, count, &stops).await?;
                 let mut changes = Vec::new();
                 for record in &taken {
