@@ -29,6 +29,8 @@ use crate::{
     stages::Stages,
 };
 
+/// How long a process may be silent before others get its tasks, unless somebody says otherwise.
+pub const LEASE: Duration = Duration::from_secs(30);
 /// Claims take at most so many tasks: the more, the longer others wait for what this process has not begun.
 const CLAIM: usize = 128;
 /// How long somebody waits who was not rung for.
