@@ -139,13 +139,18 @@ fn open_to_everybody(path: &Path) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o777)).expect(FRESH);
 }
 
+/// The folder of another PostgreSQL's server programs than Debian's, to see the tests pass on its version too.
+const OTHER_POSTGRESQL: &str = "RAMPART_TEST_POSTGRESQL";
+
 /// Finds a program of a Debian package, outside of PATH too.
 #[track_caller]
 pub(crate) fn program(package: &str, name: &str) -> PathBuf {
+    let other = std::env::var_os(OTHER_POSTGRESQL).filter(|_| package == "postgresql").map(PathBuf::from);
     // The script of the same name in /usr/sbin insists on being root or `rabbitmq`.
     let folders = ["/usr/lib/rabbitmq/bin", "/usr/bin", "/usr/sbin"].map(PathBuf::from);
-    folders
+    other
         .iter()
+        .chain(&folders)
         .chain(&postgresql_folders())
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
