@@ -74,7 +74,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
 
 async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
     let tenant = desk.tenant().await?;
-    Library::built_in().require(&arguments.request.only)?;
+    Library::require_built_in(&arguments.request.only)?;
     let new = NewScan {
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
