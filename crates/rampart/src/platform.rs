@@ -174,3 +174,9 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
 fn short_time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
+
+/// For people: `1h 30m`.
+fn length(length: std::time::Duration) -> String {
+    jiff::SignedDuration::try_from(length)
+        .map_or_else(|_| format!("{length:?}"), |length| format!("{length:#}"))
+}

@@ -51,6 +51,15 @@ const BAD_INPUT: &[(&[&str], &[&str])] = &[
     (&["simulate", "--workers", "1"], &["1 workers", "days", "give more workers"]),
     (&["simulate", "--price-per-worker-hour", "free"], &["free"]),
     (&["simulate", "--requests", "50", "--flood", "none", "--svg", "missing/day.svg"], &["missing/day.svg"]),
+    (
+        &["schedule", "create", "s", "127.0.0.1", "--every", "6h", "--zone", "Atlantis"],
+        &["Atlantis", "Europe/Berlin"],
+    ),
+    (&["schedule", "create", "s", "127.0.0.1", "--every", "6h", "--overlap", "run"], &["run", "queue"]),
+    (
+        &["schedule", "create", "s", "127.0.0.1", "--every", "6h", "--during-blackout", "wait"],
+        &["wait", "postpone"],
+    ),
     (&["frobnicate"], &["frobnicate"]),
 ];
 

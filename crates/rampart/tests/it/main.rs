@@ -17,6 +17,7 @@ mod hostile;
 mod injection;
 mod interrupt;
 mod operations;
+mod operators;
 mod platform;
 mod politeness;
 mod real;

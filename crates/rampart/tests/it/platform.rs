@@ -17,16 +17,16 @@ use crate::run::{assert_balances, assert_exit, findings, rampart, report, send, 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `rampart up`.
-struct Up {
-    child: Child,
+pub(crate) struct Up {
+    pub(crate) child: Child,
     /// What it said until it was up.
-    said: String,
+    pub(crate) said: String,
     address: String,
     rest: BufReader<ChildStderr>,
 }
 
 impl Up {
-    fn start(directory: &Path, arguments: &[&str]) -> Up {
+    pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Up {
         let mut child = rampart(directory)
             .args(["up", "--listen", "127.0.0.1:0"])
             .args(arguments)
@@ -55,7 +55,7 @@ impl Up {
     }
 
     /// Ends it in order, and gives what it said since it was up.
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         send(Signal::SIGTERM, &self.child);
         let mut said = String::new();
         self.rest.read_to_string(&mut said).unwrap();
@@ -72,12 +72,12 @@ impl Drop for Up {
     }
 }
 
-fn run(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Output {
     rampart(directory).args(arguments).output().unwrap()
 }
 
 #[track_caller]
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {} {}", text(&output.stdout), text(&output.stderr)))
 }

@@ -1,0 +1,79 @@
+//! What operators ask of the platform, and what they are told when they ask in a wrong way.
+
+use serde_json::Value;
+
+use crate::{
+    platform::{Up, json, run},
+    run::{assert_exit, text},
+};
+
+#[test]
+fn a_schedule_keeps_every_rule_and_is_found_by_name_or_id() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    let ask = |arguments: &[&str]| run(directory.path(), &[&["schedule"], arguments].concat());
+    let create = [
+        "create",
+        "nightly",
+        "127.0.0.1:9",
+        "--cron",
+        "0 3 * * 1-5",
+        "--zone",
+        "Europe/Berlin",
+        "--jitter",
+        "20m",
+        "--blackout",
+        "Sa-Su",
+        "--during-blackout",
+        "skip",
+        "--overlap",
+        "queue",
+        "--starts",
+        "2100-01-01",
+        "--ends",
+        "2100-12-24T18:00",
+    ];
+    let created = ask(&create);
+    assert_exit(&created, 0);
+    // On the clocks of Berlin, where the year begins on a Friday.
+    assert!(text(&created.stderr).contains("first run 2100-01-01 02:00:00 UTC"), "{}", text(&created.stderr));
+    let schedule = json(&ask(&["show", "nightly", "--json"]));
+    let rule = &schedule["rule"];
+    for (key, value) in [
+        ("during_blackout", "skip"),
+        ("overlap", "queue"),
+        ("starts", "2099-12-31T23:00:00Z"),
+        ("ends", "2100-12-24T17:00:00Z"),
+    ] {
+        assert_eq!(rule[key], value, "{rule}");
+    }
+    let id = schedule["id"].as_str().unwrap();
+    let shown = text(&ask(&["show", id]).stdout);
+    for line in ["during blackout  skip", "overlap          queue", "starts           2099-12-31 23:00:00"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let listed = text(&ask(&["list"]).stdout);
+    let summary = "cron 0 3 * * 1-5 Europe/Berlin, jitter 20m, blackouts 1, skip, overlap queue, from 2099-12-31 23:00:00, \
+                   until 2100-12-24 17:00:00";
+    assert!(listed.contains(summary), "{listed}");
+
+    // The name of one is the id of another.
+    assert_exit(&ask(&["create", id, "127.0.0.1:9", "--every", "6h"]), 0);
+    let named_by_name = json(&ask(&["list", "--json"]));
+    let other = named_by_name.as_array().unwrap().iter().find(|schedule| schedule["name"] == id).unwrap();
+    let other = other["id"].as_str().unwrap();
+    for (which, says) in [("weekly", "no schedule `weekly`"), (id, other)] {
+        for command in ["show", "enable", "disable", "delete"] {
+            let refused = ask(&[command, which]);
+            assert_exit(&refused, 2);
+            assert!(text(&refused.stderr).contains(says), "{command} {which}: {}", text(&refused.stderr));
+        }
+    }
+    assert_exit(&ask(&["delete", other]), 0);
+    assert_exit(&ask(&["disable", "nightly"]), 0);
+    assert_eq!(json(&ask(&["show", id, "--json"]))["enabled"], false);
+    assert_exit(&ask(&["enable", id]), 0);
+    assert_eq!(json(&ask(&["show", "nightly", "--json"]))["enabled"], true);
+    assert_exit(&ask(&["delete", "nightly"]), 0);
+    assert_eq!(json(&ask(&["list", "--json"])), Value::Array(Vec::new()));
+}
