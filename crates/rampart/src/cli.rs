@@ -3,6 +3,7 @@
 mod platform;
 mod scan;
 mod simulate;
+mod values;
 
 use std::{
     io::Write,
@@ -22,6 +23,7 @@ pub(crate) use self::{
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,
+    values::between,
 };
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely

@@ -12,6 +12,11 @@ use serde::Deserialize;
 use store::{Location, Store};
 use worker::doorbell::{self, Doorbell};
 
+use crate::cli::between;
+
+/// To one server, of one process.
+const MOST_CONNECTIONS: u64 = 1_000;
+
 /// How log lines look
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,6 +54,7 @@ pub(crate) struct ConfigurationArguments {
         long,
         value_name = "N",
         env = "RAMPART_DATABASE_CONNECTIONS",
+        value_parser = between::<usize, 1, MOST_CONNECTIONS>,
         help_heading = "Platform",
         global = true
     )]
@@ -162,8 +168,8 @@ impl Configuration {
             Some(url) => database_url(&url)?,
         };
         let connections = arguments.database_connections.or(file.database_connections).unwrap_or(10);
-        if connections == 0 {
-            bail!("database_connections: at least one is needed");
+        if !(1..=MOST_CONNECTIONS as usize).contains(&connections) {
+            bail!("database_connections: {connections} is not a number from 1 to {MOST_CONNECTIONS}");
         }
         Ok(Configuration {
             data,

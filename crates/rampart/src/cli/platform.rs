@@ -16,7 +16,7 @@ pub(crate) use self::{
     schedules::{ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},
 };
-use super::scan::duration;
+use super::values::{between, duration, lease, name};
 use crate::configuration::{Configuration, ConfigurationArguments};
 
 /// A command that works with the platform: where that is, and what it is asked.
@@ -86,6 +86,7 @@ pub(crate) enum PlatformCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ScopePutArguments {
     /// Its name
+    #[arg(value_parser = name)]
     pub(crate) name: String,
 
     /// The scope file
@@ -99,7 +100,7 @@ pub(crate) struct UpArguments {
     pub(crate) listen: Option<SocketAddr>,
 
     /// Tasks at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = between::<usize, 1, 100_000>)]
     pub(crate) concurrency: usize,
 
     /// How long tasks may go on after Ctrl-C; what is not done by then is done after the next start
@@ -123,7 +124,7 @@ pub(crate) struct WorkerArguments {
     pub(crate) stages: Vec<Stage>,
 
     /// Tasks at once
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = between::<usize, 1, 100_000>)]
     pub(crate) concurrency: usize,
 
     /// How long tasks may go on after the request to terminate; what is not done by then is handed back
@@ -131,20 +132,8 @@ pub(crate) struct WorkerArguments {
     pub(crate) drain: Duration,
 
     /// How long this process may be silent before others get its tasks; it is heard of three times as often
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = a_second_at_least)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = lease)]
     pub(crate) lease: Duration,
-}
-
-fn a_second_at_least(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time < Duration::from_secs(1) { Err("a second is the least".to_owned()) } else { Ok(time) }
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| format!("`{text}` is not a number from 1 on"))
 }
 
 /// How far a stop reaches: everything, unless something is named
@@ -192,13 +181,13 @@ pub(crate) enum TenantCommand {
     /// Make a tenant
     Create {
         /// Its name
-        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        #[arg(value_parser = name)]
         name: String,
         /// Its share against the others'
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<u32, 1, 1000>)]
         weight: u32,
         /// Tasks at work at once, at most
-        #[arg(long, value_name = "N", default_value_t = 10_000)]
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = between::<u64, 1, 1_000_000>)]
         most_in_flight: u64,
         /// As JSON
         #[arg(long)]

@@ -7,7 +7,8 @@ use model::{CheckId, PortSet, Priority, Profile, ScanId, Stage};
 
 use super::OnPlatform;
 use crate::{
-    cli::scan::{duration, scanning_stage},
+    cli::scan::scanning_stage,
+    cli::values::{between, duration},
     configuration::Configuration,
 };
 
@@ -67,15 +68,15 @@ pub(crate) struct RequestArguments {
     pub(crate) unchanged_for: Option<Duration>,
 
     /// End after so many requests, probes and queries
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
     pub(crate) most_packets: Option<u64>,
 
     /// End after so many things found
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
     pub(crate) most_assets: Option<u64>,
 
     /// End after so many units of work
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
     pub(crate) most_units: Option<u64>,
 
     /// End after this time
@@ -111,7 +112,7 @@ pub(crate) struct ScanListArguments {
     pub(crate) running: bool,
 
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = between::<usize, 1, 100_000>)]
     pub(crate) limit: usize,
 
     /// As JSON

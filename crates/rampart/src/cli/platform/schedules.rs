@@ -4,10 +4,12 @@ use clap::{Args, Subcommand};
 use model::schedule::Zone;
 
 use super::RequestArguments;
+use crate::cli::values::name;
 
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleCreateArguments {
     /// Its name
+    #[arg(value_parser = name)]
     pub(crate) name: String,
 
     /// What it scans

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use model::{Priority, ScanId, Stage, TaskId};
 
-use crate::cli::scan::duration;
+use crate::cli::values::{between, duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskFilterArguments {
@@ -35,7 +35,7 @@ pub(crate) enum TaskCommand {
         #[arg(long, value_name = "STATE", value_parser = ["queued", "running", "completed", "cancelled", "dead"])]
         state: Option<String>,
         /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 50)]
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = between::<usize, 1, 100_000>)]
         limit: usize,
         /// Go on after this one
         #[arg(long, value_name = "TASK")]
@@ -71,7 +71,7 @@ pub(crate) enum TaskCommand {
         #[arg(long)]
         all: bool,
         /// At most so many a second; without it all at once
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        #[arg(long, value_name = "N", value_parser = between::<u32, 1, 1_000_000>)]
         rate: Option<u32>,
         /// As JSON
         #[arg(long)]
@@ -82,7 +82,7 @@ pub(crate) enum TaskCommand {
         #[command(flatten)]
         filter: TaskFilterArguments,
         /// Those that ended longer ago than this
-        #[arg(long, value_name = "TIME", default_value = "168h", value_parser = duration)]
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration)]
         older_than: Duration,
         /// As JSON
         #[arg(long)]
@@ -91,7 +91,7 @@ pub(crate) enum TaskCommand {
     /// Ask for tasks that do nothing: what a queue and its workers can do is measured with them
     Exercise {
         /// How many
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = between::<usize, 1, 10_000_000>)]
         count: usize,
         /// How long each takes; without it no time at all
         #[arg(long, value_name = "TIME", value_parser = duration)]
