@@ -136,12 +136,18 @@ fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
     Ok(targets)
 }
 
+/// To standard output. That nobody reads any more (`| head`) is the reader's right: the command goes on to its usual end.
+fn put(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write to standard output"),
+    }
+}
+
 /// One JSON document on standard output.
 fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, document)?;
-    writeln!(out)?;
-    Ok(())
+    put(&(serde_json::to_string_pretty(document)? + "\n"))
 }
 
 /// Columns for people: as wide as they need to be, the last as it comes.
@@ -152,7 +158,7 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
             *width = (*width).max(terminal::sanitise(cell).chars().count());
         }
     }
-    let mut out = std::io::stdout().lock();
+    let mut table = String::new();
     let titles: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
     let titles = titles.iter().any(|title| !title.is_empty()).then_some(&titles);
     for row in titles.into_iter().chain(rows) {
@@ -165,9 +171,10 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
                 line.push_str(&format!("{cell:<0$}  ", widths[column]));
             }
         }
-        writeln!(out, "{}", line.trim_end())?;
+        table.push_str(line.trim_end());
+        table.push('\n');
     }
-    Ok(())
+    put(&table)
 }
 
 /// For tables: to the second, in UTC.

@@ -1,6 +1,6 @@
 //! `rampart scan submit`, `list`, `show`, `diff`, `cancel`: scans of the platform.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use model::{ScanId, ScanLife, Severity, TenantId, scan::Difference};
@@ -8,7 +8,7 @@ use report::terminal;
 use serde_json::json;
 use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
 
-use super::{Desk, operate, operator, print_json, print_table, short_time, targets};
+use super::{Desk, operate, operator, print_json, print_table, put, short_time, targets};
 use crate::{
     cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
     library::Library,
@@ -86,7 +86,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     if !arguments.wait {
         match arguments.json {
             true => print_json(&json!({ "scan": id }))?,
-            false => writeln!(std::io::stdout(), "{id}")?,
+            false => put(&format!("{id}\n"))?,
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -174,11 +174,9 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
     found.sort_by_cached_key(|finding| {
         (std::cmp::Reverse(finding.severity), finding.check.clone(), finding.location.to_string())
     });
-    let mut out = std::io::stdout().lock();
-    for finding in found {
-        writeln!(out, "{}", terminal::finding_line(&finding, false))?;
-    }
-    Ok(())
+    let lines: Vec<String> =
+        found.iter().map(|finding| terminal::finding_line(finding, false) + "\n").collect();
+    put(&lines.concat())
 }
 
 /// As a scan in this process would exit.
@@ -251,19 +249,17 @@ fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
 }
 
 fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
     if difference.is_empty() {
-        writeln!(out, "nothing changed since scan {baseline}")?;
-        return Ok(());
+        return put(&format!("nothing changed since scan {baseline}\n"));
     }
-    writeln!(out, "changed since scan {baseline}:")?;
+    let mut text = format!("changed since scan {baseline}:\n");
     for (kind, changes) in &difference.kinds {
         for (sign, names) in [("+", &changes.appeared), ("-", &changes.disappeared), ("~", &changes.changed)]
         {
             for name in names {
-                writeln!(out, "{sign} {kind}: {}", terminal::sanitise(name))?;
+                text.push_str(&format!("{sign} {kind}: {}\n", terminal::sanitise(name)));
             }
         }
     }
-    Ok(())
+    put(&text)
 }
