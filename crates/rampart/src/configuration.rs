@@ -161,6 +161,15 @@ impl Configuration {
             None if Path::new("rampart.toml").exists() => read_file(Path::new("rampart.toml"))?,
             None => File::default(),
         };
+        Configuration::of(arguments, file)
+    }
+
+    /// As if there were no file.
+    pub(crate) fn without_file(arguments: &ConfigurationArguments) -> anyhow::Result<Configuration> {
+        Configuration::of(arguments, File::default())
+    }
+
+    fn of(arguments: &ConfigurationArguments, file: File) -> anyhow::Result<Configuration> {
         let arguments = arguments.clone();
         let data = arguments.data.or(file.data).unwrap_or_else(|| PathBuf::from("rampart-data"));
         let database = match arguments.database.or(file.database) {
@@ -227,7 +236,15 @@ impl Configuration {
 fn read_file(path: &Path) -> anyhow::Result<File> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration `{}`", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("the configuration `{}` cannot be used", path.display()))
+    toml::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("the configuration {}", toml_trouble(path, &text, &error)))
+}
+
+/// File, line and what is wrong there; not the line itself, which may hold a password.
+pub(crate) fn toml_trouble(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("`{}`, line {line}: {}", path.display(), error.message())
 }
 
 fn database_url(text: &str) -> anyhow::Result<DatabaseUrl> {
@@ -273,6 +290,10 @@ mod tests {
         assert_eq!(configuration.database.to_string(), "postgres://h/d");
         fs::write(&path, "tenannt = 'file'\n").unwrap();
         let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
-        assert!(error.contains("tenannt") && error.contains("rampart.toml"), "{error}");
+        assert!(error.contains("rampart.toml`, line 1: ") && error.contains("tenannt"), "{error}");
+        // What is wrong in a line is told, and nothing else of it.
+        fs::write(&path, "tenant = 'file'\n\ndatabase = 'postgres://u:s3cret@h/d\n").unwrap();
+        let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
+        assert!(error.contains("rampart.toml`, line 3: ") && !error.contains("s3cret"), "{error}");
     }
 }

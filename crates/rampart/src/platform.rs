@@ -41,7 +41,9 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Doctor(asked) => doctor::doctor(&asked.configuration()?, asked.arguments.json),
+        PlatformCommand::Doctor(asked) => {
+            doctor::doctor(asked.configuration_or_why_not(), asked.arguments.json)
+        }
     }
 }
 

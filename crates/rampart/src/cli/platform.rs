@@ -32,6 +32,14 @@ impl<T: Args> OnPlatform<T> {
     pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
         Configuration::read(&self.configuration)
     }
+
+    /// For who goes on all the same: without the file when that cannot be used, and why it cannot.
+    pub(crate) fn configuration_or_why_not(&self) -> (Option<Configuration>, Option<anyhow::Error>) {
+        match self.configuration() {
+            Ok(configuration) => (Some(configuration), None),
+            Err(why) => (Configuration::without_file(&self.configuration).ok(), Some(why)),
+        }
+    }
 }
 
 /// The same for a family of commands.

@@ -47,12 +47,29 @@ impl Finding {
     }
 }
 
-pub(super) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
+/// Without a configuration nothing but that can be told.
+pub(super) fn doctor(
+    (configuration, why_not): (Option<Configuration>, Option<anyhow::Error>),
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let findings = runtime.block_on(examine(configuration));
+    let mut findings: Vec<Finding> = Vec::new();
+    if let Some(why) = why_not {
+        let remedy = match configuration {
+            Some(_) => "mend it, or name another file with --config; what follows is without it",
+            None => "mend it; without it the rest cannot be examined",
+        };
+        findings.push(Finding::broken("configuration", format!("{why:#}"), remedy));
+    } else if let Some(configuration) = &configuration {
+        let says = format!("tenant {}, log {}", configuration.tenant, configuration.log);
+        findings.push(Finding::ok("configuration", says));
+    }
+    if let Some(configuration) = &configuration {
+        findings.extend(runtime.block_on(examine(configuration)));
+    }
     if json {
         print_json(&findings)?;
     } else {
@@ -76,11 +93,7 @@ pub(super) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Resul
 }
 
 async fn examine(configuration: &Configuration) -> Vec<Finding> {
-    let mut findings = vec![
-        Finding::ok("configuration", format!("tenant {}, log {}", configuration.tenant, configuration.log)),
-        data_directory(configuration),
-        descriptors(),
-    ];
+    let mut findings = vec![data_directory(configuration), descriptors()];
     match configuration.open().await {
         Ok(store) => {
             findings.push(Finding::ok("database", configuration.database.to_string()));

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     platform::{Up, json, run},
-    run::{assert_exit, text},
+    run::{assert_exit, rampart, text},
 };
 
 #[test]
@@ -76,4 +76,57 @@ fn a_schedule_keeps_every_rule_and_is_found_by_name_or_id() {
     assert_eq!(json(&ask(&["show", "nightly", "--json"]))["enabled"], true);
     assert_exit(&ask(&["delete", "nightly"]), 0);
     assert_eq!(json(&ask(&["list", "--json"])), Value::Array(Vec::new()));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_named_with_its_line_and_the_doctor_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    std::fs::write(directory.path().join("rampart.toml"), "log = 'info'\ntenannt = 'acme'\n").unwrap();
+    let refused = run(directory.path(), &["task", "list"]);
+    assert_exit(&refused, 2);
+    let says = "error: the configuration `rampart.toml`, line 2: unknown field `tenannt`";
+    assert!(text(&refused.stderr).starts_with(says), "{}", text(&refused.stderr));
+    let doctor = run(directory.path(), &["doctor", "--json"]);
+    assert_exit(&doctor, 1);
+    let findings = json(&doctor);
+    let verdict = |what: &str| {
+        let found: Vec<&Value> =
+            findings.as_array().unwrap().iter().filter(|finding| finding["what"] == what).collect();
+        assert_eq!(found.len(), 1, "{what}: {findings}");
+        (found[0]["verdict"].as_str().unwrap(), found[0]["says"].as_str().unwrap())
+    };
+    let (is, says) = verdict("configuration");
+    assert!(is == "broken" && says.contains("line 2"), "{is}: {says}");
+    assert_eq!(verdict("database").0, "ok", "the others are looked at");
+}
+
+#[test]
+fn a_reader_who_goes_away_is_no_error() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    assert_exit(&run(directory.path(), &["schedule", "create", "s", "127.0.0.1:9", "--every", "6h"]), 0);
+    for arguments in [
+        &["task", "list"][..],
+        &["task", "list", "--json"],
+        &["schedule", "list", "--json"],
+        &["schedule", "show", "s"],
+        &["scope", "list"],
+        &["tenant", "list", "--json"],
+        &["scan", "submit", "127.0.0.1:9"],
+        &["scan", "submit", "127.0.0.1:9", "--json"],
+        &["scan", "list"],
+        &["doctor"],
+        &["--help"],
+        &["checks", "list"],
+        &["scope", "template"],
+        &["simulate", "--requests", "50", "--flood", "none", "--json"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = rampart(directory.path()).args(arguments).stdout(writer).output().unwrap();
+        assert_exit(&output, 0);
+        let said = text(&output.stderr);
+        assert!(!said.contains("error") && !said.contains("panicked"), "{arguments:?}: {said}");
+    }
 }
