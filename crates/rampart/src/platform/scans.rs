@@ -61,11 +61,25 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Cancel(asked) => {
             let OneScanArguments { id, json } = &asked.arguments;
-            let cancelled = desk.store.cancel_scan(desk.tenant().await?, *id, operator()).await?;
+            let tenant = desk.tenant().await?;
+            let reached = desk.store.cancel_scan(tenant, *id, operator()).await?;
+            let record = desk.store.scan(tenant, *id).await?;
+            let (state, open) = (record.life.word(), record.open_tasks);
+            let running = record.life == ScanLife::Running;
             if *json {
-                print_json(&json!({ "cancelled": cancelled }))?;
+                let asked = reached && running;
+                print_json(&json!({
+                    "cancelled": reached && !running, "asked_to_stop": asked, "state": state, "open_tasks": open,
+                }))?;
             } else {
-                say(if cancelled { "cancelled\n" } else { "it had ended already\n" });
+                say(&match (reached, running) {
+                    (true, true) => {
+                        format!("asked to stop: {open} tasks still run, each until its worker hears of it\n")
+                    }
+                    (true, false) => "cancelled\n".to_owned(),
+                    (false, true) => format!("it is ending already: {open} tasks still run\n"),
+                    (false, false) => format!("it had ended already: {state}\n"),
+                });
             }
             Ok(ExitCode::SUCCESS)
         }
