@@ -62,12 +62,13 @@ impl Desk {
     }
 
     async fn tenant(&self) -> anyhow::Result<TenantId> {
-        self.tenant_named(&self.configuration.tenant).await
+        self.tenant_named(&self.configuration.tenant, "--tenant").await
     }
 
-    async fn tenant_named(&self, name: &str) -> anyhow::Result<TenantId> {
+    /// The tenant that an option names.
+    async fn tenant_named(&self, name: &str, option: &str) -> anyhow::Result<TenantId> {
         let tenant = self.store.tenant_named(name).await;
-        Ok(tenant.context("--tenant names whose things are meant; `rampart tenant list` shows them")?.id)
+        Ok(tenant.with_context(|| format!("{option} names a tenant; `rampart tenant list` shows them"))?.id)
     }
 
     /// That nobody is woken makes it later, not wrong.

@@ -5,10 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use model::Stage;
 use serde::Serialize;
-use store::Store;
+use store::{Store, StoreError};
 use worker::doorbell::Bell;
 
-use super::{print_json, print_table, stops::how_to_lift};
+use super::{print_json, print_table, stops::Lifting};
 use crate::configuration::{Configuration, DatabaseUrl};
 
 /// How far the clocks of this machine and of the database may be apart.
@@ -153,11 +153,13 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         }
         Err(error) => findings.push(Finding::broken("clock", error.to_string(), "check the database")),
     }
-    match store.stops().await {
-        Ok(stops) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
-        Ok(stops) => findings.extend(stops.iter().map(|stop| {
-            let says = format!("{} since {}: {}", stop.reach, stop.at, stop.reason);
-            Finding::warning("emergency stop", says, &format!("{} lifts it", how_to_lift(&stop.reach)))
+    let stops = async { Ok::<_, StoreError>((store.stops().await?, store.tenants().await?)) }.await;
+    match stops {
+        Ok((stops, _)) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
+        Ok((stops, tenants)) => findings.extend(stops.iter().map(|stop| {
+            let lifting = Lifting(&tenants);
+            let says = format!("{} since {}: {}", lifting.describe(&stop.reach), stop.at, stop.reason);
+            Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(&stop.reach)))
         })),
         Err(error) => {
             findings.push(Finding::broken("emergency stop", error.to_string(), "check the database"))

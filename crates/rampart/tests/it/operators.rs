@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    platform::{Up, json, run},
+    platform::{Up, json, run, wait_for},
     run::{assert_exit, rampart, text},
 };
 
@@ -128,5 +128,68 @@ fn a_reader_who_goes_away_is_no_error() {
         assert_exit(&output, 0);
         let said = text(&output.stderr);
         assert!(!said.contains("error") && !said.contains("panicked"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_at_work_is_asked_to_stop_and_what_waits_is_cancelled() {
+    let directory = tempfile::tempdir().unwrap();
+    let up = Up::start(directory.path(), &["--concurrency", "1"]);
+    assert_exit(&run(directory.path(), &["task", "exercise", "--count", "3", "--hold", "1h"]), 0);
+    wait_for(directory.path(), "running", 1);
+    let cancelled = json(&run(directory.path(), &["task", "cancel", "--stage", "exercise", "--json"]));
+    assert_eq!(cancelled, serde_json::json!({ "cancelled": 2, "asked_to_stop": 1 }));
+    let again = run(directory.path(), &["task", "cancel", "--stage", "exercise"]);
+    // Its worker may have heard of it by now.
+    let said = text(&again.stderr);
+    assert!(said.starts_with("cancelled: 0\n"), "{said}");
+    wait_for(directory.path(), "cancelled", 3);
+    up.end();
+}
+
+#[test]
+fn whoever_lifts_a_stop_is_told_the_command_that_does() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    let ask = |arguments: &[&str]| {
+        let output = run(directory.path(), arguments);
+        (output.status.code(), text(&output.stderr))
+    };
+    let (code, said) = ask(&["stop", "--reason", "r", "--of-tenant", "nobody"]);
+    assert!(code == Some(2) && said.contains("--of-tenant names a tenant"), "{said}");
+    assert!(said.contains("there is no tenant `nobody`"), "{said}");
+    let resume = ["resume", "--reason", "cleared", "--by", "J. Doe"];
+    let (code, said) = ask(&resume);
+    assert!(code == Some(2) && said.contains("no stop holds"), "{said}");
+
+    assert_eq!(ask(&["tenant", "create", "acme corp"]).0, Some(0));
+    let scan =
+        text(&run(directory.path(), &["scan", "submit", "127.0.0.1:9", "--tenant", "acme corp"]).stdout);
+    let scan = scan.trim();
+    let (_, ordered) = ask(&["stop", "--reason", "wrong", "--scan", scan, "--tenant", "acme corp"]);
+    assert!(ordered.contains(&format!("`rampart resume --scan {scan} --tenant 'acme corp' ")), "{ordered}");
+    for narrow in [["--of-tenant", "acme corp"], ["--stage", "ports"]] {
+        assert_eq!(ask(&[&["stop", "--reason", "wrong"][..], &narrow].concat()).0, Some(0));
+    }
+    let commands = [
+        format!("rampart resume --scan {scan} --tenant 'acme corp' --reason TEXT --by PERSON"),
+        "rampart resume --of-tenant 'acme corp' --reason TEXT --by PERSON".to_owned(),
+        "rampart resume --stage ports --reason TEXT --by PERSON".to_owned(),
+    ];
+    let (code, said) = ask(&resume);
+    assert_eq!(code, Some(2), "{said}");
+    let (_, doctor) = (0, text(&run(directory.path(), &["doctor"]).stdout));
+    for command in &commands {
+        assert!(said.lines().any(|line| line.trim() == command), "{command}: {said}");
+        assert!(doctor.contains(command), "{command}: {doctor}");
+    }
+    // As they were told.
+    let narrow: [&[&str]; 3] =
+        [&["--scan", scan, "--tenant", "acme corp"], &["--of-tenant", "acme corp"], &["--stage", "ports"]];
+    for (left, narrow) in narrow.iter().enumerate() {
+        let (code, said) = ask(&[&resume[..], narrow].concat());
+        assert_eq!(code, Some(0), "{said}");
+        let still = commands.iter().filter(|command| said.contains(command.as_str())).count();
+        assert_eq!(still, 2 - left, "{said}");
     }
 }

@@ -151,7 +151,7 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
 
 /// Waits until so many exercises are in that state.
 #[track_caller]
-fn wait_for(directory: &Path, state: &str, count: usize) {
+pub(crate) fn wait_for(directory: &Path, state: &str, count: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let listed = run(
