@@ -19,7 +19,7 @@ use anyhow::Context;
 use model::{Target, TenantId};
 use report::terminal;
 use serde::Serialize;
-use store::Store;
+use store::{Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::doorbell::Doorbell;
@@ -78,6 +78,20 @@ impl Desk {
                 crate::cli::say(&format!("nobody could be woken, so it begins a little later: {error}\n"));
             }
         }
+    }
+}
+
+/// What the store refuses because of a scope, with what a person can do about it.
+fn with_way_out(error: StoreError) -> anyhow::Error {
+    match &error {
+        StoreError::OutOfScope { .. } => anyhow::anyhow!(
+            "{error}: `rampart scope list` shows what the tenant's scopes allow, --scope NAME chooses one, `rampart scope put NAME FILE` \
+             gives the platform another"
+        ),
+        StoreError::Missing { kind: "scope", name } => anyhow::anyhow!(
+            "{error}: `rampart scope list` shows the tenant's, `rampart scope put {name} FILE` makes this one"
+        ),
+        _ => error.into(),
     }
 }
 

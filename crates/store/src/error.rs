@@ -1,6 +1,6 @@
 //! What goes wrong between Rampart and its database.
 
-use model::task::Refused;
+use model::{Refusal, task::Refused};
 
 /// Why something was not stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,14 @@ pub enum StoreError {
     /// An emergency stop covers it.
     #[error("an emergency stop holds: {0}")]
     Stopped(String),
+    /// The tenant's scope does not allow it.
+    #[error("{refusal} (scope `{scope}`)")]
+    OutOfScope {
+        /// Which scope.
+        scope: String,
+        /// Why.
+        refusal: Refusal,
+    },
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),

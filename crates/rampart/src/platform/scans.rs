@@ -8,7 +8,7 @@ use report::terminal;
 use serde_json::json;
 use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
 
-use super::{Desk, operate, operator, print_json, print_table, put, short_time, targets};
+use super::{Desk, operate, operator, print_json, print_table, put, short_time, targets, with_way_out};
 use crate::{
     cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
     library::Library,
@@ -95,7 +95,8 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         by: operator(),
         checks: crate::library::version(),
     };
-    let (id, planned) = desk.store.submit_scan(tenant, new).await.context("the scan was not begun")?;
+    let (id, planned) =
+        desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
     desk.wake(planned).await;
     if !arguments.wait {
         match arguments.json {

@@ -11,7 +11,7 @@ use model::{
 use serde_json::json;
 use store::{NewSchedule, ScheduleRecord};
 
-use super::{Desk, length, operate, operator, print_json, print_table, short_time, targets};
+use super::{Desk, length, operate, operator, print_json, print_table, short_time, targets, with_way_out};
 use crate::{
     cli::{ScheduleCommand, ScheduleCreateArguments, say},
     configuration::Configuration,
@@ -106,7 +106,8 @@ async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArgumen
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
     };
-    let schedule = desk.store.create_schedule(tenant, new, operator()).await?;
+    let schedule = desk.store.create_schedule(tenant, new, operator()).await;
+    let schedule = schedule.map_err(with_way_out).context("the schedule was not made")?;
     if arguments.json {
         return print_json(&schedule);
     }

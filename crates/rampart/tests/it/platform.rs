@@ -219,8 +219,18 @@ fn a_schedule_begins_scans_and_operators_mistakes_are_told() {
     assert!(!directory.path().join("rampart-data").exists(), "asking makes nothing");
     let up = Up::start(directory.path(), &[]);
     for (arguments, says) in [
-        (&["scan", "submit", "192.0.2.1"][..], "192.0.2.1"),
-        (&["scan", "submit", "--scope", "nope", "127.0.0.1"], "there is no scope `nope`"),
+        (
+            &["scan", "submit", "192.0.2.1"][..],
+            "does not contain it (scope `loopback`): `rampart scope list`",
+        ),
+        (
+            &["schedule", "create", "s", "192.0.2.1", "--every", "6h"],
+            "(scope `loopback`): `rampart scope list`",
+        ),
+        (
+            &["scan", "submit", "--scope", "nope", "127.0.0.1"],
+            "there is no scope `nope`: `rampart scope list`",
+        ),
         (&["scan", "show", "0123456789abcdef"], "there is no scan `0123456789abcdef`"),
         (&["task", "show", "01a1fd8e-79c0-70ed-8374-bfa2b54ad121"], "there is no task"),
         (&["task", "cancel"], "which tasks?"),
@@ -233,6 +243,10 @@ fn a_schedule_begins_scans_and_operators_mistakes_are_told() {
         let output = run(directory.path(), arguments);
         assert_exit(&output, 2);
         assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+        assert!(
+            !text(&output.stderr).contains("scope template"),
+            "{arguments:?}: that is for `rampart scan`"
+        );
     }
     let create = [
         "schedule",
