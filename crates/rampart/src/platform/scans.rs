@@ -3,10 +3,10 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{ScanId, ScanLife, Severity, TenantId, scan::Difference};
+use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference, task::Life};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
+use store::{FindingFilter, NewScan, ScanFilter, ScanRecord, TaskFilter};
 
 use super::{Desk, operate, operator, print_json, print_table, put, short_time, targets, with_way_out};
 use crate::{
@@ -39,7 +39,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             if *json {
                 print_json(&record)?
             } else {
-                show(&desk, &record)?
+                show(&desk, &record).await?
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -112,7 +112,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         print_json(&record)?;
     } else {
         print_findings(desk, tenant, id).await?;
-        show(desk, &record)?;
+        show(desk, &record).await?;
         if let Some(baseline) = record.baseline {
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
         }
@@ -161,8 +161,7 @@ async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanR
     loop {
         let record = desk.store.scan(tenant, id).await?;
         if record.life != ScanLife::Running {
-            let filter =
-                store::TaskFilter { stage: Some(model::Stage::Report), ..store::TaskFilter::of_scan(id) };
+            let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(id) };
             let reports = desk.store.tasks(tenant, filter, None, 1).await?;
             if reports.iter().all(|task| task.task.life.has_ended()) {
                 return Ok(record);
@@ -232,7 +231,7 @@ fn list(scans: &[ScanRecord]) -> anyhow::Result<()> {
     print_table(&["SCAN", "STATE", "SUBMITTED", "SCOPE", "TARGETS", "OPEN", "FINDINGS", "BY"], &rows)
 }
 
-fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
+async fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
     let mut rows = vec![
         ("scan", scan.id.to_string()),
         ("state", scan.life.word().to_owned()),
@@ -256,11 +255,35 @@ fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
     ];
     if let ScanLife::Ended { at, .. } = scan.life {
         rows.push(("ended", short_time(at)));
-        let tenant = scan.id.to_string();
-        rows.push(("reports", format!("{}/*/{tenant}/", desk.configuration.data.join("reports").display())));
+        rows.push(("reports", where_reports_are(desk, scan).await?));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print_table(&["", ""], &rows)
+}
+
+/// The worker that wrote them knows its directory; from here they can be named if it is the same.
+async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<String> {
+    let tenant = desk.tenant().await?;
+    let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(scan.id) };
+    let task = desk.store.tasks(tenant, filter, None, PAGE).await?.pop();
+    match task.map(|task| (task.id, task.task.life)) {
+        Some((id, Life::Queued { .. } | Life::Running { .. })) => {
+            return Ok(format!("not written yet: `rampart task show {id}`"));
+        }
+        Some((id, life @ (Life::Dead { .. } | Life::Cancelled))) => {
+            return Ok(format!("not written, the task is {}: `rampart task show {id}`", life.word()));
+        }
+        // A task that is long over is forgotten.
+        Some((_, Life::Completed)) | None => {}
+    }
+    let path = std::path::Path::new("reports").join(tenant.to_string()).join(scan.id.to_string());
+    let data = &desk.configuration.data;
+    Ok(if data.join(&path).is_dir() {
+        data.join(&path).display().to_string()
+    } else {
+        let (path, data) = (path.display(), data.display());
+        format!("{path} in the data directory of the worker that wrote them, which is not `{data}` here")
+    })
 }
 
 fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {
