@@ -18,8 +18,8 @@ pub(crate) use self::{
     platform::{
         DiffArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
         ReachArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
-        ScheduleCreateArguments, ScopePutArguments, StopArguments, SubmitArguments, TaskCommand,
-        TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
+        ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
+        TaskCommand, TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,
@@ -111,6 +111,8 @@ pub(crate) enum ScopeCommand {
     Put(OnPlatform<ScopePutArguments>),
     /// List the platform's scopes
     List(OnPlatform<JsonArguments>),
+    /// Take a scope away from the platform: no further scan begins within it
+    Delete(OnPlatform<ScopeDeleteArguments>),
 }
 
 pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {

@@ -26,7 +26,7 @@ use worker::doorbell::Doorbell;
 
 pub(crate) use self::{
     scans::scan,
-    scopes::{list_scopes, put_scope},
+    scopes::{delete_scope, list_scopes, put_scope},
 };
 use crate::{cli::PlatformCommand, configuration::Configuration};
 

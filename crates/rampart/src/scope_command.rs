@@ -58,6 +58,10 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
             drop(out);
             return platform::list_scopes(&asked.configuration()?, asked.arguments.json);
         }
+        ScopeCommand::Delete(asked) => {
+            drop(out);
+            return platform::delete_scope(&asked.configuration()?, &asked.arguments.name);
+        }
         ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
         ScopeCommand::Show { file, targets } => {
             let scope = read(file)?;

@@ -102,6 +102,12 @@ pub(crate) struct ScopePutArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ScopeDeleteArguments {
+    /// Which
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct UpArguments {
     /// Address to listen on: health, readiness [default: 127.0.0.1:8440]
     #[arg(long, value_name = "ADDR")]

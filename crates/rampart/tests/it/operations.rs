@@ -117,6 +117,7 @@ fn every_option_of_the_platform_is_explained() {
         &["tenant", "list"],
         &["scope", "put"],
         &["scope", "list"],
+        &["scope", "delete"],
     ] {
         let names = options(command);
         assert!(!names.is_empty(), "{command:?} has no options");

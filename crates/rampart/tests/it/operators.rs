@@ -193,3 +193,58 @@ fn whoever_lifts_a_stop_is_told_the_command_that_does() {
         assert_eq!(still, 2 - left, "{said}");
     }
 }
+
+#[test]
+fn the_reports_of_a_scan_are_named_where_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let up = Up::start(directory.path(), &[]);
+    let submit = ["scan", "submit", "127.0.0.1:9", "--stages", "ports", "--wait", "--json"];
+    let scan = json(&run(directory.path(), &submit));
+    let scan = scan["id"].as_str().unwrap();
+    let shown = text(&run(directory.path(), &["scan", "show", scan]).stdout);
+    let path = |shown: &str| {
+        let line = shown.lines().find_map(|line| line.strip_prefix("reports")).unwrap();
+        line.trim().to_owned()
+    };
+    assert!(directory.path().join(path(&shown)).join("report.html").is_file(), "{shown}");
+    let elsewhere =
+        ["scan", "show", scan, "--data", "elsewhere", "--database", "sqlite:rampart-data/rampart.db"];
+    let shown = path(&text(&run(directory.path(), &elsewhere).stdout));
+    assert!(shown.ends_with("the worker that wrote them, which is not `elsewhere` here"), "{shown}");
+    assert!(shown.contains(&format!("/{scan} in the data directory")), "{shown}");
+    up.end();
+}
+
+#[test]
+fn the_scope_of_the_demo_goes_with_it_and_nobody_elses_does() {
+    let _alone = crate::run::alone_with_the_demo();
+    let directory = tempfile::tempdir().unwrap();
+    let scopes = || {
+        let listed = json(&run(directory.path(), &["scope", "list", "--json"]));
+        let names = listed.as_array().unwrap().iter().map(|scope| scope["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<String>>()
+    };
+    Up::start(directory.path(), &["--demo"]).end();
+    assert_eq!(scopes(), ["demo", "loopback"]);
+    let create = ["schedule", "create", "s", "acme.test", "--scope", "demo", "--every", "6h"];
+    assert_exit(&run(directory.path(), &create), 0);
+    let without = Up::start(directory.path(), &[]);
+    assert!(without.said.contains("`rampart up --demo` is removed"), "{}", without.said);
+    assert!(without.said.contains("begin nothing without it: s\n"), "{}", without.said);
+    without.end();
+    assert_eq!(scopes(), ["loopback"]);
+
+    let written = "authorised_by = 'J. Doe'\nnetworks = ['127.0.0.0/8']\n";
+    std::fs::write(directory.path().join("scope.toml"), written).unwrap();
+    assert_exit(&run(directory.path(), &["scope", "put", "demo", "scope.toml"]), 0);
+    Up::start(directory.path(), &[]).end();
+    assert_eq!(scopes(), ["demo", "loopback"], "somebody wrote it");
+    let refused = run(directory.path(), &["up", "--demo", "--listen", "127.0.0.1:0"]);
+    assert_exit(&refused, 2);
+    assert!(text(&refused.stderr).contains("`rampart scope delete demo`"), "{}", text(&refused.stderr));
+    let deleted = run(directory.path(), &["scope", "delete", "demo"]);
+    assert_exit(&deleted, 0);
+    assert!(text(&deleted.stderr).contains("begin nothing without it: s\n"), "{}", text(&deleted.stderr));
+    assert_eq!(scopes(), ["loopback"]);
+    assert_exit(&run(directory.path(), &["scope", "delete", "demo"]), 2);
+}
