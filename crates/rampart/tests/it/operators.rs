@@ -248,3 +248,37 @@ fn the_scope_of_the_demo_goes_with_it_and_nobody_elses_does() {
     assert_eq!(scopes(), ["loopback"]);
     assert_exit(&run(directory.path(), &["scope", "delete", "demo"]), 2);
 }
+
+#[test]
+fn who_may_not_prepare_a_database_is_told_the_statements_that_help() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = testkit::postgres::Server::start();
+    let database = server.create_database();
+    server.sql(&database, "CREATE ROLE preparer LOGIN PASSWORD 'of-the-tests'");
+    let migrate = |user: &str| {
+        let url = server.url(user, "of-the-tests", &database);
+        run(directory.path(), &["migrate", "--grant-to", "app", "--database", &url])
+    };
+    let refused = migrate("preparer");
+    assert_exit(&refused, 2);
+    let said = text(&refused.stderr);
+    let statements: Vec<&str> = said.lines().map(str::trim).filter(|line| line.ends_with(';')).collect();
+    assert_eq!(
+        statements,
+        [
+            format!("GRANT CREATE ON DATABASE \"{database}\" TO \"preparer\";").as_str(),
+            "GRANT CREATE ON SCHEMA public TO \"preparer\";",
+            "ALTER ROLE \"preparer\" CREATEROLE;",
+            "CREATE ROLE \"app\" LOGIN PASSWORD '…';",
+        ],
+        "{said}"
+    );
+    for statement in statements {
+        server.sql(&database, statement);
+    }
+    assert_exit(&migrate("preparer"), 0);
+    server.sql(&database, "CREATE ROLE another LOGIN PASSWORD 'of-the-tests'");
+    let refused = migrate("another");
+    assert_exit(&refused, 2);
+    assert!(text(&refused.stderr).contains("the tables belong to preparer"), "{}", text(&refused.stderr));
+}
