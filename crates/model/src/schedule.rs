@@ -32,7 +32,7 @@ pub use cron::{Cron, CronError};
 pub use due::{Due, Progress};
 pub use interval::{Interval, IntervalError, LengthError};
 pub use written::ScheduleError;
-pub use zone::{Zone, ZoneError};
+pub use zone::{MomentError, Zone, ZoneError};
 
 use blackout::Window;
 use interval::Length;

@@ -62,7 +62,7 @@ pub struct Destination<'a> {
     pub port: u16,
 }
 
-/// Why the scope does not allow something. The message says how to mend it.
+/// Why the scope does not allow something. How somebody gets another scope is said by whoever asked them for one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Metadata services, multicast and the like: no scope allows them.
@@ -74,10 +74,7 @@ pub enum Refusal {
         reason: NeverReason,
     },
     /// Not in `networks`, and not reached by an authorised name.
-    #[error(
-        "{0} is not in scope: add it to `networks` of a scope file you are authorised to write, and pass it with --scope \
-         (without one only loopback is scanned; `rampart scope template` prints one)"
-    )]
+    #[error("{0} is not in scope: `networks` of the scope does not contain it")]
     Address(IpAddr),
     /// An authorised name leads to a private or loopback address that no network of the scope contains.
     #[error("{name} resolves to the non-public address {address}, which is not in `networks` of the scope")]
@@ -88,13 +85,10 @@ pub enum Refusal {
         address: IpAddr,
     },
     /// Not in `names`.
-    #[error(
-        "{0} is not in scope: add it to `names` of a scope file you are authorised to write, and pass it with --scope \
-         (without one only loopback is scanned; `rampart scope template` prints one)"
-    )]
+    #[error("{0} is not in scope: `names` of the scope does not contain it")]
     Name(DomainName),
     /// In an exclusion.
-    #[error("{0} is excluded by the scope file")]
+    #[error("{0} is excluded by the scope")]
     Excluded(String),
     /// Not in `ports`, or fragile and not named there.
     #[error(

@@ -3,6 +3,7 @@
 mod platform;
 mod scan;
 mod simulate;
+mod values;
 
 use std::{
     io::Write,
@@ -17,11 +18,12 @@ pub(crate) use self::{
     platform::{
         DiffArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
         ReachArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
-        ScheduleCreateArguments, ScopePutArguments, StopArguments, SubmitArguments, TaskCommand,
-        TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
+        ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
+        TaskCommand, TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,
+    values::between,
 };
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely
@@ -109,6 +111,8 @@ pub(crate) enum ScopeCommand {
     Put(OnPlatform<ScopePutArguments>),
     /// List the platform's scopes
     List(OnPlatform<JsonArguments>),
+    /// Take a scope away from the platform: no further scan begins within it
+    Delete(OnPlatform<ScopeDeleteArguments>),
 }
 
 pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
@@ -135,21 +139,26 @@ pub(crate) fn write_manual(directory: Option<&Path>) -> anyhow::Result<ExitCode>
     Ok(ExitCode::SUCCESS)
 }
 
-/// `error:`, then what caused it, one line each.
+/// `error:`, then what caused it. Further lines of a message are indented: none can pass for one of ours.
 pub(crate) fn print_error(error: &anyhow::Error) {
-    let line = |text: String| report::terminal::sanitise(&text).into_owned();
-    say(&format!("error: {}\n", line(error.to_string())));
-    for cause in error.chain().skip(1) {
-        say(&format!("  because: {}\n", line(cause.to_string())));
+    let mut text = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let (head, indent) = if depth == 0 { ("error: ", "  ") } else { ("  because: ", "    ") };
+        for (number, line) in cause.to_string().lines().enumerate() {
+            let before = if number == 0 { head } else { indent };
+            text.push_str(&format!("{before}{}\n", report::terminal::sanitise(line)));
+        }
     }
+    say(&text);
 }
 
 /// `rampart … | head` closes our output early; that is the reader's right and no error.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        let of_json = || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind).or_else(of_json)
+    };
+    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
 /// To standard error, where everything but findings and reports goes. That nobody listens there any more (`2>&1 | head`) is no

@@ -12,6 +12,11 @@ use serde::Deserialize;
 use store::{Location, Store};
 use worker::doorbell::{self, Doorbell};
 
+use crate::cli::between;
+
+/// To one server, of one process.
+const MOST_CONNECTIONS: u64 = 1_000;
+
 /// How log lines look
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -49,6 +54,7 @@ pub(crate) struct ConfigurationArguments {
         long,
         value_name = "N",
         env = "RAMPART_DATABASE_CONNECTIONS",
+        value_parser = between::<usize, 1, MOST_CONNECTIONS>,
         help_heading = "Platform",
         global = true
     )]
@@ -155,6 +161,15 @@ impl Configuration {
             None if Path::new("rampart.toml").exists() => read_file(Path::new("rampart.toml"))?,
             None => File::default(),
         };
+        Configuration::of(arguments, file)
+    }
+
+    /// As if there were no file.
+    pub(crate) fn without_file(arguments: &ConfigurationArguments) -> anyhow::Result<Configuration> {
+        Configuration::of(arguments, File::default())
+    }
+
+    fn of(arguments: &ConfigurationArguments, file: File) -> anyhow::Result<Configuration> {
         let arguments = arguments.clone();
         let data = arguments.data.or(file.data).unwrap_or_else(|| PathBuf::from("rampart-data"));
         let database = match arguments.database.or(file.database) {
@@ -162,8 +177,8 @@ impl Configuration {
             Some(url) => database_url(&url)?,
         };
         let connections = arguments.database_connections.or(file.database_connections).unwrap_or(10);
-        if connections == 0 {
-            bail!("database_connections: at least one is needed");
+        if !(1..=MOST_CONNECTIONS as usize).contains(&connections) {
+            bail!("database_connections: {connections} is not a number from 1 to {MOST_CONNECTIONS}");
         }
         Ok(Configuration {
             data,
@@ -221,7 +236,15 @@ impl Configuration {
 fn read_file(path: &Path) -> anyhow::Result<File> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the configuration `{}`", path.display()))?;
-    toml::from_str(&text).with_context(|| format!("the configuration `{}` cannot be used", path.display()))
+    toml::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("the configuration {}", toml_trouble(path, &text, &error)))
+}
+
+/// File, line and what is wrong there; not the line itself, which may hold a password.
+pub(crate) fn toml_trouble(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("`{}`, line {line}: {}", path.display(), error.message())
 }
 
 fn database_url(text: &str) -> anyhow::Result<DatabaseUrl> {
@@ -267,6 +290,10 @@ mod tests {
         assert_eq!(configuration.database.to_string(), "postgres://h/d");
         fs::write(&path, "tenannt = 'file'\n").unwrap();
         let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
-        assert!(error.contains("tenannt") && error.contains("rampart.toml"), "{error}");
+        assert!(error.contains("rampart.toml`, line 1: ") && error.contains("tenannt"), "{error}");
+        // What is wrong in a line is told, and nothing else of it.
+        fs::write(&path, "tenant = 'file'\n\ndatabase = 'postgres://u:s3cret@h/d\n").unwrap();
+        let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
+        assert!(error.contains("rampart.toml`, line 3: ") && !error.contains("s3cret"), "{error}");
     }
 }

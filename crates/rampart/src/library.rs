@@ -126,6 +126,11 @@ impl Library {
         Ok(())
     }
 
+    /// All of these must be built-in checks, which are only read when there is something to look for.
+    pub(crate) fn require_built_in(ids: &[String]) -> anyhow::Result<()> {
+        if ids.is_empty() { Ok(()) } else { Library::built_in().require(ids) }
+    }
+
     /// Keeps the named checks, all of which must exist.
     pub(crate) fn keep_only(&mut self, ids: &[String]) -> anyhow::Result<()> {
         self.require(ids)?;

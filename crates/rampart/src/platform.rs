@@ -19,14 +19,14 @@ use anyhow::Context;
 use model::{Target, TenantId};
 use report::terminal;
 use serde::Serialize;
-use store::Store;
+use store::{Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::doorbell::Doorbell;
 
 pub(crate) use self::{
     scans::scan,
-    scopes::{list_scopes, put_scope},
+    scopes::{delete_scope, list_scopes, put_scope},
 };
 use crate::{cli::PlatformCommand, configuration::Configuration};
 
@@ -41,7 +41,9 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Doctor(asked) => doctor::doctor(&asked.configuration()?, asked.arguments.json),
+        PlatformCommand::Doctor(asked) => {
+            doctor::doctor(asked.configuration_or_why_not(), asked.arguments.json)
+        }
     }
 }
 
@@ -60,12 +62,13 @@ impl Desk {
     }
 
     async fn tenant(&self) -> anyhow::Result<TenantId> {
-        self.tenant_named(&self.configuration.tenant).await
+        self.tenant_named(&self.configuration.tenant, "--tenant").await
     }
 
-    async fn tenant_named(&self, name: &str) -> anyhow::Result<TenantId> {
+    /// The tenant that an option names.
+    async fn tenant_named(&self, name: &str, option: &str) -> anyhow::Result<TenantId> {
         let tenant = self.store.tenant_named(name).await;
-        Ok(tenant.context("--tenant names whose things are meant; `rampart tenant list` shows them")?.id)
+        Ok(tenant.with_context(|| format!("{option} names a tenant; `rampart tenant list` shows them"))?.id)
     }
 
     /// That nobody is woken makes it later, not wrong.
@@ -75,6 +78,20 @@ impl Desk {
                 crate::cli::say(&format!("nobody could be woken, so it begins a little later: {error}\n"));
             }
         }
+    }
+}
+
+/// What the store refuses because of a scope, with what a person can do about it.
+fn with_way_out(error: StoreError) -> anyhow::Error {
+    match &error {
+        StoreError::OutOfScope { .. } => anyhow::anyhow!(
+            "{error}: `rampart scope list` shows what the tenant's scopes allow, --scope NAME chooses one, `rampart scope put NAME FILE` \
+             gives the platform another"
+        ),
+        StoreError::Missing { kind: "scope", name } => anyhow::anyhow!(
+            "{error}: `rampart scope list` shows the tenant's, `rampart scope put {name} FILE` makes this one"
+        ),
+        _ => error.into(),
     }
 }
 
@@ -136,12 +153,18 @@ fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
     Ok(targets)
 }
 
+/// To standard output. That nobody reads any more (`| head`) is the reader's right: the command goes on to its usual end.
+fn put(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write to standard output"),
+    }
+}
+
 /// One JSON document on standard output.
 fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, document)?;
-    writeln!(out)?;
-    Ok(())
+    put(&(serde_json::to_string_pretty(document)? + "\n"))
 }
 
 /// Columns for people: as wide as they need to be, the last as it comes.
@@ -152,7 +175,7 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
             *width = (*width).max(terminal::sanitise(cell).chars().count());
         }
     }
-    let mut out = std::io::stdout().lock();
+    let mut table = String::new();
     let titles: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
     let titles = titles.iter().any(|title| !title.is_empty()).then_some(&titles);
     for row in titles.into_iter().chain(rows) {
@@ -165,12 +188,19 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
                 line.push_str(&format!("{cell:<0$}  ", widths[column]));
             }
         }
-        writeln!(out, "{}", line.trim_end())?;
+        table.push_str(line.trim_end());
+        table.push('\n');
     }
-    Ok(())
+    put(&table)
 }
 
 /// For tables: to the second, in UTC.
 fn short_time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// For people: `1h 30m`.
+fn length(length: std::time::Duration) -> String {
+    jiff::SignedDuration::try_from(length)
+        .map_or_else(|_| format!("{length:?}"), |length| format!("{length:#}"))
 }

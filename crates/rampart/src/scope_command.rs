@@ -6,7 +6,7 @@ use anyhow::Context;
 use model::{Scope, Target, scope::ScopeFile};
 use report::terminal;
 
-use crate::{cli::ScopeCommand, platform};
+use crate::{cli::ScopeCommand, configuration::toml_trouble, platform};
 
 const TEMPLATE: &str = r#"# What Rampart may touch. Nothing outside of this is ever connected to. Unknown keys are an error.
 
@@ -58,6 +58,10 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
             drop(out);
             return platform::list_scopes(&asked.configuration()?, asked.arguments.json);
         }
+        ScopeCommand::Delete(asked) => {
+            drop(out);
+            return platform::delete_scope(&asked.configuration()?, &asked.arguments.name);
+        }
         ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
         ScopeCommand::Show { file, targets } => {
             let scope = read(file)?;
@@ -89,15 +93,8 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
 pub(crate) fn read(file: &Path) -> anyhow::Result<Scope> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read scope file `{}`", file.display()))?;
-    let parsed: ScopeFile = toml::from_str(&text).map_err(|error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        anyhow::anyhow!(
-            "scope file `{}`, line {line}: {}",
-            file.display(),
-            error.message().replace('\n', " ")
-        )
-    })?;
+    let parsed: ScopeFile = toml::from_str(&text)
+        .map_err(|error| anyhow::anyhow!("scope file {}", toml_trouble(file, &text, &error)))?;
     parsed.into_scope().with_context(|| format!("scope file `{}` is not valid", file.display()))
 }
 

@@ -261,7 +261,7 @@ impl Resolver {
     async fn ask(&self, question: Question) -> Result<Reply, Failure> {
         if self.shared.servers.is_empty() {
             let text = format!(
-                "there is no name server to ask about {}: name one with --resolver, and write a scope file (--scope) if it is not on loopback",
+                "there is no name server to ask about {}: `rampart scan TARGET` takes one by --resolver (and a scope file by --scope, if it is not on loopback), a scope of the platform has those of the machine on which `rampart scope put` was run",
                 question.name
             );
             return Err(Failure::Failed(FailReason::Unresolved, text));

@@ -1,6 +1,6 @@
 //! What goes wrong between Rampart and its database.
 
-use model::task::Refused;
+use model::{Refusal, task::Refused};
 
 /// Why something was not stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,14 @@ pub enum StoreError {
     /// The command does not fit where the task stands.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The tenant's scope does not allow it.
+    #[error("{refusal} (scope `{scope}`)")]
+    OutOfScope {
+        /// Which scope.
+        scope: String,
+        /// Why.
+        refusal: Refusal,
+    },
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),

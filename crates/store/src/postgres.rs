@@ -4,6 +4,7 @@
 //! behind. Everything that a transaction needs is set within it, so that it also goes through PgBouncer in transaction mode.
 
 mod migrate;
+mod rights;
 mod tls;
 
 use std::{error::Error as _, fmt, io, time::Duration};

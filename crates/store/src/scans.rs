@@ -300,7 +300,8 @@ impl TenantTx<'_> {
             return Err(StoreError::Invalid("there is no target: name at least one".to_owned()));
         }
         for target in &new.targets {
-            scope.permits_target(target).map_err(|refusal| StoreError::Invalid(refusal.to_string()))?;
+            let out = |refusal| StoreError::OutOfScope { scope: new.request.scope.clone(), refusal };
+            scope.permits_target(target).map_err(out)?;
         }
         let limits = scope.ceilings.lower(&new.request.profile.limits());
         let id = ScanId::from_random(rand::random());

@@ -108,7 +108,11 @@ impl TenantTx<'_> {
                     }
                 }
                 // Its scope is gone, or allows its targets no more: nobody is there to be told but whoever reads the audit.
-                Err(error @ (StoreError::Invalid(_) | StoreError::Missing { .. })) => {
+                Err(
+                    error @ (StoreError::OutOfScope { .. }
+                    | StoreError::Invalid(_)
+                    | StoreError::Missing { .. }),
+                ) => {
                     let by = format!("schedule {}", schedule.name);
                     self.audit(&by, "schedule.refused", &id.to_string(), &error.to_string()).await?;
                 }
@@ -141,7 +145,8 @@ impl Store {
             Box::pin(async move {
                 let scope = tx.scope(&new.request.scope).await?;
                 for target in &new.targets {
-                    scope.permits_target(target).map_err(|refusal| StoreError::Invalid(refusal.to_string()))?;
+                    let out = |refusal| StoreError::OutOfScope { scope: new.request.scope.clone(), refusal };
+                    scope.permits_target(target).map_err(out)?;
                 }
                 let id = ScheduleId::new(Uuid::now_v7());
                 let progress = Progress::since(tx.now);

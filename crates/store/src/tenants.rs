@@ -222,6 +222,21 @@ impl Store {
         .await
     }
 
+    /// Forgets a scope: what names it is refused from now on. Scans that were begun keep what it allowed then.
+    pub async fn delete_scope(&self, tenant: TenantId, name: &str, by: String) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = "DELETE FROM scopes WHERE tenant_id = $1 AND name = $2";
+                if tx.execute(sql, &[tx.tenant(), name.as_str().into()]).await? == 0 {
+                    return Err(StoreError::Missing { kind: "scope", name });
+                }
+                tx.audit(&by, "scope.delete", &name, "").await
+            })
+        })
+        .await
+    }
+
     /// The scopes of a tenant, by name.
     pub async fn scopes(&self, tenant: TenantId) -> Result<Vec<(String, Scope)>, StoreError> {
         self.read_tenant(tenant, |tx| {

@@ -23,6 +23,13 @@ pub struct Zone(TimeZone);
 #[error("`{0}` is no time zone of the IANA database: write a name such as Europe/Berlin, or UTC")]
 pub struct ZoneError(String);
 
+/// A text that tells no moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{0}` is no moment: write a date, 2026-12-24, with a time, 2026-12-24T18:00, or with an offset, 2026-12-24T18:00:00Z"
+)]
+pub struct MomentError(String);
+
 impl Zone {
     /// Coordinated universal time.
     pub const UTC: Zone = Zone(TimeZone::UTC);
@@ -30,6 +37,16 @@ impl Zone {
     /// As the database spells it.
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
+    }
+
+    /// A moment as people write it: with an offset (`2026-12-24T18:00:00+01:00`), as clocks of this zone show it for the first time
+    /// (`2026-12-24T18:00`), or a day for its first moment (`2026-12-24`).
+    pub fn moment(&self, text: &str) -> Result<Timestamp, MomentError> {
+        if let Ok(moment) = text.parse() {
+            return Ok(moment);
+        }
+        let clock: Option<DateTime> = text.parse().ok();
+        clock.and_then(|clock| self.first(clock)).ok_or_else(|| MomentError(text.to_owned()))
     }
 
     pub(super) fn clock(&self, at: Timestamp) -> DateTime {

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use model::{Profile, Severity, Stage};
 
-use super::platform::ScanCommand;
+use super::{platform::ScanCommand, values::duration};
 
 /// When to use colours
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -261,36 +261,4 @@ pub(super) fn scanning_stage(text: &str) -> Result<Stage, String> {
         .ok()
         .filter(|stage| Stage::SCANNING.contains(stage))
         .ok_or_else(|| format!("`{text}` is not a stage of a scan: use discover, ports, crawl or check"))
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let way_out = || format!("`{text}` is not a time: write for example 500ms, 10s, 5m or 2h");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(way_out)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| way_out())?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(way_out()),
-    };
-    match number.checked_mul(milliseconds) {
-        Some(total) if total > 0 => Ok(Duration::from_millis(total)),
-        _ => Err(way_out()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7_200)));
-        for bad in ["", "10", "s", "-1s", "0s", "1d", "99999999999999999999h"] {
-            assert!(duration(bad).unwrap_err().contains("500ms"), "{bad}");
-        }
-    }
 }

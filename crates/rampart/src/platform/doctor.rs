@@ -5,10 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use anyhow::Context;
 use model::Stage;
 use serde::Serialize;
-use store::Store;
+use store::{Store, StoreError};
 use worker::doorbell::Bell;
 
-use super::{print_json, print_table, stops::how_to_lift};
+use super::{print_json, print_table, stops::Lifting};
 use crate::configuration::{Configuration, DatabaseUrl};
 
 /// How far the clocks of this machine and of the database may be apart.
@@ -47,12 +47,29 @@ impl Finding {
     }
 }
 
-pub(super) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
+/// Without a configuration nothing but that can be told.
+pub(super) fn doctor(
+    (configuration, why_not): (Option<Configuration>, Option<anyhow::Error>),
+    json: bool,
+) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let findings = runtime.block_on(examine(configuration));
+    let mut findings: Vec<Finding> = Vec::new();
+    if let Some(why) = why_not {
+        let remedy = match configuration {
+            Some(_) => "mend it, or name another file with --config; what follows is without it",
+            None => "mend it; without it the rest cannot be examined",
+        };
+        findings.push(Finding::broken("configuration", format!("{why:#}"), remedy));
+    } else if let Some(configuration) = &configuration {
+        let says = format!("tenant {}, log {}", configuration.tenant, configuration.log);
+        findings.push(Finding::ok("configuration", says));
+    }
+    if let Some(configuration) = &configuration {
+        findings.extend(runtime.block_on(examine(configuration)));
+    }
     if json {
         print_json(&findings)?;
     } else {
@@ -76,11 +93,7 @@ pub(super) fn doctor(configuration: &Configuration, json: bool) -> anyhow::Resul
 }
 
 async fn examine(configuration: &Configuration) -> Vec<Finding> {
-    let mut findings = vec![
-        Finding::ok("configuration", format!("tenant {}, log {}", configuration.tenant, configuration.log)),
-        data_directory(configuration),
-        descriptors(),
-    ];
+    let mut findings = vec![data_directory(configuration), descriptors()];
     match configuration.open().await {
         Ok(store) => {
             findings.push(Finding::ok("database", configuration.database.to_string()));
@@ -140,11 +153,13 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         }
         Err(error) => findings.push(Finding::broken("clock", error.to_string(), "check the database")),
     }
-    match store.stops().await {
-        Ok(stops) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
-        Ok(stops) => findings.extend(stops.iter().map(|stop| {
-            let says = format!("{} since {}: {}", stop.reach, stop.at, stop.reason);
-            Finding::warning("emergency stop", says, &format!("{} lifts it", how_to_lift(&stop.reach)))
+    let stops = async { Ok::<_, StoreError>((store.stops().await?, store.tenants().await?)) }.await;
+    match stops {
+        Ok((stops, _)) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
+        Ok((stops, tenants)) => findings.extend(stops.iter().map(|stop| {
+            let lifting = Lifting(&tenants);
+            let says = format!("{} since {}: {}", lifting.describe(&stop.reach), stop.at, stop.reason);
+            Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(&stop.reach)))
         })),
         Err(error) => {
             findings.push(Finding::broken("emergency stop", error.to_string(), "check the database"))

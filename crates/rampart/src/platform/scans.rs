@@ -1,14 +1,14 @@
 //! `rampart scan submit`, `list`, `show`, `diff`, `cancel`: scans of the platform.
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{ScanId, ScanLife, Severity, TenantId, scan::Difference};
+use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference, task::Life};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ScanFilter, ScanRecord};
+use store::{FindingFilter, NewScan, ScanFilter, ScanRecord, TaskFilter};
 
-use super::{Desk, operate, operator, print_json, print_table, short_time, targets};
+use super::{Desk, operate, operator, print_json, print_table, put, short_time, targets, with_way_out};
 use crate::{
     cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
     library::Library,
@@ -39,7 +39,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             if *json {
                 print_json(&record)?
             } else {
-                show(&desk, &record)?
+                show(&desk, &record).await?
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -61,11 +61,25 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Cancel(asked) => {
             let OneScanArguments { id, json } = &asked.arguments;
-            let cancelled = desk.store.cancel_scan(desk.tenant().await?, *id, operator()).await?;
+            let tenant = desk.tenant().await?;
+            let reached = desk.store.cancel_scan(tenant, *id, operator()).await?;
+            let record = desk.store.scan(tenant, *id).await?;
+            let (state, open) = (record.life.word(), record.open_tasks);
+            let running = record.life == ScanLife::Running;
             if *json {
-                print_json(&json!({ "cancelled": cancelled }))?;
+                let asked = reached && running;
+                print_json(&json!({
+                    "cancelled": reached && !running, "asked_to_stop": asked, "state": state, "open_tasks": open,
+                }))?;
             } else {
-                say(if cancelled { "cancelled\n" } else { "it had ended already\n" });
+                say(&match (reached, running) {
+                    (true, true) => {
+                        format!("asked to stop: {open} tasks still run, each until its worker hears of it\n")
+                    }
+                    (true, false) => "cancelled\n".to_owned(),
+                    (false, true) => format!("it is ending already: {open} tasks still run\n"),
+                    (false, false) => format!("it had ended already: {state}\n"),
+                });
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -74,19 +88,20 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
 
 async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
     let tenant = desk.tenant().await?;
-    Library::built_in().require(&arguments.request.only)?;
+    Library::require_built_in(&arguments.request.only)?;
     let new = NewScan {
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
         by: operator(),
         checks: crate::library::version(),
     };
-    let (id, planned) = desk.store.submit_scan(tenant, new).await.context("the scan was not begun")?;
+    let (id, planned) =
+        desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
     desk.wake(planned).await;
     if !arguments.wait {
         match arguments.json {
             true => print_json(&json!({ "scan": id }))?,
-            false => writeln!(std::io::stdout(), "{id}")?,
+            false => put(&format!("{id}\n"))?,
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -97,7 +112,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         print_json(&record)?;
     } else {
         print_findings(desk, tenant, id).await?;
-        show(desk, &record)?;
+        show(desk, &record).await?;
         if let Some(baseline) = record.baseline {
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
         }
@@ -146,8 +161,7 @@ async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanR
     loop {
         let record = desk.store.scan(tenant, id).await?;
         if record.life != ScanLife::Running {
-            let filter =
-                store::TaskFilter { stage: Some(model::Stage::Report), ..store::TaskFilter::of_scan(id) };
+            let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(id) };
             let reports = desk.store.tasks(tenant, filter, None, 1).await?;
             if reports.iter().all(|task| task.task.life.has_ended()) {
                 return Ok(record);
@@ -174,11 +188,9 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
     found.sort_by_cached_key(|finding| {
         (std::cmp::Reverse(finding.severity), finding.check.clone(), finding.location.to_string())
     });
-    let mut out = std::io::stdout().lock();
-    for finding in found {
-        writeln!(out, "{}", terminal::finding_line(&finding, false))?;
-    }
-    Ok(())
+    let lines: Vec<String> =
+        found.iter().map(|finding| terminal::finding_line(finding, false) + "\n").collect();
+    put(&lines.concat())
 }
 
 /// As a scan in this process would exit.
@@ -219,7 +231,7 @@ fn list(scans: &[ScanRecord]) -> anyhow::Result<()> {
     print_table(&["SCAN", "STATE", "SUBMITTED", "SCOPE", "TARGETS", "OPEN", "FINDINGS", "BY"], &rows)
 }
 
-fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
+async fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
     let mut rows = vec![
         ("scan", scan.id.to_string()),
         ("state", scan.life.word().to_owned()),
@@ -243,27 +255,49 @@ fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
     ];
     if let ScanLife::Ended { at, .. } = scan.life {
         rows.push(("ended", short_time(at)));
-        let tenant = scan.id.to_string();
-        rows.push(("reports", format!("{}/*/{tenant}/", desk.configuration.data.join("reports").display())));
+        rows.push(("reports", where_reports_are(desk, scan).await?));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print_table(&["", ""], &rows)
 }
 
-fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if difference.is_empty() {
-        writeln!(out, "nothing changed since scan {baseline}")?;
-        return Ok(());
+/// The worker that wrote them knows its directory; from here they can be named if it is the same.
+async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<String> {
+    let tenant = desk.tenant().await?;
+    let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(scan.id) };
+    let task = desk.store.tasks(tenant, filter, None, PAGE).await?.pop();
+    match task.map(|task| (task.id, task.task.life)) {
+        Some((id, Life::Queued { .. } | Life::Running { .. })) => {
+            return Ok(format!("not written yet: `rampart task show {id}`"));
+        }
+        Some((id, life @ (Life::Dead { .. } | Life::Cancelled))) => {
+            return Ok(format!("not written, the task is {}: `rampart task show {id}`", life.word()));
+        }
+        // A task that is long over is forgotten.
+        Some((_, Life::Completed)) | None => {}
     }
-    writeln!(out, "changed since scan {baseline}:")?;
+    let path = std::path::Path::new("reports").join(tenant.to_string()).join(scan.id.to_string());
+    let data = &desk.configuration.data;
+    Ok(if data.join(&path).is_dir() {
+        data.join(&path).display().to_string()
+    } else {
+        let (path, data) = (path.display(), data.display());
+        format!("{path} in the data directory of the worker that wrote them, which is not `{data}` here")
+    })
+}
+
+fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {
+    if difference.is_empty() {
+        return put(&format!("nothing changed since scan {baseline}\n"));
+    }
+    let mut text = format!("changed since scan {baseline}:\n");
     for (kind, changes) in &difference.kinds {
         for (sign, names) in [("+", &changes.appeared), ("-", &changes.disappeared), ("~", &changes.changed)]
         {
             for name in names {
-                writeln!(out, "{sign} {kind}: {}", terminal::sanitise(name))?;
+                text.push_str(&format!("{sign} {kind}: {}\n", terminal::sanitise(name)));
             }
         }
     }
-    Ok(())
+    put(&text)
 }

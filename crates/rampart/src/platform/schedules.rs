@@ -1,13 +1,17 @@
 //! `rampart schedule`.
 
-use std::process::ExitCode;
+use std::{fmt::Write, process::ExitCode};
 
-use anyhow::Context;
-use model::{Schedule, ScheduleId};
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use model::{
+    Schedule, TenantId,
+    schedule::{CatchUp, DuringBlackout, Overlap, Rhythm},
+};
 use serde_json::json;
-use store::NewSchedule;
+use store::{NewSchedule, ScheduleRecord};
 
-use super::{Desk, operate, operator, print_json, print_table, short_time, targets};
+use super::{Desk, length, operate, operator, print_json, print_table, short_time, targets, with_way_out};
 use crate::{
     cli::{ScheduleCommand, ScheduleCreateArguments, say},
     configuration::Configuration,
@@ -18,61 +22,69 @@ pub(super) fn schedule(configuration: &Configuration, command: &ScheduleCommand)
     operate(configuration, async |desk| {
         let tenant = desk.tenant().await?;
         match command {
-            ScheduleCommand::Create(arguments) => create(&desk, arguments).await?,
+            ScheduleCommand::Create(arguments) => create(&desk, tenant, arguments).await?,
             ScheduleCommand::List { json } => {
                 let schedules = desk.store.schedules(tenant).await?;
-                if *json {
-                    print_json(&schedules)?;
-                } else {
-                    let rows: Vec<Vec<String>> = schedules
-                        .iter()
-                        .map(|schedule| {
-                            let next = schedule.rule.next_after(jiff::Timestamp::now());
-                            let next = match schedule.enabled {
-                                true => next.map(short_time).unwrap_or_else(|| "never".to_owned()),
-                                false => "disabled".to_owned(),
-                            };
-                            let last = schedule.last_scan.map(|scan| scan.to_string());
-                            vec![
-                                schedule.id.to_string(),
-                                schedule.name.clone(),
-                                next,
-                                last.unwrap_or_else(|| "-".to_owned()),
-                                schedule
-                                    .targets
-                                    .iter()
-                                    .map(ToString::to_string)
-                                    .collect::<Vec<_>>()
-                                    .join(" "),
-                            ]
-                        })
-                        .collect();
-                    print_table(&["SCHEDULE", "NAME", "NEXT", "LAST SCAN", "TARGETS"], &rows)?;
-                }
+                if *json { print_json(&schedules)? } else { list(&schedules)? }
             }
-            ScheduleCommand::Enable { id } => switch(&desk, *id, true).await?,
-            ScheduleCommand::Disable { id } => switch(&desk, *id, false).await?,
-            ScheduleCommand::Delete { id } => {
-                desk.store.delete_schedule(tenant, *id, operator()).await?;
-                say("deleted\n");
+            ScheduleCommand::Show { which, json } => {
+                let schedule = named(&desk, tenant, &which.schedule).await?;
+                if *json { print_json(&schedule)? } else { show(&schedule)? }
+            }
+            ScheduleCommand::Enable(which) => switch(&desk, tenant, &which.schedule, true).await?,
+            ScheduleCommand::Disable(which) => switch(&desk, tenant, &which.schedule, false).await?,
+            ScheduleCommand::Delete(which) => {
+                let schedule = named(&desk, tenant, &which.schedule).await?;
+                desk.store.delete_schedule(tenant, schedule.id, operator()).await?;
+                say(&format!("deleted: {}\n", schedule.name));
             }
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn switch(desk: &Desk, id: ScheduleId, enabled: bool) -> anyhow::Result<()> {
-    desk.store.enable_schedule(desk.tenant().await?, id, enabled, operator()).await?;
-    say(if enabled { "enabled\n" } else { "disabled\n" });
+/// The one schedule that has that name, or that id.
+async fn named(desk: &Desk, tenant: TenantId, text: &str) -> anyhow::Result<ScheduleRecord> {
+    let schedules = desk.store.schedules(tenant).await?;
+    let mut meant: Vec<ScheduleRecord> = schedules
+        .into_iter()
+        .filter(|schedule| schedule.name == text || schedule.id.to_string() == text)
+        .collect();
+    let of = &desk.configuration.tenant;
+    match (meant.pop(), meant.pop()) {
+        (Some(schedule), None) => Ok(schedule),
+        (None, _) => {
+            bail!("tenant {of} has no schedule `{text}`: `rampart schedule list` shows names and ids")
+        }
+        (Some(one), Some(other)) => bail!(
+            "`{text}` means two schedules, by name and by id: say {} for `{}`, or {} for `{}`",
+            one.id,
+            one.name,
+            other.id,
+            other.name
+        ),
+    }
+}
+
+async fn switch(desk: &Desk, tenant: TenantId, text: &str, enabled: bool) -> anyhow::Result<()> {
+    let schedule = named(desk, tenant, text).await?;
+    desk.store.enable_schedule(tenant, schedule.id, enabled, operator()).await?;
+    if enabled {
+        say(&format!("enabled: {}, next run {}\n", schedule.name, next_run(&schedule.rule)));
+    } else {
+        say(&format!("disabled: {}\n", schedule.name));
+    }
     Ok(())
 }
 
-async fn create(desk: &Desk, arguments: &ScheduleCreateArguments) -> anyhow::Result<()> {
+async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArguments) -> anyhow::Result<()> {
     // The forms that people write have one reader: that of the schedule itself.
     let mut written = json!({
         "zone": arguments.zone,
         "blackouts": arguments.blackout,
+        "during_blackout": arguments.during_blackout,
         "catch_up": arguments.catch_up,
+        "overlap": arguments.overlap,
     });
     for (key, value) in
         [("cron", &arguments.cron), ("every", &arguments.every), ("jitter", &arguments.jitter)]
@@ -81,20 +93,160 @@ async fn create(desk: &Desk, arguments: &ScheduleCreateArguments) -> anyhow::Res
             written[key] = json!(value);
         }
     }
+    for (key, value) in [("starts", &arguments.starts), ("ends", &arguments.ends)] {
+        if let Some(value) = value {
+            written[key] = json!(arguments.zone.moment(value).with_context(|| format!("--{key}"))?);
+        }
+    }
     let rule: Schedule = serde_json::from_value(written).context("the schedule cannot be kept")?;
-    Library::built_in().require(&arguments.request.only)?;
+    Library::require_built_in(&arguments.request.only)?;
     let new = NewSchedule {
         name: arguments.name.clone(),
         rule,
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
     };
-    let schedule = desk.store.create_schedule(desk.tenant().await?, new, operator()).await?;
+    let schedule = desk.store.create_schedule(tenant, new, operator()).await;
+    let schedule = schedule.map_err(with_way_out).context("the schedule was not made")?;
     if arguments.json {
         return print_json(&schedule);
     }
-    let first = schedule.rule.next_after(jiff::Timestamp::now());
-    let first = first.map(short_time).unwrap_or_else(|| "never".to_owned());
-    say(&format!("schedule {}: first run {first} UTC\n", schedule.id));
+    say(&format!("schedule {} ({}): first run {}\n", schedule.name, schedule.id, next_run(&schedule.rule)));
     Ok(())
+}
+
+fn next_run(rule: &Schedule) -> String {
+    match rule.next_after(Timestamp::now()) {
+        Some(next) => format!("{} UTC", short_time(next)),
+        None => "never: it has ended, or blackouts leave no time for it".to_owned(),
+    }
+}
+
+fn list(schedules: &[ScheduleRecord]) -> anyhow::Result<()> {
+    let rows: Vec<Vec<String>> = schedules
+        .iter()
+        .map(|schedule| {
+            let next = schedule.rule.next_after(Timestamp::now());
+            let next = match schedule.enabled {
+                true => next.map(short_time).unwrap_or_else(|| "never".to_owned()),
+                false => "disabled".to_owned(),
+            };
+            vec![
+                schedule.name.clone(),
+                schedule.id.to_string(),
+                summary(&schedule.rule),
+                next,
+                schedule.last_scan.map_or_else(|| "-".to_owned(), |scan| scan.to_string()),
+                words(&schedule.targets),
+            ]
+        })
+        .collect();
+    print_table(&["NAME", "SCHEDULE", "RULE", "NEXT", "LAST SCAN", "TARGETS"], &rows)
+}
+
+fn words<T: ToString>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn rhythm(rule: &Schedule) -> String {
+    match &rule.rhythm {
+        Rhythm::Cron(cron) => format!("cron {cron} {}", rule.zone),
+        Rhythm::Every(interval) => format!("every {interval}"),
+    }
+}
+
+/// In one line: the rhythm, and what is not as it is by itself.
+fn summary(rule: &Schedule) -> String {
+    let mut line = rhythm(rule);
+    // Writing to a text cannot fail.
+    let mut also = |text: String| {
+        let _ = write!(line, ", {text}");
+    };
+    if !rule.jitter.is_zero() {
+        also(format!("jitter {}", length(rule.jitter)));
+    }
+    match (rule.blackouts.len(), rule.during_blackout) {
+        (0, _) => {}
+        (count, DuringBlackout::Postpone) => also(format!("blackouts {count}, postpone")),
+        (count, DuringBlackout::Skip) => also(format!("blackouts {count}, skip")),
+    }
+    if rule.catch_up != CatchUp::default() {
+        also(format!("catch up {}", rule.catch_up));
+    }
+    if rule.overlap == Overlap::Queue {
+        also("overlap queue".to_owned());
+    }
+    if let Some(starts) = rule.starts {
+        also(format!("from {}", short_time(starts)));
+    }
+    if let Some(ends) = rule.ends {
+        also(format!("until {}", short_time(ends)));
+    }
+    line
+}
+
+fn show(schedule: &ScheduleRecord) -> anyhow::Result<()> {
+    let ScheduleRecord { rule, request, .. } = schedule;
+    let time = |time: Option<Timestamp>| time.map_or_else(|| "-".to_owned(), short_time);
+    let blackouts = match rule.blackouts.as_slice() {
+        [] => "none".to_owned(),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    };
+    let stages: Vec<String> = request.stages.iter().map(ToString::to_string).collect();
+    let mut rows = vec![
+        ("schedule", schedule.id.to_string()),
+        ("name", schedule.name.clone()),
+        ("state", if schedule.enabled { "enabled" } else { "disabled" }.to_owned()),
+        ("next run", if schedule.enabled { next_run(rule) } else { "-".to_owned() }),
+        ("last scan", schedule.last_scan.map_or_else(|| "-".to_owned(), |scan| scan.to_string())),
+        ("rhythm", rhythm(rule)),
+        ("zone", rule.zone.to_string()),
+        ("jitter", length(rule.jitter)),
+        ("blackouts", blackouts),
+        (
+            "during blackout",
+            match rule.during_blackout {
+                DuringBlackout::Postpone => "postpone",
+                DuringBlackout::Skip => "skip",
+            }
+            .to_owned(),
+        ),
+        ("catch up", rule.catch_up.to_string()),
+        (
+            "overlap",
+            match rule.overlap {
+                Overlap::Skip => "skip",
+                Overlap::Queue => "queue",
+            }
+            .to_owned(),
+        ),
+        ("starts", time(rule.starts)),
+        ("ends", time(rule.ends)),
+        ("targets", words(&schedule.targets)),
+        ("scope", request.scope.clone()),
+        ("stages", stages.join(", ")),
+        ("profile", request.profile.to_string()),
+        ("priority", request.priority.to_string()),
+    ];
+    if let Some(ports) = &request.ports {
+        rows.push(("ports", ports.to_string()));
+    }
+    if !request.only.is_empty() {
+        rows.push(("only", request.only.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")));
+    }
+    if !request.unchanged_for.is_zero() {
+        rows.push(("unchanged for", length(request.unchanged_for)));
+    }
+    let budget = &request.budget;
+    let most = |number: Option<u64>| number.map(|number| number.to_string());
+    for (name, value) in [
+        ("most packets", most(budget.packets)),
+        ("most assets", most(budget.assets)),
+        ("most units", Some(budget.units.to_string())),
+        ("deadline", budget.time.map(length)),
+    ] {
+        rows.extend(value.map(|value| (name, value)));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    print_table(&["", ""], &rows)
 }

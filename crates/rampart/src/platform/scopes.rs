@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+use model::TenantId;
 use serde_json::json;
+use store::Store;
 
 use super::{operate, operator, print_json, print_table};
 use crate::{
@@ -25,6 +28,36 @@ pub(crate) fn put_scope(
         say(&format!("scope {name}: scans name it with --scope {name}\n"));
         Ok(ExitCode::SUCCESS)
     })
+}
+
+pub(crate) fn delete_scope(configuration: &Configuration, name: &str) -> anyhow::Result<ExitCode> {
+    operate(configuration, async |desk| {
+        let tenant = desk.tenant().await?;
+        let deleted = desk.store.delete_scope(tenant, name, operator()).await;
+        deleted.context("`rampart scope list` shows the tenant's scopes")?;
+        say(&format!("deleted: {name}; scans that run go on within what it allowed\n"));
+        if let Some(warning) = schedules_without(&desk.store, tenant, name).await? {
+            say(&warning);
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Which schedules cannot begin their scans without that scope.
+pub(super) async fn schedules_without(
+    store: &Store,
+    tenant: TenantId,
+    scope: &str,
+) -> anyhow::Result<Option<String>> {
+    let schedules = store.schedules(tenant).await?;
+    let names: Vec<&str> = schedules
+        .iter()
+        .filter(|schedule| schedule.request.scope == scope)
+        .map(|schedule| schedule.name.as_str())
+        .collect();
+    let names = names.join(", ");
+    Ok((!names.is_empty())
+        .then(|| format!("these schedules name it and begin nothing without it: {names}\n")))
 }
 
 pub(crate) fn list_scopes(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {

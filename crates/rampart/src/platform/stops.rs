@@ -2,12 +2,14 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::Context;
-use model::Reach;
-use store::StoreError;
+use anyhow::{Context, bail};
+use model::{Reach, TenantId};
+use report::terminal::sanitise;
+use scanner::check::shell_quoted;
+use store::{StoreError, TenantRecord};
 use worker::doorbell::Bell;
 
-use super::{Desk, operate, operator};
+use super::{Desk, operate, operator, short_time};
 use crate::{
     cli::{ReachArguments, ResumeArguments, StopArguments, say},
     configuration::Configuration,
@@ -18,20 +20,43 @@ const INSIST: Duration = Duration::from_secs(60 * 60);
 
 async fn reach(desk: &Desk, arguments: &ReachArguments) -> anyhow::Result<Option<Reach>> {
     Ok(match (&arguments.of_tenant, arguments.scan, arguments.stage) {
-        (Some(name), _, _) => Some(Reach::Tenant { tenant: desk.tenant_named(name).await? }),
+        (Some(name), _, _) => Some(Reach::Tenant { tenant: desk.tenant_named(name, "--of-tenant").await? }),
         (_, Some(scan), _) => Some(Reach::Scan { tenant: desk.tenant().await?, scan }),
         (_, _, Some(stage)) => Some(Reach::Stage { stage }),
         (None, None, None) => None,
     })
 }
 
-/// The command that lifts exactly that stop.
-pub(super) fn how_to_lift(reach: &Reach) -> String {
-    match reach {
-        Reach::Everything => "`rampart resume`".to_owned(),
-        Reach::Tenant { .. } => "`rampart resume --of-tenant NAME`".to_owned(),
-        Reach::Scan { scan, .. } => format!("`rampart resume --scan {scan}`"),
-        Reach::Stage { stage } => format!("`rampart resume --stage {stage}`"),
+/// What is needed to say of a stop whom it stops and how it is lifted.
+pub(super) struct Lifting<'a>(pub(super) &'a [TenantRecord]);
+
+impl Lifting<'_> {
+    fn name(&self, tenant: TenantId) -> Option<&str> {
+        self.0.iter().find(|known| known.id == tenant).map(|known| known.name.as_str())
+    }
+
+    /// Whom it stops, by name.
+    pub(super) fn describe(&self, reach: &Reach) -> String {
+        match reach {
+            Reach::Tenant { tenant } => self.name(*tenant).map(|name| format!("tenant {name}")),
+            Reach::Scan { tenant, scan } => {
+                self.name(*tenant).map(|name| format!("scan {scan} of tenant {name}"))
+            }
+            Reach::Everything | Reach::Stage { .. } => None,
+        }
+        .unwrap_or_else(|| reach.to_string())
+    }
+
+    /// The command that lifts exactly that stop.
+    pub(super) fn command(&self, reach: &Reach) -> String {
+        let quoted = |tenant| shell_quoted(self.name(tenant).unwrap_or("NAME"));
+        let narrow = match reach {
+            Reach::Everything => String::new(),
+            Reach::Tenant { tenant } => format!(" --of-tenant {}", quoted(*tenant)),
+            Reach::Scan { tenant, scan } => format!(" --scan {scan} --tenant {}", quoted(*tenant)),
+            Reach::Stage { stage } => format!(" --stage {stage}"),
+        };
+        format!("rampart resume{narrow} --reason TEXT --by PERSON")
     }
 }
 
@@ -68,11 +93,15 @@ pub(super) fn stop(configuration: &Configuration, arguments: &StopArguments) -> 
 async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
     let desk = Desk::open(configuration.clone()).await?;
     let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
+    // Asked before: whatever fails after the stop would order another one.
+    let tenants = desk.store.tenants().await?;
+    let lifting = Lifting(&tenants);
     let stop = desk.store.order_stop(reach, arguments.reason.clone(), operator()).await?;
     if let Err(error) = desk.doorbell.ring(Bell::Stop, 1).await {
         say(&format!("nobody could be told at once, workers see it within two seconds: {error}\n"));
     }
-    say(&format!("stopped: {}; {} lifts it\n", stop.reach, how_to_lift(&stop.reach)));
+    let reach = lifting.describe(&stop.reach);
+    say(&format!("stopped: {reach}; `{}` lifts it\n", lifting.command(&stop.reach)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -86,18 +115,32 @@ pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments)
         if let Err(error) = rung {
             say(&format!("nobody could be told at once: {error}\n"));
         }
+        let tenants = desk.store.tenants().await?;
+        let lifting = Lifting(&tenants);
+        let left: String = desk
+            .store
+            .stops()
+            .await?
+            .iter()
+            .map(|stop| {
+                let (reach, by, reason) = (lifting.describe(&stop.reach), &stop.by, sanitise(&stop.reason));
+                let since = short_time(stop.at);
+                format!("{reach}, since {since} UTC by {by}: {reason}\n  {}\n", lifting.command(&stop.reach))
+            })
+            .collect();
         if lifted.is_empty() {
-            let others = desk.store.stops().await?;
-            let others: Vec<String> = others.iter().map(|stop| how_to_lift(&stop.reach)).collect();
-            let hint = if others.is_empty() { "none holds at all".to_owned() } else { others.join(", ") };
-            anyhow::bail!("no stop reaches {reach}: {hint}");
+            let reach = lifting.describe(&reach);
+            match left.trim_end() {
+                "" => bail!("nothing is lifted: no stop holds, neither of {reach} nor any other"),
+                left => bail!("nothing is lifted: no stop is of {reach}. These hold:\n{left}"),
+            }
         }
         for stop in lifted {
-            let (reach, by) = (stop.reach, stop.by);
+            let (reach, by) = (lifting.describe(&stop.reach), stop.by);
             say(&format!("lifted: {reach}, ordered by {by}: {}\n", stop.reason));
         }
-        for stop in desk.store.stops().await? {
-            say(&format!("still stopped: {}: {}\n", stop.reach, stop.reason));
+        if !left.is_empty() {
+            say(&format!("these stops still hold:\n{left}"));
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -14,8 +14,11 @@ use crate::{
     configuration::Configuration,
 };
 
+/// More are not looked at one by one.
+const MOST: usize = 1_000_000;
 /// Tasks that one statement names.
 const AT_ONCE: usize = 1_000;
+
 const STATES: [&str; 5] = ["queued", "running", "completed", "cancelled", "dead"];
 
 pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyhow::Result<ExitCode> {
@@ -37,8 +40,7 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
             }
             TaskCommand::Cancel { filter, all, json } => {
                 let filter = some(filter, *all)?;
-                let changed = desk.store.cancel_tasks(desk.tenant().await?, filter, operator()).await?;
-                tell(*json, "cancelled", changed)?;
+                cancel(&desk, filter, *json).await?;
             }
             TaskCommand::Redrive { filter, all, rate, json } => {
                 let changed = redrive(&desk, some(filter, *all)?, *rate).await?;
@@ -97,6 +99,35 @@ fn tell(json: bool, word: &str, count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn cancel(desk: &Desk, filter: TaskFilter, json: bool) -> anyhow::Result<()> {
+    let tenant = desk.tenant().await?;
+    let reached = desk.store.cancel_tasks(tenant, filter.clone(), operator()).await?;
+    // Those at work end when their workers hear of it. Which were at work is asked afterwards: some began in the meantime.
+    let running = TaskFilter { state: Some("running"), ..filter };
+    let still = desk.store.tasks(tenant, running, None, MOST).await?;
+    let asked = still.iter().filter(|task| is_asked_to_stop(&task.task.life)).count() as u64;
+    let cancelled = reached.saturating_sub(asked);
+    if json {
+        return print_json(&json!({ "cancelled": cancelled, "asked_to_stop": asked }));
+    }
+    say(&format!("cancelled: {cancelled}\n"));
+    if asked > 0 {
+        say(&format!(
+            "asked to stop: {asked}; each ends when its worker hears of it, with its next heartbeat\n"
+        ));
+    }
+    Ok(())
+}
+
+fn is_asked_to_stop(life: &Life) -> bool {
+    matches!(life, Life::Running { cancelling: true, .. })
+}
+
+/// As people read it: what is to end has not ended.
+fn state(life: &Life) -> String {
+    if is_asked_to_stop(life) { "running, asked to stop".to_owned() } else { life.word().to_owned() }
+}
+
 async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::Result<u64> {
     let tenant = desk.tenant().await?;
     let Some(rate) = rate else {
@@ -128,7 +159,7 @@ async fn list(desk: &Desk, tasks: &[TaskRecord]) -> anyhow::Result<()> {
             };
             vec![
                 task.id.to_string(),
-                task.task.life.word().to_owned(),
+                state(&task.task.life),
                 task.work.stage().to_string(),
                 task.priority.to_string(),
                 format!("{}/{}", task.task.attempts, task.policy.attempts),
@@ -153,7 +184,7 @@ fn show(task: &TaskRecord) -> anyhow::Result<()> {
         ("scan", task.scan.map(|scan| scan.to_string()).unwrap_or_else(|| "-".to_owned())),
         ("stage", task.work.stage().to_string()),
         ("work", serde_json::to_string(&task.work)?),
-        ("state", task.task.life.word().to_owned()),
+        ("state", state(&task.task.life)),
         ("priority", task.priority.to_string()),
         ("tries", format!("{} of {}", task.task.attempts, task.policy.attempts)),
         ("lease", task.task.lease.to_string()),
@@ -163,10 +194,9 @@ fn show(task: &TaskRecord) -> anyhow::Result<()> {
         ("started", time(task.started_at)),
         ("ended", time(task.ended_at)),
     ];
-    if let Life::Running { worker, until, cancelling } = &task.task.life {
+    if let Life::Running { worker, until, .. } = &task.task.life {
         rows.push(("worker", worker.to_string()));
         rows.push(("lease until", short_time(*until)));
-        rows.push(("cancelling", cancelling.to_string()));
     }
     if let Some(failure) = &task.task.last_failure {
         rows.push(("last failure", failure.clone()));

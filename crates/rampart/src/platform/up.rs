@@ -13,7 +13,7 @@ use model::{Scope, Stage, TenantId};
 use store::{NewTenant, Store, StoreError};
 use worker::{Pool, PoolOptions, Stages};
 
-use super::{health, interrupted, keys::NewKey, roles};
+use super::{health, interrupted, keys::NewKey, roles, scopes};
 use crate::{
     cli::{UpArguments, say},
     configuration::{Configuration, DatabaseUrl},
@@ -24,6 +24,7 @@ use crate::{
 const LOOPBACK: &str = "loopback";
 /// The scope of the demo estate.
 const DEMO: &str = "demo";
+const BY_DEMO: &str = "rampart up --demo";
 
 pub(super) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
@@ -51,7 +52,10 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
     let estate = match arguments.demo {
         true => Some(start_demo(&store, tenant).await?),
-        false => None,
+        false => {
+            forget_demo(&store, tenant).await?;
+            None
+        }
     };
     let doorbell = configuration.doorbell()?;
     let stages =
@@ -153,8 +157,39 @@ async fn first_start(store: &Store, name: &str) -> anyhow::Result<(TenantId, Opt
 }
 
 async fn start_demo(store: &Store, tenant: TenantId) -> anyhow::Result<Estate> {
+    let scopes = store.scopes(tenant).await?;
+    if scopes.iter().any(|(name, scope)| name == DEMO && !is_of_a_demo(scope)) {
+        bail!(
+            "the scope `{DEMO}` is one that somebody wrote, and --demo would replace it: give it another name with `rampart scope put`, \
+             then `rampart scope delete {DEMO}`"
+        );
+    }
     let estate = Estate::start().await.context("cannot start the demo estate")?;
-    let scope = Scope { resolvers: vec![estate.name_server()], ..Scope::loopback() };
-    store.put_scope(tenant, DEMO, scope, "rampart up --demo".to_owned()).await?;
+    store.put_scope(tenant, DEMO, scope_of_a_demo(vec![estate.name_server()]), BY_DEMO.to_owned()).await?;
     Ok(estate)
+}
+
+fn scope_of_a_demo(resolvers: Vec<std::net::SocketAddr>) -> Scope {
+    Scope { resolvers, ..Scope::loopback() }
+}
+
+/// What a person writes says who authorised it.
+fn is_of_a_demo(scope: &Scope) -> bool {
+    *scope == scope_of_a_demo(scope.resolvers.clone())
+}
+
+/// The estate of an earlier `--demo` is gone, so what allowed it goes too.
+async fn forget_demo(store: &Store, tenant: TenantId) -> anyhow::Result<()> {
+    let scopes = store.scopes(tenant).await?;
+    if !scopes.iter().any(|(name, scope)| name == DEMO && is_of_a_demo(scope)) {
+        return Ok(());
+    }
+    store.delete_scope(tenant, DEMO, "rampart up".to_owned()).await?;
+    say(&format!(
+        "the scope `{DEMO}` of an earlier `rampart up --demo` is removed: its estate is not there any more\n"
+    ));
+    if let Some(warning) = scopes::schedules_without(store, tenant, DEMO).await? {
+        say(&warning);
+    }
+    Ok(())
 }

@@ -64,7 +64,15 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn take(&mut self, text: &str) -> anyhow::Result<()> {
         let target: Target = text.parse()?;
-        self.settings.scope.permits_target(&target)?;
+        if let Err(refusal) = self.settings.scope.permits_target(&target) {
+            match self.settings.scope.authorised_by {
+                Some(_) => bail!("{refusal}"),
+                None => bail!(
+                    "{refusal}; without a scope file that is loopback alone: write one that you are authorised to write \
+                     (`rampart scope template` prints one to begin with), and pass it with --scope"
+                ),
+            }
+        }
         if let Some(out) = &mut self.out {
             writeln!(out, "{target}").context("cannot write the list of targets")?;
         }

@@ -51,6 +51,28 @@ const BAD_INPUT: &[(&[&str], &[&str])] = &[
     (&["simulate", "--workers", "1"], &["1 workers", "days", "give more workers"]),
     (&["simulate", "--price-per-worker-hour", "free"], &["free"]),
     (&["simulate", "--requests", "50", "--flood", "none", "--svg", "missing/day.svg"], &["missing/day.svg"]),
+    (
+        &["schedule", "create", "s", "127.0.0.1", "--every", "6h", "--zone", "Atlantis"],
+        &["Atlantis", "Europe/Berlin"],
+    ),
+    (&["schedule", "create", "s", "127.0.0.1", "--every", "6h", "--overlap", "run"], &["run", "queue"]),
+    (
+        &["schedule", "create", "s", "127.0.0.1", "--every", "6h", "--during-blackout", "wait"],
+        &["wait", "postpone"],
+    ),
+    (&["task", "purge", "--older-than", "30 days"], &["30 days", "30d", "2w"]),
+    (&["task", "purge", "--older-than", "4000d"], &["4000d", "at most 3650d"]),
+    (&["task", "list", "--limit", "0"], &["--limit", "from 1 to 100000"]),
+    (&["task", "redrive", "--all", "--rate", "0"], &["--rate", "from 1 to 1000000"]),
+    (&["task", "exercise", "--count", "99999999999999999999"], &["--count", "from 1 to 10000000"]),
+    (&["scan", "submit", "127.0.0.1", "--most-packets", "0"], &["--most-packets", "from 1 to"]),
+    (&["scan", "list", "--limit", "18446744073709551615"], &["--limit", "from 1 to 100000"]),
+    (&["tenant", "create", "acme", "--weight", "1001"], &["--weight", "from 1 to 1000"]),
+    (&["tenant", "create", "acme", "--most-in-flight", "18446744073709551615"], &["from 1 to 1000000"]),
+    (&["tenant", "create", ""], &["1 to 100 characters"]),
+    (&["up", "--concurrency", "0"], &["--concurrency", "from 1 to 100000"]),
+    (&["worker", "--lease", "2h"], &["--lease", "from 1s to 1h"]),
+    (&["doctor", "--database-connections", "0"], &["--database-connections", "from 1 to 1000"]),
     (&["frobnicate"], &["frobnicate"]),
 ];
 

@@ -18,6 +18,7 @@ mod injection;
 mod installation;
 mod interrupt;
 mod operations;
+mod operators;
 mod platform;
 mod politeness;
 mod real;

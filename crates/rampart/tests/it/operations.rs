@@ -109,10 +109,15 @@ fn every_option_of_the_platform_is_explained() {
         &["task", "exercise"],
         &["schedule", "create"],
         &["schedule", "list"],
+        &["schedule", "show"],
+        &["schedule", "enable"],
+        &["schedule", "disable"],
+        &["schedule", "delete"],
         &["tenant", "create"],
         &["tenant", "list"],
         &["scope", "put"],
         &["scope", "list"],
+        &["scope", "delete"],
     ] {
         let names = options(command);
         assert!(!names.is_empty(), "{command:?} has no options");

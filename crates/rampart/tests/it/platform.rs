@@ -20,16 +20,16 @@ use crate::run::{assert_balances, assert_exit, findings, rampart, report, send, 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `rampart up`.
-struct Up {
-    child: Child,
+pub(crate) struct Up {
+    pub(crate) child: Child,
     /// What it said until it was up.
-    said: String,
+    pub(crate) said: String,
     address: String,
     rest: BufReader<ChildStderr>,
 }
 
 impl Up {
-    fn start(directory: &Path, arguments: &[&str]) -> Up {
+    pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Up {
         let mut child = rampart(directory)
             .args(["up", "--listen", "127.0.0.1:0"])
             .args(arguments)
@@ -58,7 +58,7 @@ impl Up {
     }
 
     /// Ends it in order, and gives what it said since it was up.
-    fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         send(Signal::SIGTERM, &self.child);
         let mut said = String::new();
         self.rest.read_to_string(&mut said).unwrap();
@@ -75,12 +75,12 @@ impl Drop for Up {
     }
 }
 
-fn run(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run(directory: &Path, arguments: &[&str]) -> Output {
     rampart(directory).args(arguments).output().unwrap()
 }
 
 #[track_caller]
-fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {} {}", text(&output.stdout), text(&output.stderr)))
 }
@@ -154,7 +154,7 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
 
 /// Waits until so many exercises are in that state.
 #[track_caller]
-fn wait_for(directory: &Path, state: &str, count: usize) {
+pub(crate) fn wait_for(directory: &Path, state: &str, count: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let listed = run(
@@ -222,8 +222,18 @@ fn a_schedule_begins_scans_and_operators_mistakes_are_told() {
     assert!(!directory.path().join("rampart-data").exists(), "asking makes nothing");
     let up = Up::start(directory.path(), &[]);
     for (arguments, says) in [
-        (&["scan", "submit", "192.0.2.1"][..], "192.0.2.1"),
-        (&["scan", "submit", "--scope", "nope", "127.0.0.1"], "there is no scope `nope`"),
+        (
+            &["scan", "submit", "192.0.2.1"][..],
+            "does not contain it (scope `loopback`): `rampart scope list`",
+        ),
+        (
+            &["schedule", "create", "s", "192.0.2.1", "--every", "6h"],
+            "(scope `loopback`): `rampart scope list`",
+        ),
+        (
+            &["scan", "submit", "--scope", "nope", "127.0.0.1"],
+            "there is no scope `nope`: `rampart scope list`",
+        ),
         (&["scan", "show", "0123456789abcdef"], "there is no scan `0123456789abcdef`"),
         (&["task", "show", "01a1fd8e-79c0-70ed-8374-bfa2b54ad121"], "there is no task"),
         (&["task", "cancel"], "which tasks?"),
@@ -236,6 +246,10 @@ fn a_schedule_begins_scans_and_operators_mistakes_are_told() {
         let output = run(directory.path(), arguments);
         assert_exit(&output, 2);
         assert!(text(&output.stderr).contains(says), "{arguments:?}: {}", text(&output.stderr));
+        assert!(
+            !text(&output.stderr).contains("scope template"),
+            "{arguments:?}: that is for `rampart scan`"
+        );
     }
     let create = [
         "schedule",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, types::Type};
 
-use super::{error, tls};
+use super::{error, rights, tls};
 use crate::StoreError;
 
 /// In order; the database remembers which it has.
@@ -24,6 +24,7 @@ pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, Stor
         .execute_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
         .await
         .map_err(error)?;
+    rights::require(&transaction, grant_to).await?;
     transaction
         .batch_execute(
             "CREATE TABLE IF NOT EXISTS public.rampart_steps (number bigint PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, \
@@ -59,13 +60,13 @@ pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, Stor
     let sql = "SELECT current_setting('server_version_num')::int";
     let version: i32 = transaction.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
     for user in grant_to {
-        let quoted = user.replace('"', "\"\"");
+        let quoted = rights::quoted(user);
         // Without a role asked for, a user has none of its rights: what forgets to ask for one sees nothing, instead of everything
         // that both may see.
         let sql = if version < 160_000 {
-            format!("GRANT rampart_tenant, rampart_queue TO \"{quoted}\"; ALTER ROLE \"{quoted}\" NOINHERIT")
+            format!("GRANT rampart_tenant, rampart_queue TO {quoted}; ALTER ROLE {quoted} NOINHERIT")
         } else {
-            format!("GRANT rampart_tenant, rampart_queue TO \"{quoted}\" WITH INHERIT FALSE, SET TRUE")
+            format!("GRANT rampart_tenant, rampart_queue TO {quoted} WITH INHERIT FALSE, SET TRUE")
         };
         transaction.batch_execute(&sql).await.map_err(error)?;
     }

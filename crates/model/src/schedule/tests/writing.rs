@@ -173,3 +173,22 @@ fn ways_of_catching_up_are_written_back() {
         assert_eq!(reread(&catch_up), catch_up);
     }
 }
+
+#[test]
+fn a_moment_is_on_the_clocks_of_the_zone_or_says_its_offset() {
+    let berlin: Zone = "Europe/Berlin".parse().unwrap();
+    for (text, moment) in [
+        ("2026-12-24", "2026-12-23T23:00:00Z"),
+        ("2026-12-24T18:00", "2026-12-24T17:00:00Z"),
+        ("2026-07-24T18:00:05", "2026-07-24T16:00:05Z"),
+        ("2026-12-24T18:00:00Z", "2026-12-24T18:00:00Z"),
+        ("2026-12-24T18:00:00-05:00", "2026-12-24T23:00:00Z"),
+        // Never shown: clocks are put forward over it, at one o'clock UTC.
+        ("2026-03-29T02:30", "2026-03-29T01:00:00Z"),
+    ] {
+        assert_eq!(berlin.moment(text), Ok(at(moment)), "{text}");
+    }
+    for bad in ["", "tomorrow", "18:00", "2026-02-30", "2026-12-24T25:00", "24.12.2026"] {
+        assert!(berlin.moment(bad).unwrap_err().to_string().contains("2026-12-24T18:00"), "{bad}");
+    }
+}

@@ -159,7 +159,7 @@ impl Servers {
             let none = || {
                 Failure::Failed(
                     FailReason::Unresolved,
-                    "there is no name server to ask: name one with --resolver, and write a scope file (--scope) if it is not on loopback".to_owned(),
+                    "there is no name server to ask: `rampart scan TARGET` takes one by --resolver (and a scope file by --scope, if it is not on loopback), a scope of the platform has those of the machine on which `rampart scope put` was run".to_owned(),
                 )
             };
             return Choice::Never(broken.unwrap_or_else(none));

@@ -1,0 +1,170 @@
+//! The options of `rampart scan submit` and of what is asked about scans of the platform.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use model::{CheckId, PortSet, Priority, Profile, ScanId, Stage};
+
+use super::OnPlatform;
+use crate::{
+    cli::scan::scanning_stage,
+    cli::values::{between, duration},
+    configuration::Configuration,
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct SubmitArguments {
+    /// Names, addresses, networks, host:port, URLs; `-` reads them from standard input
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) request: RequestArguments,
+
+    /// Wait for the end, and exit as a scan in this process would
+    #[arg(long)]
+    pub(crate) wait: bool,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What a scan is asked to do.
+#[derive(Debug, Args)]
+pub(crate) struct RequestArguments {
+    /// The tenant's scope that allows it
+    #[arg(long, value_name = "NAME", default_value = "loopback")]
+    pub(crate) scope: String,
+
+    /// Stages to run: discover, ports, crawl, check
+    #[arg(
+        long,
+        value_name = "STAGES",
+        value_delimiter = ',',
+        value_parser = scanning_stage,
+        default_value = "discover,ports,crawl,check"
+    )]
+    pub(crate) stages: Vec<Stage>,
+
+    /// How far to go: quick, standard or deep
+    #[arg(long, default_value = "standard")]
+    pub(crate) profile: Profile,
+
+    /// Ports to look at; the profile's by default
+    #[arg(long, value_name = "PORTS")]
+    pub(crate) ports: Option<PortSet>,
+
+    /// Only these checks
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+
+    /// How urgent it is: low, normal, high, urgent
+    #[arg(long, default_value = "normal")]
+    pub(crate) priority: Priority,
+
+    /// Do not look again at what was looked at in this time and has not changed
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) unchanged_for: Option<Duration>,
+
+    /// End after so many requests, probes and queries
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
+    pub(crate) most_packets: Option<u64>,
+
+    /// End after so many things found
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
+    pub(crate) most_assets: Option<u64>,
+
+    /// End after so many units of work
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
+    pub(crate) most_units: Option<u64>,
+
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) deadline: Option<Duration>,
+}
+
+impl RequestArguments {
+    pub(crate) fn request(&self) -> model::ScanRequest {
+        let usual = model::ScanRequest::within(&self.scope);
+        model::ScanRequest {
+            profile: self.profile,
+            stages: self.stages.iter().copied().collect(),
+            ports: self.ports.clone(),
+            only: self.only.iter().map(|id| CheckId::new(id)).collect(),
+            priority: self.priority,
+            unchanged_for: self.unchanged_for.unwrap_or_default(),
+            budget: model::scan::Budget {
+                packets: self.most_packets,
+                time: self.deadline,
+                assets: self.most_assets,
+                units: self.most_units.unwrap_or(usual.budget.units),
+            },
+            ..usual
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScanListArguments {
+    /// Only those that run
+    #[arg(long)]
+    pub(crate) running: bool,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = between::<usize, 1, 100_000>)]
+    pub(crate) limit: usize,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneScanArguments {
+    /// Which
+    pub(crate) id: ScanId,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// Which
+    pub(crate) id: ScanId,
+
+    /// Compare with this one; by default the one before it with the same targets and options
+    #[arg(long, value_name = "SCAN")]
+    pub(crate) with: Option<ScanId>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScanCommand {
+    /// Ask the platform for a scan
+    Submit(Box<OnPlatform<SubmitArguments>>),
+    /// List the platform's scans, the latest first
+    List(OnPlatform<ScanListArguments>),
+    /// Show a scan of the platform
+    Show(OnPlatform<OneScanArguments>),
+    /// Show what a scan saw that the one before it did not, and the other way round
+    Diff(OnPlatform<DiffArguments>),
+    /// Cancel a scan: what was found until then stays
+    Cancel(OnPlatform<OneScanArguments>),
+}
+
+impl ScanCommand {
+    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+        match self {
+            ScanCommand::Submit(asked) => asked.configuration(),
+            ScanCommand::List(asked) => asked.configuration(),
+            ScanCommand::Show(asked) | ScanCommand::Cancel(asked) => asked.configuration(),
+            ScanCommand::Diff(asked) => asked.configuration(),
+        }
+    }
+}
