@@ -1,13 +1,15 @@
 //! Findings committed a second, as a worker commits them: units of a scan that end, many in one transaction.
 
 use std::{
+    collections::BTreeMap,
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
+use futures_util::future::try_join_all;
 use model::{
-    CheckId, Confidence, Evidence, Finding, Fingerprint, Ledger, Location, Outcome as Ended, ScanRequest,
-    Scope, Severity, Stage, Target, TenantId, Unit, UnitResult, Work,
+    CheckId, Confidence, Evidence, Finding, Fingerprint, Ledger, Location, Outcome as Ended, ScanId,
+    ScanRequest, Scope, Severity, Stage, Target, TenantId, Unit, UnitResult, Work,
 };
 use store::{Ending, NewScan, Settlement, Store};
 
@@ -20,8 +22,12 @@ use crate::{
 const OF_UNIT: usize = 20;
 /// Units in one transaction: as many as a worker's settler takes at most.
 const UNITS: usize = 256;
+/// Scans at once.
+const SCANS: usize = 2;
+/// Tasks in one claim: all that both scans may have open.
+const CLAIM: usize = 1_024;
 /// Findings for each figure.
-const SAMPLE: usize = 20_000;
+const SAMPLE: usize = 40_000;
 /// What stands in the evidence of one: an answer's head and the beginning of its body.
 const EVIDENCE: usize = 1_024;
 
@@ -33,7 +39,7 @@ pub(crate) async fn measure(database: &str, sizes: &[usize]) -> Outcome<()> {
     for size in sizes {
         let wanted = u32::try_from(size / OF_UNIT)?;
         while sites < wanted {
-            let next = wanted.min(sites + 5_000);
+            let next = wanted.min(sites + 10_000);
             scan(&store, tenant, (sites..next).collect()).await?;
             sites = next;
         }
@@ -48,44 +54,56 @@ pub(crate) async fn measure(database: &str, sizes: &[usize]) -> Outcome<()> {
     Ok(())
 }
 
-/// One scan of these sites: how many of their findings were committed a second.
+/// Scans of these sites, as many as there are cores, whose results are committed at the same time: how many findings a second.
 async fn scan(store: &Store, tenant: TenantId, sites: Vec<u32>) -> Outcome<f64> {
     let wanted = (sites.len() * OF_UNIT) as u64;
-    let targets: Result<Vec<Target>, _> = sites.into_iter().map(|site| address(site).parse()).collect();
-    let request = ScanRequest { stages: [Stage::Check].into(), ..ScanRequest::within("loopback") };
-    let new =
-        NewScan { request, targets: targets?, by: "measuring".to_owned(), checks: "measured".to_owned() };
-    let (id, _) = store.submit_scan(tenant, new).await?;
+    let mut scans = Vec::new();
+    for part in sites.chunks(sites.len().div_ceil(SCANS)) {
+        let targets: Result<Vec<Target>, _> = part.iter().map(|site| address(*site).parse()).collect();
+        let request = ScanRequest { stages: [Stage::Check].into(), ..ScanRequest::within("loopback") };
+        let new =
+            NewScan { request, targets: targets?, by: "measuring".to_owned(), checks: "measured".to_owned() };
+        scans.push(store.submit_scan(tenant, new).await?.0);
+    }
     let (checking, reporting) = (Claimant::of(Stage::Check), Claimant::of(Stage::Report));
     let mut taken = Duration::ZERO;
     loop {
-        let claimed = checking.claim(store, UNITS).await?;
+        let claimed = checking.claim(store, CLAIM).await?;
         if claimed.is_empty() {
             break;
         }
-        let mut settlements = Vec::with_capacity(claimed.len());
+        let mut of_scans: BTreeMap<Option<ScanId>, Vec<Settlement>> = BTreeMap::new();
         for task in claimed {
             let Work::Unit(Unit::CheckSite(site)) = &task.work else {
                 return Err("no unit of a site".into());
             };
-            let result = result(site);
-            settlements.push(Settlement { lease: task.lease, ending: Ending::Unit(Box::new(result)) });
+            let ending = Ending::Unit(Box::new(result(site)));
+            of_scans.entry(task.lease.scan).or_default().push(Settlement { lease: task.lease, ending });
         }
         let begun = Instant::now();
-        let answers = store.settle(settlements).await?;
+        try_join_all(of_scans.into_values().map(|settlements| settle(store, settlements))).await?;
         taken += begun.elapsed();
-        for answer in answers {
-            answer?;
-        }
     }
-    for report in reporting.claim(store, 1).await? {
+    for report in reporting.claim(store, SCANS).await? {
         store.settle(vec![Settlement { lease: report.lease, ending: Ending::Completed }]).await?;
     }
-    let committed = store.scan(tenant, id).await?.findings;
+    let mut committed = 0;
+    for id in scans {
+        committed += store.scan(tenant, id).await?.findings;
+    }
     if committed != wanted {
         return Err(format!("{committed} findings were committed instead of {wanted}").into());
     }
     Ok(wanted as f64 / taken.as_secs_f64())
+}
+
+async fn settle(store: &Store, settlements: Vec<Settlement>) -> Outcome<()> {
+    for some in settlements.chunks(UNITS) {
+        for answer in store.settle(some.to_vec()).await? {
+            answer?;
+        }
+    }
+    Ok(())
 }
 
 /// Each on an address of its own.
