@@ -27,7 +27,7 @@ const CLAIM: usize = 64;
 pub(crate) async fn measure(database: &str, doorbell: &str, waiting: usize) -> Outcome<()> {
     let store = open(database).await?;
     let (many, few) = (tenant(&store, "many").await?, tenant(&store, "few").await?);
-    let workers = Workers::reach(&store, database, doorbell)?;
+    let workers = Workers::reach(&store, doorbell)?;
     // Connections are made, caches filled.
     round(&store, few, &workers).await?;
     let mut alone = Vec::new();

@@ -70,7 +70,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn reach(store: &Store, database: &str, address: &str) -> Outcome<Workers> {
+    pub(crate) fn reach(store: &Store, address: &str) -> Outcome<Workers> {
         let doorbell = connect(address, &Settings::default())?;
         let mut own = None;
         if address == "none" {
@@ -83,13 +83,7 @@ impl Workers {
                 drain: Duration::ZERO,
                 lease: Duration::from_secs(30),
             };
-            let pool = Pool::new(
-                store.clone(),
-                location(database),
-                Arc::clone(&doorbell),
-                Arc::new(stages),
-                options,
-            );
+            let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
             own = Some((stop.clone(), tokio::spawn(pool.run(stop))));
         }
         Ok(Workers { doorbell, own })

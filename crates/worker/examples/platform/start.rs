@@ -20,7 +20,7 @@ const FIRST: usize = 20;
 pub(crate) async fn measure(database: &str, doorbell: &str, samples: usize) -> Outcome<()> {
     let store = open(database).await?;
     let tenant = tenant(&store, "measured").await?;
-    let workers = Workers::reach(&store, database, doorbell)?;
+    let workers = Workers::reach(&store, doorbell)?;
     let mut waits = Vec::with_capacity(samples);
     for sample in 0..samples + FIRST {
         // Never in step with those who look at the queue by the clock.
