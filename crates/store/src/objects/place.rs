@@ -18,10 +18,11 @@
 
 use std::{fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use object_store::{
     BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
     aws::AmazonS3Builder,
-    client::{HttpClient, HttpConnector},
+    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService},
     gcp::{GcpCredential, GoogleCloudStorageBuilder},
     local::LocalFileSystem,
     prefix::PrefixStore,
@@ -204,7 +205,7 @@ fn is_this_machine(url: &Url) -> bool {
 fn bucket(asked: &Asked) -> Result<Objects, StoreError> {
     let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: RETRY };
     let options = ClientOptions::new().with_allow_http(asked.allows_http());
-    let connector = Connector(tls()?);
+    let connector = Connector { tls: tls()?, unsigned: asked.credentials == Credentials::Unsigned };
     let endpoint = asked.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
     // What these say names what was given, and never a secret.
     let refused = |error: object_store::Error| invalid(error.to_string());
@@ -301,14 +302,17 @@ fn tls() -> Result<ClientConfig, StoreError> {
 
 /// Connects as everything else here does: by rustls and ring.
 #[derive(Debug)]
-struct Connector(ClientConfig);
+struct Connector {
+    tls: ClientConfig,
+    unsigned: bool,
+}
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let plain =
             options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.0.clone())
+            .tls_backend_preconfigured(self.tls.clone())
             .https_only(!plain)
             .connect_timeout(CONNECT)
             .read_timeout(ANSWER)
@@ -319,7 +323,19 @@ impl HttpConnector for Connector {
             store: "object storage",
             source: Box::new(source),
         })?;
-        Ok(HttpClient::new(client))
+        Ok(if self.unsigned { HttpClient::new(Unsigned(client)) } else { HttpClient::new(client) })
+    }
+}
+
+/// For Google, `object_store` 0.14 writes an authorization into some requests whether it was told to or not.
+#[derive(Debug)]
+struct Unsigned(reqwest::Client);
+
+#[async_trait]
+impl HttpService for Unsigned {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        request.headers_mut().remove("authorization");
+        self.0.call(request).await
     }
 }
 
