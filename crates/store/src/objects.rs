@@ -122,7 +122,9 @@ impl Objects {
     /// Writes it as a whole or not at all, in the place of what had the key.
     pub async fn put(&self, key: &ObjectKey, body: Vec<u8>) -> Result<(), StoreError> {
         self.make_room(key)?;
-        self.inner.put(&key.path(), body.into()).await.map(drop).map_err(|error| self.trouble(key, &error))
+        // That something is missing can only be the bucket.
+        let put = self.inner.put(&key.path(), body.into()).await;
+        put.map(drop).map_err(|error| StoreError::Objects(format!("{self}: {error}")))
     }
 
     /// All of it.

@@ -230,7 +230,7 @@ fn bucket(asked: &Asked) -> Result<Objects, StoreError> {
             if let Some(endpoint) = endpoint {
                 builder = builder.with_endpoint(endpoint);
             }
-            if let Some(region) = &asked.region {
+            if let Some(region) = asked.region.clone().or_else(|| std::env::var("AWS_REGION").ok()) {
                 builder = builder.with_region(region);
             }
             let unsigned = asked.credentials == Credentials::Unsigned;
