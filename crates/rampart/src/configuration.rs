@@ -232,9 +232,13 @@ impl Configuration {
 
     /// Opens the database, and makes it when it is a file that is not there.
     pub(crate) async fn make(&self) -> anyhow::Result<Store> {
-        let store = Store::open(&self.location())
+        Store::open(&self.location())
             .await
-            .with_context(|| format!("cannot open the database {}", self.database))?;
+            .with_context(|| format!("cannot open the database {}", self.database))
+    }
+
+    /// For those who write evidence or sweep it. Nothing else, and least of all an emergency stop, may need object storage.
+    pub(crate) fn with_evidence(&self, store: Store) -> anyhow::Result<Store> {
         Ok(match &self.objects {
             Some(_) => store.with_evidence_in(self.objects()?),
             None => store,

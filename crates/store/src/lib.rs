@@ -128,7 +128,9 @@ impl Store {
         match &self.location {
             // Its threads serve every runtime alike.
             Location::Sqlite(_) => Ok(self.clone()),
-            location @ Location::Postgres { .. } => Store::open(location).await,
+            location @ Location::Postgres { .. } => {
+                Ok(Store { evidence: self.evidence.clone(), ..Store::open(location).await? })
+            }
         }
     }
 

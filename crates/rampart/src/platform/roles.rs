@@ -27,7 +27,8 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        let stages = Stages::new(desk.store.clone(), checks(false)?, configuration.objects()?);
+        let store = configuration.with_evidence(desk.store)?;
+        let stages = Stages::new(store.clone(), checks(false)?, configuration.objects()?);
         let options = PoolOptions {
             stages: arguments.stages.clone(),
             concurrency: arguments.concurrency,
@@ -35,7 +36,7 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
             lease: arguments.lease,
         };
         let pool =
-            Pool::new(desk.store, desk.doorbell, Arc::new(stages), options);
+            Pool::new(store, desk.doorbell, Arc::new(stages), options);
         tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");
@@ -48,7 +49,8 @@ pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<Exit
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        worker::orchestrator::run(desk.store, desk.doorbell, crate::library::version(), stop).await;
+        let store = configuration.with_evidence(desk.store)?;
+        worker::orchestrator::run(store, desk.doorbell, crate::library::version(), stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

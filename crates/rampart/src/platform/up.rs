@@ -46,7 +46,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     if let DatabaseUrl::Sqlite(path) = &configuration.database {
         keep_private(path)?;
     }
-    let store = configuration.make().await?;
+    let store = configuration.with_evidence(configuration.make().await?)?;
     let objects = configuration.objects()?;
     let reports = objects.to_string();
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
