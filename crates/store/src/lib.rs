@@ -20,6 +20,7 @@ mod settling;
 mod stops;
 mod tasks;
 mod tenants;
+mod tending;
 mod visits;
 
 use std::{fmt, path::PathBuf, time::Duration};
@@ -36,7 +37,7 @@ pub use self::{
     postgres::migrate,
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
-    schedules::{NewSchedule, ScheduleRecord},
+    schedules::{NewSchedule, ScheduleRecord, Terms},
     settling::{Ending, Settled, Settlement},
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},

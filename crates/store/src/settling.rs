@@ -113,7 +113,9 @@ impl TenantTx<'_> {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
                 }
-                running.ended(&record.task.life, &task.life);
+            }
+            if let Some(running) = &mut running {
+                running.changes(record, &task.life, self.now);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));
             // The same may be said twice in one batch.
@@ -230,14 +232,12 @@ impl TenantTx<'_> {
             let Ok((task, _)) = record.task.apply(command, &record.policy, self.now, dice()) else {
                 continue;
             };
-            if let (Some(running), Work::Unit(unit)) =
-                (record.scan.and_then(|scan| running.get_mut(&scan)), &record.work)
-            {
-                if let Life::Dead { .. } = task.life {
+            if let Some(running) = record.scan.and_then(|scan| running.get_mut(&scan)) {
+                if let (Work::Unit(unit), Life::Dead { .. }) = (&record.work, &task.life) {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
                 }
-                running.ended(&record.task.life, &task.life);
+                running.changes(record, &task.life, self.now);
             }
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::money::{Money, MoneyError};
+
 /// Ten years: what is longer is a slip.
 const LONGEST: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 const LONGEST_NAME: usize = 100;
@@ -59,6 +61,14 @@ pub(crate) fn between<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: 
         .ok_or_else(|| format!("`{text}` is not a whole number from {LEAST} to {MOST}"))
 }
 
+/// An amount of money that is more than nothing.
+pub(super) fn some_money(text: &str) -> Result<Money, MoneyError> {
+    match text.parse()? {
+        Money::ZERO => Err(MoneyError::Nothing(text.to_owned())),
+        amount => Ok(amount),
+    }
+}
+
 /// What something is to be called.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let fits = (1..=LONGEST_NAME).contains(&text.chars().count());
@@ -95,6 +105,13 @@ mod tests {
         for long in ["3651d", "99999999999999999999h", "522w"] {
             assert!(duration(long).unwrap_err().contains("at most 3650d"), "{long}");
         }
+    }
+
+    #[test]
+    fn an_amount_is_something() {
+        assert_eq!(some_money("2.50").map(Money::millionths), Ok(2_500_000));
+        assert!(some_money("0.00").unwrap_err().to_string().contains("more than 0"));
+        assert!(some_money("2,50").unwrap_err().to_string().contains("such as 2.50"));
     }
 
     #[test]

@@ -48,7 +48,8 @@ pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<Exit
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        worker::orchestrator::run(desk.store, desk.doorbell, crate::library::version(), stop).await;
+        let terms = configuration.terms();
+        worker::orchestrator::run(desk.store, desk.doorbell, terms, stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

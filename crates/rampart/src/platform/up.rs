@@ -71,7 +71,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     greet(configuration, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
-        tokio::spawn(worker::orchestrator::run(store, doorbell, crate::library::version(), stop.clone()));
+        tokio::spawn(worker::orchestrator::run(store, doorbell, configuration.terms(), stop.clone()));
     let worked = pool.run(stop).await.context("the workers cannot work");
     healthy.abort();
     orchestrating.await.context("the orchestrator ended early")?;

@@ -1,5 +1,6 @@
 //! `rampart up` and the operators' commands, as somebody who meets them for the first time.
 
+mod costs;
 mod redriving;
 mod side_by_side;
 
