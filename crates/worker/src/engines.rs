@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use model::{Limits, ScanId, ScanRequest, Stage, TenantId, Traffic, Unit, UnitResult};
+use model::{Limits, ScanId, ScanRequest, Stage, TenantId, Traffic, Unit, UnitResult, limits::TaskCeilings};
 use scanner::{
     check::{CheckSet, Reproduce},
     crawl::CrawlOptions,
@@ -56,6 +56,8 @@ impl Checks {
 pub(crate) struct Engines {
     store: Store,
     checks: Checks,
+    /// What a task may use here, whatever its scan says.
+    pub(crate) ceilings: TaskCeilings,
     scans: Mutex<HashMap<(TenantId, ScanId), Weak<Engine>>>,
 }
 
@@ -80,7 +82,7 @@ struct Presence;
 
 impl Engines {
     pub(crate) fn new(store: Store, checks: Checks) -> Engines {
-        Engines { store, checks, scans: Mutex::default() }
+        Engines { store, checks, ceilings: TaskCeilings::default(), scans: Mutex::default() }
     }
 
     pub(crate) async fn of(&self, tenant: TenantId, scan: ScanId) -> Result<Arc<Engine>, StoreError> {
@@ -93,6 +95,7 @@ impl Engines {
             return Ok(engine);
         }
         let (request, scope, limits, _) = self.store.scan_settings(tenant, scan).await?;
+        let limits = self.ceilings.lower(&limits);
         let checks = match request.only.is_empty() {
             true => Arc::clone(&self.checks.set),
             false => {
@@ -200,7 +203,7 @@ impl Engine {
             crawl: CrawlOptions::of(profile),
         };
         let user_agent = format!("{} (security scan {})", self.product, self.scan);
-        Scan::new(dialer, Identity { user_agent }, checking, options)
+        Scan::new(dialer, Identity { user_agent }, checking, Arc::new(options))
     }
 
     /// As many units at once on an address as it can take.

@@ -4,6 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use model::{
     Work,
+    limits::TaskCeilings,
     task::{Retry, TaskFailure},
 };
 use store::{Claimed, Ending, Store};
@@ -29,6 +30,13 @@ impl Stages {
     /// Reports are written below a directory.
     pub fn new(store: Store, checks: Checks, reports: PathBuf) -> Stages {
         Stages { engines: Engines::new(store.clone(), checks.clone()), store, checks, reports }
+    }
+
+    /// No task here uses more than that.
+    #[must_use]
+    pub fn within(mut self, ceilings: TaskCeilings) -> Stages {
+        self.engines.ceilings = ceilings;
+        self
     }
 
     /// Does one task; none when it was stopped in the middle.

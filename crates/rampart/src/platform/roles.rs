@@ -34,8 +34,8 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
             drain: arguments.drain,
             lease: arguments.lease,
         };
-        let pool =
-            Pool::new(desk.store, desk.doorbell, Arc::new(stages), options);
+        let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+        let pool = Pool::new(desk.store, desk.doorbell, stages, options);
         tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");

@@ -67,7 +67,8 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         // It hears itself, so this is for the machine that slept.
         lease: worker::pool::LEASE,
     };
-    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
+    let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
     greet(configuration, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
