@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Outcome, ScanId, Stage, TaskId, Unit, UnitResult, Work,
+    ScanId, Stage, TaskId, Unit, UnitResult, Work,
     task::{Command, Life, Refused, TaskFailure},
 };
 
@@ -257,17 +257,6 @@ impl TenantTx<'_> {
         );
         self.query(&sql, &values).await?.iter().map(|row| row.word(0)).collect()
     }
-}
-
-/// Did the check look at everything it was to look at?
-pub(crate) fn looked(account: &model::Account) -> bool {
-    let outcome = match account.planned {
-        0 => return false,
-        _ if account.failed_total() + account.skipped_total() > 0 => return false,
-        _ if account.matched > 0 => Outcome::Matched,
-        _ => Outcome::NotMatched,
-    };
-    model::finding::Look::of(outcome, false) == model::finding::Look::Missed
 }
 
 impl Store {
