@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use model::WorkerPrice;
 use serde::Deserialize;
-use store::{Location, Store, Terms};
+use store::{Location, Objects, Store, Terms};
 use worker::doorbell::{self, Doorbell};
 
 use crate::{cli::between, library};
@@ -35,7 +35,7 @@ pub(crate) struct ConfigurationArguments {
     #[arg(long, value_name = "FILE", env = "RAMPART_CONFIG", help_heading = "Platform", global = true)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Directory for the database file and the reports [default: rampart-data]
+    /// Directory for the database file, and for the reports unless --objects says otherwise [default: rampart-data]
     #[arg(long, value_name = "DIR", env = "RAMPART_DATA", help_heading = "Platform", global = true)]
     pub(crate) data: Option<PathBuf>,
 
@@ -60,6 +60,18 @@ pub(crate) struct ConfigurationArguments {
         global = true
     )]
     pub(crate) database_connections: Option<usize>,
+
+    /// Where evidence and reports are kept: `file:DIR`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX` [default: evidence in
+    /// the database, reports in --data]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_OBJECTS",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) objects: Option<String>,
 
     /// Doorbell: `none`, or the URL of a Redis or RabbitMQ server [default: none]
     #[arg(
@@ -102,6 +114,7 @@ struct File {
     data: Option<PathBuf>,
     database: Option<String>,
     database_connections: Option<usize>,
+    objects: Option<String>,
     doorbell: Option<String>,
     tenant: Option<String>,
     price_per_worker_hour: Option<WorkerPrice>,
@@ -142,6 +155,8 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     pub(crate) database: DatabaseUrl,
     pub(crate) database_connections: usize,
+    /// Evidence goes into the database, and reports into the data directory, without any.
+    pub(crate) objects: Option<SecretUrl>,
     pub(crate) doorbell: SecretUrl,
     pub(crate) tenant: String,
     pub(crate) price_per_worker_hour: Option<WorkerPrice>,
@@ -197,6 +212,7 @@ impl Configuration {
             data,
             database,
             database_connections: connections,
+            objects: arguments.objects.or(file.objects).map(SecretUrl),
             doorbell: SecretUrl(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned())),
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
             price_per_worker_hour: arguments.price_per_worker_hour.or(file.price_per_worker_hour),
@@ -230,9 +246,27 @@ impl Configuration {
                 path.display()
             );
         }
-        Store::open(&self.location())
+        self.make().await
+    }
+
+    /// Opens the database, and makes it when it is a file that is not there.
+    pub(crate) async fn make(&self) -> anyhow::Result<Store> {
+        let store = Store::open(&self.location())
             .await
-            .with_context(|| format!("cannot open the database {}", self.database))
+            .with_context(|| format!("cannot open the database {}", self.database))?;
+        Ok(match &self.objects {
+            Some(_) => store.with_evidence_in(self.objects()?),
+            None => store,
+        })
+    }
+
+    /// Where reports are kept.
+    pub(crate) fn objects(&self) -> anyhow::Result<Objects> {
+        let opened = match &self.objects {
+            Some(url) => Objects::open(url.reveal()),
+            None => Objects::directory(&self.data),
+        };
+        opened.context("--objects says where evidence and reports are kept")
     }
 
     pub(crate) fn doorbell(&self) -> anyhow::Result<std::sync::Arc<dyn Doorbell>> {

@@ -10,8 +10,10 @@ mod sqlite;
 mod value;
 
 mod claims;
+mod evidence;
 mod findings;
 mod leaders;
+mod objects;
 mod planning;
 mod retention;
 mod scans;
@@ -34,6 +36,7 @@ pub use self::{
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
+    objects::{Download, ObjectKey, Objects, Upload},
     postgres::migrate,
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
@@ -52,6 +55,8 @@ use self::{
 pub struct Store {
     database: std::sync::Arc<Database>,
     location: Location,
+    /// Where evidence goes; into the database without any.
+    evidence: Option<Objects>,
 }
 
 #[derive(Debug)]
@@ -100,7 +105,12 @@ impl Store {
                 Database::Postgres(postgres::Database::open(url, *connections).await?)
             }
         };
-        Ok(Store { database: std::sync::Arc::new(database), location: location.clone() })
+        Ok(Store { database: std::sync::Arc::new(database), location: location.clone(), evidence: None })
+    }
+
+    /// From now on evidence goes there, and the database only names it. What is in the database already stays.
+    pub fn with_evidence_in(self, objects: Objects) -> Store {
+        Store { evidence: Some(objects), ..self }
     }
 
     /// For tests of what takes time: the store's clock goes ahead. `owner` is the URL of a server's owner, who alone can do that.

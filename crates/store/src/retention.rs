@@ -15,16 +15,19 @@ pub struct Retention {
     pub planning: Duration,
     /// Earlier results of units, for scans that spare what has not changed.
     pub visits: Duration,
+    /// Evidence in object storage that no finding names any more.
+    pub unnamed_evidence: Duration,
 }
 
 impl Default for Retention {
-    /// A week, a month, a quarter of a year.
+    /// A week, a month, a quarter of a year, a week.
     fn default() -> Retention {
         const DAY: u64 = 24 * 60 * 60;
         Retention {
             tasks: Duration::from_secs(7 * DAY),
             planning: Duration::from_secs(30 * DAY),
             visits: Duration::from_secs(90 * DAY),
+            unnamed_evidence: Duration::from_secs(7 * DAY),
         }
     }
 }

@@ -8,5 +8,6 @@ mod ground;
 
 mod findings;
 mod isolation;
+mod objects;
 mod scans;
 mod tasks;
