@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use model::{
     Finding, Fingerprint, ScanId, Severity, TenantId, UnitResult,
-    finding::{Decision, History, Life},
+    finding::{Decision, History, Life, Look},
 };
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::{
     ObjectKey, Store, StoreError,
     scans::{RunningScan, digest},
     session::{TenantTx, insert_rows},
-    settling::{EndedUnit, looked},
+    settling::EndedUnit,
     value::{Value, json, places, rows_of_places},
     visits::Seen,
 };
@@ -229,9 +229,9 @@ impl TenantTx<'_> {
             for row in known {
                 let (unit, fingerprint, check) =
                     (row.key(0)?, row.key(1)?, model::CheckId::new(row.text(2)?));
-                let ledger = by_key.get(&unit).map(|result| &result.ledger);
+                let account = by_key.get(&unit).and_then(|result| result.ledger.checks.get(&check));
                 if !found.contains(&(unit, fingerprint))
-                    && ledger.and_then(|ledger| ledger.checks.get(&check)).is_some_and(looked)
+                    && account.map(Look::of_missing) == Some(Look::Missed)
                 {
                     missed.insert((unit, fingerprint));
                 }

@@ -22,6 +22,7 @@ mod settling;
 mod stops;
 mod tasks;
 mod tenants;
+mod tending;
 mod visits;
 
 use std::{fmt, path::PathBuf, time::Duration};
@@ -39,7 +40,7 @@ pub use self::{
     postgres::migrate,
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
-    schedules::{NewSchedule, ScheduleRecord},
+    schedules::{NewSchedule, ScheduleRecord, Terms},
     settling::{Ending, Settled, Settlement},
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},

@@ -187,6 +187,7 @@ fn incomplete_because(record: &ScanRecord) -> Option<String> {
                 Exhausted::Packets => "packets",
                 Exhausted::Assets => "assets",
                 Exhausted::Units => "units",
+                Exhausted::Cost => "money",
             };
             format!("its budget of {of} was used up")
         }

@@ -35,8 +35,8 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
             drain: arguments.drain,
             lease: arguments.lease,
         };
-        let pool =
-            Pool::new(store, desk.doorbell, Arc::new(stages), options);
+        let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+        let pool = Pool::new(store, desk.doorbell, stages, options);
         tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");
@@ -50,7 +50,7 @@ pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<Exit
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
         let store = configuration.with_evidence(desk.store)?;
-        worker::orchestrator::run(store, desk.doorbell, crate::library::version(), stop).await;
+        worker::orchestrator::run(store, desk.doorbell, configuration.terms(), stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -66,11 +66,12 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         // It hears itself, so this is for the machine that slept.
         lease: worker::pool::LEASE,
     };
-    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
+    let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
-        tokio::spawn(worker::orchestrator::run(store, doorbell, crate::library::version(), stop.clone()));
+        tokio::spawn(worker::orchestrator::run(store, doorbell, configuration.terms(), stop.clone()));
     let worked = pool.run(stop).await.context("the workers cannot work");
     healthy.abort();
     orchestrating.await.context("the orchestrator ended early")?;

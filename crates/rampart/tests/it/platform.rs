@@ -1,5 +1,6 @@
 //! `rampart up` and the operators' commands, as somebody who meets them for the first time.
 
+mod costs;
 mod objects;
 mod redriving;
 mod side_by_side;
@@ -87,7 +88,7 @@ pub(crate) fn json(output: &Output) -> Value {
 }
 
 /// The directory in which the reports of a scan are.
-fn reports_of(directory: &Path, scan: &str) -> PathBuf {
+pub(crate) fn reports_of(directory: &Path, scan: &str) -> PathBuf {
     let tenants = std::fs::read_dir(directory.join("rampart-data/reports")).unwrap();
     let found = tenants.map(|tenant| tenant.unwrap().path().join(scan)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("scan {scan} has no reports"))

@@ -71,7 +71,13 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later).await))
         }
         "submit_scan" => {
-            let new = NewScan { request: request(), targets: targets(), by: by(), checks: "1".to_owned() };
+            let new = NewScan {
+                request: request(),
+                targets: targets(),
+                by: by(),
+                checks: "1".to_owned(),
+                price: None,
+            };
             text(&store.submit_scan(tenant, new).await)
         }
         "scan" => text(&store.scan(tenant, things.scan).await),
