@@ -370,6 +370,23 @@ impl Store {
         .await
     }
 
+    /// How many things of each kind a scan saw.
+    pub async fn asset_counts(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT kind, count(*) FROM observations WHERE tenant_id = $1 AND scan_id = $2 \
+                           AND kind <> 'finding' GROUP BY kind";
+                let rows = tx.query(sql, &[tx.tenant(), scan.to_string().into()]).await?;
+                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+            })
+        })
+        .await
+    }
+
     /// What somebody makes of a finding. An older decision than the one that is there changes nothing.
     pub async fn decide(
         &self,

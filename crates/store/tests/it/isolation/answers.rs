@@ -119,6 +119,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "finding_documents" => text(&store.finding_documents(tenant, vec![things.finding]).await),
         "assets" => text(&store.assets(tenant, things.scan, None, 10).await),
+        "asset_counts" => text(&store.asset_counts(tenant, things.scan).await),
         "decide" => {
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
             text(&store.decide(tenant, things.finding, decision, by()).await)
@@ -226,6 +227,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "findings",
         "finding_documents",
         "assets",
+        "asset_counts",
         "evidence",
         "schedules",
     ] {
