@@ -4,6 +4,7 @@
 
 pub mod account;
 pub mod asset;
+pub mod attendance;
 pub mod event;
 pub mod fairness;
 pub mod finding;

@@ -21,6 +21,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod visits;
+mod workers;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -40,6 +41,7 @@ pub use self::{
     settling::{Ending, Settled, Settlement},
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
+    workers::Introduction,
 };
 use self::{
     postgres::Whose,

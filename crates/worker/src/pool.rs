@@ -12,11 +12,11 @@ use model::{
     fairness::Turns,
     task::{Retry, TaskFailure},
 };
-use store::{ClaimRequest, Claimed, Ending, Location, Settlement, Store};
+use store::{ClaimRequest, Claimed, Ending, Introduction, Location, Settlement, Store, StoreError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,8 @@ use crate::{
 
 /// Claims take at most so many tasks: the more, the longer others wait for what this process has not begun.
 const CLAIM: usize = 128;
+/// How long the last word may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long somebody waits who was not rung for.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -78,6 +80,7 @@ impl Pool {
             Arc::clone(&self.doorbell),
             Arc::clone(&holdings),
             self.options.lease,
+            self.introduction(),
         )?;
         let (ended, to_settle) = mpsc::channel(1_024);
         let (store, doorbell) = (self.store.clone(), Arc::clone(&self.doorbell));
@@ -91,7 +94,26 @@ impl Pool {
         // What it cannot settle it has said.
         let _ = settling.await;
         drop(pulse);
+        match timeout(FAREWELL, self.store.worker_left(self.id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "that the worker left is seen by its silence"),
+            Err(_) => tracing::debug!("that the worker left is seen by its silence"),
+        }
         Ok(())
+    }
+
+    fn introduction(&self) -> Introduction {
+        Introduction {
+            worker: self.id,
+            stages: self.options.stages.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            concurrency: self.options.concurrency,
+        }
+    }
+
+    /// Says that somebody is here before anybody is told so; [`Pool::run`] goes on saying it.
+    pub async fn introduce(&self) -> Result<(), StoreError> {
+        self.store.worker_is_there(self.introduction()).await
     }
 
     async fn claim_until(

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use model::Stage;
+use model::{Stage, attendance::Missing};
 use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
@@ -180,6 +180,7 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         },
         Err(error) => findings.push(Finding::broken("tenant", error.to_string(), "`rampart tenant create`")),
     }
+    findings.extend(attendance(store, configuration).await);
     for stage in Stage::ALL {
         match store.depth(stage).await {
             Ok(0) => {}
@@ -191,6 +192,37 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
             Err(error) => findings.push(Finding::broken("queue", error.to_string(), "check the database")),
         }
     }
+    findings
+}
+
+/// Is there somebody for every stage of a scan?
+async fn attendance(store: &Store, configuration: &Configuration) -> Vec<Finding> {
+    let attendance = match store.attendance().await {
+        Ok(attendance) => attendance,
+        Err(error) => return vec![Finding::broken("workers", error.to_string(), "check the database")],
+    };
+    let wanted = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Exercise).collect();
+    let start = match configuration.database {
+        DatabaseUrl::Sqlite(_) => "`rampart up` starts everybody",
+        DatabaseUrl::Postgres(_) => "`rampart worker` starts one, `--stage` says for what",
+    };
+    let mut findings = vec![match attendance.missing(&wanted) {
+        None => Finding::ok("workers", format!("{} at work, for every stage of a scan", attendance.workers)),
+        Some(Missing::Everybody) => Finding::warning("workers", "nobody is at work", start),
+        Some(Missing::Stages(stages)) => {
+            let words: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+            let says = format!("{} at work, none of them for {}", attendance.workers, words.join(" and "));
+            Finding::warning("workers", says, start)
+        }
+    }];
+    findings.push(match attendance.is_led {
+        true => Finding::ok("orchestrator", "one leads"),
+        false => Finding::warning(
+            "orchestrator",
+            "none leads: schedules, deadlines and what lost workers had wait",
+            "`rampart up` or `rampart orchestrator` starts one",
+        ),
+    });
     findings
 }
 

@@ -36,6 +36,9 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
         };
         let pool =
             Pool::new(desk.store, configuration.location(), desk.doorbell, Arc::new(stages), options);
+        if let Err(error) = pool.introduce().await {
+            tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
+        }
         tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");

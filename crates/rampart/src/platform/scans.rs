@@ -8,7 +8,10 @@ use report::terminal;
 use serde_json::json;
 use store::{FindingFilter, NewScan, ScanFilter, ScanRecord, TaskFilter};
 
-use super::{Desk, operate, operator, print_json, print_table, put, short_time, targets, with_way_out};
+use super::{
+    Desk, attendance::Watch, operate, operator, print_json, print_table, put, short_time, targets,
+    with_way_out,
+};
 use crate::{
     cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
     library::Library,
@@ -98,6 +101,9 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     let (id, planned) =
         desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
     desk.wake(planned).await;
+    let mut stages = arguments.request.request().stages;
+    stages.insert(Stage::Report);
+    let mut watch = Watch::begin(desk, stages).await?;
     if !arguments.wait {
         match arguments.json {
             true => print_json(&json!({ "scan": id }))?,
@@ -106,7 +112,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     say(&format!("scan {id}: `rampart scan show {id}` tells how far it is\n"));
-    let record = wait(desk, tenant, id).await?;
+    let record = wait(desk, tenant, id, &mut watch).await?;
     let gaps = gaps(desk, tenant, &record).await?;
     if arguments.json {
         print_json(&record)?;
@@ -156,7 +162,7 @@ async fn gaps(desk: &Desk, tenant: TenantId, record: &ScanRecord) -> anyhow::Res
 }
 
 /// Until the scan has ended and its reports are written.
-async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanRecord> {
+async fn wait(desk: &Desk, tenant: TenantId, id: ScanId, watch: &mut Watch) -> anyhow::Result<ScanRecord> {
     let mut told_stop = false;
     loop {
         let record = desk.store.scan(tenant, id).await?;
@@ -171,6 +177,7 @@ async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanR
             told_stop = true;
             say(&format!("an emergency stop holds ({}): {}\n", stop.reach, stop.reason));
         }
+        watch.look_again(desk).await?;
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -8,7 +8,7 @@ use model::{NewTask, Stage, Work, task::Life};
 use serde_json::json;
 use store::{TaskFilter, TaskRecord};
 
-use super::{Desk, operate, operator, print_json, print_table, short_time};
+use super::{Desk, attendance::Watch, operate, operator, print_json, print_table, short_time};
 use crate::{
     cli::{TaskCommand, TaskFilterArguments, say},
     configuration::Configuration,
@@ -63,6 +63,7 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
                     left -= some;
                 }
                 desk.wake([(Stage::Exercise, *count)].into()).await;
+                Watch::begin(&desk, [Stage::Exercise].into()).await?;
                 tell(*json, "enqueued", *count as u64)?;
             }
         }

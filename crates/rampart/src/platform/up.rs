@@ -70,6 +70,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     };
     let pool =
         Pool::new(store.clone(), configuration.location(), Arc::clone(&doorbell), Arc::new(stages), options);
+    pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =

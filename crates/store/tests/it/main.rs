@@ -10,3 +10,4 @@ mod findings;
 mod isolation;
 mod scans;
 mod tasks;
+mod workers;
