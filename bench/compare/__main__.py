@@ -10,13 +10,16 @@ from pathlib import Path
 
 import checks
 import crawl
+import installation
 import names
 import ports
 import targets
 import tasks
 from measure import Problems, load, say, version
 
-COMPARISONS = {"ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks}
+COMPARISONS = {
+    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "platform": installation
+}
 
 
 def machine():
@@ -37,6 +40,7 @@ def head():
         "nginx": ["nginx", "-v"],
         "PostgreSQL": ["psql", "--version"],
         "Redis": ["redis-server", "--version"],
+        "RabbitMQ": ["dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server"],
         "Celery": ["target/bench-peers/celery/bin/celery", "--version"],
     }
     print("# Rampart beside other tools\n")

@@ -3,16 +3,14 @@ wait for the disk: PostgreSQL with its defaults, Redis with `appendfsync always`
 
 import json
 import os
-import pwd
 import subprocess
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from measure import number, say, table
-from servers import accepts, process
+from services import REDIS, postgres, prepare, redis
 
-POSTGRES, REDIS, CELERY_REDIS = 5499, 6399, 6398
+CELERY_REDIS = 6398
 CELERY = Path("target/bench-peers/celery/bin")
 APPLICATION = """
 from celery import Celery
@@ -23,36 +21,6 @@ app.conf.update(task_acks_late=True, result_expires=3600, worker_prefetch_multip
 def nothing():
     return None
 """
-
-
-@contextmanager
-def postgres(directory):
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-    data = directory / "postgres"
-    data.mkdir()
-    user = pwd.getpwnam("postgres")
-    os.chown(data, user.pw_uid, user.pw_gid)
-    directory.chmod(0o755)
-    as_postgres = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "env", "LC_ALL=C.UTF-8"]
-    subprocess.run([*as_postgres, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], check=True, capture_output=True)
-    command = [*as_postgres, programs / "postgres", "-D", data, "-p", POSTGRES, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-
-    def ready():
-        return subprocess.run([programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(POSTGRES)]).returncode == 0
-
-    with process(command, ready, directory / "postgres.log"):
-        yield lambda sql, base="postgres": subprocess.run(
-            ["psql", "-XqAt", f"postgres://postgres@127.0.0.1:{POSTGRES}/{base}", "-c", sql], check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-
-@contextmanager
-def redis(directory, port):
-    place = directory / f"redis-{port}"
-    place.mkdir()
-    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", place, "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-    with process(command, accepts("127.0.0.1", port)):
-        yield
 
 
 def wait_until(count, wanted):
@@ -75,14 +43,9 @@ def kilobytes(process):
 
 def of_rampart(sql, directory, tasks):
     base = f"tasks_{tasks}"
-    sql(f"CREATE DATABASE {base}")
-    url = f"postgres://app@127.0.0.1:{POSTGRES}/{base}"
-    if sql("SELECT count(*) FROM pg_roles WHERE rolname = 'app'") == "0":
-        sql("CREATE ROLE app LOGIN")
+    url = prepare(sql, base)
     program = os.environ["RAMPART"]
     around = {**os.environ, "RAMPART_DATABASE": url, "RAMPART_DOORBELL": f"redis://127.0.0.1:{REDIS}", "RAMPART_LOG": "warn"}
-    owner = f"postgres://postgres@127.0.0.1:{POSTGRES}/{base}"
-    subprocess.run([program, "migrate", "--database", owner, "--grant-to", "app"], check=True, capture_output=True)
     subprocess.run([program, "tenant", "create", "default"], check=True, capture_output=True, env=around, cwd=directory)
     worker = subprocess.Popen([program, "worker", "--stage", "exercise", "--concurrency", "256"], env=around, cwd=directory)
     try:
@@ -135,11 +98,9 @@ def main(directory, trying, problems):
         print(f"{number(tasks)} tasks that do nothing, asked for by one client while one worker process works (Celery: two, one a core).\n")
         table(("", "asked for a second", "ended a second, end to end", "time", "memory of the workers"), rows)
         problems.expect(ours[1] < theirs[1], "tasks: slower than Celery")
-        sql("CREATE DATABASE sizes")
-        owner = f"postgres://postgres@127.0.0.1:{POSTGRES}/sizes"
-        subprocess.run([os.environ["RAMPART"], "migrate", "--database", owner, "--grant-to", "app"], check=True, capture_output=True)
+        sizes_url = prepare(sql, "sizes")
         rows = []
-        for name, url in (("PostgreSQL", f"postgres://app@127.0.0.1:{POSTGRES}/sizes"), ("SQLite", f"sqlite:{directory}/sizes.db")):
+        for name, url in (("PostgreSQL", sizes_url), ("SQLite", f"sqlite:{directory}/sizes.db")):
             say(f"  {name} with more and more waiting")
             done = subprocess.run([os.environ["QUEUE_THROUGHPUT"], url, *map(str, sizes)], check=True, capture_output=True, text=True)
             figures = [json.loads(line) for line in done.stdout.splitlines()]

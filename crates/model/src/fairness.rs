@@ -115,6 +115,20 @@ pub struct Share {
     pub most_in_flight: u64,
 }
 
+impl Share {
+    /// How many more it may have at work.
+    pub fn room(&self) -> u64 {
+        self.most_in_flight.saturating_sub(self.in_flight)
+    }
+
+    /// Could somebody who takes at most so many tasks, while others do the same at this moment, exceed the most that may be at work?
+    /// As long as there is room for many such claims, they need not know of each other.
+    pub fn is_near_its_most(&self, most: usize) -> bool {
+        const CLAIMS_AT_ONCE: u64 = 64;
+        self.room() > 0 && self.room() < (most as u64).saturating_mul(CLAIMS_AT_ONCE)
+    }
+}
+
 /// Who was served how often, as far as one process knows: that is enough, since a sum of fair processes is fair.
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
@@ -144,7 +158,7 @@ impl Turns {
             let Some(share) = shares.get(&tenant) else { continue };
             let pass = self.passes.get(&tenant).copied().unwrap_or_default().max(self.floor);
             let weight = u64::from(share.weight.max(1));
-            let room = share.most_in_flight.saturating_sub(share.in_flight);
+            let room = share.room();
             if room > 0 {
                 let (key, in_flight) = (lane.key, share.in_flight);
                 candidates.push(Candidate { key, tenant, weight, in_flight, room, pass, picked: 0 });

@@ -178,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_may_be_silent_for_as_long_as_is_promised() {
+        let cli = Cli::try_parse_from(["rampart", "worker"]).unwrap();
+        let Command::Platform(PlatformCommand::Worker(worker)) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(worker.arguments.lease, worker::pool::LEASE);
+    }
+
+    #[test]
     fn every_option_has_help() {
         fn walk(command: &clap::Command) {
             assert!(command.get_about().is_some(), "{} has no help", command.get_name());

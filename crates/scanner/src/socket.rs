@@ -24,6 +24,7 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::gate::Gates;
+use self::rate::Sharers;
 pub use self::{connection::Connection, error::DialError, rate::RateLimit};
 
 /// Opens sockets, within the scope and the limits. Cheap to clone; all clones share caps and counters.
@@ -39,6 +40,7 @@ struct Shared {
     gates: Gates,
     probes: RateLimit,
     queries: RateLimit,
+    sharers: Sharers,
     counters: Counters,
 }
 
@@ -114,11 +116,13 @@ impl Dialer {
     pub fn new(scope: Scope, limits: Limits, stop: CancellationToken) -> Dialer {
         let connections = limits.connections.min(descriptors_for_sockets()).max(1);
         let limits = Limits { connections, ..limits };
+        let sharers = Sharers::default();
         Dialer {
             shared: Arc::new(Shared {
-                gates: Gates::new(&limits),
-                probes: RateLimit::per_second(limits.probes_per_second),
-                queries: RateLimit::per_second(limits.queries_per_second),
+                gates: Gates::new(&limits, &sharers),
+                probes: RateLimit::per_second(limits.probes_per_second).among(&sharers),
+                queries: RateLimit::per_second(limits.queries_per_second).among(&sharers),
+                sharers,
                 counters: Counters::default(),
                 scope,
                 limits,
@@ -131,6 +135,12 @@ impl Dialer {
     /// when this one does.
     pub fn with_stop(&self, stop: CancellationToken) -> Dialer {
         Dialer { shared: Arc::clone(&self.shared), stop }
+    }
+
+    /// From now on the rates are shared between so many processes, this one among them: each has an equal part. Caps on connections
+    /// hold for each process.
+    pub fn share_rates_among(&self, processes: u32) {
+        self.shared.sharers.set(processes);
     }
 
     /// The scope in force.

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    LeaseNumber, Priority, Reach, ScanId, Stage, TaskId, TenantId, Work, WorkerId,
+    LeaseNumber, Priority, Reach, ScanId, Stage, Stop, TaskId, TenantId, Work, WorkerId,
     fairness::{Lane, Share, Turns},
     task::{Answer, Command, Refused},
 };
@@ -139,11 +139,12 @@ impl QueueTx<'_> {
         Ok(lanes)
     }
 
-    /// What the tenants of the lanes have at work in the stages, and may have.
+    /// What the tenants of the lanes have at work in the stages, and may have; somebody is about to take at most so many.
     async fn shares(
         &mut self,
         stages: &[Stage],
         tenants: &BTreeSet<TenantId>,
+        most: usize,
     ) -> Result<BTreeMap<TenantId, Share>, StoreError> {
         let ids: Vec<Value> = tenants.iter().map(|tenant| tenant.as_uuid().into()).collect();
         let sql = format!(
@@ -155,6 +156,31 @@ impl QueueTx<'_> {
             let share = Share { weight: row.small(1)?, in_flight: 0, most_in_flight: row.count(2)? };
             shares.insert(TenantId::new(row.id(0)?), share);
         }
+        self.count_in_flight(stages, &mut shares).await?;
+        // In SQLite nobody else claims at the same time.
+        if self.session.dialect() == Dialect::Postgres {
+            let near: Vec<TenantId> = shares
+                .iter()
+                .filter(|(_, share)| share.is_near_its_most(most))
+                .map(|(tenant, _)| *tenant)
+                .collect();
+            if !near.is_empty() {
+                // One after the other, in order, until the transaction ends; then count what the others took.
+                for tenant in near {
+                    let sql = "SELECT pg_advisory_xact_lock(hashtextextended('claim ' || $1, 0))::text";
+                    self.session.query(sql, &[tenant.to_string().into()]).await?;
+                }
+                self.count_in_flight(stages, &mut shares).await?;
+            }
+        }
+        Ok(shares)
+    }
+
+    async fn count_in_flight(
+        &mut self,
+        stages: &[Stage],
+        shares: &mut BTreeMap<TenantId, Share>,
+    ) -> Result<(), StoreError> {
         // Left to itself SQLite walks through everything that waits.
         let index = match self.session.dialect() {
             Dialect::Sqlite => "INDEXED BY tasks_running",
@@ -163,17 +189,21 @@ impl QueueTx<'_> {
         let sql = format!(
             "SELECT tenant_id, count(*) FROM tasks {index} WHERE state = 'running' AND tenant_id IN ({}) AND stage IN ({}) \
              GROUP BY tenant_id",
-            places(1, ids.len()),
-            places(1 + ids.len(), stages.len()),
+            places(1, shares.len()),
+            places(1 + shares.len(), stages.len()),
         );
-        let values: Vec<Value> =
-            ids.into_iter().chain(stages.iter().map(|stage| stage.as_str().into())).collect();
-        for row in self.session.query(&sql, &values).await? {
+        let tenants = shares.keys().map(|tenant| Value::from(tenant.as_uuid()));
+        let values: Vec<Value> = tenants.chain(stages.iter().map(|stage| stage.as_str().into())).collect();
+        let counted = self.session.query(&sql, &values).await?;
+        for share in shares.values_mut() {
+            share.in_flight = 0;
+        }
+        for row in counted {
             if let Some(share) = shares.get_mut(&TenantId::new(row.id(0)?)) {
                 share.in_flight = row.count(1)?;
             }
         }
-        Ok(shares)
+        Ok(())
     }
 
     async fn claim(&mut self, request: &ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
@@ -193,7 +223,7 @@ impl QueueTx<'_> {
             return Ok(Vec::new());
         }
         let tenants: BTreeSet<TenantId> = lanes.iter().map(|lane| lane.tenant).collect();
-        let mut shares = self.shares(&stages, &tenants).await?;
+        let mut shares = self.shares(&stages, &tenants, request.most).await?;
         let mut claimed = Vec::new();
         while claimed.len() < request.most && !lanes.is_empty() {
             let wanted = request.most - claimed.len();
@@ -319,6 +349,30 @@ impl QueueTx<'_> {
         Ok(beats)
     }
 
+    /// Who has tasks of these scans at work: how many processes.
+    pub(crate) async fn at_work(
+        &mut self,
+        scans: &[(TenantId, ScanId)],
+    ) -> Result<BTreeMap<(TenantId, ScanId), u32>, StoreError> {
+        let mut at_work = BTreeMap::new();
+        for chunk in scans.chunks(1_000) {
+            let mut values = Vec::with_capacity(chunk.len() * 2);
+            for (tenant, scan) in chunk {
+                values.extend([Value::from(tenant.as_uuid()), scan.to_string().into()]);
+            }
+            let sql = format!(
+                "WITH asked (tenant_id, scan_id) AS (VALUES {}) SELECT asked.tenant_id, asked.scan_id, count(DISTINCT worker) \
+                 FROM asked JOIN tasks ON tasks.tenant_id = asked.tenant_id AND tasks.scan_id = asked.scan_id \
+                 WHERE state = 'running' GROUP BY asked.tenant_id, asked.scan_id",
+                rows_of_places(chunk.len(), 2),
+            );
+            for row in self.session.query(&sql, &values).await? {
+                at_work.insert((TenantId::new(row.id(0)?), row.word(1)?), row.small(2)?);
+            }
+        }
+        Ok(at_work)
+    }
+
     /// Tasks whose workers are silent, or that were tried too often while they waited.
     async fn lapsed(&mut self, at_most: usize) -> Result<Vec<(TenantId, TaskId)>, StoreError> {
         let sql = format!(
@@ -341,6 +395,24 @@ impl Store {
     /// Takes tasks to work on: fair between tenants, by priority and age within one, none that a stop covers.
     pub async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
         self.of_queue(move |tx| Box::pin(async move { tx.claim(&request).await })).await
+    }
+
+    /// How many processes have tasks of a scan at work, whoever asks among them.
+    pub async fn at_work(&self, tenant: TenantId, scan: ScanId) -> Result<u32, StoreError> {
+        let at_work =
+            self.read_queue(move |tx| Box::pin(async move { tx.at_work(&[(tenant, scan)]).await })).await?;
+        Ok(at_work.get(&(tenant, scan)).copied().unwrap_or_default())
+    }
+
+    /// What a worker must know all the time: which stops hold, and how many processes work on each of the scans that it works on.
+    pub async fn watch(
+        &self,
+        scans: Vec<(TenantId, ScanId)>,
+    ) -> Result<(Vec<Stop>, BTreeMap<(TenantId, ScanId), u32>), StoreError> {
+        self.read_queue(move |tx| {
+            Box::pin(async move { Ok((tx.stops_in_force().await?, tx.at_work(&scans).await?)) })
+        })
+        .await
     }
 
     /// The worker is alive and at all of these; one answer for each, in order.

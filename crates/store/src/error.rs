@@ -34,9 +34,6 @@ pub enum StoreError {
     /// The command does not fit where the task stands.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// An emergency stop covers it.
-    #[error("an emergency stop holds: {0}")]
-    Stopped(String),
     /// The tenant's scope does not allow it.
     #[error("{refusal} (scope `{scope}`)")]
     OutOfScope {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use model::{
-    Finding, Fingerprint, ScanId, Severity, TenantId, Unit, UnitResult,
+    Finding, Fingerprint, ScanId, Severity, TenantId, UnitResult,
     finding::{Decision, History, Life},
 };
 use serde::Serialize;
@@ -13,8 +13,8 @@ use crate::{
     Store, StoreError,
     scans::{RunningScan, digest},
     session::{TenantTx, insert_rows},
-    settling::looked,
-    value::{Value, json, places},
+    settling::{EndedUnit, looked},
+    value::{Value, json, places, rows_of_places},
     visits::Seen,
 };
 
@@ -42,42 +42,59 @@ pub struct FindingFilter {
     pub after: Option<Fingerprint>,
 }
 
+fn seen_finding(finding: &Finding) -> Seen {
+    let looks = digest(&format!("{} {}", finding.severity, finding.name));
+    ("finding".to_owned(), finding.fingerprint.bytes(), looks)
+}
+
 impl TenantTx<'_> {
-    /// Merges what a unit saw and missed into what is known.
+    /// Merges what units saw and missed into what is known. What each of them saw.
     pub(crate) async fn record(
         &mut self,
         running: &mut RunningScan,
-        unit: &Unit,
-        result: &UnitResult,
-    ) -> Result<Vec<Seen>, StoreError> {
+        ended: &[EndedUnit],
+    ) -> Result<Vec<Vec<Seen>>, StoreError> {
         let (scan, at) = (running.id, self.now);
-        running.traffic += result.traffic;
-        let mut seen = Vec::new();
-        running.assets += self.record_assets(scan, result, at, &mut seen).await?;
-        running.findings += self.record_findings(scan, unit, &result.findings, at, &mut seen).await?;
-        self.record_missed(unit, result, at).await?;
+        let mut seen = vec![Vec::new(); ended.len()];
+        for EndedUnit { result, .. } in ended {
+            running.traffic += result.traffic;
+        }
+        running.assets += self.record_assets(scan, ended, at, &mut seen).await?;
+        running.findings += self.record_findings(scan, ended, at, &mut seen).await?;
+        self.record_missed(ended, at).await?;
         Ok(seen)
     }
 
     async fn record_assets(
         &mut self,
         scan: ScanId,
-        result: &UnitResult,
+        ended: &[EndedUnit],
         at: Timestamp,
-        all_seen: &mut Vec<Seen>,
+        all_seen: &mut [Vec<Seen>],
     ) -> Result<u64, StoreError> {
         // One statement changes a row once.
-        let mut seen = BTreeMap::new();
-        for asset in &result.assets {
-            let looks = digest(&asset.looks());
-            let place = seen.entry(asset.identity()).or_insert((asset, looks));
-            if looks < place.1 {
-                *place = (asset, looks);
+        let mut distinct = BTreeMap::new();
+        for (EndedUnit { result, .. }, seen) in ended.iter().zip(all_seen) {
+            let mut of_unit = BTreeMap::new();
+            for asset in &result.assets {
+                let (identity, looks) = (asset.identity(), digest(&asset.looks()));
+                let least = of_unit.entry(identity.clone()).or_insert((asset, looks));
+                if looks < least.1 {
+                    *least = (asset, looks);
+                }
+                let least = distinct.entry(identity).or_insert((asset, looks));
+                if looks < least.1 {
+                    *least = (asset, looks);
+                }
             }
+            let found = |(identity, (asset, looks)): (String, (&model::Asset, _))| {
+                (asset.kind().to_owned(), digest(&identity), looks)
+            };
+            seen.extend(of_unit.into_iter().map(found));
         }
-        let mut rows = Vec::with_capacity(seen.len());
-        let mut observed = Vec::with_capacity(seen.len());
-        for (identity, (asset, looks)) in seen {
+        let mut rows = Vec::with_capacity(distinct.len());
+        let mut observed = Vec::with_capacity(distinct.len());
+        for (identity, (asset, looks)) in distinct {
             let key = digest(&identity);
             observed.push((asset.kind().to_owned(), key, looks));
             rows.push(vec![
@@ -96,9 +113,7 @@ impl TenantTx<'_> {
                     first_seen = CASE WHEN excluded.first_seen < assets.first_seen THEN excluded.first_seen ELSE assets.first_seen END, \
                     last_seen = CASE WHEN excluded.last_seen > assets.last_seen THEN excluded.last_seen ELSE assets.last_seen END";
         insert_rows(self.session, head, 7, rows, tail).await?;
-        let new = self.observe(scan, &observed).await?;
-        all_seen.append(&mut observed);
-        Ok(new)
+        self.observe(scan, &observed).await
     }
 
     /// How many of these the scan had not seen before. What is seen twice in one scan and looks different is remembered the same
@@ -129,32 +144,47 @@ impl TenantTx<'_> {
     async fn record_findings(
         &mut self,
         scan: ScanId,
-        unit: &Unit,
-        findings: &[Finding],
+        ended: &[EndedUnit],
         at: Timestamp,
-        all_seen: &mut Vec<Seen>,
+        all_seen: &mut [Vec<Seen>],
     ) -> Result<u64, StoreError> {
-        let distinct: BTreeMap<Fingerprint, &Finding> =
-            findings.iter().map(|finding| (finding.fingerprint, finding)).collect();
-        let (mut rows, mut evidence, mut sightings, mut observed) = (vec![], vec![], vec![], vec![]);
+        // One statement changes a row once, and rows are changed in the order of their keys: two transactions that wait for each
+        // other never end.
+        let mut distinct: BTreeMap<Fingerprint, &Finding> = BTreeMap::new();
+        let mut places: BTreeMap<(Fingerprint, [u8; 16]), &Finding> = BTreeMap::new();
+        for (EndedUnit { unit, result, .. }, seen) in ended.iter().zip(all_seen) {
+            let mut of_unit = BTreeMap::new();
+            let unit = unit.key().0;
+            for finding in &result.findings {
+                distinct.insert(finding.fingerprint, finding);
+                places.insert((finding.fingerprint, unit), finding);
+                of_unit.insert(finding.fingerprint, finding);
+            }
+            seen.extend(of_unit.into_values().map(seen_finding));
+        }
+        let (mut rows, mut evidence, mut observed) = (vec![], vec![], vec![]);
+        let sightings = places
+            .into_iter()
+            .map(|((fingerprint, unit), finding)| {
+                vec![
+                    self.tenant(),
+                    fingerprint.bytes().into(),
+                    unit.into(),
+                    finding.check.as_str().into(),
+                    finding.addresses.first().map(ToString::to_string).into(),
+                    at.into(),
+                    at.into(),
+                ]
+            })
+            .collect();
         for (fingerprint, finding) in distinct {
             let key = fingerprint.bytes();
-            let looks = digest(&format!("{} {}", finding.severity, finding.name));
-            observed.push(("finding".to_owned(), key, looks));
+            observed.push(seen_finding(finding));
             evidence.push(vec![
                 self.tenant(),
                 key.into(),
                 scan.to_string().into(),
                 json(&finding.evidence)?,
-                at.into(),
-            ]);
-            sightings.push(vec![
-                self.tenant(),
-                key.into(),
-                unit.key().0.into(),
-                finding.check.as_str().into(),
-                finding.addresses.first().map(ToString::to_string).into(),
-                at.into(),
                 at.into(),
             ]);
             let body = Finding { evidence: Vec::new(), ..finding.clone() };
@@ -185,31 +215,53 @@ impl TenantTx<'_> {
                     first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen ELSE sightings.first_seen END, \
                     last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen ELSE sightings.last_seen END";
         insert_rows(self.session, head, 7, sightings, tail).await?;
-        let new = self.observe(scan, &observed).await?;
-        all_seen.append(&mut observed);
-        Ok(new)
+        self.observe(scan, &observed).await
     }
 
-    /// What was seen at this unit before, and now was not, although its check looked.
-    async fn record_missed(
-        &mut self,
-        unit: &Unit,
-        result: &UnitResult,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let found: BTreeSet<[u8; 16]> =
-            result.findings.iter().map(|finding| finding.fingerprint.bytes()).collect();
-        let sql = "SELECT fingerprint, check_id FROM sightings WHERE tenant_id = $1 AND unit_key = $2";
-        let known = self.query(sql, &[self.tenant(), unit.key().0.into()]).await?;
-        for row in known {
-            let (fingerprint, check) = (row.key(0)?, model::CheckId::new(row.text(1)?));
-            if found.contains(&fingerprint) || !result.ledger.checks.get(&check).is_some_and(looked) {
-                continue;
+    /// What was seen at these units before, and now was not, although its check looked.
+    async fn record_missed(&mut self, ended: &[EndedUnit], at: Timestamp) -> Result<(), StoreError> {
+        let mut missed = BTreeSet::new();
+        for chunk in ended.chunks(1_000) {
+            let by_key: BTreeMap<[u8; 16], &UnitResult> =
+                chunk.iter().map(|ended| (ended.unit.key().0, &ended.result)).collect();
+            let sql = format!(
+                "SELECT unit_key, fingerprint, check_id FROM sightings WHERE tenant_id = $1 AND unit_key IN ({})",
+                places(2, by_key.len())
+            );
+            let mut values = vec![self.tenant()];
+            values.extend(by_key.keys().map(|key| Value::from(*key)));
+            let known = self.query(&sql, &values).await?;
+            let mut found = BTreeSet::new();
+            for (unit, result) in &by_key {
+                found.extend(result.findings.iter().map(|finding| (*unit, finding.fingerprint.bytes())));
             }
-            let sql = "UPDATE sightings SET last_missed = $4 WHERE tenant_id = $1 AND unit_key = $2 AND fingerprint = $3 \
-                       AND (last_missed IS NULL OR last_missed < $4)";
-            let values = [self.tenant(), unit.key().0.into(), fingerprint.into(), at.into()];
-            self.execute(sql, &values).await?;
+            for row in known {
+                let (unit, fingerprint, check) =
+                    (row.key(0)?, row.key(1)?, model::CheckId::new(row.text(2)?));
+                let ledger = by_key.get(&unit).map(|result| &result.ledger);
+                if !found.contains(&(unit, fingerprint))
+                    && ledger.and_then(|ledger| ledger.checks.get(&check)).is_some_and(looked)
+                {
+                    missed.insert((unit, fingerprint));
+                }
+            }
+        }
+        let missed: Vec<([u8; 16], [u8; 16])> = missed.into_iter().collect();
+        for chunk in missed.chunks(1_000) {
+            let sql = format!(
+                "WITH missed (unit_key, fingerprint) AS (VALUES {}) UPDATE sightings SET last_missed = ${at} FROM missed \
+                 WHERE sightings.tenant_id = ${tenant} AND sightings.unit_key = missed.unit_key \
+                 AND sightings.fingerprint = missed.fingerprint AND (last_missed IS NULL OR last_missed < ${at})",
+                rows_of_places(chunk.len(), 2),
+                at = chunk.len() * 2 + 1,
+                tenant = chunk.len() * 2 + 2,
+            );
+            let mut values: Vec<Value> = chunk
+                .iter()
+                .flat_map(|(unit, fingerprint)| [Value::from(*unit), (*fingerprint).into()])
+                .collect();
+            values.extend([at.into(), self.tenant()]);
+            self.execute(&sql, &values).await?;
         }
         Ok(())
     }

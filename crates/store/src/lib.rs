@@ -52,6 +52,7 @@ use self::{
 #[derive(Debug, Clone)]
 pub struct Store {
     database: std::sync::Arc<Database>,
+    location: Location,
 }
 
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl Store {
                 Database::Postgres(postgres::Database::open(url, *connections).await?)
             }
         };
-        Ok(Store { database: std::sync::Arc::new(database) })
+        Ok(Store { database: std::sync::Arc::new(database), location: location.clone() })
     }
 
     /// For tests of what takes time: the store's clock goes ahead. `owner` is the URL of a server's owner, who alone can do that.
@@ -115,11 +116,11 @@ impl Store {
     }
 
     /// For a thread with a runtime of its own: it shares nothing that another runtime could hold up.
-    pub async fn apart(&self, location: &Location) -> Result<Store, StoreError> {
-        match &*self.database {
+    pub async fn apart(&self) -> Result<Store, StoreError> {
+        match &self.location {
             // Its threads serve every runtime alike.
-            Database::Sqlite(_) => Ok(self.clone()),
-            Database::Postgres(_) => Store::open(location).await,
+            Location::Sqlite(_) => Ok(self.clone()),
+            location @ Location::Postgres { .. } => Store::open(location).await,
         }
     }
 
@@ -129,11 +130,7 @@ impl Store {
         tenant: TenantId,
         job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let job = of_tenant(tenant, job);
-        match &*self.database {
-            Database::Sqlite(database) => database.run(job).await,
-            Database::Postgres(database) => database.run(Whose::Tenant(tenant), job).await,
-        }
+        self.run(Whose::Tenant(tenant), Access::Write, of_tenant(tenant, job)).await
     }
 
     /// The same, and nothing is changed in it.
@@ -142,11 +139,7 @@ impl Store {
         tenant: TenantId,
         job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let job = of_tenant(tenant, job);
-        match &*self.database {
-            Database::Sqlite(database) => database.read(job).await,
-            Database::Postgres(database) => database.run(Whose::Tenant(tenant), job).await,
-        }
+        self.run(Whose::Tenant(tenant), Access::Read, of_tenant(tenant, job)).await
     }
 
     /// In a transaction that sees the queue of all tenants.
@@ -154,11 +147,7 @@ impl Store {
         &self,
         job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let job = of_queue(job);
-        match &*self.database {
-            Database::Sqlite(database) => database.run(job).await,
-            Database::Postgres(database) => database.run(Whose::Queue, job).await,
-        }
+        self.run(Whose::Queue, Access::Write, of_queue(job)).await
     }
 
     /// The same, and nothing is changed in it.
@@ -166,12 +155,28 @@ impl Store {
         &self,
         job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let job = of_queue(job);
-        match &*self.database {
-            Database::Sqlite(database) => database.read(job).await,
-            Database::Postgres(database) => database.run(Whose::Queue, job).await,
+        self.run(Whose::Queue, Access::Read, of_queue(job)).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        whose: Whose,
+        access: Access,
+        job: impl InSession<T>,
+    ) -> Result<T, StoreError> {
+        match (&*self.database, access) {
+            (Database::Sqlite(database), Access::Write) => database.run(job).await,
+            (Database::Sqlite(database), Access::Read) => database.read(job).await,
+            (Database::Postgres(database), _) => database.run(whose, job).await,
         }
     }
+}
+
+/// What a transaction is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
 }
 
 /// What runs in a session that somebody has opened.

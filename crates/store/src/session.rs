@@ -45,8 +45,16 @@ pub(crate) trait Session: Send {
     async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
 }
 
-/// Rows that one statement takes: both databases have a limit on values, SQLite's is 32,766.
-const VALUES_AT_ONCE: usize = 30_000;
+impl Dialect {
+    /// Values that one statement takes. PostgreSQL has a limit, and each statement costs a round trip. SQLite looks through the
+    /// names of all values for each one that it reads in a statement, and a statement that it has read before costs nothing.
+    fn values_at_once(self) -> usize {
+        match self {
+            Dialect::Sqlite => 400,
+            Dialect::Postgres => 30_000,
+        }
+    }
+}
 
 /// `INSERT INTO tasks (a, b) VALUES` + rows + `ON CONFLICT …`, in as few statements as can be. How many rows it changed.
 pub(crate) async fn insert_rows(
@@ -57,7 +65,8 @@ pub(crate) async fn insert_rows(
     tail: &str,
 ) -> Result<u64, StoreError> {
     let mut changed = 0;
-    for chunk in rows.chunks(VALUES_AT_ONCE / columns) {
+    let at_once = (session.dialect().values_at_once() / columns).max(1);
+    for chunk in rows.chunks(at_once) {
         let sql = format!("{head} VALUES {} {tail}", rows_of_places(chunk.len(), columns));
         changed += session.execute(&sql, &chunk.concat()).await?;
     }

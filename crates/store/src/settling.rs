@@ -10,7 +10,7 @@ use model::{
 use crate::{
     Lease, Store, StoreError, TaskFilter,
     scans::RunningScan,
-    session::TenantTx,
+    session::{TenantTx, insert_rows},
     tasks::{Change, TaskRecord, dice, write_changes},
     value::json,
 };
@@ -48,6 +48,13 @@ pub struct Settled {
     pub follow_ups: BTreeMap<Stage, usize>,
 }
 
+/// A unit that came to its end.
+pub(crate) struct EndedUnit {
+    pub(crate) task: TaskId,
+    pub(crate) unit: Unit,
+    pub(crate) result: UnitResult,
+}
+
 impl TenantTx<'_> {
     /// Settlements of one scan, or of none.
     async fn settle(
@@ -68,7 +75,7 @@ impl TenantTx<'_> {
         let mut held: BTreeMap<TaskId, TaskRecord> =
             held.into_iter().map(|record| (record.id, record)).collect();
         let mut answers = Vec::with_capacity(settlements.len());
-        let mut changes = Vec::new();
+        let (mut changes, mut ended) = (Vec::new(), Vec::new());
         for settlement in settlements {
             let number = settlement.lease.number;
             // Which scan is held was said by the lease; the result must not go to another's account, nor to none.
@@ -98,23 +105,33 @@ impl TenantTx<'_> {
                     continue;
                 }
             };
-            let mut follow_ups = BTreeMap::new();
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
-                if let Ending::Unit(result) = &settlement.ending {
-                    self.commit_unit(running, record, unit, result).await?;
-                    follow_ups = self.learn(running, unit, &result.learned).await?;
+                if let Ending::Unit(result) = settlement.ending {
+                    let unit = unit.clone();
+                    ended.push((answers.len(), EndedUnit { task: record.id, unit, result: *result }));
                 } else if let Life::Dead { .. } = task.life {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
                 }
                 running.ended(&record.task.life, &task.life);
             }
-            answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups }));
+            answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));
             // The same may be said twice in one batch.
             record.task = task.clone();
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
+        // First of all: what is planned below may find the budget spent, and cancels what waits.
         write_changes(self.session, &changes, self.now).await?;
+        if let Some(running) = &mut running {
+            let (places, ended): (Vec<usize>, Vec<EndedUnit>) = ended.into_iter().unzip();
+            self.commit_units(running, &ended).await?;
+            for (place, EndedUnit { unit, result, .. }) in places.into_iter().zip(&ended) {
+                let follow_ups = self.learn(running, unit, &result.learned).await?;
+                if let Ok(settled) = &mut answers[place] {
+                    settled.follow_ups = follow_ups;
+                }
+            }
+        }
         if let Some(mut running) = running {
             let more = self.go_on(&mut running).await?;
             if let Some(Ok(last)) = answers.last_mut() {
@@ -126,16 +143,16 @@ impl TenantTx<'_> {
         Ok(answers)
     }
 
-    async fn commit_unit(
+    /// What came of these units, in as few statements as can be: each costs a round trip, and a batch holds its scan meanwhile.
+    async fn commit_units(
         &mut self,
         running: &mut RunningScan,
-        record: &TaskRecord,
-        unit: &Unit,
-        result: &UnitResult,
+        ended: &[EndedUnit],
     ) -> Result<(), StoreError> {
-        let seen = self.record(running, unit, result).await?;
-        self.remember_visit(running, unit, result, &seen).await?;
-        self.keep_result(running.id, record.id, unit, result).await
+        let seen = self.record(running, ended).await?;
+        self.remember_visits(running, ended, &seen).await?;
+        let results = ended.iter().map(|ended| (ended.task, &ended.unit, &ended.result));
+        self.keep_results(running.id, results.collect()).await
     }
 
     /// What a unit that failed for good leaves: nobody knows what it would have found.
@@ -157,23 +174,33 @@ impl TenantTx<'_> {
         unit: &Unit,
         result: &UnitResult,
     ) -> Result<(), StoreError> {
-        let values = [
-            self.tenant(),
-            scan.to_string().into(),
-            task.as_uuid().into(),
-            unit.stage().as_str().into(),
-            unit.to_string().into(),
-            json(&result.ledger)?,
-            json(&result.undetermined)?,
-            json(&result.left_out)?,
-            self.now.into(),
-        ];
+        self.keep_results(scan, vec![(task, unit, result)]).await
+    }
+
+    async fn keep_results(
+        &mut self,
+        scan: ScanId,
+        results: Vec<(TaskId, &Unit, &UnitResult)>,
+    ) -> Result<(), StoreError> {
+        let mut rows = Vec::with_capacity(results.len());
+        for (task, unit, result) in results {
+            rows.push(vec![
+                self.tenant(),
+                scan.to_string().into(),
+                task.as_uuid().into(),
+                unit.stage().as_str().into(),
+                unit.to_string().into(),
+                json(&result.ledger)?,
+                json(&result.undetermined)?,
+                json(&result.left_out)?,
+                self.now.into(),
+            ]);
+        }
+        let head = "INSERT INTO unit_results (tenant_id, scan_id, task_id, stage, unit, ledger, undetermined, left_out, done_at)";
         // A unit that was dead and was brought back is told anew.
-        let sql = "INSERT INTO unit_results (tenant_id, scan_id, task_id, stage, unit, ledger, undetermined, left_out, done_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET \
-                   ledger = excluded.ledger, undetermined = excluded.undetermined, left_out = excluded.left_out, \
-                   done_at = excluded.done_at";
-        self.execute(sql, &values).await.map(drop)
+        let tail = "ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET ledger = excluded.ledger, \
+                    undetermined = excluded.undetermined, left_out = excluded.left_out, done_at = excluded.done_at";
+        insert_rows(self.session, head, 9, rows, tail).await.map(drop)
     }
 
     /// Asks the same of many tasks; those that it does not fit stay as they are. How many changed.

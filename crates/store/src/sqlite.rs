@@ -35,7 +35,7 @@ type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// What somebody wants to be done in a transaction.
 trait Job: Send {
-    /// Runs within a savepoint: what is an error is undone.
+    /// Runs within a savepoint, or a transaction of its own: what is an error is undone.
     fn run(self: Box<Self>, local: &mut Local<'_>) -> Result<Done, Done>;
     /// There is no transaction.
     fn refuse(self: Box<Self>, error: StoreError);
@@ -217,7 +217,14 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 /// The thread's life: takes what waits, does it, makes it durable, answers.
 fn work(mut connection: Connection, begin: &str, jobs: &mpsc::Receiver<Box<dyn Job>>, clock: &Clock) {
     while let Ok(first) = jobs.recv() {
-        let group = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1));
+        let group: Vec<_> = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1)).collect();
+        // Within a savepoint each statement costs as much as all that its job has changed so far.
+        if group.len() == 1 {
+            for job in group {
+                work_alone(&mut connection, begin, job, clock);
+            }
+            continue;
+        }
         let mut failed = connection.execute_batch(begin).map_err(error).err();
         let mut done = Vec::new();
         for job in group {
@@ -240,6 +247,25 @@ fn work(mut connection: Connection, begin: &str, jobs: &mpsc::Receiver<Box<dyn J
             answer(failed.as_ref().map_or(Ok(()), |reason| Err(copied(reason))));
         }
     }
+}
+
+/// A transaction of one job.
+fn work_alone(connection: &mut Connection, begin: &str, job: Box<dyn Job>, clock: &Clock) {
+    if let Err(reason) = connection.execute_batch(begin).map_err(error) {
+        return job.refuse(reason);
+    }
+    let now = clock.now();
+    let ended = job.run(&mut Local { connection: &mut *connection, now });
+    let undo = ended.is_err();
+    let (Ok(answer) | Err(answer)) = ended;
+    let end = if undo { "ROLLBACK" } else { "COMMIT" };
+    let done = connection.execute_batch(end).map_err(error);
+    if !connection.is_autocommit() {
+        // It is gone at the latest when the connection is.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    // What was undone tells its own reason.
+    answer(if undo { Ok(()) } else { done });
 }
 
 fn within_savepoint(

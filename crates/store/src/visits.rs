@@ -1,12 +1,15 @@
 //! What was looked at not long ago, and looks the same now, is not looked at again: what it taught and showed then still counts.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::{Learned, SkipReason, Stage, Unit, UnitKey, UnitResult};
 
 use crate::{
     StoreError,
     scans::{RunningScan, digest},
     session::{TenantTx, insert_rows},
-    value::{Value, json},
+    settling::EndedUnit,
+    value::{Value, json, places},
 };
 
 /// Something that was seen: its kind, which it is, and what it looked like.
@@ -23,6 +26,13 @@ pub(crate) struct Visit {
 /// Only what costs much: whether something is there at all is asked each time.
 fn can_be_spared(unit: &Unit) -> bool {
     matches!(unit.stage(), Stage::Crawl | Stage::Check)
+}
+
+/// Is nothing missing from it? That a check does not apply, or may not be made, is an answer.
+fn is_whole(result: &UnitResult) -> bool {
+    let total = result.ledger.total();
+    let unlooked = |reason: &SkipReason| !matches!(reason, SkipReason::Precondition | SkipReason::OutOfScope);
+    result.undetermined.is_empty() && total.failed_total() == 0 && !total.skipped.keys().any(unlooked)
 }
 
 /// What the unit depends on, as this scan saw it: the service behind a site, the records of a name.
@@ -52,40 +62,67 @@ impl TenantTx<'_> {
         self.query(sql, &values).await?.first().map(|row| row.key(0)).transpose()
     }
 
-    /// Remembers that the unit was looked at, as a whole: one that could not find something out is looked at again.
-    pub(crate) async fn remember_visit(
+    /// How what units depend on looked to this scan, by [`depends_on`].
+    async fn looks_for_many(
         &mut self,
         running: &RunningScan,
-        unit: &Unit,
-        result: &UnitResult,
-        seen: &[Seen],
-    ) -> Result<(), StoreError> {
-        let total = result.ledger.total();
-        // That a check does not apply, or may not be made, is an answer.
-        let unlooked =
-            |reason: &SkipReason| !matches!(reason, SkipReason::Precondition | SkipReason::OutOfScope);
-        let whole = result.undetermined.is_empty()
-            && total.failed_total() == 0
-            && !total.skipped.keys().any(unlooked);
-        if !can_be_spared(unit) || !whole {
-            return Ok(());
+        wanted: &BTreeSet<[u8; 16]>,
+    ) -> Result<BTreeMap<(String, [u8; 16]), [u8; 16]>, StoreError> {
+        let wanted: Vec<Value> = wanted.iter().map(|subject| Value::from(*subject)).collect();
+        let mut looks = BTreeMap::new();
+        for chunk in wanted.chunks(1_000) {
+            let sql = format!(
+                "SELECT kind, subject, looks FROM observations WHERE tenant_id = $1 AND scan_id = $2 \
+                 AND kind IN ('service', 'domain') AND subject IN ({})",
+                places(3, chunk.len())
+            );
+            let mut values = vec![self.tenant(), running.id.to_string().into()];
+            values.extend_from_slice(chunk);
+            for row in self.query(&sql, &values).await? {
+                looks.insert((row.text(0)?.to_owned(), row.key(1)?), row.key(2)?);
+            }
         }
-        let Some(looks) = self.looks_for(running, unit).await? else { return Ok(()) };
-        let values = [
-            self.tenant(),
-            unit.key().0.into(),
-            looks.into(),
-            running.checks.as_str().into(),
-            self.now.into(),
-            running.id.to_string().into(),
-            json(&result.learned)?,
-            json(&seen)?,
-        ];
-        let sql = "INSERT INTO unit_visits (tenant_id, unit_key, looks, checks, done_at, scan_id, learned, seen) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, unit_key) DO UPDATE SET \
-                   looks = excluded.looks, checks = excluded.checks, done_at = excluded.done_at, \
-                   scan_id = excluded.scan_id, learned = excluded.learned, seen = excluded.seen";
-        self.execute(sql, &values).await.map(drop)
+        Ok(looks)
+    }
+
+    /// Remembers the units that were looked at as a whole: one that could not find something out is looked at again.
+    pub(crate) async fn remember_visits(
+        &mut self,
+        running: &RunningScan,
+        ended: &[EndedUnit],
+        seen: &[Vec<Seen>],
+    ) -> Result<(), StoreError> {
+        let spared: Vec<_> = ended
+            .iter()
+            .zip(seen)
+            .filter(|(ended, _)| can_be_spared(&ended.unit) && is_whole(&ended.result))
+            .filter_map(|(ended, seen)| {
+                depends_on(&ended.unit)
+                    .map(|(kind, identity)| (ended, seen, (kind.to_owned(), digest(&identity))))
+            })
+            .collect();
+        let wanted = spared.iter().map(|(_, _, (_, subject))| *subject).collect();
+        let looks = self.looks_for_many(running, &wanted).await?;
+        let mut rows = BTreeMap::new();
+        for (EndedUnit { unit, result, .. }, seen, on) in spared {
+            let Some(looks) = looks.get(&on) else { continue };
+            let row = vec![
+                self.tenant(),
+                unit.key().0.into(),
+                (*looks).into(),
+                running.checks.as_str().into(),
+                self.now.into(),
+                running.id.to_string().into(),
+                json(&result.learned)?,
+                json(seen)?,
+            ];
+            rows.insert(unit.key(), row);
+        }
+        let head =
+            "INSERT INTO unit_visits (tenant_id, unit_key, looks, checks, done_at, scan_id, learned, seen)";
+        let tail = "ON CONFLICT (tenant_id, unit_key) DO UPDATE SET looks = excluded.looks, checks = excluded.checks, \
+                    done_at = excluded.done_at, scan_id = excluded.scan_id, learned = excluded.learned, seen = excluded.seen";
+        insert_rows(self.session, head, 8, rows.into_values().collect(), tail).await.map(drop)
     }
 
     /// The result that still counts, when the request allows that and there is one.

@@ -14,6 +14,7 @@ use crate::process::{Place, Port, Process, command, output, program, run};
 
 const SUPERUSER: &str = "postgres";
 const PASSWORD: &str = "superuser-of-the-tests";
+const USERS_PASSWORD: &str = "of-the-tests";
 
 /// How the server is to run.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,24 @@ pub struct Options {
     pub settings: Vec<String>,
     /// Certificate chain and key in PEM, when the server is to encrypt.
     pub tls: Option<(String, String)>,
+}
+
+/// A database and its user, made by [`Server::create_database_with_user`].
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its name, which no other has.
+    pub name: String,
+    /// Who may log in to it.
+    pub user: String,
+    /// How the superuser reaches it.
+    pub owner_url: String,
+}
+
+impl Database {
+    /// How its user reaches it, at the server or at something that stands before it.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        format!("postgres://{}:{USERS_PASSWORD}@{address}/{}", self.user, self.name)
+    }
 }
 
 /// A server on 127.0.0.1 that asks everybody for a password (SCRAM).
@@ -105,6 +124,15 @@ impl Server {
         let name = format!("test_{}_{number}", std::process::id());
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         name
+    }
+
+    /// Makes an empty database, and a user of its own that may log in and nothing else.
+    #[track_caller]
+    pub fn create_database_with_user(&self) -> Database {
+        let name = self.create_database();
+        let user = format!("app_{name}");
+        self.sql(&name, &format!("CREATE ROLE {user} LOGIN PASSWORD '{USERS_PASSWORD}'"));
+        Database { owner_url: self.url(SUPERUSER, PASSWORD, &name), name, user }
     }
 
     /// Runs statements as the superuser and gives what they answered: unaligned, one row a line.

@@ -5,7 +5,7 @@ mod sentinel;
 use std::{
     net::SocketAddr,
     process::Command,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 pub use sentinel::Sentinel;
@@ -75,6 +75,13 @@ impl Server {
         let server = Server { place, port, url, process: Mutex::default() };
         server.start_again();
         server
+    }
+
+    /// The server that the tests of one process share. Who stops servers, or wipes them, starts one of their own.
+    #[track_caller]
+    pub fn shared() -> &'static Server {
+        static SHARED: OnceLock<Server> = OnceLock::new();
+        SHARED.get_or_init(Server::start)
     }
 
     /// Where it listens.

@@ -19,10 +19,17 @@ use scanner::{
 };
 use store::{Store, StoreError};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
+    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::pulse;
+
+/// How long a process that joins others in a scan sends nothing: by then each of them has seen that there is one more, or has
+/// stopped for not having seen anything.
+const ARRIVAL: Duration = Duration::from_millis(1_600);
+const _: () = assert!(ARRIVAL.as_millis() > pulse::BLIND_FOR.as_millis());
 
 /// The templates that this process has.
 #[derive(Debug, Clone)]
@@ -62,9 +69,14 @@ pub(crate) struct Engine {
     product: String,
     demo: bool,
     hosts: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
+    /// That this process is known to work on the scan: held by each task at work.
+    presence: AsyncMutex<Weak<Presence>>,
     /// What was sent and is in some result already.
     told: Mutex<Traffic>,
 }
+
+/// Somebody in this process works on the scan, and all others who do have made room.
+struct Presence;
 
 impl Engines {
     pub(crate) fn new(store: Store, checks: Checks) -> Engines {
@@ -97,6 +109,7 @@ impl Engines {
             product: self.checks.product.clone(),
             demo: self.checks.demo,
             hosts: Mutex::default(),
+            presence: AsyncMutex::default(),
             told: Mutex::default(),
         });
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,6 +119,39 @@ impl Engines {
             *place = Arc::downgrade(&engine);
             engine
         }))
+    }
+}
+
+impl Engines {
+    /// So many processes work on these scans now.
+    pub(crate) fn share_rates(&self, at_work: &BTreeMap<(TenantId, ScanId), u32>) {
+        let scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+        for (scan, processes) in at_work {
+            if let Some(engine) = scans.get(scan).and_then(Weak::upgrade) {
+                engine.dialer.share_rates_among(*processes);
+            }
+        }
+    }
+
+    /// Before anything is sent for a scan: alone, this process has the whole of its rates; with others it takes its part when they
+    /// have made room for it. Of two that arrive at once the later one sees the other, since both are in the store before they look.
+    pub(crate) async fn arrive(
+        &self,
+        tenant: TenantId,
+        engine: &Engine,
+    ) -> Result<Arc<impl Sized>, StoreError> {
+        let mut known = engine.presence.lock().await;
+        if let Some(presence) = known.upgrade() {
+            return Ok(presence);
+        }
+        let processes = self.store.at_work(tenant, engine.scan).await?;
+        engine.dialer.share_rates_among(processes);
+        if processes > 1 {
+            sleep(ARRIVAL).await;
+        }
+        let presence = Arc::new(Presence);
+        *known = Arc::downgrade(&presence);
+        Ok(presence)
     }
 }
 

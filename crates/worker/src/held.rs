@@ -1,29 +1,14 @@
 //! The tasks that this process works on, and who may still work.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use model::{Reach, Stage, TaskId, TenantId};
+use model::{Reach, ScanId, Stage, TaskId, TenantId};
 use store::Lease;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-
-/// Why work on a task ends before its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
-    /// Somebody else has it, or it has ended.
-    Lost,
-    /// Nobody wants it any more.
-    Unwanted,
-    /// An emergency stop covers it.
-    Stopped,
-    /// Nobody can say whether a stop was ordered.
-    Unknown,
-    /// This process ends.
-    ShutDown,
-}
 
 /// May anything be begun?
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,21 +23,7 @@ pub(crate) enum Permission {
 pub(crate) struct Held {
     pub(crate) lease: Lease,
     stage: Stage,
-    cut: std::sync::Arc<OnceLock<Cut>>,
     token: CancellationToken,
-}
-
-/// What the one who works on a task keeps of it.
-pub(crate) struct Hold {
-    pub(crate) token: CancellationToken,
-    cut: std::sync::Arc<OnceLock<Cut>>,
-}
-
-impl Hold {
-    /// Why it was cut, once the token is cancelled.
-    pub(crate) fn why(&self) -> Cut {
-        self.cut.get().copied().unwrap_or(Cut::ShutDown)
-    }
 }
 
 /// Everything at work in this process.
@@ -76,23 +47,22 @@ impl Holdings {
         self.permission.subscribe()
     }
 
-    pub(crate) fn take(&self, lease: Lease, stage: Stage) -> Hold {
-        let (cut, token) = (std::sync::Arc::default(), CancellationToken::new());
-        let hold = Hold { token: token.clone(), cut: std::sync::Arc::clone(&cut) };
+    /// A task that was claimed; work on it ends with the token, and nothing that is cut short has a result.
+    pub(crate) fn take(&self, lease: Lease, stage: Stage) -> CancellationToken {
+        let token = CancellationToken::new();
         let mut held = self.lock();
-        held.insert((lease.tenant, lease.task), Held { lease, stage, cut, token });
+        held.insert((lease.tenant, lease.task), Held { lease, stage, token: token.clone() });
         // A stop that was seen between the claim and now.
         let refused = match &*self.permission.borrow() {
-            Permission::Granted(stops) => stops
-                .iter()
-                .any(|reach| reach.covers(lease.tenant, lease.scan, stage))
-                .then_some(Cut::Stopped),
-            Permission::Unknown => Some(Cut::Unknown),
+            Permission::Granted(stops) => {
+                stops.iter().any(|reach| reach.covers(lease.tenant, lease.scan, stage))
+            }
+            Permission::Unknown => true,
         };
-        if let (Some(why), Some(held)) = (refused, held.get(&(lease.tenant, lease.task))) {
-            held.end(why);
+        if refused {
+            token.cancel();
         }
-        hold
+        token
     }
 
     /// Its end is committed, or nobody cares for it.
@@ -108,14 +78,20 @@ impl Holdings {
         self.lock().values().map(|held| held.lease).collect()
     }
 
-    pub(crate) fn cut(&self, lease: &Lease, why: Cut) {
+    /// The scans that tasks at work are of.
+    pub(crate) fn scans(&self) -> Vec<(TenantId, ScanId)> {
+        let of_scan = |held: &Held| held.lease.scan.map(|scan| (held.lease.tenant, scan));
+        self.lock().values().filter_map(of_scan).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    pub(crate) fn cut(&self, lease: &Lease) {
         if let Some(held) = self.lock().get(&(lease.tenant, lease.task)).filter(|held| held.lease == *lease) {
-            held.end(why);
+            held.token.cancel();
         }
     }
 
-    pub(crate) fn cut_all(&self, why: Cut) {
-        self.lock().values().for_each(|held| held.end(why));
+    pub(crate) fn cut_all(&self) {
+        self.lock().values().for_each(|held| held.token.cancel());
     }
 
     /// What is stopped now: nothing that it reaches goes on.
@@ -126,24 +102,16 @@ impl Holdings {
                 for held in self.lock().values() {
                     let Lease { tenant, scan, .. } = held.lease;
                     if stops.iter().any(|reach| reach.covers(tenant, scan, held.stage)) {
-                        held.end(Cut::Stopped);
+                        held.token.cancel();
                     }
                 }
             }
-            Permission::Unknown => self.cut_all(Cut::Unknown),
+            Permission::Unknown => self.cut_all(),
         }
         self.permission.send_if_modified(|now| {
             let changed = *now != permission;
             *now = permission;
             changed
         });
-    }
-}
-
-impl Held {
-    fn end(&self, why: Cut) {
-        // The first reason is the one that ended it.
-        let _ = self.cut.set(why);
-        self.token.cancel();
     }
 }

@@ -9,10 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{doorbell::Doorbell, settler::wake};
 
-const OFFICE: &str = "orchestrator";
-/// With the time between two rounds, less than the fifteen seconds in which a lost leader must be replaced.
-const TERM: Duration = Duration::from_secs(10);
-const ROUND: Duration = Duration::from_secs(1);
+/// What the one who leads holds in the store.
+pub const OFFICE: &str = "orchestrator";
+/// For how long it holds without being heard of. With [`ROUND`], less than the fifteen seconds in which a lost leader must be
+/// replaced.
+pub const TERM: Duration = Duration::from_secs(10);
+/// How often everything is looked after. With [`crate::pool::LEASE`], less than the 45 seconds in which a lost worker's task must be
+/// back in the queue.
+pub const ROUND: Duration = Duration::from_secs(1);
 /// How often something is forgotten.
 const FORGET: Duration = Duration::from_secs(10 * 60);
 /// Leases that one transaction gives back.

@@ -12,7 +12,7 @@ use model::{
     fairness::Turns,
     task::{Retry, TaskFailure},
 };
-use store::{ClaimRequest, Claimed, Ending, Introduction, Location, Settlement, Store, StoreError};
+use store::{ClaimRequest, Claimed, Ending, Introduction, Settlement, Store, StoreError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -23,12 +23,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     doorbell::{Bell, Doorbell},
     engines::sends,
-    held::{Cut, Hold, Holdings, Permission},
+    held::{Holdings, Permission},
     pulse::Pulse,
     settler,
     stages::Stages,
 };
 
+/// How long a process may be silent before others get its tasks, unless somebody says otherwise.
+pub const LEASE: Duration = Duration::from_secs(30);
 /// Claims take at most so many tasks: the more, the longer others wait for what this process has not begun.
 const CLAIM: usize = 128;
 /// How long the last word may take.
@@ -53,7 +55,6 @@ pub struct PoolOptions {
 pub struct Pool {
     id: WorkerId,
     store: Store,
-    location: Location,
     doorbell: Arc<dyn Doorbell>,
     stages: Arc<Stages>,
     options: PoolOptions,
@@ -61,14 +62,8 @@ pub struct Pool {
 
 impl Pool {
     /// A pool that does nothing yet.
-    pub fn new(
-        store: Store,
-        location: Location,
-        doorbell: Arc<dyn Doorbell>,
-        stages: Arc<Stages>,
-        options: PoolOptions,
-    ) -> Pool {
-        Pool { id: WorkerId::from_random(rand::random()), store, location, doorbell, stages, options }
+    pub fn new(store: Store, doorbell: Arc<dyn Doorbell>, stages: Arc<Stages>, options: PoolOptions) -> Pool {
+        Pool { id: WorkerId::from_random(rand::random()), store, doorbell, stages, options }
     }
 
     /// Works until told to stop, then drains.
@@ -76,8 +71,8 @@ impl Pool {
         let holdings = Arc::new(Holdings::new());
         let pulse = Pulse::start(
             self.store.clone(),
-            self.location.clone(),
             Arc::clone(&self.doorbell),
+            Arc::clone(&self.stages),
             Arc::clone(&holdings),
             self.options.lease,
             self.introduction(),
@@ -145,8 +140,8 @@ impl Pool {
                         trouble = Trouble::default();
                         got = claimed.len();
                         for task in claimed {
-                            let hold = holdings.take(task.lease, task.work.stage());
-                            running.spawn(perform(Arc::clone(&self.stages), task, hold, ended.clone()));
+                            let token = holdings.take(task.lease, task.work.stage());
+                            running.spawn(perform(Arc::clone(&self.stages), task, token, ended.clone()));
                         }
                     }
                     Err(error) => trouble.wait(&error, stop).await,
@@ -174,7 +169,7 @@ impl Pool {
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
-        holdings.cut_all(Cut::ShutDown);
+        holdings.cut_all();
         while running.join_next().await.is_some() {}
     }
 }
@@ -206,12 +201,17 @@ fn may_claim(permission: &watch::Receiver<Permission>) -> bool {
 }
 
 /// Does one task, and says how it ended. Dropping the work closes its sockets: what is cut sends nothing more.
-async fn perform(stages: Arc<Stages>, task: Claimed, hold: Hold, ended: mpsc::Sender<Settlement>) {
+async fn perform(
+    stages: Arc<Stages>,
+    task: Claimed,
+    token: CancellationToken,
+    ended: mpsc::Sender<Settlement>,
+) {
     let stage = task.work.stage();
     let ending = tokio::select! {
         biased;
-        () = hold.token.cancelled() => None,
-        done = AssertUnwindSafe(stages.perform(&task, &hold.token)).catch_unwind() => match done {
+        () = token.cancelled() => None,
+        done = AssertUnwindSafe(stages.perform(&task, &token)).catch_unwind() => match done {
             Ok(ending) => ending,
             Err(_) => {
                 let message = format!("a defect in Rampart ended it in stage {stage}; please report it");
@@ -221,12 +221,9 @@ async fn perform(stages: Arc<Stages>, task: Claimed, hold: Hold, ended: mpsc::Se
     };
     let ending = match ending {
         // A result that was there when the stop came is one, but no scan result that may have been cut short.
-        Some(ending) if !hold.token.is_cancelled() || !sends(stage) => ending,
-        _ => match hold.why() {
-            // Nobody wants to hear of it; the answer would be a refusal.
-            Cut::Lost => Ending::HandedBack,
-            Cut::Unwanted | Cut::Stopped | Cut::Unknown | Cut::ShutDown => Ending::HandedBack,
-        },
+        Some(ending) if !token.is_cancelled() || !sends(stage) => ending,
+        // Of one that was lost the store refuses to hear.
+        _ => Ending::HandedBack,
     };
     // The settler lives longer than everybody who works.
     let _ = ended.send(Settlement { lease: task.lease, ending }).await;

@@ -4,13 +4,14 @@
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
 use model::{StopId, attendance::HEARD_EVERY};
-use store::{Beat, Introduction, Location, Store};
+use store::{Beat, Introduction, Store};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     doorbell::{Bell, Doorbell},
-    held::{Cut, Holdings, Permission},
+    held::{Holdings, Permission},
+    stages::Stages,
 };
 
 /// Heartbeats within a lease: two may be lost.
@@ -21,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(400);
 const LOOK_WITHIN: Duration = Duration::from_millis(600);
 /// Who has not seen the stops for so long sends nothing: with the time that a look takes, less than the two seconds in which a stop
 /// must hold.
-const BLIND_FOR: Duration = Duration::from_millis(1_200);
+pub(crate) const BLIND_FOR: Duration = Duration::from_millis(1_200);
 
 /// Beats until it is dropped.
 pub(crate) struct Pulse {
@@ -32,8 +33,8 @@ pub(crate) struct Pulse {
 impl Pulse {
     pub(crate) fn start(
         store: Store,
-        location: Location,
         doorbell: Arc<dyn Doorbell>,
+        stages: Arc<Stages>,
         holdings: Arc<Holdings>,
         lease: Duration,
         who: Introduction,
@@ -45,7 +46,7 @@ impl Pulse {
             runtime.block_on(async move {
                 tokio::select! {
                     () = stopped.cancelled() => {}
-                    () = beat(store, location, doorbell, holdings, lease, who) => {}
+                    () = beat(store, doorbell, stages, holdings, lease, who) => {}
                 }
             });
         })?;
@@ -65,14 +66,14 @@ impl Drop for Pulse {
 
 async fn beat(
     store: Store,
-    location: Location,
     doorbell: Arc<dyn Doorbell>,
+    stages: Arc<Stages>,
     holdings: Arc<Holdings>,
     lease: Duration,
     who: Introduction,
 ) {
     let own = loop {
-        match store.apart(&location).await {
+        match store.apart().await {
             Ok(store) => break store,
             Err(error) => {
                 tracing::warn!(%error, "the pulse has no connection to the database yet");
@@ -86,7 +87,7 @@ async fn beat(
     let (mut look, mut beat) = (interval(LOOK), interval(lease / BEATS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Seen { at: Instant::now(), stops: None };
+    let mut seen = Seen { stages, at: Instant::now(), stops: None };
     loop {
         tokio::select! {
             biased;
@@ -112,6 +113,7 @@ async fn be_there(store: Store, who: Introduction) {
 
 /// What was seen of the stops, and when.
 struct Seen {
+    stages: Arc<Stages>,
     at: Instant,
     stops: Option<Vec<StopId>>,
 }
@@ -119,8 +121,9 @@ struct Seen {
 impl Seen {
     async fn look(&mut self, store: &Store, holdings: &Holdings) {
         let begun = Instant::now();
-        match timeout(LOOK_WITHIN, store.stops()).await {
-            Ok(Ok(stops)) => {
+        match timeout(LOOK_WITHIN, store.watch(holdings.scans())).await {
+            Ok(Ok((stops, at_work))) => {
+                self.stages.engines.share_rates(&at_work);
                 // As old as the question: a stop may have been ordered while the answer was on its way.
                 self.at = begun;
                 let ids: Vec<StopId> = stops.iter().map(|stop| stop.id).collect();
@@ -177,8 +180,7 @@ async fn extend(store: &Store, holdings: &Holdings, lease: Duration, seen: &mut 
             for (lease, beat) in leases.iter().zip(beats) {
                 match beat {
                     Beat::Extended => {}
-                    Beat::StopWork => holdings.cut(lease, Cut::Unwanted),
-                    Beat::Lost => holdings.cut(lease, Cut::Lost),
+                    Beat::StopWork | Beat::Lost => holdings.cut(lease),
                 }
             }
         }

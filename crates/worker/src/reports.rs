@@ -6,7 +6,8 @@ use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{BufWriter, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use model::{
@@ -23,6 +24,11 @@ use crate::engines::Checks;
 const PAGE: usize = 256;
 /// How many remarks a report names.
 const NAMED: usize = 1_000;
+
+/// How the name of a report ends while it is written.
+const UNFINISHED: &str = "part";
+/// Who has not written for so long will not go on.
+const LEFT: Duration = Duration::from_secs(60 * 60);
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
@@ -57,24 +63,52 @@ pub(crate) async fn write(
             .mode(0o700)
             .create(&directory)
             .map_err(|why| file(&directory, why))?;
+        sweep(&directory);
         for format in [Format::Html, Format::Json] {
             let path = directory.join(format.file_name());
-            let temporary = directory.join(format!("{}.part", format.file_name()));
-            // Left by somebody who was killed.
-            let _ = fs::remove_file(&temporary);
+            // Of its own: whoever lost the task to another may still be writing, and a thread cannot be stopped.
+            let temporary = Temporary(directory.join(format!(
+                "{}.{:016x}.{UNFINISHED}",
+                format.file_name(),
+                rand::random::<u64>()
+            )));
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(0o600);
-            let mut out = BufWriter::new(options.open(&temporary).map_err(|why| file(&temporary, why))?);
+            let mut out = BufWriter::new(options.open(&temporary.0).map_err(|why| file(&temporary.0, why))?);
             let findings = || Ok(pages.findings(&frame.order));
             let assets = || Ok(pages.assets());
             let source = Source { summary: &frame.summary, findings: &findings, assets: &assets };
             report::write(format, &source, &mut out)?;
-            out.flush().map_err(|why| file(&temporary, why))?;
-            fs::rename(&temporary, &path).map_err(|why| file(&path, why))?;
+            out.flush().map_err(|why| file(&temporary.0, why))?;
+            fs::rename(&temporary.0, &path).map_err(|why| file(&path, why))?;
         }
         Ok(())
     });
     written.await.unwrap_or(Err(ReportsError::Gone))
+}
+
+/// A file that is gone with this value, unless it got another name.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // It has got its name, or was never made.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Removes what somebody left who was killed. Whoever is alive writes all the time.
+fn sweep(directory: &Path) {
+    let is_left = |path: &Path| {
+        let silent = || fs::metadata(path).ok()?.modified().ok()?.elapsed().ok();
+        path.extension().is_some_and(|end| end == UNFINISHED) && silent().is_some_and(|since| since > LEFT)
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()).filter(|path| is_left(path)) {
+        if let Err(error) = fs::remove_file(&path) {
+            tracing::debug!(path = %path.display(), %error, "an unfinished report is left");
+        }
+    }
 }
 
 /// What a report says besides findings and assets, and in which order findings come.

@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(30);
 /// Does tasks.
 pub struct Stages {
     store: Store,
-    engines: Engines,
+    pub(crate) engines: Engines,
     checks: Checks,
     reports: PathBuf,
 }
@@ -54,13 +54,18 @@ impl Stages {
                 tokio::time::sleep(*hold).await;
                 Some(Ending::Completed)
             }
-            (Work::Unit(unit), Some(scan)) => match self.engines.of(tenant, scan).await {
-                Ok(engine) => engine
-                    .perform(unit, task.deadline, stop)
-                    .await
-                    .map(|result| Ending::Unit(Box::new(result))),
-                Err(error) => Some(failed(&error)),
-            },
+            (Work::Unit(unit), Some(scan)) => {
+                let engine = match self.engines.of(tenant, scan).await {
+                    Ok(engine) => engine,
+                    Err(error) => return Some(failed(&error)),
+                };
+                let _presence = match self.engines.arrive(tenant, &engine).await {
+                    Ok(presence) => presence,
+                    Err(error) => return Some(failed(&error)),
+                };
+                let result = engine.perform(unit, task.deadline, stop).await?;
+                Some(Ending::Unit(Box::new(result)))
+            }
             (Work::Report, Some(scan)) => {
                 match reports::write(&self.store, &self.checks, &self.reports, tenant, scan).await {
                     Ok(()) => Some(Ending::Completed),

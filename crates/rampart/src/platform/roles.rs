@@ -35,7 +35,7 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
             lease: arguments.lease,
         };
         let pool =
-            Pool::new(desk.store, configuration.location(), desk.doorbell, Arc::new(stages), options);
+            Pool::new(desk.store, desk.doorbell, Arc::new(stages), options);
         if let Err(error) = pool.introduce().await {
             tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
         }

@@ -16,6 +16,8 @@ use crate::{
 
 /// More are not looked at one by one.
 const MOST: usize = 1_000_000;
+/// Tasks that one statement names.
+const AT_ONCE: usize = 1_000;
 
 const STATES: [&str; 5] = ["queued", "running", "completed", "cancelled", "dead"];
 
@@ -133,14 +135,17 @@ async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::
         return Ok(desk.store.redrive_tasks(tenant, filter, u64::MAX, operator()).await?);
     };
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    let mut total = 0;
+    let dead = TaskFilter { state: Some("dead"), ..filter };
+    let (mut total, mut after) = (0, None);
     loop {
         second.tick().await;
-        let changed = desk.store.redrive_tasks(tenant, filter.clone(), u64::from(rate), operator()).await?;
-        total += changed;
-        if changed < u64::from(rate) {
-            return Ok(total);
-        }
+        // Each once: what dies again is not brought back for ever, before others have had their turn.
+        let some = desk.store.tasks(tenant, dead.clone(), after, (rate as usize).min(AT_ONCE)).await?;
+        let Some(last) = some.last() else { return Ok(total) };
+        after = Some(last.id);
+        let ids = some.iter().map(|task| task.id).collect();
+        let these = TaskFilter { ids, ..dead.clone() };
+        total += desk.store.redrive_tasks(tenant, these, u64::MAX, operator()).await?;
     }
 }
 

@@ -22,8 +22,6 @@ use crate::{
 
 /// The scope that every new tenant of `rampart up` has: this machine.
 const LOOPBACK: &str = "loopback";
-/// How long the process may be silent: it hears itself, so this is for the machine that slept.
-const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
 /// The scope of the demo estate.
 const DEMO: &str = "demo";
 const BY_DEMO: &str = "rampart up --demo";
@@ -66,10 +64,10 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         stages: Stage::ALL.to_vec(),
         concurrency: arguments.concurrency,
         drain: arguments.drain,
-        lease: LEASE,
+        // It hears itself, so this is for the machine that slept.
+        lease: worker::pool::LEASE,
     };
-    let pool =
-        Pool::new(store.clone(), configuration.location(), Arc::clone(&doorbell), Arc::new(stages), options);
+    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));

@@ -2,8 +2,8 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener},
-    process::{Child, Stdio},
+    net::TcpListener,
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::{postgres, proxy::TcpProxy, redis};
-
-use crate::run::{assert_exit, rampart};
+use crate::{installation::Installation, run::assert_exit};
 
 /// As many sites are scanned at once.
 const SITES: u8 = 100;
@@ -106,55 +104,20 @@ impl Sites {
     }
 }
 
-struct Roles(Vec<Child>);
-
-impl Drop for Roles {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
 #[test]
 fn nothing_is_sent_two_seconds_after_a_stop_with_the_broker_down_and_the_database_down_too() {
-    let directory = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let postgres = postgres::Server::start();
-    let broker = redis::Server::start();
-    let database = postgres.create_database();
-    postgres.sql(&database, "CREATE ROLE app LOGIN PASSWORD 'of-the-tests'");
-    let proxy = runtime.block_on(TcpProxy::start(postgres.address()));
-    let url = |at: SocketAddr| format!("postgres://app:of-the-tests@{at}/{database}");
-    let command = |words: &[&str]| {
-        let mut command = rampart(directory.path());
-        command
-            .args(words)
-            .env("RAMPART_DATABASE", url(proxy.address()))
-            .env("RAMPART_DOORBELL", format!("redis://{}", broker.address()));
-        command
-    };
-    let (owner, password) = postgres.superuser();
-    let owner = postgres.url(owner, password, &database);
-    let migrate =
-        rampart(directory.path()).args(["migrate", "--grant-to", "app", "--database", &owner]).output();
-    assert_exit(&migrate.unwrap(), 0);
-    assert_exit(&command(&["tenant", "create", "default"]).output().unwrap(), 0);
-    let scope = "authorised_by = 'the test'\nnetworks = ['127.88.0.0/24']\nports = '1-65535'\n\
-                 [limits]\nrequests_per_second_per_host = 4\n";
-    std::fs::write(directory.path().join("scope.toml"), scope).unwrap();
-    assert_exit(&command(&["scope", "put", "sites", "scope.toml"]).output().unwrap(), 0);
+    let installation = Installation::start(
+        "authorised_by = 'the test'\nnetworks = ['127.88.0.0/24']\nports = '1-65535'\n\
+         [limits]\nrequests_per_second_per_host = 4\n",
+    );
+    let Installation { postgres, broker, proxy, database, .. } = &installation;
+    let command = |words: &[&str]| installation.command(words);
 
     let sites = Sites::start();
-    let mut roles = Roles(Vec::new());
-    for _ in 0..4 {
-        let worker = ["worker", "--stage", "check", "--concurrency", "25", "--lease", "3s"];
-        roles.0.push(command(&worker).stderr(Stdio::null()).spawn().unwrap());
-    }
-    roles.0.push(command(&["orchestrator"]).stderr(Stdio::null()).spawn().unwrap());
+    let worker = ["worker", "--stage", "check", "--concurrency", "25", "--lease", "3s"];
+    let _roles = installation.roles(&[&worker, &worker, &worker, &worker, &["orchestrator"]]);
     let targets = sites.targets();
-    let mut submit = vec!["scan", "submit", "--scope", "sites", "--stages", "check"];
+    let mut submit = vec!["scan", "submit", "--scope", "test", "--stages", "check"];
     submit.extend(targets.iter().map(String::as_str));
     assert_exit(&command(&submit).output().unwrap(), 0);
     sites.wait_until_reached(usize::from(SITES));
@@ -192,14 +155,14 @@ fn nothing_is_sent_two_seconds_after_a_stop_with_the_broker_down_and_the_databas
     let before = sites.count();
     postgres.start_again();
     assert!(insisting.wait().unwrap().success(), "the stop is written down as soon as it can be");
-    let stops = postgres.sql(&database, "SELECT reason FROM rampart.stops WHERE lifted_at IS NULL");
+    let stops = postgres.sql(database, "SELECT reason FROM rampart.stops WHERE lifted_at IS NULL");
     assert_eq!(stops.trim(), "the database is down");
     // Between the start of the database and the stop, a moment was open.
     let written = Instant::now();
     sites.assert_silence_after(written, "once the stop is written down");
     println!("{} were sent before it was", sites.count() - before);
     let lifted = postgres.sql(
-        &database,
+        database,
         "SELECT count(*) FROM rampart.audit WHERE action = 'stop.lift' AND actor LIKE 'the test%'",
     );
     assert_eq!(lifted.trim(), "2", "who lifted it is written down");

@@ -15,6 +15,7 @@ mod endings;
 mod honesty;
 mod hostile;
 mod injection;
+mod installation;
 mod interrupt;
 mod operations;
 mod operators;

@@ -1,5 +1,8 @@
 //! `rampart up` and the operators' commands, as somebody who meets them for the first time.
 
+mod redriving;
+mod side_by_side;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,

@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod name_server;
+mod processes;
 mod web;
 
 use std::path::Path;

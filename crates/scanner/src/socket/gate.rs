@@ -12,7 +12,7 @@ use std::{
 use model::{Limits, scope::canonical};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::rate::RateLimit;
+use super::rate::{RateLimit, Sharers};
 
 /// Hosts beyond which idle entries are swept out.
 const SWEEP_ABOVE: usize = 4_096;
@@ -20,6 +20,7 @@ const SWEEP_ABOVE: usize = 4_096;
 /// The caps of one scan.
 pub(super) struct Gates {
     requests: RateLimit,
+    sharers: Sharers,
     connections: Arc<Semaphore>,
     /// Who waits for a place among all connections.
     waiting: AtomicUsize,
@@ -64,9 +65,10 @@ pub(super) struct Place {
 }
 
 impl Gates {
-    pub(super) fn new(limits: &Limits) -> Gates {
+    pub(super) fn new(limits: &Limits, sharers: &Sharers) -> Gates {
         Gates {
-            requests: RateLimit::per_second(limits.requests_per_second),
+            requests: RateLimit::per_second(limits.requests_per_second).among(sharers),
+            sharers: sharers.clone(),
             connections: Arc::new(Semaphore::new(limits.connections as usize)),
             waiting: AtomicUsize::new(0),
             spare: Mutex::default(),
@@ -88,7 +90,7 @@ impl Gates {
         }
         let fresh = || {
             Arc::new(HostGate {
-                requests: RateLimit::per_second(self.requests_per_host),
+                requests: RateLimit::per_second(self.requests_per_host).among(&self.sharers),
                 connections: Arc::new(Semaphore::new(self.connections_per_host as usize)),
                 waiting: AtomicUsize::new(0),
             })

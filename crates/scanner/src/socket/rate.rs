@@ -1,6 +1,12 @@
 //! Rate caps.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::Mutex,
@@ -10,12 +16,36 @@ use tokio::{
 /// How far ahead of an even spacing turns may be given: timers are no finer than a millisecond.
 const SLACK: Duration = Duration::from_millis(10);
 
+/// How many processes have the same caps between them.
+#[derive(Debug, Clone)]
+pub(super) struct Sharers(Arc<AtomicU32>);
+
+impl Default for Sharers {
+    /// One alone.
+    fn default() -> Sharers {
+        Sharers(Arc::new(AtomicU32::new(1)))
+    }
+}
+
+impl Sharers {
+    fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Zero counts as one.
+    pub(super) fn set(&self, count: u32) {
+        self.0.store(count.max(1), Ordering::Relaxed);
+    }
+}
+
 /// A hard cap: in no window of one second are more than `per_second` turns given. The generic cell rate algorithm (ITU-T
 /// I.371) with a small burst, at 95 % of the cap so that late wake-ups do not add up to more than it. Waiters are served in
 /// order.
 #[derive(Debug)]
 pub struct RateLimit {
-    interval: Duration,
+    /// Between two turns, for somebody who has the cap alone.
+    alone: Duration,
+    sharers: Sharers,
     /// When the next turn is due; held by the waiter whose turn comes next.
     next: Mutex<Option<Instant>>,
 }
@@ -24,9 +54,19 @@ impl RateLimit {
     /// Zero counts as one.
     pub fn per_second(cap: u32) -> RateLimit {
         RateLimit {
-            interval: Duration::from_secs_f64(1.0 / 0.95 / f64::from(cap.max(1))),
+            alone: Duration::from_secs_f64(1.0 / 0.95 / f64::from(cap.max(1))),
+            sharers: Sharers::default(),
             next: Mutex::new(None),
         }
+    }
+
+    /// Of this cap, gives the part that is left to one of so many.
+    pub(super) fn among(self, sharers: &Sharers) -> RateLimit {
+        RateLimit { sharers: sharers.clone(), ..self }
+    }
+
+    fn interval(&self) -> Duration {
+        self.alone * self.sharers.count()
     }
 
     /// Waits for one turn.
@@ -40,12 +80,12 @@ impl RateLimit {
         let now = Instant::now();
         let due = next.map_or(now, |due| due.max(now));
         // Written first: a waiter that is dropped while it sleeps has used its turn, never the other way round.
-        *next = Some(due + self.interval * count);
+        *next = Some(due + self.interval() * count);
         let start = due.checked_sub(SLACK).unwrap_or(due);
         if start > now {
             sleep_until(start).await;
             // Who woke up late moves everybody behind: the time that was slept through is not made up for.
-            *next = Some(due.max(Instant::now()) + self.interval * count);
+            *next = Some(due.max(Instant::now()) + self.interval() * count);
         }
     }
 
@@ -60,7 +100,7 @@ impl RateLimit {
             sleep_until(start).await;
         }
         other.turn().await;
-        *next = Some(due.max(Instant::now()) + self.interval);
+        *next = Some(due.max(Instant::now()) + self.interval());
     }
 
     /// Would a turn be given at once?
@@ -78,9 +118,9 @@ impl RateLimit {
         if start > now {
             return Err(start);
         }
-        let saved = (now - start).as_nanos() / self.interval.as_nanos().max(1);
+        let saved = (now - start).as_nanos() / self.interval().as_nanos().max(1);
         let count = u32::try_from(saved + 1).unwrap_or(u32::MAX).min(most);
-        *next = Some(due + self.interval * count);
+        *next = Some(due + self.interval() * count);
         Ok(count)
     }
 }
@@ -108,6 +148,27 @@ mod tests {
             let took = (turns[turns.len() - 1] - turns[0]).as_secs_f64();
             assert!(took < 3.3, "the cap of {cap} is not used: 3 seconds' worth took {took} s");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_share_a_cap_keep_it_together_and_use_it() {
+        let (cap, processes) = (90, 3);
+        let limits = (0..processes).map(|_| {
+            let sharers = Sharers::default();
+            sharers.set(processes);
+            RateLimit::per_second(cap).among(&sharers)
+        });
+        let begin = Instant::now();
+        let working = limits.map(|limit| async move {
+            let mut turns = 0;
+            while begin.elapsed() < Duration::from_millis(999) {
+                limit.turn().await;
+                turns += 1;
+            }
+            turns
+        });
+        let turns: u32 = futures_util::future::join_all(working).await.into_iter().sum();
+        assert!((80..=cap + processes).contains(&turns), "{turns} turns in a second, cap {cap}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -177,7 +177,7 @@ CREATE TABLE tasks (
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );
 CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, begun, not_before, task_id) WHERE state = 'queued';
-CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
+CREATE INDEX tasks_running ON tasks (tenant_id, scan_id, stage, worker) WHERE state = 'running';
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
@@ -289,15 +289,6 @@ CREATE TABLE leaders (
     worker       uuid NOT NULL,
     lease_number bigint NOT NULL,
     lease_until  timestamptz NOT NULL
-);
-
-CREATE TABLE workers (
-    worker      uuid PRIMARY KEY,
-    stages      text NOT NULL,
-    version     text NOT NULL,
-    concurrency bigint NOT NULL,
-    started_at  timestamptz NOT NULL,
-    last_heard  timestamptz NOT NULL
 );
 
 CREATE TABLE keys (
@@ -449,7 +440,6 @@ CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 GRANT INSERT ON audit TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
-GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;
 
 -- A queue is rewritten all the time: what is dead goes soon, and updates find room on their page.
 ALTER TABLE tasks SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,

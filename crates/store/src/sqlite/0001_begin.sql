@@ -137,7 +137,7 @@ CREATE TABLE tasks (
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, begun, not_before, task_id) WHERE state = 'queued';
-CREATE INDEX tasks_running ON tasks (tenant_id, stage, worker) WHERE state = 'running';
+CREATE INDEX tasks_running ON tasks (tenant_id, scan_id, stage, worker) WHERE state = 'running';
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
@@ -249,15 +249,6 @@ CREATE TABLE leaders (
     worker       BLOB NOT NULL,
     lease_number INTEGER NOT NULL,
     lease_until  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TABLE workers (
-    worker      BLOB PRIMARY KEY,
-    stages      TEXT NOT NULL,
-    version     TEXT NOT NULL,
-    concurrency INTEGER NOT NULL,
-    started_at  INTEGER NOT NULL,
-    last_heard  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE keys (

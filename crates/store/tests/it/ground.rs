@@ -58,18 +58,15 @@ impl Ground {
         address: impl FnOnce() -> SocketAddr + Send + 'static,
         connections: usize,
     ) -> Ground {
-        let (owner, url, login) = tokio::task::spawn_blocking(move || {
-            let server = server();
-            let database = server.create_database();
-            let (superuser, password) = server.superuser();
-            let login = format!("app_{database}");
-            server.sql(&database, &format!("CREATE ROLE {login} LOGIN PASSWORD 'of-the-tests'"));
-            let url = format!("postgres://{login}:of-the-tests@{}/{database}", address());
-            (server.url(superuser, password, &database), url, login)
+        let (database, url) = tokio::task::spawn_blocking(move || {
+            let database = server().create_database_with_user();
+            let url = database.url_at(address());
+            (database, url)
         })
         .await
         .unwrap();
-        store::migrate(&owner, &[login]).await.unwrap();
+        let owner = database.owner_url;
+        store::migrate(&owner, &[database.user]).await.unwrap();
         Ground::new(Location::Postgres { url, connections }, owner, None).await
     }
 

@@ -25,6 +25,7 @@ crate::contract! {
     tenants_take_turns_whatever_one_of_them_floods
     what_is_urgent_goes_first_and_what_is_not_goes_in_time
     a_tenant_has_no_more_at_work_than_it_may
+    many_claimers_together_leave_a_tenant_within_its_bound
     many_claimers_get_each_task_once
     one_leads_and_another_takes_over
     a_batch_is_answered_one_by_one
@@ -324,6 +325,28 @@ async fn a_tenant_has_no_more_at_work_than_it_may(ground: Ground) {
     assert_eq!(one.claim(&ground, 10).await.len(), 0);
     settle(&ground, first[0].lease, Ending::Completed).await.unwrap();
     assert_eq!(one.claim(&ground, 10).await.len(), 1);
+}
+
+async fn many_claimers_together_leave_a_tenant_within_its_bound(ground: Ground) {
+    let ground = std::sync::Arc::new(ground);
+    for round in 0..20 {
+        let name = format!("narrow {round}");
+        let narrow = store::NewTenant { most_in_flight: 3, ..store::NewTenant::named(&name) };
+        let narrow = ground.store.create_tenant(narrow, "test".to_owned()).await.unwrap().id;
+        ground.store.enqueue(narrow, (0..40).map(|_| exercise()).collect()).await.unwrap();
+        let claimers: Vec<_> = (1..=6)
+            .map(|number| {
+                let ground = std::sync::Arc::clone(&ground);
+                tokio::spawn(async move { Worker::new(number).claim(&ground, 8).await })
+            })
+            .collect();
+        let mut claimed = 0;
+        for claimer in claimers {
+            let of_narrow = claimer.await.unwrap().into_iter().filter(|claim| claim.lease.tenant == narrow);
+            claimed += of_narrow.count();
+        }
+        assert_eq!(claimed, 3, "in round {round}");
+    }
 }
 
 async fn many_claimers_get_each_task_once(ground: Ground) {

@@ -1,36 +1,17 @@
 //! Every kind of doorbell must do the same: within the process, and at brokers from Debian's packages.
 
 mod addresses;
-mod ground;
 mod loss;
 mod waking;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use ground::{Ground, Kind};
-use tokio::time::{sleep, timeout};
 use worker::doorbell::{Bell, Doorbell, Listener};
 
-/// Generous: the machine may be busy.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-async fn within<T>(what: impl fmt::Display, future: impl Future<Output = T>) -> T {
-    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))
-}
-
-/// Looks again and again until there is something to see.
-async fn eventually<T>(what: impl fmt::Display, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    within(what, async {
-        loop {
-            if let Some(seen) = look().await {
-                return seen;
-            }
-            // Only the pause between two looks; nothing depends on its length.
-            sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-}
+use crate::{
+    broker::{Ground, Kind},
+    patience::{DEADLINE, eventually, within},
+};
 
 async fn heard(listener: &mut Box<dyn Listener>) -> Bell {
     let trouble = listener.trouble();

@@ -5,4 +5,7 @@
     reason = "a test may fail by panicking and tell what it measured; Clippy does not see that helpers of tests are tests"
 )]
 
+mod broker;
 mod doorbell;
+mod patience;
+mod pool;

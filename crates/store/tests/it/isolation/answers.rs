@@ -143,6 +143,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             }
             answers
         }
+        "at_work" => text(&store.at_work(tenant, things.scan).await),
         "heartbeat" => {
             let number = LeaseNumber::from_stored(1);
             let lease = Lease { tenant, task: things.task, number, scan: None };

@@ -7,9 +7,8 @@ use model::Stage;
 use testkit::proxy::TcpProxy;
 use worker::doorbell::{Bell, DoorbellError};
 
-use super::{
-    DEADLINE, Ground, Kind, cases, ground::Server, heard, in_trouble, ring, ring_until_taken, well, within,
-};
+use super::{DEADLINE, Ground, Kind, cases, heard, in_trouble, ring, ring_until_taken, well, within};
+use crate::broker::Server;
 
 const CHECK: Bell = Bell::Stage(Stage::Check);
 const BOTH: [Bell; 2] = [CHECK, Bell::Stop];

@@ -127,7 +127,7 @@ async fn a_stop_wakes_everybody(kind: Kind) {
 
 async fn other_installations_are_not_heard(kind: Kind) {
     let ground = Ground::new(kind);
-    let other = Ground::with(super::ground::Server::None, ground.url.clone(), None);
+    let other = Ground::with(crate::broker::Server::None, ground.url.clone(), None);
     let mut listener = ground.doorbell().listen(&[CHECK, Bell::Stop]).await;
     let foreign = other.impatient(super::DEADLINE);
     ring(&foreign, CHECK, 1).await;

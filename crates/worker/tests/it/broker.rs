@@ -12,10 +12,10 @@ use std::{
 use testkit::{rabbitmq, redis, tls};
 use worker::doorbell::{Bell, Doorbell, Settings, connect};
 
-use super::{DEADLINE, eventually};
+use crate::patience::{DEADLINE, eventually};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     InProcess,
     Redis,
     RedisTls,
@@ -23,17 +23,18 @@ pub(super) enum Kind {
     RabbitMq,
 }
 
-pub(super) enum Server {
+pub(crate) enum Server {
     None,
     Redis(redis::Server),
     Sentinel(redis::Sentinel),
-    Shared(&'static rabbitmq::Server),
+    SharedRedis(&'static redis::Server),
+    SharedRabbitMq(&'static rabbitmq::Server),
     RabbitMq(rabbitmq::Server),
 }
 
-pub(super) struct Ground {
-    pub(super) server: Server,
-    pub(super) url: String,
+pub(crate) struct Ground {
+    pub(crate) server: Server,
+    pub(crate) url: String,
     settings: Settings,
     /// One for all within the process; brokers get a new one each time.
     in_process: Arc<dyn Doorbell>,
@@ -41,18 +42,29 @@ pub(super) struct Ground {
 
 impl Ground {
     /// For cases that leave the broker alone.
-    pub(super) fn new(kind: Kind) -> Ground {
+    pub(crate) fn new(kind: Kind) -> Ground {
         match kind {
             Kind::RabbitMq => {
                 let server = tokio::task::block_in_place(rabbitmq::Server::shared);
-                Ground::with(Server::Shared(server), server.url(), None)
+                Ground::with(Server::SharedRabbitMq(server), server.url(), None)
             }
             kind => Ground::private(kind),
         }
     }
 
+    /// With names of its own at brokers that all tests share.
+    pub(crate) fn shared(kind: Kind) -> Ground {
+        match kind {
+            Kind::Redis => {
+                let server = tokio::task::block_in_place(redis::Server::shared);
+                Ground::with(Server::SharedRedis(server), server.url(), None)
+            }
+            kind => Ground::new(kind),
+        }
+    }
+
     /// For cases that do something to the broker.
-    pub(super) fn private(kind: Kind) -> Ground {
+    pub(crate) fn private(kind: Kind) -> Ground {
         tokio::task::block_in_place(|| match kind {
             Kind::InProcess => Ground::with(Server::None, "none".to_owned(), None),
             Kind::Redis => {
@@ -82,7 +94,7 @@ impl Ground {
         })
     }
 
-    pub(super) fn with(server: Server, url: String, authorities: Option<String>) -> Ground {
+    pub(crate) fn with(server: Server, url: String, authorities: Option<String>) -> Ground {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let namespace = format!("rampart-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let settings = Settings { namespace, authorities, ring_within: DEADLINE };
@@ -91,22 +103,23 @@ impl Ground {
     }
 
     /// The same broker through something that listens at another address.
-    pub(super) fn through(&mut self, address: SocketAddr) {
+    pub(crate) fn through(&mut self, address: SocketAddr) {
         self.url = self.url.replace(&self.address().to_string(), &address.to_string());
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         match &self.server {
             Server::None => panic!("there is no broker"),
             Server::Redis(server) => server.address(),
             Server::Sentinel(server) => server.address(),
-            Server::Shared(server) => server.address(),
+            Server::SharedRedis(server) => server.address(),
+            Server::SharedRabbitMq(server) => server.address(),
             Server::RabbitMq(server) => server.address(),
         }
     }
 
     /// Another process's doorbell, as it were; patient, as the machine may be busy.
-    pub(super) fn doorbell(&self) -> Arc<dyn Doorbell> {
+    pub(crate) fn doorbell(&self) -> Arc<dyn Doorbell> {
         match self.server {
             Server::None => Arc::clone(&self.in_process),
             _ => connect(&self.url, &self.settings).unwrap(),
@@ -114,12 +127,12 @@ impl Ground {
     }
 
     /// A doorbell with that deadline.
-    pub(super) fn impatient(&self, ring_within: Duration) -> Arc<dyn Doorbell> {
+    pub(crate) fn impatient(&self, ring_within: Duration) -> Arc<dyn Doorbell> {
         connect(&self.url, &Settings { ring_within, ..self.settings.clone() }).unwrap()
     }
 
     /// Kills the broker, which has heard of `bell` only a moment ago.
-    pub(super) fn kill(&self, bell: Bell) {
+    pub(crate) fn kill(&self, bell: Bell) {
         tokio::task::block_in_place(|| match &self.server {
             Server::Redis(server) => server.kill(),
             Server::Sentinel(server) => server.kill(),
@@ -127,16 +140,16 @@ impl Ground {
                 server.wait_until_written_down(&format!("{}.bell.{bell}", self.settings.namespace));
                 server.kill();
             }
-            Server::None | Server::Shared(_) => panic!("not for this case"),
+            Server::None | Server::SharedRedis(_) | Server::SharedRabbitMq(_) => panic!("not for this case"),
         });
     }
 
-    pub(super) fn start_again(&self) {
+    pub(crate) fn start_again(&self) {
         tokio::task::block_in_place(|| match &self.server {
             Server::Redis(server) => server.start_again(),
             Server::Sentinel(server) => server.start_again(),
             Server::RabbitMq(server) => server.start_again(),
-            Server::None | Server::Shared(_) => panic!("not for this case"),
+            Server::None | Server::SharedRedis(_) | Server::SharedRabbitMq(_) => panic!("not for this case"),
         });
     }
 
@@ -149,7 +162,7 @@ impl Ground {
     }
 
     /// Makes the broker forget everything about this ground's bells.
-    pub(super) async fn wipe(&self, bell: Bell) {
+    pub(crate) async fn wipe(&self, bell: Bell) {
         match self.redis() {
             Some(server) => server.flush(),
             None => {
@@ -163,7 +176,7 @@ impl Ground {
     }
 
     /// Waits until the broker knows of that many who wait for the bell. Within the process it is known at once.
-    pub(super) async fn until_waiting(&self, bell: Bell, count: usize) {
+    pub(crate) async fn until_waiting(&self, bell: Bell, count: usize) {
         if matches!(self.server, Server::None) {
             return;
         }
@@ -174,7 +187,7 @@ impl Ground {
     }
 
     /// How many rings the broker keeps for the bell, and how many wait there.
-    pub(super) async fn queue(&self, bell: Bell) -> (usize, usize) {
+    pub(crate) async fn queue(&self, bell: Bell) -> (usize, usize) {
         if let Some(server) = self.redis() {
             let key = format!("{}:bell:{bell}", self.settings.namespace);
             let kept = server.ask(&["LLEN", &key]).trim().parse().unwrap();

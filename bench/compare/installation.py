@@ -1,0 +1,189 @@
+"""What an installation does, in numbers: findings committed, tasks begun, shares of tenants, what is lost by a crash, what an hour's
+work leaves behind. PostgreSQL waits for the disk; so does SQLite."""
+
+import json
+import os
+import subprocess
+import time
+from contextlib import contextmanager
+
+import losses
+from measure import number, say, table
+from servers import end_with_parent
+from services import POSTGRES, REDIS, postgres, prepare, rabbitmq, redis
+
+FINDINGS = 10_000
+START_HERE, START_ACROSS = 20, 100
+UNFAIR = 1.5
+# Of a claim at the end, against the beginning.
+FLAT = 1.5
+
+
+def measured(*words):
+    """What the example says, one object a line, as it comes."""
+    command = [os.environ["PLATFORM"], *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=end_with_parent) as running:
+        for line in running.stdout:
+            say(f"    {line.rstrip()}")
+            yield json.loads(line)
+    if running.returncode != 0:
+        raise SystemExit(f"`{' '.join(command[1:3])}` ended with {running.returncode}")
+
+
+@contextmanager
+def worker(directory, database, doorbell):
+    """A worker in a process of its own, ready to work."""
+    around = {**os.environ, "RAMPART_DATABASE": database, "RAMPART_DOORBELL": doorbell}
+    command = [os.environ["RAMPART"], "worker", "--stage", "exercise"]
+    log = directory / f"worker-{time.monotonic_ns()}.log"
+    with open(log, "wb") as output:
+        running = subprocess.Popen(command, env=around, cwd=directory, stdout=output, stderr=output, preexec_fn=end_with_parent)
+    try:
+        deadline = time.monotonic() + 30
+        while "ready" not in log.read_text():
+            if running.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the worker did not start: {log.read_text()[-2_000:]}")
+            time.sleep(0.05)
+        yield running
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def main(directory, trying, problems):
+    print("## Platform\n")
+    with postgres(directory) as sql, redis(directory, REDIS), rabbitmq(directory) as rabbit:
+        bells = {"Redis": f"redis://127.0.0.1:{REDIS}", "RabbitMQ": rabbit}
+        findings(directory, trying, problems, sql)
+        starts(directory, trying, problems, sql, bells)
+        fairness(directory, trying, problems, sql, bells["Redis"])
+        losses.main(directory, trying, problems, sql, prepare(sql, "losses"), bells["Redis"])
+        churn(directory, trying, problems, sql)
+
+
+def findings(directory, trying, problems, sql):
+    sizes = [1_000] if trying else [10_000, 100_000, 1_000_000]
+    rows = []
+    for name, url in (("PostgreSQL", prepare(sql, "findings")), ("SQLite", f"sqlite:{directory}/findings.db")):
+        say(f"  findings into {name}")
+        for figure in measured("findings", url, *sizes):
+            new, again = figure["new_per_second"], figure["again_per_second"]
+            rows.append((name, number(figure["known"]), number(new), number(again)))
+            if figure["known"] == 10_000:
+                problems.expect(min(new, again) >= FINDINGS, f"platform: {min(new, again)} findings a second into {name}")
+        if name == "PostgreSQL":
+            known, reference = figure["known"], new
+    say("  the same rows by psql")
+    copied, inserted = bare(directory, sql, 1_000 if trying else 40_000)
+    (directory / "findings.db").unlink()
+    print("Findings as workers commit them: 20 of each web site with a kilobyte of evidence, up to 256 sites in a transaction, two scans at")
+    print("a time; new ones, and ones that an earlier scan had seen, spread over all that are known.\n")
+    table(("", "known", "new a second", "seen again a second"), rows)
+    print(f"The same rows (finding, evidence, sighting, observation) side by side in one bare table without any key, by psql: COPY {number(copied)} a second,")
+    print(f"INSERT of 1,000 rows at a time {number(inserted)}; the store with {number(known)} known has {reference / copied:.2f} and {reference / inserted:.2f} of that.\n")
+
+
+def bare(directory, sql, count):
+    """The last of the findings again, into a table without anything: rows a second by COPY and by INSERT."""
+    everything = (
+        "SELECT f.*, e.scan_id, e.body AS evidence, e.taken_at, s.unit_key, s.address, o.kind, o.subject, o.looks FROM rampart.findings f "
+        "JOIN rampart.evidence e USING (tenant_id, fingerprint) JOIN rampart.sightings s USING (tenant_id, fingerprint) "
+        "JOIN rampart.observations o ON o.tenant_id = f.tenant_id AND o.scan_id = e.scan_id AND o.subject = f.fingerprint "
+        f"AND o.kind = 'finding' LIMIT {count}"
+    )
+    sql(f"CREATE TABLE public.bare AS {everything}", "findings")
+    rows, inserts = directory / "bare.copy", directory / "bare.sql"
+    sql(f"\\copy public.bare TO {rows}", "findings")
+    dump = ["pg_dump", "--data-only", "--table", "public.bare", "--rows-per-insert", "1000", f"--file={inserts}"]
+    database = f"postgres://postgres@127.0.0.1:{POSTGRES}/findings"
+    subprocess.run([*dump, database], check=True, capture_output=True)
+    there = int(sql("SELECT count(*) FROM public.bare", "findings"))
+    sql("TRUNCATE public.bare", "findings")
+    begin = time.perf_counter()
+    sql(f"\\copy public.bare FROM {rows}", "findings")
+    copied = there / (time.perf_counter() - begin)
+    sql("TRUNCATE public.bare", "findings")
+    begin = time.perf_counter()
+    subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-f", inserts, database], check=True, capture_output=True)
+    inserted = there / (time.perf_counter() - begin)
+    sql("DROP TABLE public.bare", "findings")
+    return copied, inserted
+
+
+def starts(directory, trying, problems, sql, bells):
+    samples = 50 if trying else 1_000
+    rows = []
+
+    def told(name, figure, limit):
+        rows.append((name, *(f"{figure[word]:.1f} ms" for word in ("p50", "p99", "most"))))
+        problems.expect(figure["p99"] < limit, f"platform: {figure['p99']} ms from the queue to the start, p99, {name}; {limit} are allowed")
+
+    say("  from the queue to the start")
+    (figure,) = measured("start", f"sqlite:{directory}/start.db", "none", samples)
+    told("in one process, SQLite", figure, START_HERE)
+    for name, bell in bells.items():
+        url = prepare(sql, f"start_{name.lower()}")
+        with worker(directory, url, bell):
+            (figure,) = measured("start", url, bell, samples)
+        told(f"across processes, PostgreSQL and {name}", figure, START_ACROSS)
+    print(f"From the commit of a task to its start in a worker that waits, {number(samples)} single tasks; the time ends when the worker, done with a task that")
+    print("does nothing, begins to commit that: a little more than what is asked for.\n")
+    table(("", "p50", "p99", "slowest"), rows)
+
+
+def fairness(directory, trying, problems, sql, bell):
+    waiting = 2_000 if trying else 100_000
+    rows, shares = [], []
+    postgres_url, low_url = prepare(sql, "fairness"), prepare(sql, "priorities")
+    for name, url, rung, low in (
+        ("PostgreSQL and Redis", postgres_url, bell, low_url),
+        ("SQLite, in one process", f"sqlite:{directory}/fairness.db", "none", f"sqlite:{directory}/priorities.db"),
+    ):
+        say(f"  fairness, {name}")
+        if rung == "none":
+            (figure,) = measured("fairness", url, rung, waiting)
+        else:
+            with worker(directory, url, rung):
+                (figure,) = measured("fairness", url, rung, waiting)
+        ratio = figure["beside"] / figure["alone"]
+        rows.append((name, f"{figure['alone']:.0f} ms", f"{figure['beside']:.0f} ms", f"{ratio:.2f} x", f"{figure['slowest']:.0f} ms", number(figure["left"])))
+        problems.expect(ratio <= UNFAIR, f"platform: a small tenant waits {ratio:.2f} times as long beside a large one, {name}")
+        problems.expect(figure["left"] > 0, f"platform: nothing waited any more, {name}")
+        (share,) = measured("priorities", low)
+        part = share["low"] / (share["low"] + share["urgent"])
+        shares.append(f"{100 * part:.1f} % on {name.split()[0].rstrip(',')}")
+        problems.expect(part > 0, f"platform: what is not urgent does not move, {name}")
+    print(f"Ten tasks of 100 ms of one tenant, alone and while {number(waiting)} of 50 to 150 ms of another wait; one worker with 64 tasks at a time, median of")
+    print("nine rounds each.\n")
+    table(("", "alone", "beside", "ratio", "slowest", "still waiting"), rows)
+    print("While high priority comes as fast as it is done, low priority that has waited as long gets " + " and ".join(shares) + ".\n")
+
+
+def churn(directory, trying, problems, sql):
+    tasks = 24_000 if trying else 360_000
+    rows = []
+    for name, url in (("PostgreSQL", prepare(sql, "churn")), ("SQLite", f"sqlite:{directory}/churn.db")):
+        say(f"  churn on {name}")
+        figures = []
+        for figure in measured("churn", url, tasks):
+            figures.append(figure)
+            size = space(sql) if name == "PostgreSQL" else ("", "", f"{(directory / 'churn.db').stat().st_size / 1e6:.0f} MB", "")
+            if figure["done"] % (tasks // 6) == 0 or len(figures) == 1:
+                costs = (f"{figure['claim_p50']:.1f} ms", f"{figure['claim_p99']:.1f} ms")
+                rows.append((name, number(figure["done"]), number(figure["per_second"]), *costs, number(figure["forgotten"]), *size))
+        first, last = figures[0]["claim_p50"], figures[-1]["claim_p50"]
+        problems.expect(last <= FLAT * first, f"platform: a claim on {name} takes {first} ms at first and {last} ms after {number(tasks)} tasks")
+    print(f"{number(tasks)} tasks (an hour at 100 a second) asked for, claimed and completed, 100 in a transaction, as fast as it goes, while 10,000 wait; what")
+    print("has ended is forgotten six times, as in ten minutes each. Autovacuum as it comes, so once a minute: an hour's work within a few of its rounds.\n")
+    table(("", "tasks done", "a second", "claim p50", "claim p99", "forgotten", "live rows", "dead rows", "table", "indexes"), rows)
+
+
+def space(sql):
+    """Rows and sizes of the tasks, by pgstattuple when there is one."""
+    sql("CREATE EXTENSION IF NOT EXISTS pgstattuple", "churn")
+    live, dead, heap, indexes = sql(
+        "SELECT tuple_count, dead_tuple_count, pg_table_size('rampart.tasks'), pg_indexes_size('rampart.tasks') "
+        "FROM pgstattuple('rampart.tasks')",
+        "churn",
+    ).split("|")
+    return number(int(live)), number(int(dead)), f"{int(heap) / 1e6:.0f} MB", f"{int(indexes) / 1e6:.0f} MB"

@@ -1,0 +1,48 @@
+//! A process that ends in order.
+
+use std::time::Duration;
+
+use worker::PoolOptions;
+
+use super::{
+    everywhere,
+    ground::{FOR_EVER, Ground, exercise, pool},
+};
+use crate::patience::DEADLINE;
+
+everywhere! {
+    Shared: what_cannot_be_finished_is_handed_back_without_an_attempt
+        what_can_be_finished_is_and_nothing_is_begun_meanwhile;
+}
+
+async fn what_cannot_be_finished_is_handed_back_without_an_attempt(ground: Ground) {
+    let ids = ground.enqueue((0..5).map(|_| exercise(FOR_EVER))).await;
+    for round in 1..=7 {
+        let pool = ground.start(pool(5));
+        for record in ground.until_all(&ids, "running").await {
+            assert_eq!(
+                (record.task.attempts, record.task.lease.number()),
+                (1, round),
+                "more often than it may fail"
+            );
+        }
+        pool.end().await;
+        for id in &ids {
+            let record = ground.task(*id).await;
+            assert_eq!((record.task.life.word(), record.task.attempts), ("queued", 0));
+            assert_eq!(record.task.last_failure, None);
+        }
+    }
+}
+
+async fn what_can_be_finished_is_and_nothing_is_begun_meanwhile(ground: Ground) {
+    let pool = ground.start(PoolOptions { drain: DEADLINE, ..pool(4) });
+    let brief = ground.enqueue([exercise(Duration::from_millis(300))]).await[0];
+    ground.until(brief, |task| task.task.life.word() != "queued").await;
+    pool.ask_to_end();
+    let later = ground.enqueue([exercise(Duration::ZERO)]).await[0];
+    pool.end().await;
+    let record = ground.task(brief).await;
+    assert_eq!((record.task.life.word(), record.task.attempts), ("completed", 1));
+    assert_eq!(ground.task(later).await.task.lease.number(), 0);
+}
