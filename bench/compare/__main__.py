@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,7 +47,7 @@ def head():
     print("# Rampart beside other tools\n")
     print(f"Printed by `bench/run` on {datetime.date.today()}, at commit {commit}.\n")
     print(f"Machine: {machine()}. Load when it began: {load()}. Servers and clients share the cores.\n")
-    print("Versions: " + ", ".join(f"{name} {version(command)}" for name, command in peers.items()) + ".\n")
+    print("Versions: " + ", ".join(f"{name} {version(command)}" for name, command in peers.items() if shutil.which(command[0])) + ".\n")
     print("Times are medians of wall time, memory is the highest peak of all rounds (GNU time); rounds take turns. What a tool")
     print("found is compared with what is there, name by name, not by count. Everything is in a network namespace with loopback only.\n")
 

@@ -141,6 +141,10 @@ impl Pool {
                         got = claimed.len();
                         for task in claimed {
                             let token = holdings.take(task.lease, task.work.stage());
+                            // The end was asked for while the claim was under way: what came of it is not begun.
+                            if stop.is_cancelled() {
+                                token.cancel();
+                            }
                             running.spawn(perform(Arc::clone(&self.stages), task, token, ended.clone()));
                         }
                     }

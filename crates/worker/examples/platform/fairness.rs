@@ -20,9 +20,13 @@ const ROUNDS: usize = 9;
 const LOOK: Duration = Duration::from_millis(20);
 /// Tasks in one transaction.
 const BATCH: usize = 1_000;
-/// Urgent tasks that wait, and as many that are not urgent.
-const FLOOD: usize = 5_000;
-const CLAIM: usize = 64;
+/// Steps of the store's clock: an hour.
+const STEPS: u64 = 240;
+const STEP: Duration = Duration::from_secs(15);
+/// Tasks that can be done in a step; so many urgent ones come.
+const DONE_IN_STEP: usize = 50;
+/// And so many that are not urgent.
+const LOW_IN_STEP: usize = 10;
 
 pub(crate) async fn measure(database: &str, doorbell: &str, waiting: usize) -> Outcome<()> {
     let store = open(database).await?;
@@ -77,28 +81,34 @@ async fn round(store: &Store, few: TenantId, workers: &Workers) -> Outcome<Durat
     }
 }
 
-/// Urgent tasks come as fast as they are done; what is the share of those that are not?
-pub(crate) async fn measure_priorities(database: &str) -> Outcome<()> {
+/// An hour of the store's clock in which more comes than can be done, and what is urgent would be enough for everybody: what becomes
+/// of the rest?
+pub(crate) async fn measure_priorities(database: &str, owner: &str) -> Outcome<()> {
     let store = open(database).await?;
     let tenant = tenant(&store, "measured").await?;
     let of = |priority, count: usize| -> Vec<NewTask> {
         (0..count).map(|_| NewTask { priority, ..exercise(Duration::ZERO) }).collect()
     };
-    for _ in 0..FLOOD / BATCH {
-        store.enqueue(tenant, of(Priority::Low, BATCH)).await?;
-        store.enqueue(tenant, of(Priority::High, BATCH)).await?;
-    }
     let claimant = Claimant::of(Stage::Exercise);
-    let (mut urgent, mut low) = (0_usize, 0_usize);
-    while urgent + low < FLOOD {
-        let claimed = claimant.claim(&store, CLAIM).await?;
-        let before = urgent;
-        urgent += claimed.iter().filter(|task| task.priority == Priority::High).count();
-        low += claimed.iter().filter(|task| task.priority == Priority::Low).count();
+    let (mut all, mut low, mut first) = (0, 0, None);
+    for step in 1..=STEPS {
+        let mut new = of(Priority::High, DONE_IN_STEP);
+        new.extend(of(Priority::Low, LOW_IN_STEP));
+        store.enqueue(tenant, new).await?;
+        store.advance_clock(owner, STEP).await?;
+        let claimed = claimant.claim(&store, DONE_IN_STEP).await?;
+        let of_low = claimed.iter().filter(|task| task.priority == Priority::Low).count();
+        if of_low > 0 {
+            first.get_or_insert(step);
+        }
+        if first.is_some() {
+            all += claimed.len();
+            low += of_low;
+        }
         let end = |lease| Settlement { lease, ending: Ending::Completed };
         store.settle(claimed.iter().map(|task| end(task.lease)).collect()).await?;
-        store.enqueue(tenant, of(Priority::High, urgent - before)).await?;
     }
-    println!("{{\"urgent\": {urgent}, \"low\": {low}}}");
+    let begun = first.map_or("null".to_owned(), |step| (step * STEP.as_secs() / 60).to_string());
+    println!("{{\"first_after_minutes\": {begun}, \"all\": {all}, \"low\": {low}}}");
     Ok(())
 }

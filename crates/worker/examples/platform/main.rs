@@ -3,7 +3,7 @@
 //! - `platform findings DATABASE SIZE…`: findings committed a second, with more and more of them known
 //! - `platform start DATABASE DOORBELL SAMPLES`: from the commit of a task to its start in a pool that waits
 //! - `platform fairness DATABASE DOORBELL WAITING`: ten tasks of one tenant beside the many of another
-//! - `platform priorities DATABASE`: what is not urgent, while what is urgent floods
+//! - `platform priorities DATABASE OWNER`: what is not urgent, while what is urgent floods; the owner moves the clock on
 //! - `platform churn DATABASE TASKS`: tasks asked for, done and forgotten, and what a claim costs meanwhile
 //!
 //! `DATABASE` is `sqlite:PATH` or `postgres://…`, prepared and with nothing in it. With the doorbell `none` the pool runs in this
@@ -32,7 +32,7 @@ async fn main() -> Outcome<ExitCode> {
         ["fairness", database, doorbell, waiting] => {
             fairness::measure(database, doorbell, waiting.parse()?).await?;
         }
-        ["priorities", database] => fairness::measure_priorities(database).await?,
+        ["priorities", database, owner] => fairness::measure_priorities(database, owner).await?,
         ["churn", database, tasks] => churn::measure(database, tasks.parse()?).await?,
         _ => {
             println!("platform findings|start|fairness|priorities|churn DATABASE …: see its source");

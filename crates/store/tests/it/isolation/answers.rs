@@ -94,6 +94,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 text(&store.scans(tenant, ScanFilter::default(), 10).await)
             )
         }
+        "delete_scope" => text(&store.delete_scope(tenant, things.scope, by()).await),
         "cancel_scan" => text(&store.cancel_scan(tenant, things.scan, by()).await),
         "difference" => {
             let one = store.difference(tenant, things.scan, things.other_scan).await;
