@@ -1,7 +1,5 @@
 //! Which workers there are: each says from time to time that it is there, so that whoever waits can be told when nobody is.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use model::{
     Stage, WorkerId,
@@ -10,9 +8,6 @@ use model::{
 use uuid::Uuid;
 
 use crate::{Store, StoreError, session::QueueTx};
-
-/// Rows of workers that ended without a word are of no interest after a day.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a worker says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +27,11 @@ impl QueueTx<'_> {
         let rows = self.session.query("SELECT stages, last_heard FROM workers", &[]).await?;
         rows.iter().map(|row| Ok(Presence { stages: row.json(0)?, last_heard: row.time(1)? })).collect()
     }
+
+    /// Those who ended without a word. How many that were.
+    pub(crate) async fn forget_workers(&mut self, silent_since: Timestamp) -> Result<u64, StoreError> {
+        self.session.execute("DELETE FROM workers WHERE last_heard < $1", &[silent_since.into()]).await
+    }
 }
 
 impl Store {
@@ -48,9 +48,7 @@ impl Store {
                 ];
                 let sql = "INSERT INTO workers (worker, stages, version, concurrency, started_at, last_heard) \
                            VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (worker) DO UPDATE SET last_heard = excluded.last_heard";
-                tx.session.execute(sql, &values).await?;
-                let before = tx.now.saturating_sub(FORGOTTEN_AFTER).unwrap_or(Timestamp::MIN);
-                tx.session.execute("DELETE FROM workers WHERE last_heard < $1", &[before.into()]).await.map(drop)
+                tx.session.execute(sql, &values).await.map(drop)
             })
         })
         .await

@@ -16,7 +16,7 @@ use store::{ClaimRequest, Claimed, Ending, Introduction, Settlement, Store, Stor
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::{Instant, timeout},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,7 @@ use crate::{
     doorbell::{Bell, Doorbell},
     engines::sends,
     held::{Holdings, Permission},
+    presence::Presence,
     pulse::Pulse,
     settler,
     stages::Stages,
@@ -33,8 +34,6 @@ use crate::{
 pub const LEASE: Duration = Duration::from_secs(30);
 /// Claims take at most so many tasks: the more, the longer others wait for what this process has not begun.
 const CLAIM: usize = 128;
-/// How long the last word may take.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// How long somebody waits who was not rung for.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -75,8 +74,8 @@ impl Pool {
             Arc::clone(&self.stages),
             Arc::clone(&holdings),
             self.options.lease,
-            self.introduction(),
         )?;
+        let presence = Presence::begin(self.store.clone(), self.introduction(), stop.clone());
         let (ended, to_settle) = mpsc::channel(1_024);
         let (store, doorbell) = (self.store.clone(), Arc::clone(&self.doorbell));
         let lease = self.options.lease;
@@ -89,11 +88,7 @@ impl Pool {
         // What it cannot settle it has said.
         let _ = settling.await;
         drop(pulse);
-        match timeout(FAREWELL, self.store.worker_left(self.id)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "that the worker left is seen by its silence"),
-            Err(_) => tracing::debug!("that the worker left is seen by its silence"),
-        }
+        presence.end().await;
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
-use model::{StopId, attendance::HEARD_EVERY};
-use store::{Beat, Introduction, Store};
+use model::StopId;
+use store::{Beat, Store};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,6 @@ impl Pulse {
         stages: Arc<Stages>,
         holdings: Arc<Holdings>,
         lease: Duration,
-        who: Introduction,
     ) -> std::io::Result<Pulse> {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
@@ -46,7 +45,7 @@ impl Pulse {
             runtime.block_on(async move {
                 tokio::select! {
                     () = stopped.cancelled() => {}
-                    () = beat(store, doorbell, stages, holdings, lease, who) => {}
+                    () = beat(store, doorbell, stages, holdings, lease) => {}
                 }
             });
         })?;
@@ -70,7 +69,6 @@ async fn beat(
     stages: Arc<Stages>,
     holdings: Arc<Holdings>,
     lease: Duration,
-    who: Introduction,
 ) {
     let own = loop {
         match store.apart().await {
@@ -81,8 +79,6 @@ async fn beat(
             }
         }
     };
-    // On its own: nothing that matters waits for it. It ends with the runtime.
-    tokio::spawn(be_there(own.clone(), who));
     let mut stops = doorbell.listen(&[Bell::Stop]).await;
     let (mut look, mut beat) = (interval(LOOK), interval(lease / BEATS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,19 +90,6 @@ async fn beat(
             _ = look.tick() => seen.look(&own, &holdings).await,
             _ = stops.rung() => seen.look(&own, &holdings).await,
             _ = beat.tick() => extend(&own, &holdings, lease, &mut seen).await,
-        }
-    }
-}
-
-/// Says again and again that the worker is there.
-async fn be_there(store: Store, who: Introduction) {
-    let mut again = interval(HEARD_EVERY);
-    again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        again.tick().await;
-        // Whoever cannot say it has more to complain about: heartbeats and claims do.
-        if let Err(error) = store.worker_is_there(who.clone()).await {
-            tracing::debug!(%error, "the worker cannot say that it is there");
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use model::{Scope, Stage, WorkerId, attendance::Missing};
-use store::{Introduction, StoreError};
+use store::{Introduction, Retention, StoreError};
 
 use crate::ground::Ground;
 
 crate::contract! {
     workers_are_there_until_they_leave_or_fall_silent
+    who_was_silent_for_a_day_is_forgotten
     an_office_that_is_held_leads
     a_scope_is_forgotten_and_only_the_tenants_own
 }
@@ -37,6 +38,17 @@ async fn workers_are_there_until_they_leave_or_fall_silent(ground: Ground) {
     comes(&ground, 1, &[Stage::Ports]).await;
     assert_eq!(missing().await, None, "it was heard of again");
     assert_eq!(ground.store.attendance().await.unwrap().workers, 2);
+}
+
+async fn who_was_silent_for_a_day_is_forgotten(ground: Ground) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let forget = async || ground.store.forget(Retention::default()).await.unwrap();
+    comes(&ground, 1, &[Stage::Ports]).await;
+    ground.advance(DAY - Duration::from_secs(60)).await;
+    comes(&ground, 2, &[Stage::Ports]).await;
+    assert_eq!(forget().await, 0, "nobody was silent for a day");
+    ground.advance(Duration::from_secs(120)).await;
+    assert_eq!((forget().await, forget().await), (1, 0));
 }
 
 async fn an_office_that_is_held_leads(ground: Ground) {

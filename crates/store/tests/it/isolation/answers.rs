@@ -45,7 +45,6 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
     let later = Timestamp::now() + SignedDuration::from_hours(24);
     match method {
         "put_scope" => text(&store.put_scope(tenant, "home of the intruder", Scope::loopback(), by()).await),
-        "delete_scope" => text(&store.delete_scope(tenant, things.scope, by()).await),
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
             let new = NewTask { scan: Some(things.scan), ..exercise() };
