@@ -17,28 +17,31 @@ mod retention;
 mod scans;
 mod schedules;
 mod settling;
+mod stale;
 mod stops;
 mod tasks;
 mod tenants;
 mod visits;
 mod workers;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
+use tokio::sync::OnceCell;
 
 pub use self::{
     claims::{Beat, ClaimRequest, Claimed, Lease},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
-    postgres::migrate,
+    postgres::{ReplicaLocation, ReplicaState, migrate},
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
     schedules::{NewSchedule, ScheduleRecord},
     settling::{Ending, Settled, Settlement},
+    stale::StaleReads,
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
     workers::Introduction,
@@ -51,7 +54,9 @@ use self::{
 /// An open database. Cheap to share; closed when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Store {
-    database: std::sync::Arc<Database>,
+    database: Arc<Database>,
+    /// Connected to when somebody wants to read there.
+    replica: Arc<OnceCell<postgres::Replica>>,
     location: Location,
 }
 
@@ -73,6 +78,8 @@ pub enum Location {
         url: String,
         /// Connections at once, at most.
         connections: usize,
+        /// A replica of it, for what [`Store::stale_reads`] reads.
+        replica: Option<ReplicaLocation>,
     },
 }
 
@@ -97,11 +104,11 @@ impl Store {
                 let opened = tokio::task::spawn_blocking(move || sqlite::Database::open(&path)).await;
                 Database::Sqlite(opened.map_err(|error| StoreError::Unavailable(error.to_string()))??)
             }
-            Location::Postgres { url, connections } => {
+            Location::Postgres { url, connections, .. } => {
                 Database::Postgres(postgres::Database::open(url, *connections).await?)
             }
         };
-        Ok(Store { database: std::sync::Arc::new(database), location: location.clone() })
+        Ok(Store { database: Arc::new(database), replica: Arc::default(), location: location.clone() })
     }
 
     /// For tests of what takes time: the store's clock goes ahead. `owner` is the URL of a server's owner, who alone can do that.

@@ -98,6 +98,7 @@ async fn examine(configuration: &Configuration) -> Vec<Finding> {
         Ok(store) => {
             findings.push(Finding::ok("database", configuration.database.to_string()));
             findings.extend(ask(&store, configuration).await);
+            findings.extend(replica(&store, configuration).await);
         }
         Err(error) => findings.push(Finding::broken(
             "database",
@@ -224,6 +225,38 @@ async fn attendance(store: &Store, configuration: &Configuration) -> Vec<Finding
         ),
     });
     findings
+}
+
+/// How the replica stands, where there is to be one.
+async fn replica(store: &Store, configuration: &Configuration) -> Option<Finding> {
+    let url = configuration.replica.as_ref()?;
+    Some(match store.replica_state().await {
+        Ok(Some(state)) => {
+            let age = match state.age {
+                Some(age) => format!("the last it knows of is {:.1} s old", age.as_secs_f64()),
+                None => "it has heard of nothing since it was started".to_owned(),
+            };
+            let says = format!("{url}: {age}, {} bytes behind", state.bytes_behind);
+            match (state.age.is_some_and(|age| age <= state.most_behind), state.bytes_behind) {
+                (true, _) => Finding::ok("replica", says),
+                (false, 0) => {
+                    Finding::ok("replica", format!("{says}; the database answers until somebody writes"))
+                }
+                (false, _) => Finding::warning(
+                    "replica",
+                    format!("{says}; the database answers instead"),
+                    "see why it does not follow; --replica-lag says how old is too old",
+                ),
+            }
+        }
+        Ok(None) => return None,
+        Err(error) if error.is_passing() => Finding::warning(
+            "replica",
+            format!("{url}: {error}; the database answers instead"),
+            "check --replica and that the server runs",
+        ),
+        Err(error) => Finding::broken("replica", error.to_string(), "check --replica"),
+    })
 }
 
 async fn doorbell(configuration: &Configuration) -> Finding {

@@ -28,7 +28,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         ScanCommand::List(asked) => {
             let ScanListArguments { running, limit, json } = &asked.arguments;
             let filter = ScanFilter { running: *running, before: None };
-            let scans = desk.store.scans(desk.tenant().await?, filter, *limit).await?;
+            let scans = desk.stale_reads().await?.scans(desk.tenant().await?, filter, *limit).await?;
             if *json {
                 print_json(&scans)?
             } else {
@@ -38,7 +38,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Show(asked) => {
             let OneScanArguments { id, json } = &asked.arguments;
-            let record = desk.store.scan(desk.tenant().await?, *id).await?;
+            let record = desk.stale_reads().await?.scan(desk.tenant().await?, *id).await?;
             if *json {
                 print_json(&record)?
             } else {
@@ -48,13 +48,13 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Diff(asked) => {
             let DiffArguments { id, with, json } = &asked.arguments;
-            let tenant = desk.tenant().await?;
-            let record = desk.store.scan(tenant, *id).await?;
+            let (tenant, reads) = (desk.tenant().await?, desk.stale_reads().await?);
+            let record = reads.scan(tenant, *id).await?;
             let Some(baseline) = with.or(record.baseline) else {
                 bail!("scan {id} is the first of its kind: --with names one to compare with");
             };
-            desk.store.scan(tenant, baseline).await?;
-            let difference = desk.store.difference(tenant, *id, baseline).await?;
+            reads.scan(tenant, baseline).await?;
+            let difference = reads.difference(tenant, *id, baseline).await?;
             if *json {
                 print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }))?;
             } else {
