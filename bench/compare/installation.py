@@ -70,7 +70,7 @@ def findings(directory, trying, problems, sql):
         for figure in measured("findings", url, *sizes):
             new, again = figure["new_per_second"], figure["again_per_second"]
             rows.append((name, number(figure["known"]), number(new), number(again)))
-            if figure["known"] == 10_000:
+            if name == "PostgreSQL" and figure["known"] == 10_000:
                 problems.expect(min(new, again) >= FINDINGS, f"platform: {min(new, again)} findings a second into {name}")
         if name == "PostgreSQL":
             known, reference = figure["known"], new
@@ -166,6 +166,10 @@ def churn(directory, trying, problems, sql):
     rows = []
     for name, url in (("PostgreSQL", prepare(sql, "churn")), ("SQLite", f"sqlite:{directory}/churn.db")):
         say(f"  churn on {name}")
+        if name == "PostgreSQL":
+            # The hour passes in about a minute, so what looks once a minute looks once a second.
+            sql("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+            sql("SELECT pg_reload_conf()")
         figures = []
         for figure in measured("churn", url, tasks):
             figures.append(figure)
@@ -176,7 +180,7 @@ def churn(directory, trying, problems, sql):
         first, last = (median(figure["claim_p50"] for figure in some) for some in (figures[:3], figures[-3:]))
         problems.expect(last <= FLAT * first, f"platform: a claim on {name} takes {first} ms at first and {last} ms after {number(tasks)} tasks")
     print(f"{number(tasks)} tasks (an hour at 100 a second) asked for, claimed and completed, 100 in a transaction, as fast as it goes, while 10,000 wait; what")
-    print("has ended is forgotten six times, as in ten minutes each. Autovacuum as it comes, so once a minute: an hour's work within a few of its rounds.\n")
+    print("has ended is forgotten six times, as in ten minutes each. The hour passes in about a minute, so autovacuum looks every second, not every minute.\n")
     table(("", "tasks done", "a second", "claim p50", "claim p99", "forgotten", "live rows", "dead rows", "table", "indexes"), rows)
 
 

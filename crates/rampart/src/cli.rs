@@ -17,7 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub(crate) use self::{
     platform::{
         DiffArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
-        ReachArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
+        ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
         TaskCommand, TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
     },

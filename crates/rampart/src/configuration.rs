@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use store::{Location, ReplicaLocation, Store};
+use store::{Location, Objects, ReplicaLocation, Store};
 use worker::doorbell::{self, Doorbell};
 
 use crate::cli::{between, duration};
@@ -37,7 +37,7 @@ pub(crate) struct ConfigurationArguments {
     #[arg(long, value_name = "FILE", env = "RAMPART_CONFIG", help_heading = "Platform", global = true)]
     pub(crate) config: Option<PathBuf>,
 
-    /// Directory for the database file and the reports [default: rampart-data]
+    /// Directory for the database file, and for the reports unless --objects says otherwise [default: rampart-data]
     #[arg(long, value_name = "DIR", env = "RAMPART_DATA", help_heading = "Platform", global = true)]
     pub(crate) data: Option<PathBuf>,
 
@@ -85,6 +85,18 @@ pub(crate) struct ConfigurationArguments {
     )]
     pub(crate) replica_lag: Option<Duration>,
 
+    /// Where evidence and reports are kept: `file:DIR`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX` [default: evidence in
+    /// the database, reports in --data]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_OBJECTS",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) objects: Option<String>,
+
     /// Doorbell: `none`, or the URL of a Redis or RabbitMQ server [default: none]
     #[arg(
         long,
@@ -118,6 +130,7 @@ struct File {
     database_connections: Option<usize>,
     replica: Option<String>,
     replica_lag: Option<String>,
+    objects: Option<String>,
     doorbell: Option<String>,
     tenant: Option<String>,
     listen: Option<SocketAddr>,
@@ -159,6 +172,8 @@ pub(crate) struct Configuration {
     pub(crate) database_connections: usize,
     pub(crate) replica: Option<SecretUrl>,
     pub(crate) replica_lag: Duration,
+    /// Evidence goes into the database, and reports into the data directory, without any.
+    pub(crate) objects: Option<SecretUrl>,
     pub(crate) doorbell: SecretUrl,
     pub(crate) tenant: String,
     pub(crate) listen: SocketAddr,
@@ -220,6 +235,7 @@ impl Configuration {
             database_connections: connections,
             replica,
             replica_lag,
+            objects: arguments.objects.or(file.objects).map(SecretUrl),
             doorbell: SecretUrl(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned())),
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
@@ -252,9 +268,27 @@ impl Configuration {
                 path.display()
             );
         }
-        Store::open(&self.location())
+        self.make().await
+    }
+
+    /// Opens the database, and makes it when it is a file that is not there.
+    pub(crate) async fn make(&self) -> anyhow::Result<Store> {
+        let store = Store::open(&self.location())
             .await
-            .with_context(|| format!("cannot open the database {}", self.database))
+            .with_context(|| format!("cannot open the database {}", self.database))?;
+        Ok(match &self.objects {
+            Some(_) => store.with_evidence_in(self.objects()?),
+            None => store,
+        })
+    }
+
+    /// Where reports are kept.
+    pub(crate) fn objects(&self) -> anyhow::Result<Objects> {
+        let opened = match &self.objects {
+            Some(url) => Objects::open(url.reveal()),
+            None => Objects::directory(&self.data),
+        };
+        opened.context("--objects says where evidence and reports are kept")
     }
 
     pub(crate) fn doorbell(&self) -> anyhow::Result<std::sync::Arc<dyn Doorbell>> {

@@ -161,8 +161,13 @@ fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
 
 /// To standard output. That nobody reads any more (`| head`) is the reader's right: the command goes on to its usual end.
 fn put(text: &str) -> anyhow::Result<()> {
+    put_bytes(text.as_bytes())
+}
+
+/// The same of what may be cut in the middle of a letter.
+fn put_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => done.context("cannot write to standard output"),
     }

@@ -12,6 +12,9 @@ pub enum StoreError {
     /// Somebody else was faster; asking again helps.
     #[error("the database is busy: {0}")]
     Busy(String),
+    /// Objects cannot be written or read: it may or may not have happened. Asking again is safe.
+    #[error("the object storage cannot be used: {0}")]
+    Objects(String),
     /// No room on the disk.
     #[error("there is no room for the database: {0}")]
     Full(String),
@@ -59,6 +62,6 @@ pub enum StoreError {
 impl StoreError {
     /// Is it worth asking again in a moment?
     pub fn is_passing(&self) -> bool {
-        matches!(self, StoreError::Unavailable(_) | StoreError::Busy(_))
+        matches!(self, StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::Objects(_))
     }
 }

@@ -10,7 +10,7 @@ use model::{
 use serde::Serialize;
 
 use crate::{
-    Store, StoreError,
+    ObjectKey, Store, StoreError,
     scans::{RunningScan, digest},
     session::{TenantTx, insert_rows},
     settling::{EndedUnit, looked},
@@ -150,19 +150,19 @@ impl TenantTx<'_> {
     ) -> Result<u64, StoreError> {
         // One statement changes a row once, and rows are changed in the order of their keys: two transactions that wait for each
         // other never end.
-        let mut distinct: BTreeMap<Fingerprint, &Finding> = BTreeMap::new();
+        let mut distinct: BTreeMap<Fingerprint, (&Finding, Option<&ObjectKey>)> = BTreeMap::new();
         let mut places: BTreeMap<(Fingerprint, [u8; 16]), &Finding> = BTreeMap::new();
-        for (EndedUnit { unit, result, .. }, seen) in ended.iter().zip(all_seen) {
+        for (EndedUnit { unit, result, evidence, .. }, seen) in ended.iter().zip(all_seen) {
             let mut of_unit = BTreeMap::new();
             let unit = unit.key().0;
             for finding in &result.findings {
-                distinct.insert(finding.fingerprint, finding);
+                distinct.insert(finding.fingerprint, (finding, evidence.as_ref()));
                 places.insert((finding.fingerprint, unit), finding);
                 of_unit.insert(finding.fingerprint, finding);
             }
             seen.extend(of_unit.into_values().map(seen_finding));
         }
-        let (mut rows, mut evidence, mut observed) = (vec![], vec![], vec![]);
+        let (mut rows, mut evidence, mut observed) = (vec![], Vec::with_capacity(distinct.len()), vec![]);
         let sightings = places
             .into_iter()
             .map(|((fingerprint, unit), finding)| {
@@ -177,16 +177,10 @@ impl TenantTx<'_> {
                 ]
             })
             .collect();
-        for (fingerprint, finding) in distinct {
+        for (fingerprint, (finding, object)) in distinct {
             let key = fingerprint.bytes();
             observed.push(seen_finding(finding));
-            evidence.push(vec![
-                self.tenant(),
-                key.into(),
-                scan.to_string().into(),
-                json(&finding.evidence)?,
-                at.into(),
-            ]);
+            evidence.push((finding, object));
             let body = Finding { evidence: Vec::new(), ..finding.clone() };
             rows.push(vec![
                 self.tenant(),
@@ -206,10 +200,7 @@ impl TenantTx<'_> {
                     first_seen = CASE WHEN excluded.first_seen < findings.first_seen THEN excluded.first_seen ELSE findings.first_seen END, \
                     last_seen = CASE WHEN excluded.last_seen > findings.last_seen THEN excluded.last_seen ELSE findings.last_seen END";
         insert_rows(self.session, head, 8, rows, tail).await?;
-        let head = "INSERT INTO evidence (tenant_id, fingerprint, scan_id, body, taken_at)";
-        let tail = "ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET scan_id = excluded.scan_id, body = excluded.body, \
-                    taken_at = excluded.taken_at WHERE excluded.taken_at >= evidence.taken_at";
-        insert_rows(self.session, head, 5, evidence, tail).await?;
+        self.write_evidence(scan, &evidence).await?;
         let head = "INSERT INTO sightings (tenant_id, fingerprint, unit_key, check_id, address, first_seen, last_seen)";
         let tail = "ON CONFLICT (tenant_id, fingerprint, unit_key) DO UPDATE SET \
                     first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen ELSE sightings.first_seen END, \
@@ -372,47 +363,6 @@ impl Store {
             .await
     }
 
-    /// These findings as a report shows them: with evidence, and with every machine on which they are seen. In the order in which they
-    /// are asked for; what is gone in the meantime is left out.
-    pub async fn finding_documents(
-        &self,
-        tenant: TenantId,
-        fingerprints: Vec<Fingerprint>,
-    ) -> Result<Vec<Finding>, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let mut values = vec![tx.tenant()];
-                values.extend(fingerprints.iter().map(|fingerprint| Value::from(fingerprint.bytes())));
-                let wanted = places(2, fingerprints.len());
-                let sql = format!(
-                    "SELECT fingerprint, address FROM sightings WHERE tenant_id = $1 AND fingerprint IN ({wanted}) \
-                     AND address IS NOT NULL AND (last_missed IS NULL OR last_missed <= last_seen)"
-                );
-                let mut machines: BTreeMap<[u8; 16], BTreeSet<std::net::IpAddr>> = BTreeMap::new();
-                for row in tx.query(&sql, &values).await? {
-                    machines.entry(row.key(0)?).or_default().insert(row.word(1)?);
-                }
-                let sql = format!(
-                    "SELECT findings.fingerprint, findings.body, evidence.body FROM findings LEFT JOIN evidence \
-                     ON evidence.tenant_id = findings.tenant_id AND evidence.fingerprint = findings.fingerprint \
-                     WHERE findings.tenant_id = $1 AND findings.fingerprint IN ({wanted})"
-                );
-                let mut found = BTreeMap::new();
-                for row in tx.query(&sql, &values).await? {
-                    let key = row.key(0)?;
-                    let mut finding: Finding = row.json(1)?;
-                    finding.evidence = row.maybe_json(2)?.unwrap_or_default();
-                    if let Some(machines) = machines.remove(&key) {
-                        finding.addresses = machines.into_iter().collect();
-                    }
-                    found.insert(key, finding);
-                }
-                Ok(fingerprints.iter().filter_map(|fingerprint| found.remove(&fingerprint.bytes())).collect())
-            })
-        })
-        .await
-    }
-
     /// What a scan saw, in no particular order, from after a place on; with the place to go on from.
     pub async fn assets(
         &self,
@@ -452,22 +402,6 @@ impl Store {
                 let values = [tx.tenant(), key.into(), json(&decision.verdict)?, decision.at.into()];
                 tx.execute(sql, &values).await?;
                 tx.audit(&by, "finding.decide", &fingerprint.to_string(), &format!("{:?}", decision.verdict)).await
-            })
-        })
-        .await
-    }
-
-    /// What was sent and what came back, of one finding.
-    pub async fn evidence(
-        &self,
-        tenant: TenantId,
-        fingerprint: Fingerprint,
-    ) -> Result<Vec<model::Evidence>, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let sql = "SELECT body FROM evidence WHERE tenant_id = $1 AND fingerprint = $2";
-                let key = Value::from(fingerprint.bytes());
-                tx.one(sql, &[tx.tenant(), key], ("evidence of finding", fingerprint)).await?.json(0)
             })
         })
         .await

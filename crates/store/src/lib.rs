@@ -10,8 +10,10 @@ mod sqlite;
 mod value;
 
 mod claims;
+mod evidence;
 mod findings;
 mod leaders;
+mod objects;
 mod planning;
 mod retention;
 mod scans;
@@ -36,6 +38,7 @@ pub use self::{
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
+    objects::{Download, ObjectKey, Objects, Upload},
     postgres::{ReplicaLocation, ReplicaState, migrate},
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
@@ -58,6 +61,8 @@ pub struct Store {
     /// Connected to when somebody wants to read there.
     replica: Arc<OnceCell<postgres::Replica>>,
     location: Location,
+    /// Where evidence goes; into the database without any.
+    evidence: Option<Objects>,
 }
 
 #[derive(Debug)]
@@ -108,7 +113,13 @@ impl Store {
                 Database::Postgres(postgres::Database::open(url, *connections).await?)
             }
         };
-        Ok(Store { database: Arc::new(database), replica: Arc::default(), location: location.clone() })
+        let (database, replica) = (Arc::new(database), Arc::default());
+        Ok(Store { database, replica, location: location.clone(), evidence: None })
+    }
+
+    /// From now on evidence goes there, and the database only names it. What is in the database already stays.
+    pub fn with_evidence_in(self, objects: Objects) -> Store {
+        Store { evidence: Some(objects), ..self }
     }
 
     /// For tests of what takes time: the store's clock goes ahead. `owner` is the URL of a server's owner, who alone can do that.

@@ -17,10 +17,12 @@ pub struct Retention {
     pub visits: Duration,
     /// Workers that ended without a word.
     pub workers: Duration,
+    /// Evidence in object storage that no finding names any more.
+    pub unnamed_evidence: Duration,
 }
 
 impl Default for Retention {
-    /// A week, a month, a quarter of a year, a day.
+    /// A week, a month, a quarter of a year, a day, a week.
     fn default() -> Retention {
         const DAY: u64 = 24 * 60 * 60;
         Retention {
@@ -28,6 +30,7 @@ impl Default for Retention {
             planning: Duration::from_secs(30 * DAY),
             visits: Duration::from_secs(90 * DAY),
             workers: Duration::from_secs(DAY),
+            unnamed_evidence: Duration::from_secs(7 * DAY),
         }
     }
 }

@@ -8,7 +8,7 @@ use model::{
 };
 
 use crate::{
-    Lease, Store, StoreError, TaskFilter,
+    Lease, ObjectKey, Store, StoreError, TaskFilter,
     scans::RunningScan,
     session::{TenantTx, insert_rows},
     tasks::{Change, TaskRecord, dice, write_changes},
@@ -53,6 +53,8 @@ pub(crate) struct EndedUnit {
     pub(crate) task: TaskId,
     pub(crate) unit: Unit,
     pub(crate) result: UnitResult,
+    /// Where its evidence lies, when not in the database.
+    pub(crate) evidence: Option<ObjectKey>,
 }
 
 impl TenantTx<'_> {
@@ -60,7 +62,7 @@ impl TenantTx<'_> {
     async fn settle(
         &mut self,
         scan: Option<ScanId>,
-        settlements: Vec<Settlement>,
+        settlements: Vec<(Settlement, Option<ObjectKey>)>,
     ) -> Result<Vec<Result<Settled, Refused>>, StoreError> {
         // Always the scan first and then its tasks in order: two transactions that wait for each other never end.
         let mut running = match scan {
@@ -68,7 +70,7 @@ impl TenantTx<'_> {
             None => None,
         };
         let filter = TaskFilter {
-            ids: settlements.iter().map(|settlement| settlement.lease.task).collect(),
+            ids: settlements.iter().map(|(settlement, _)| settlement.lease.task).collect(),
             ..TaskFilter::default()
         };
         let held = self.hold_tasks(&filter, settlements.len()).await?;
@@ -76,7 +78,7 @@ impl TenantTx<'_> {
             held.into_iter().map(|record| (record.id, record)).collect();
         let mut answers = Vec::with_capacity(settlements.len());
         let (mut changes, mut ended) = (Vec::new(), Vec::new());
-        for settlement in settlements {
+        for (settlement, evidence) in settlements {
             let number = settlement.lease.number;
             // Which scan is held was said by the lease; the result must not go to another's account, nor to none.
             let found = held.get_mut(&settlement.lease.task).filter(|record| record.scan == scan);
@@ -108,7 +110,10 @@ impl TenantTx<'_> {
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
                 if let Ending::Unit(result) = settlement.ending {
                     let unit = unit.clone();
-                    ended.push((answers.len(), EndedUnit { task: record.id, unit, result: *result }));
+                    ended.push((
+                        answers.len(),
+                        EndedUnit { task: record.id, unit, result: *result, evidence },
+                    ));
                 } else if let Life::Dead { .. } = task.life {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
@@ -285,6 +290,8 @@ impl Store {
         let mut answers: Vec<Option<Result<Settled, Refused>>> = (0..total).map(|_| None).collect();
         for ((tenant, scan), group) in groups {
             let (places, settlements): (Vec<usize>, Vec<Settlement>) = group.into_iter().unzip();
+            let kept = self.keep_evidence(&settlements).await?;
+            let settlements = settlements.into_iter().zip(kept).collect();
             let settled = self
                 .of_tenant(tenant, move |tx| Box::pin(async move { tx.settle(scan, settlements).await }))
                 .await?;

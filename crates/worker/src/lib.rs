@@ -15,5 +15,6 @@ mod stages;
 pub use self::{
     engines::Checks,
     pool::{Pool, PoolOptions},
+    reports::FORMATS as REPORT_FORMATS,
     stages::Stages,
 };

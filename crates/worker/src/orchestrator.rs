@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use model::WorkerId;
 use store::{Retention, Store, StoreError};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{doorbell::Doorbell, settler::wake};
@@ -19,6 +22,8 @@ pub const TERM: Duration = Duration::from_secs(10);
 pub const ROUND: Duration = Duration::from_secs(1);
 /// How often something is forgotten.
 const FORGET: Duration = Duration::from_secs(10 * 60);
+/// How often evidence that no finding names is looked for: everything in the object storage is listed for it.
+const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// Leases that one transaction gives back.
 const RECLAIM: usize = 500;
 
@@ -31,6 +36,8 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop
     let mut leads = false;
     let mut quiet_since = Instant::now();
     let mut forgot = Instant::now();
+    let mut swept = Instant::now();
+    let mut sweeping = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -43,6 +50,12 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop
                 forgot = if rows > 0 { forgot } else { Instant::now() };
             });
         }
+        if leads && swept.elapsed() >= SWEEP && sweeping.is_empty() {
+            swept = Instant::now();
+            sweeping.spawn(sweep(store.clone()));
+        }
+        // It has said how it ended.
+        while sweeping.try_join_next().is_some() {}
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {
@@ -53,6 +66,15 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop
     }
     if leads && let Err(error) = store.resign(OFFICE, id).await {
         tracing::debug!(%error, "the office is left to run out");
+    }
+}
+
+/// May take long, so nothing waits for it; what it does not finish is left to the next one.
+async fn sweep(store: Store) {
+    match store.sweep_evidence(Retention::default().unnamed_evidence).await {
+        Ok(0) => {}
+        Ok(objects) => tracing::info!(objects, "evidence that no finding names was deleted"),
+        Err(error) => tracing::warn!(%error, "old evidence is left in the object storage until tomorrow"),
     }
 }
 

@@ -1,13 +1,9 @@
-//! The reports of a scan that has ended: streamed from the store into files.
+//! The reports of a scan that has ended: streamed from the store to where reports are kept.
 
 use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
-    fs::{self, DirBuilder, OpenOptions},
-    io::{BufWriter, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    time::Duration,
+    io::BufWriter,
 };
 
 use model::{
@@ -15,7 +11,7 @@ use model::{
     scan::{Exhausted, ScanEnd},
 };
 use report::{Format, Source, SourceError, Stream};
-use store::{FindingFilter, ScanRecord, Store, StoreError};
+use store::{FindingFilter, ObjectKey, Objects, ScanRecord, Store, StoreError};
 use tokio::runtime::Handle;
 
 use crate::engines::Checks;
@@ -25,90 +21,49 @@ const PAGE: usize = 256;
 /// How many remarks a report names.
 const NAMED: usize = 1_000;
 
-/// How the name of a report ends while it is written.
-const UNFINISHED: &str = "part";
-/// Who has not written for so long will not go on.
-const LEFT: Duration = Duration::from_secs(60 * 60);
-
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReportsError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("`{path}`: {why}")]
-    File { path: String, why: std::io::Error },
+    #[error("it cannot be written: {0}")]
+    Write(std::io::Error),
     #[error(transparent)]
     Report(#[from] report::ReportError),
     #[error("it was given up")]
     Gone,
 }
 
+/// The reports that every scan gets.
+pub const FORMATS: [Format; 2] = [Format::Html, Format::Json];
+
 /// Writes every report of a scan, each as a whole or not at all.
 pub(crate) async fn write(
     store: &Store,
     checks: &Checks,
-    directory: &Path,
+    objects: &Objects,
     tenant: TenantId,
     scan: ScanId,
 ) -> Result<(), ReportsError> {
     let frame = Frame::read(store, checks, tenant, scan).await?;
-    let directory = directory.join(tenant.to_string()).join(scan.to_string());
-    let store = store.clone();
+    let (store, objects) = (store.clone(), objects.clone());
     let handle = Handle::current();
     let written = tokio::task::spawn_blocking(move || {
         let pages = Pages { store, tenant, scan, handle };
-        let file = |path: &Path, why| ReportsError::File { path: path.display().to_string(), why };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|why| file(&directory, why))?;
-        sweep(&directory);
-        for format in [Format::Html, Format::Json] {
-            let path = directory.join(format.file_name());
-            // Of its own: whoever lost the task to another may still be writing, and a thread cannot be stopped.
-            let temporary = Temporary(directory.join(format!(
-                "{}.{:016x}.{UNFINISHED}",
-                format.file_name(),
-                rand::random::<u64>()
-            )));
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true).mode(0o600);
-            let mut out = BufWriter::new(options.open(&temporary.0).map_err(|why| file(&temporary.0, why))?);
+        for format in FORMATS {
+            // Whoever lost the task to another may still be writing, and a thread cannot be stopped: each writes its own, and the
+            // last one that is finished stays.
+            let upload = objects.begin(&ObjectKey::report(tenant, scan, format.file_name()))?;
+            let mut out = BufWriter::new(upload);
             let findings = || Ok(pages.findings(&frame.order));
             let assets = || Ok(pages.assets());
             let source = Source { summary: &frame.summary, findings: &findings, assets: &assets };
             report::write(format, &source, &mut out)?;
-            out.flush().map_err(|why| file(&temporary.0, why))?;
-            fs::rename(&temporary.0, &path).map_err(|why| file(&path, why))?;
+            out.into_inner().map_err(|error| ReportsError::Write(error.into_error()))?.finish()?;
         }
         Ok(())
     });
     written.await.unwrap_or(Err(ReportsError::Gone))
-}
-
-/// A file that is gone with this value, unless it got another name.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // It has got its name, or was never made.
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// Removes what somebody left who was killed. Whoever is alive writes all the time.
-fn sweep(directory: &Path) {
-    let is_left = |path: &Path| {
-        let silent = || fs::metadata(path).ok()?.modified().ok()?.elapsed().ok();
-        path.extension().is_some_and(|end| end == UNFINISHED) && silent().is_some_and(|since| since > LEFT)
-    };
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()).filter(|path| is_left(path)) {
-        if let Err(error) = fs::remove_file(&path) {
-            tracing::debug!(path = %path.display(), %error, "an unfinished report is left");
-        }
-    }
 }
 
 /// What a report says besides findings and assets, and in which order findings come.

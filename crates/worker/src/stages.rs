@@ -1,12 +1,12 @@
 //! What is done in a task, by its kind.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use model::{
     Work,
     task::{Retry, TaskFailure},
 };
-use store::{Claimed, Ending, Store};
+use store::{Claimed, Ending, Objects, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,12 +22,12 @@ pub struct Stages {
     store: Store,
     pub(crate) engines: Engines,
     checks: Checks,
-    reports: PathBuf,
+    reports: Objects,
 }
 
 impl Stages {
-    /// Reports are written below a directory.
-    pub fn new(store: Store, checks: Checks, reports: PathBuf) -> Stages {
+    /// Reports are kept there.
+    pub fn new(store: Store, checks: Checks, reports: Objects) -> Stages {
         Stages { engines: Engines::new(store.clone(), checks.clone()), store, checks, reports }
     }
 

@@ -11,7 +11,8 @@ use model::{ScanId, Stage};
 
 pub(crate) use self::{
     scans::{
-        DiffArguments, OneScanArguments, RequestArguments, ScanCommand, ScanListArguments, SubmitArguments,
+        DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
+        SubmitArguments,
     },
     schedules::{ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},

@@ -109,8 +109,21 @@ async fn examine(configuration: &Configuration) -> Vec<Finding> {
             },
         )),
     }
+    findings.extend(objects(configuration).await);
     findings.push(doorbell(configuration).await);
     findings
+}
+
+/// Without any, the data directory and the database do their work.
+async fn objects(configuration: &Configuration) -> Option<Finding> {
+    let says = configuration.objects.as_ref()?.to_string();
+    let remedy =
+        "evidence and reports cannot be kept: check --objects, the credentials and that the bucket exists";
+    let checked = async { configuration.objects()?.check().await.map_err(anyhow::Error::from) };
+    Some(match checked.await {
+        Ok(()) => Finding::ok("object storage", format!("{says}: written, read and deleted")),
+        Err(error) => Finding::broken("object storage", format!("{error:#}"), remedy),
+    })
 }
 
 fn data_directory(configuration: &Configuration) -> Finding {

@@ -27,7 +27,7 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        let stages = Stages::new(desk.store.clone(), checks(false)?, configuration.data.join("reports"));
+        let stages = Stages::new(desk.store.clone(), checks(false)?, configuration.objects()?);
         let options = PoolOptions {
             stages: arguments.stages.clone(),
             concurrency: arguments.concurrency,

@@ -1,19 +1,23 @@
 //! `rampart scan submit`, `list`, `show`, `diff`, `cancel`: scans of the platform.
 
-use std::{process::ExitCode, time::Duration};
+use std::{fs::File, io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference, task::Life};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ScanFilter, ScanRecord, TaskFilter};
+use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, TaskFilter};
+use worker::REPORT_FORMATS;
 
 use super::{
-    Desk, attendance::Watch, operate, operator, print_json, print_table, put, short_time, targets,
+    Desk, attendance::Watch, operate, operator, print_json, print_table, put, put_bytes, short_time, targets,
     with_way_out,
 };
 use crate::{
-    cli::{DiffArguments, OneScanArguments, ScanCommand, ScanListArguments, SubmitArguments, say},
+    cli::{
+        DiffArguments, OneScanArguments, ReportArguments, ScanCommand, ScanListArguments, SubmitArguments,
+        say,
+    },
     library::Library,
     scan::EXIT_UNDETERMINED,
 };
@@ -60,6 +64,10 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             } else {
                 tell(baseline, &difference)?;
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        ScanCommand::Report(asked) => {
+            report(&desk, &asked.arguments).await?;
             Ok(ExitCode::SUCCESS)
         }
         ScanCommand::Cancel(asked) => {
@@ -283,14 +291,52 @@ async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<Str
         // A task that is long over is forgotten.
         Some((_, Life::Completed)) | None => {}
     }
-    let path = std::path::Path::new("reports").join(tenant.to_string()).join(scan.id.to_string());
+    let reports = ObjectKey::reports(tenant, scan.id);
     let data = &desk.configuration.data;
-    Ok(if data.join(&path).is_dir() {
-        data.join(&path).display().to_string()
-    } else {
-        let (path, data) = (path.display(), data.display());
-        format!("{path} in the data directory of the worker that wrote them, which is not `{data}` here")
+    Ok(match &desk.configuration.objects {
+        Some(_) => desk.configuration.objects()?.describe(&reports),
+        None if data.join(&reports).is_dir() => data.join(&reports).display().to_string(),
+        None => {
+            let data = data.display();
+            format!(
+                "{reports} in the data directory of the worker that wrote them, which is not `{data}` here"
+            )
+        }
     })
+}
+
+/// Brings a report from where it is kept.
+async fn report(desk: &Desk, arguments: &ReportArguments) -> anyhow::Result<()> {
+    let ReportArguments { id, format, output } = arguments;
+    if !REPORT_FORMATS.contains(format) {
+        let kept: Vec<&str> = REPORT_FORMATS.iter().map(|format| format.as_str()).collect();
+        bail!("reports of the platform's scans are kept as {}, not as {format}", kept.join(" and "));
+    }
+    let tenant = desk.tenant().await?;
+    let record = desk.store.scan(tenant, *id).await?;
+    let key = ObjectKey::report(tenant, *id, format.file_name());
+    let elsewhere = desk.configuration.objects.is_none()
+        && !desk.configuration.data.join(ObjectKey::reports(tenant, *id)).is_dir();
+    if record.life == ScanLife::Running || elsewhere {
+        let why = match record.life {
+            ScanLife::Running => "it is written when the scan has ended".to_owned(),
+            ScanLife::Ended { .. } => where_reports_are(desk, &record).await?,
+        };
+        bail!("there is no report of scan {id} here: {why}");
+    }
+    let mut download = desk.configuration.objects()?.download(&key).await?;
+    let describe = |path: &Path| format!("cannot write `{}`", path.display());
+    let mut file = match output {
+        Some(path) => Some((path, File::create(path).with_context(|| describe(path))?)),
+        None => None,
+    };
+    while let Some(piece) = download.next().await? {
+        match &mut file {
+            Some((path, file)) => file.write_all(&piece).with_context(|| describe(path))?,
+            None => put_bytes(&piece)?,
+        }
+    }
+    Ok(())
 }
 
 fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {

@@ -46,9 +46,9 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     if let DatabaseUrl::Sqlite(path) = &configuration.database {
         keep_private(path)?;
     }
-    let store = Store::open(&configuration.location())
-        .await
-        .with_context(|| format!("cannot open the database {}", configuration.database))?;
+    let store = configuration.make().await?;
+    let objects = configuration.objects()?;
+    let reports = objects.to_string();
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
     let estate = match arguments.demo {
         true => Some(start_demo(&store, tenant).await?),
@@ -58,8 +58,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         }
     };
     let doorbell = configuration.doorbell()?;
-    let stages =
-        Stages::new(store.clone(), roles::checks(arguments.demo)?, configuration.data.join("reports"));
+    let stages = Stages::new(store.clone(), roles::checks(arguments.demo)?, objects);
     let options = PoolOptions {
         stages: Stage::ALL.to_vec(),
         concurrency: arguments.concurrency,
@@ -69,7 +68,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     };
     let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
     pool.introduce().await.context("the workers cannot be made known")?;
-    greet(configuration, listens, key.as_ref(), estate.is_some());
+    greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
         tokio::spawn(worker::orchestrator::run(store, doorbell, crate::library::version(), stop.clone()));
@@ -81,12 +80,18 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-fn greet(configuration: &Configuration, listens: std::net::SocketAddr, key: Option<&NewKey>, demo: bool) {
+fn greet(
+    configuration: &Configuration,
+    reports: &str,
+    listens: std::net::SocketAddr,
+    key: Option<&NewKey>,
+    demo: bool,
+) {
     let mut text = format!(
         "rampart {} is up\n  listens on    http://{listens}/health\n  database      {}\n  reports       {}\n",
         env!("CARGO_PKG_VERSION"),
         configuration.database,
-        configuration.data.join("reports").display(),
+        reports,
     );
     if let Some(key) = key {
         text.push_str(&format!(

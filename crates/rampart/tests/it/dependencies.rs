@@ -17,16 +17,27 @@ fn toml(path: &Path) -> toml::Table {
     std::fs::read_to_string(path).unwrap().parse().unwrap()
 }
 
-/// Every package of the build, as Cargo tells.
+/// Every package of a build for the platforms that the policy names, as Cargo tells.
 fn packages() -> Vec<Value> {
+    let policy = toml(&root().join("deny.toml"));
+    let platforms = texts(&policy["graph"]["targets"]);
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--locked", "--format-version", "1"])
+        .args(platforms.iter().flat_map(|platform| ["--filter-platform", platform]))
         .current_dir(root())
         .output()
         .unwrap();
     crate::run::assert_exit(&output, 0);
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let packages = metadata["packages"].as_array().unwrap().clone();
+    let built: BTreeSet<&str> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| node["id"].as_str().unwrap())
+        .collect();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    let packages: Vec<Value> =
+        packages.filter(|package| built.contains(package["id"].as_str().unwrap())).cloned().collect();
     assert!(packages.len() > 100, "only {} packages", packages.len());
     packages
 }

@@ -1,5 +1,6 @@
 //! `rampart up` and the operators' commands, as somebody who meets them for the first time.
 
+mod objects;
 mod redriving;
 mod side_by_side;
 
@@ -154,6 +155,19 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
 
 /// Waits until so many exercises are in that state.
 #[track_caller]
+/// Until a scan has ended and its report is written.
+pub(crate) fn wait_for_end(directory: &Path, scan: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let reports = run(directory, &["task", "list", "--json", "--scan", scan, "--stage", "report"]);
+        let reports = json(&reports);
+        if reports.as_array().unwrap().iter().any(|task| task["life"]["state"] == "completed") {
+            return;
+        }
+        assert!(Instant::now() < deadline, "scan {scan} does not end: {reports}");
+    }
+}
+
 pub(crate) fn wait_for(directory: &Path, state: &str, count: usize) {
     let deadline = Instant::now() + PATIENCE;
     loop {

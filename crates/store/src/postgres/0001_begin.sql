@@ -243,16 +243,20 @@ CREATE TABLE observations (
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );
 
--- Large documents beside what they belong to, until they are in object storage.
+-- Large documents beside what they belong to: here, or in object storage by that key.
 CREATE TABLE evidence (
     tenant_id   uuid NOT NULL,
     fingerprint bytea NOT NULL,
     scan_id     text NOT NULL,
-    body        text NOT NULL,
+    body        text,
+    object      text,
     taken_at    timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, fingerprint),
+    CHECK ((body IS NULL) <> (object IS NULL)),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
 );
+-- Which of these objects does a finding still name?
+CREATE INDEX evidence_objects ON evidence (tenant_id, object) WHERE object IS NOT NULL;
 
 CREATE TABLE schedules (
     tenant_id    uuid NOT NULL REFERENCES tenants,

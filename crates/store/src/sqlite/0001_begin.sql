@@ -203,16 +203,20 @@ CREATE TABLE observations (
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
--- Large documents beside what they belong to, until they are in object storage.
+-- Large documents beside what they belong to: here, or in object storage by that key.
 CREATE TABLE evidence (
     tenant_id   BLOB NOT NULL,
     fingerprint BLOB NOT NULL,
     scan_id     TEXT NOT NULL,
-    body        TEXT NOT NULL,
+    body        TEXT,
+    object      TEXT,
     taken_at    INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, fingerprint),
+    CHECK ((body IS NULL) <> (object IS NULL)),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+-- Which of these objects does a finding still name?
+CREATE INDEX evidence_objects ON evidence (tenant_id, object) WHERE object IS NOT NULL;
 
 CREATE TABLE schedules (
     tenant_id    BLOB NOT NULL REFERENCES tenants,

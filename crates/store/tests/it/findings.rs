@@ -8,7 +8,7 @@ use model::{
     account::FailReason,
     finding::{Decision, Life, Verdict},
 };
-use store::{Ending, FindingFilter, KnownFinding, NewScan};
+use store::{Ending, FindingFilter, KnownFinding, NewScan, Settlement};
 
 use crate::ground::{Ground, Worker, settle};
 
@@ -20,9 +20,9 @@ crate::contract! {
     evidence_and_machines_are_in_the_documents
 }
 
-const SITE: &str = "http://127.0.0.9:8080/";
+pub(crate) const SITE: &str = "http://127.0.0.9:8080/";
 
-fn finding(check: &str, severity: Severity) -> Finding {
+pub(crate) fn finding(check: &str, severity: Severity) -> Finding {
     let check = CheckId::new(check);
     let location = Location::Url(SITE.parse().unwrap());
     Finding {
@@ -52,7 +52,20 @@ fn finding(check: &str, severity: Severity) -> Finding {
 }
 
 /// A scan of the site in which the checks end like this.
-async fn scan(ground: &Ground, findings: Vec<Finding>, ends: &[(&str, Outcome)]) -> ScanId {
+pub(crate) async fn scan(ground: &Ground, findings: Vec<Finding>, ends: &[(&str, Outcome)]) -> ScanId {
+    let (scan, settlement) = almost(ground, findings, ends).await;
+    ground.store.settle(vec![settlement]).await.unwrap().remove(0).unwrap();
+    let report = Worker::new(1).claim_of(ground, &[Stage::Report], 1).await.remove(0);
+    settle(ground, report.lease, Ending::Completed).await.unwrap();
+    scan
+}
+
+/// The same, and its result is still to be committed.
+pub(crate) async fn almost(
+    ground: &Ground,
+    findings: Vec<Finding>,
+    ends: &[(&str, Outcome)],
+) -> (ScanId, Settlement) {
     ground.advance(Duration::from_secs(60)).await;
     ground.store.put_scope(ground.tenant, "loopback", Scope::loopback(), "test".to_owned()).await.unwrap();
     let request = ScanRequest { stages: [Stage::Check].into(), ..ScanRequest::within("loopback") };
@@ -76,10 +89,7 @@ async fn scan(ground: &Ground, findings: Vec<Finding>, ends: &[(&str, Outcome)])
         ledger.end(&CheckId::new(check), *outcome);
     }
     let result = UnitResult { findings, ledger, ..UnitResult::default() };
-    settle(ground, task.lease, Ending::Unit(Box::new(result))).await.unwrap();
-    let report = worker.claim_of(ground, &[Stage::Report], 1).await.remove(0);
-    settle(ground, report.lease, Ending::Completed).await.unwrap();
-    scan
+    (scan, Settlement { lease: task.lease, ending: Ending::Unit(Box::new(result)) })
 }
 
 async fn known(ground: &Ground) -> Vec<KnownFinding> {

@@ -8,6 +8,7 @@ mod ground;
 
 mod findings;
 mod isolation;
+mod objects;
 mod replica;
 mod scans;
 mod tasks;

@@ -1,7 +1,6 @@
 //! The store that is measured, who claims from it, and a pool in this process.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -76,7 +75,8 @@ impl Workers {
         if address == "none" {
             let stop = CancellationToken::new();
             let checks = Checks::new(Vec::new(), "measured".to_owned(), false);
-            let stages = Stages::new(store.clone(), checks, PathBuf::new());
+            let stages =
+                Stages::new(store.clone(), checks, store::Objects::directory(&std::env::temp_dir())?);
             let options = PoolOptions {
                 stages: vec![Stage::Exercise],
                 concurrency: CONCURRENCY,

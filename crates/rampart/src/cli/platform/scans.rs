@@ -1,6 +1,6 @@
 //! The options of `rampart scan submit` and of what is asked about scans of the platform.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use model::{CheckId, PortSet, Priority, Profile, ScanId, Stage};
@@ -144,6 +144,20 @@ pub(crate) struct DiffArguments {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ReportArguments {
+    /// Which
+    pub(crate) id: ScanId,
+
+    /// html or json
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    pub(crate) format: report::Format,
+
+    /// Write it to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScanCommand {
     /// Ask the platform for a scan
@@ -154,6 +168,8 @@ pub(crate) enum ScanCommand {
     Show(OnPlatform<OneScanArguments>),
     /// Show what a scan saw that the one before it did not, and the other way round
     Diff(OnPlatform<DiffArguments>),
+    /// Print the report of a scan that has ended
+    Report(OnPlatform<ReportArguments>),
     /// Cancel a scan: what was found until then stays
     Cancel(OnPlatform<OneScanArguments>),
 }
@@ -164,6 +180,7 @@ impl ScanCommand {
             ScanCommand::Submit(asked) => asked.configuration(),
             ScanCommand::List(asked) => asked.configuration(),
             ScanCommand::Show(asked) | ScanCommand::Cancel(asked) => asked.configuration(),
+            ScanCommand::Report(asked) => asked.configuration(),
             ScanCommand::Diff(asked) => asked.configuration(),
         }
     }

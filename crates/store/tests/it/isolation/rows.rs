@@ -129,6 +129,10 @@ impl Table {
                 return other.value(foreign, whose, all);
             }
         }
+        if (self.name.as_str(), column.name.as_str()) == ("evidence", "object") {
+            // It is in its row already.
+            return "NULL".to_owned();
+        }
         let text = format!("{} {} {whose}", self.name, column.name);
         match (column.kind.as_str(), &column.word) {
             ("text", Some(word)) => format!("'{word}'"),

@@ -208,7 +208,8 @@ impl Ground {
     fn doing(&self, store: &Store) -> Arc<Stages> {
         let check = checks::template::parse(super::site::CHECK, "answers.yaml").unwrap();
         let checks = Checks::new(vec![Arc::new(check)], "rampart/test".to_owned(), false);
-        Arc::new(Stages::new(store.clone(), checks, self.reports()))
+        let reports = store::Objects::directory(self.directory.path()).unwrap();
+        Arc::new(Stages::new(store.clone(), checks, reports))
     }
 
     /// Starts a pool.

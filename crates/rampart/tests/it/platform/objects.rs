@@ -1,0 +1,111 @@
+//! Evidence and reports in object storage, as an operator sets it up and looks for them.
+
+use testkit::{
+    http::{HttpServer, Seen},
+    objects::{Access, Server},
+};
+
+use super::{Up, json, run};
+use crate::run::{assert_exit, findings, text};
+
+const CONFIGURATION: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n";
+
+fn careless(seen: &Seen) -> Vec<u8> {
+    let (status, body) = match seen.target().as_str() {
+        "/.git/config" => ("200 OK", CONFIGURATION),
+        _ => ("404 Not Found", "nothing here"),
+    };
+    format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .into_bytes()
+}
+
+#[test]
+fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let site = runtime.block_on(HttpServer::start(careless));
+    let target = format!("http://{}/", site.address());
+    let storage = Server::start(Access::Signed);
+    let directory = tempfile::tempdir().unwrap();
+    let configuration = format!("objects = \"{}\"\n", storage.url());
+    std::fs::write(directory.path().join("rampart.toml"), configuration).unwrap();
+    let ask = |words: &[&str]| run(directory.path(), words);
+
+    let up = Up::start(directory.path(), &[]);
+    assert!(up.said.contains("reports       s3://rampart/some/prefix\n"), "{}", up.said);
+    let submit = ["scan", "submit", &target, "--stages", "check", "--only", "git-config", "--json"];
+    let submitted = ask(&[&submit[..], &["--wait"]].concat());
+    assert_exit(&submitted, 1);
+    let scan = json(&submitted)["id"].as_str().unwrap().to_owned();
+
+    let report = ask(&["scan", "report", &scan, "--format", "json"]);
+    assert_exit(&report, 0);
+    let report = json(&report);
+    assert_eq!(findings(&report), [format!("git-config {target}.git/config")]);
+    let evidence = report["findings"][0]["evidence"][0]["response"].as_str().unwrap();
+    assert!(evidence.ends_with(CONFIGURATION), "{evidence}");
+    let kept = |what: &str| {
+        let tenants = std::fs::read_dir(storage.objects().join(what)).unwrap();
+        tenants.map(|tenant| std::fs::read_dir(tenant.unwrap().path()).unwrap().count()).sum::<usize>()
+    };
+    assert_eq!((kept("evidence"), kept("reports")), (1, 1));
+    assert!(!directory.path().join("rampart-data/reports").exists());
+    assert!(!directory.path().join("rampart-data/evidence").exists());
+    let database = std::fs::read(directory.path().join("rampart-data/rampart.db")).unwrap();
+    let log = std::fs::read(directory.path().join("rampart-data/rampart.db-wal")).unwrap_or_default();
+    let holds =
+        |bytes: &[u8]| bytes.windows(23).any(|window| window == b"repositoryformatversion".as_slice());
+    assert!(!holds(&database) && !holds(&log), "evidence is in the database");
+
+    let shown = text(&ask(&["scan", "show", &scan]).stdout);
+    assert!(shown.contains("reports    s3://rampart/some/prefix/reports/"), "{shown}");
+    assert_exit(&ask(&["scan", "report", &scan, "--output", "report.html"]), 0);
+    assert!(std::fs::read_to_string(directory.path().join("report.html")).unwrap().contains("git-config"));
+    let refused = ask(&["scan", "report", &scan, "--format", "csv"]);
+    assert_exit(&refused, 2);
+    assert!(text(&refused.stderr).contains("kept as html and json, not as csv"), "{}", text(&refused.stderr));
+    assert_exit(&ask(&["scan", "report", "0123456789abcdef"]), 2);
+    let healthy = ask(&["doctor"]);
+    assert!(text(&healthy.stdout).contains("written, read and deleted"), "{}", text(&healthy.stdout));
+
+    // Away, and back: the result waits in the worker.
+    storage.stop();
+    let second = ask(&submit);
+    assert_exit(&second, 0);
+    let second = json(&second)["scan"].as_str().unwrap().to_owned();
+    let broken = ask(&["doctor"]);
+    assert_exit(&broken, 1);
+    let said = text(&broken.stdout);
+    assert!(said.contains("object storage") && said.contains("check --objects"), "{said}");
+    let nothing = ask(&["scan", "report", &scan]);
+    assert_exit(&nothing, 2);
+    assert!(text(&nothing.stderr).contains("the object storage cannot be used"), "{}", text(&nothing.stderr));
+    let record = json(&ask(&["scan", "show", &second, "--json"]));
+    assert_eq!((&record["state"], &record["findings"]), (&"running".into(), &0.into()), "{record}");
+    storage.start_again();
+    super::wait_for_end(directory.path(), &second);
+    let diff = ask(&["scan", "diff", &second]);
+    assert_eq!(text(&diff.stdout), format!("nothing changed since scan {scan}\n"));
+    let said = up.end();
+    for secret in ["s3cret", "AKIDTEST"] {
+        for told in [&said, &shown, &text(&broken.stdout), &text(&nothing.stderr), &text(&healthy.stdout)] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
+}
+
+#[test]
+fn without_object_storage_a_report_is_brought_from_the_data_directory_or_said_to_be_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let up = Up::start(directory.path(), &[]);
+    let submit = ["scan", "submit", "127.0.0.1:9", "--stages", "ports", "--wait", "--json"];
+    let scan = json(&run(directory.path(), &submit))["id"].as_str().unwrap().to_owned();
+    up.end();
+    let report = json(&run(directory.path(), &["scan", "report", &scan, "--format", "json"]));
+    assert_eq!(report["summary"]["scan"], *scan);
+    let database = format!("sqlite:{}", directory.path().join("rampart-data/rampart.db").display());
+    let elsewhere = ["scan", "report", &scan, "--database", &database, "--data", "elsewhere"];
+    let output = run(directory.path(), &elsewhere);
+    assert_exit(&output, 2);
+    assert!(text(&output.stderr).contains("which is not `elsewhere` here"), "{}", text(&output.stderr));
+    assert!(!directory.path().join("elsewhere").exists(), "asking makes nothing");
+}

@@ -1,0 +1,423 @@
+//! Where objects are: what the URL says, and how the way there is protected.
+//!
+//! | URL | what it means |
+//! | --- | --- |
+//! | `file:DIRECTORY` | on this machine, or on a disk that all processes share |
+//! | `s3://KEY:SECRET@BUCKET/PREFIX` | Amazon S3 and what speaks like it |
+//! | `gs://BUCKET/PREFIX` | Google Cloud Storage |
+//!
+//! | option | what it means |
+//! | --- | --- |
+//! | `endpoint=URL` | another server that speaks the same; `http` only on this machine |
+//! | `region=NAME` | of the bucket; `us-east-1` without it, unless the environment says another |
+//! | `credentials=instance` | this machine's role, asked of the cloud's metadata service: only when it is written out |
+//! | `credentials=none` | requests are not signed |
+//! | `plain_http=yes` | `http` to a server on another machine: somebody wrote that out |
+//!
+//! Credentials that the URL does not have come from the environment, by the names that the cloud's own tools use.
+
+use std::{fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use object_store::{
+    BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
+    aws::AmazonS3Builder,
+    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService},
+    gcp::{GcpCredential, GoogleCloudStorageBuilder},
+    local::LocalFileSystem,
+    prefix::PrefixStore,
+};
+use percent_encoding::percent_decode_str;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use url::{Host, Url};
+
+use super::Objects;
+use crate::StoreError;
+
+/// How long somebody waits for a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long somebody waits for the next piece of an answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long one request is tried again. Whoever asks knows better than this whether it is still worth it.
+const RETRY: Duration = Duration::from_secs(10);
+const RETRIES: usize = 3;
+
+fn invalid(why: impl Into<String>) -> StoreError {
+    StoreError::Invalid(format!("object storage: {}", why.into()))
+}
+
+/// Reads the URL. No error repeats any of it: there may be a secret in it.
+pub(super) fn open(text: &str) -> Result<Objects, StoreError> {
+    match text.split_once(':') {
+        Some(("file", path)) => {
+            // `file:///var/objects` is the same as `file:/var/objects`; a host has no meaning.
+            let path = path.strip_prefix("//").map_or(path, |path| path);
+            let path = percent_decode_str(path).decode_utf8().map_err(|_| unreadable())?;
+            if path.is_empty() {
+                return Err(unreadable());
+            }
+            directory(Path::new(&*path))
+        }
+        Some(("s3" | "gs", _)) => bucket(&Asked::read(text)?),
+        _ => Err(unreadable()),
+    }
+}
+
+fn unreadable() -> StoreError {
+    invalid(
+        "the URL cannot be read: expected `file:DIRECTORY`, `s3://KEY:SECRET@BUCKET/PREFIX` or `gs://BUCKET/PREFIX`, with what is \
+         special written as %XX",
+    )
+}
+
+pub(super) fn directory(root: &Path) -> Result<Objects, StoreError> {
+    let unusable = |path: &Path, why: String| {
+        invalid(format!("the directory `{}` cannot be used: {why}", path.display()))
+    };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
+    made.map_err(|why| unusable(root, why.to_string()))?;
+    let local = LocalFileSystem::new_with_prefix(root).map_err(|why| unusable(root, why.to_string()))?;
+    Ok(Objects {
+        inner: Arc::new(local.with_fsync(true)),
+        shown: format!("file:{}", root.display()),
+        root: Some(root.to_owned()),
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cloud {
+    S3,
+    Google,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Credentials {
+    /// Of the URL, or of the environment.
+    Given,
+    Instance,
+    Unsigned,
+}
+
+/// What a URL says.
+struct Asked {
+    cloud: Cloud,
+    bucket: String,
+    prefix: String,
+    key: Option<(String, String)>,
+    endpoint: Option<Url>,
+    region: Option<String>,
+    credentials: Credentials,
+}
+
+impl Asked {
+    fn read(text: &str) -> Result<Asked, StoreError> {
+        let url = Url::parse(text).map_err(|_| unreadable())?;
+        let bucket = url.host_str().filter(|host| !host.is_empty()).ok_or_else(unreadable)?.to_owned();
+        if url.port().is_some() {
+            return Err(invalid("a bucket has no port: `endpoint=URL` names another server"));
+        }
+        let cloud = if url.scheme() == "s3" { Cloud::S3 } else { Cloud::Google };
+        let decoded = |text: &str| {
+            percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| unreadable())
+        };
+        let key = match (url.username(), url.password()) {
+            ("", None) => None,
+            (name, Some(secret)) if !name.is_empty() && cloud == Cloud::S3 => {
+                Some((decoded(name)?, decoded(secret)?))
+            }
+            _ if cloud == Cloud::Google => {
+                return Err(invalid(
+                    "gs: has no user and password in its URL: GOOGLE_SERVICE_ACCOUNT names a key file",
+                ));
+            }
+            _ => return Err(unreadable()),
+        };
+        let mut asked = Asked {
+            cloud,
+            bucket,
+            prefix: decoded(url.path())?.trim_matches('/').to_owned(),
+            key,
+            endpoint: None,
+            region: None,
+            credentials: Credentials::Given,
+        };
+        let mut plain_http = false;
+        let mut said = std::collections::BTreeSet::new();
+        for (name, value) in url.query_pairs() {
+            if !said.insert(name.clone()) {
+                return Err(invalid("an option of the URL stands there twice"));
+            }
+            match (&*name, &*value) {
+                ("endpoint", value) => {
+                    let endpoint = Url::parse(value)
+                        .ok()
+                        .filter(|url| ["http", "https"].contains(&url.scheme()) && url.host().is_some());
+                    asked.endpoint =
+                        Some(endpoint.ok_or_else(|| invalid("`endpoint` is no http or https URL"))?);
+                }
+                ("region", value) if cloud == Cloud::S3 => asked.region = Some(value.to_owned()),
+                ("credentials", "instance") => asked.credentials = Credentials::Instance,
+                ("credentials", "none") => asked.credentials = Credentials::Unsigned,
+                ("plain_http", "yes") => plain_http = true,
+                _ => {
+                    return Err(invalid(
+                        "the URL has an option that is none of `endpoint=URL`, `region=NAME` (s3), `credentials=instance`, \
+                         `credentials=none` and `plain_http=yes`",
+                    ));
+                }
+            }
+        }
+        if asked.key.is_some() && asked.credentials != Credentials::Given {
+            return Err(invalid("the key in the URL and `credentials` contradict each other: leave one out"));
+        }
+        let exposed = |url: &Url| url.scheme() == "http" && !is_this_machine(url);
+        if asked.endpoint.as_ref().is_some_and(exposed) && !plain_http {
+            return Err(invalid(
+                "the endpoint is on another machine and does not encrypt: use https, or write `plain_http=yes` into the URL",
+            ));
+        }
+        Ok(asked)
+    }
+
+    fn shown(&self) -> String {
+        let scheme = match self.cloud {
+            Cloud::S3 => "s3",
+            Cloud::Google => "gs",
+        };
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        format!("{scheme}://{}{slash}{}", self.bucket, self.prefix)
+    }
+
+    fn allows_http(&self) -> bool {
+        self.endpoint.as_ref().is_some_and(|url| url.scheme() == "http")
+    }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+fn bucket(asked: &Asked) -> Result<Objects, StoreError> {
+    let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: RETRY };
+    let options = ClientOptions::new().with_allow_http(asked.allows_http());
+    let connector = Connector { tls: tls()?, unsigned: asked.credentials == Credentials::Unsigned };
+    let endpoint = asked.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
+    // What these say names what was given, and never a secret.
+    let refused = |error: object_store::Error| invalid(error.to_string());
+    let inner: Arc<dyn ObjectStore> = match asked.cloud {
+        Cloud::S3 => {
+            require_some_credentials(
+                asked,
+                &[
+                    "AWS_ACCESS_KEY_ID",
+                    "AWS_WEB_IDENTITY_TOKEN_FILE",
+                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                ],
+            )?;
+            let mut builder = match asked.credentials {
+                Credentials::Given if asked.key.is_none() => AmazonS3Builder::from_env(),
+                _ => AmazonS3Builder::new(),
+            };
+            if let Some((key, secret)) = &asked.key {
+                builder = builder.with_access_key_id(key).with_secret_access_key(secret);
+            }
+            if let Some(endpoint) = endpoint {
+                builder = builder.with_endpoint(endpoint);
+            }
+            if let Some(region) = asked.region.clone().or_else(|| std::env::var("AWS_REGION").ok()) {
+                builder = builder.with_region(region);
+            }
+            let unsigned = asked.credentials == Credentials::Unsigned;
+            let builder =
+                builder.with_bucket_name(&asked.bucket).with_skip_signature(unsigned).with_retry(retry);
+            let built = builder.with_client_options(options).with_http_connector(connector).build();
+            Arc::new(built.map_err(refused)?)
+        }
+        Cloud::Google => {
+            require_some_credentials(
+                asked,
+                &[
+                    "GOOGLE_SERVICE_ACCOUNT",
+                    "GOOGLE_SERVICE_ACCOUNT_PATH",
+                    "GOOGLE_SERVICE_ACCOUNT_KEY",
+                    "GOOGLE_APPLICATION_CREDENTIALS",
+                ],
+            )?;
+            let mut builder = match asked.credentials {
+                Credentials::Given => GoogleCloudStorageBuilder::from_env(),
+                Credentials::Instance => GoogleCloudStorageBuilder::new(),
+                Credentials::Unsigned => {
+                    let nobody = GcpCredential { bearer: String::new() };
+                    GoogleCloudStorageBuilder::new()
+                        .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)))
+                        .with_skip_signature(true)
+                }
+            };
+            if let Some(endpoint) = endpoint {
+                builder = builder.with_base_url(&endpoint);
+            }
+            let builder = builder.with_bucket_name(&asked.bucket).with_retry(retry);
+            let built = builder.with_client_options(options).with_http_connector(connector).build();
+            Arc::new(built.map_err(refused)?)
+        }
+    };
+    let inner = match asked.prefix.as_str() {
+        "" => inner,
+        prefix => Arc::new(PrefixStore::new(inner, prefix)),
+    };
+    Ok(Objects { inner, shown: asked.shown(), root: None })
+}
+
+/// Without any, the cloud's metadata service would be asked, whose address nobody wrote down.
+fn require_some_credentials(asked: &Asked, variables: &[&str]) -> Result<(), StoreError> {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if asked.credentials != Credentials::Given || asked.key.is_some() || variables.iter().any(is_set) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "there are no credentials for {}: set {} in the environment{}, or write `credentials=instance` into the URL to use this \
+         machine's role",
+        asked.shown(),
+        variables.join(" or "),
+        if asked.cloud == Cloud::S3 { ", write KEY:SECRET@ into the URL" } else { "" },
+    )))
+}
+
+/// The certificates that this machine trusts.
+fn tls() -> Result<ClientConfig, StoreError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| invalid(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Connects as everything else here does: by rustls and ring.
+#[derive(Debug)]
+struct Connector {
+    tls: ClientConfig,
+    unsigned: bool,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let plain =
+            options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| value == "true");
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .https_only(!plain)
+            .connect_timeout(CONNECT)
+            .read_timeout(ANSWER)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("rampart/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let client = client.map_err(|source| object_store::Error::Generic {
+            store: "object storage",
+            source: Box::new(source),
+        })?;
+        Ok(if self.unsigned { HttpClient::new(Unsigned(client)) } else { HttpClient::new(client) })
+    }
+}
+
+/// For Google, `object_store` 0.14 writes an authorization into some requests whether it was told to or not.
+#[derive(Debug)]
+struct Unsigned(reqwest::Client);
+
+#[async_trait]
+impl HttpService for Unsigned {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        request.headers_mut().remove("authorization");
+        self.0.call(request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        match open(url) {
+            Err(StoreError::Invalid(why)) => why,
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_without_repeating_it() {
+        for url in [
+            "",
+            "/var/objects",
+            "file:",
+            "file://",
+            "http://hunter2@bucket",
+            "s3://",
+            "s3:///prefix",
+            "s3://hunter2@bucket",
+            "s3://:hunter2@bucket",
+            "s3://key:hunter2@bucket:9000/prefix",
+            "s3://key:hunter2@bucket?hunter2",
+            "s3://key:hunter2@bucket?region=a&region=b",
+            "s3://key:hunter2@bucket?endpoint=hunter2",
+            "s3://key:hunter2@bucket?endpoint=ftp://127.0.0.1",
+            "s3://key:hunter2@bucket?credentials=hunter2",
+            "s3://key:hunter2@bucket?credentials=none",
+            "s3://key:hunter2@bucket?plain_http=no",
+            "gs://key:hunter2@bucket",
+            "gs://bucket?region=hunter2",
+        ] {
+            let why = refusal(url);
+            assert!(!why.contains("hunter2"), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_reached_without_encryption_unless_somebody_writes_it_out() {
+        for (endpoint, fine) in [
+            ("http://127.0.0.1:9000", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:9000", true),
+            ("http://localhost:9000", true),
+            ("http://objects.example", false),
+            ("http://192.0.2.1:9000", false),
+            ("http://localhost.example", false),
+            ("https://objects.example", true),
+        ] {
+            for url in [
+                format!("s3://k:s@bucket?endpoint={endpoint}"),
+                format!("gs://bucket?credentials=none&endpoint={endpoint}"),
+            ] {
+                let read = Asked::read(&url);
+                assert_eq!(read.is_ok(), fine, "{url}");
+                assert!(Asked::read(&format!("{url}&plain_http=yes")).is_ok(), "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        let objects = open("s3://AKIA:hunter2@bucket/some/prefix/?region=eu-central-1").unwrap();
+        assert_eq!(format!("{objects} {objects:?}"), "s3://bucket/some/prefix s3://bucket/some/prefix");
+        let read = Asked::read("s3://A%2FKIA:hun%2Fter@bucket").map(|asked| (asked.key, asked.prefix));
+        assert_eq!(read.unwrap(), (Some(("A/KIA".to_owned(), "hun/ter".to_owned())), String::new()));
+    }
+
+    #[test]
+    fn a_directory_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("with space");
+        let url = format!("file:{}", root.display()).replace(' ', "%20");
+        let objects = open(&url).unwrap();
+        assert_eq!(objects.to_string(), format!("file:{}", root.display()));
+        let mode = std::fs::metadata(&root).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,68 @@
+//! A document of unknown length on its way.
+
+use std::io::{self, Write};
+
+use object_store::buffered::BufWriter;
+use tokio::runtime::Handle;
+use tokio_util::io::SyncIoBridge;
+
+use super::{ObjectKey, Objects};
+use crate::StoreError;
+
+/// What is sent at once: the least that every object storage takes as a part.
+const PART: usize = 5 << 20;
+/// Parts on their way at once.
+const PARTS: usize = 2;
+
+/// It appears as a whole when it is finished. Given up before, or dropped, nothing of it is left.
+///
+/// For a thread that may wait, such as those of `spawn_blocking`.
+#[derive(Debug)]
+pub struct Upload {
+    objects: Objects,
+    key: ObjectKey,
+    runtime: Handle,
+    /// Until it is finished.
+    writer: Option<SyncIoBridge<BufWriter>>,
+}
+
+impl Upload {
+    pub(super) fn begin(objects: Objects, key: ObjectKey) -> Upload {
+        let runtime = Handle::current();
+        let writer = BufWriter::with_capacity(objects.inner.clone(), key.path(), PART);
+        let writer = SyncIoBridge::new_with_handle(writer.with_max_concurrency(PARTS), runtime.clone());
+        Upload { objects, key, runtime, writer: Some(writer) }
+    }
+
+    /// Everything is written.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        // It takes back what it sent by itself when this fails, and cannot be given up any more.
+        let Some(mut writer) = self.writer.take() else { return Ok(()) };
+        let done = writer.shutdown();
+        done.map_err(|error| StoreError::Objects(format!("{}: `{}`: {error}", self.objects, self.key)))
+    }
+}
+
+impl Write for Upload {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match &mut self.writer {
+            Some(writer) => writer.write(buffer),
+            None => Err(io::Error::other("it is finished")),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            let mut writer = writer.into_inner();
+            if let Err(error) = self.runtime.block_on(writer.abort()) {
+                tracing::warn!(%error, key = %self.key, "an unfinished object is left");
+            }
+        }
+    }
+}

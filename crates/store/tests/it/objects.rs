@@ -1,0 +1,225 @@
+//! Large documents: in a directory, in what speaks S3, in what speaks as Google does; and evidence that lies there.
+
+use std::{io::Write, path::Path, sync::OnceLock, time::Duration};
+
+use model::{Outcome, ScanId, Severity, TenantId};
+use store::{ObjectKey, Objects, StoreError};
+use testkit::objects::{Access, Server};
+
+use crate::{
+    findings::{almost, finding, scan},
+    ground::Ground,
+};
+
+crate::contract! {
+    evidence_lies_in_objects_and_is_found_there
+    a_result_waits_for_the_object_storage_and_is_committed_once
+    what_no_finding_names_is_swept_after_a_week_and_nothing_else
+    evidence_that_somebody_removed_is_said_to_be_cut
+    evidence_from_before_stays_in_the_database
+}
+
+/// Blocks while it starts, as does everything else of the kit.
+async fn server(access: Access) -> Server {
+    tokio::task::spawn_blocking(move || Server::start(access)).await.unwrap()
+}
+
+fn files(below: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut directories = vec![below.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => directories.push(entry.path()),
+                false => found.push(entry.path().strip_prefix(below).unwrap().display().to_string()),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::report(TenantId::new(uuid::Uuid::from_u128(1)), ScanId::from_random(3), name)
+}
+
+async fn a_document_comes_back_as_it_was(objects: Objects, directory: &Path) {
+    let (small, large) = (key("small"), key("large"));
+    let missing = objects.get(&small).await;
+    assert!(matches!(&missing, Err(StoreError::Missing { kind: "object", .. })), "{missing:?}");
+    for body in ["first", "", "the one after it"] {
+        objects.put(&small, body.as_bytes().to_vec()).await.unwrap();
+        assert_eq!(objects.get(&small).await.unwrap(), body.as_bytes());
+    }
+    // More than one part, and no two pieces alike.
+    let pieces = || (0..1_500_000_u64).map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    let (to, name) = (objects.clone(), large.clone());
+    let written = tokio::task::spawn_blocking(move || {
+        let mut upload = to.begin(&name).unwrap();
+        for piece in pieces() {
+            upload.write_all(&piece).unwrap();
+        }
+        upload.finish().unwrap();
+        let mut given_up = to.begin(&key("given up")).unwrap();
+        for piece in pieces() {
+            given_up.write_all(&piece).unwrap();
+        }
+    });
+    written.await.unwrap();
+    let mut read = Vec::new();
+    let mut download = objects.download(&large).await.unwrap();
+    while let Some(piece) = download.next().await.unwrap() {
+        read.extend_from_slice(&piece);
+    }
+    assert!(read == pieces().flatten().collect::<Vec<u8>>(), "{} bytes", read.len());
+    objects.check().await.unwrap();
+    assert_eq!(files(directory).len(), 2, "{:?}", files(directory));
+    for _ in 0..2 {
+        objects.delete(&small).await.unwrap();
+    }
+    assert_eq!(files(directory).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_keeps_documents() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("file:{}", directory.path().display());
+    a_document_comes_back_as_it_was(Objects::open(&url).unwrap(), directory.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_speaks_s3_keeps_documents() {
+    let server = server(Access::Signed).await;
+    a_document_comes_back_as_it_was(Objects::open(&server.url()).unwrap(), &server.objects()).await;
+    let stranger = Objects::open(&server.url_with("guessed")).unwrap();
+    let refused = stranger.put(&key("small"), b"x".to_vec()).await;
+    assert!(matches!(&refused, Err(StoreError::Objects(why)) if !why.contains("guessed")), "{refused:?}");
+    assert!(stranger.check().await.is_err() && stranger.get(&key("large")).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_speaks_as_google_does_keeps_documents() {
+    let server = server(Access::Open).await;
+    a_document_comes_back_as_it_was(Objects::open(&server.url()).unwrap(), &server.objects()).await;
+}
+
+/// A ground whose evidence goes to a server.
+async fn with_objects(mut ground: Ground, server: &Server) -> Ground {
+    ground.store = ground.store.clone().with_evidence_in(Objects::open(&server.url()).unwrap());
+    ground
+}
+
+/// For cases that neither stop it nor count what is in it.
+fn shared() -> &'static Server {
+    static SHARED: OnceLock<Server> = OnceLock::new();
+    SHARED.get_or_init(|| Server::start(Access::Signed))
+}
+
+const SEEN: [(&str, Outcome); 2] = [("git-config", Outcome::Matched), ("env-file", Outcome::Matched)];
+
+async fn evidence_lies_in_objects_and_is_found_there(ground: Ground) {
+    let server = tokio::task::spawn_blocking(shared).await.unwrap();
+    let plain = ground.store.clone();
+    let ground = with_objects(ground, server).await;
+    let two = [finding("git-config", Severity::High), finding("env-file", Severity::Low)];
+    scan(&ground, two.to_vec(), &SEEN).await;
+    let fingerprints: Vec<_> = two.iter().map(|finding| finding.fingerprint).collect();
+    let documents = ground.store.finding_documents(ground.tenant, fingerprints.clone()).await.unwrap();
+    let expected: Vec<_> = two.iter().map(|finding| finding.evidence.clone()).collect();
+    assert_eq!(documents.into_iter().map(|finding| finding.evidence).collect::<Vec<_>>(), expected);
+    assert_eq!(ground.store.evidence(ground.tenant, fingerprints[0]).await.unwrap(), expected[0]);
+    // One object of one unit, in the tenant's own place; none of it in the database.
+    let own = server.objects().join("evidence").join(ground.tenant.to_string());
+    assert_eq!(files(&own).len(), 1);
+    let without = plain.evidence(ground.tenant, fingerprints[0]).await;
+    assert!(
+        matches!(&without, Err(StoreError::Invalid(why)) if why.contains("object storage")),
+        "{without:?}"
+    );
+    let other = ground.another_tenant("other").await;
+    assert!(matches!(ground.store.evidence(other, fingerprints[0]).await, Err(StoreError::Missing { .. })));
+    assert_eq!(ground.store.finding_documents(other, fingerprints).await.unwrap(), []);
+}
+
+async fn a_result_waits_for_the_object_storage_and_is_committed_once(ground: Ground) {
+    let server = server(Access::Signed).await;
+    let ground = with_objects(ground, &server).await;
+    let git = finding("git-config", Severity::High);
+    let (_, settlement) = almost(&ground, vec![git.clone()], &SEEN[..1]).await;
+    let (server, _) = tokio::task::spawn_blocking(move || {
+        server.stop();
+        (server, ())
+    })
+    .await
+    .unwrap();
+    let away = ground.store.settle(vec![settlement.clone()]).await;
+    assert!(away.as_ref().is_err_and(StoreError::is_passing), "{away:?}");
+    assert_eq!(ground.state(settlement.lease.task).await, "running", "nothing of it is committed");
+    let server = tokio::task::spawn_blocking(move || {
+        server.start_again();
+        server
+    })
+    .await
+    .unwrap();
+    for again in [false, true] {
+        let settled = ground.store.settle(vec![settlement.clone()]).await.unwrap().remove(0).unwrap();
+        assert_eq!((settled.state, settled.again), ("completed", again));
+    }
+    assert_eq!(ground.store.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    assert_eq!(files(&server.objects()).len(), 1, "said twice, written over");
+}
+
+async fn what_no_finding_names_is_swept_after_a_week_and_nothing_else(ground: Ground) {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    let server = server(Access::Signed).await;
+    let ground = with_objects(ground, &server).await;
+    let git = || vec![finding("git-config", Severity::High)];
+    scan(&ground, git(), &SEEN[..1]).await;
+    scan(&ground, git(), &SEEN[..1]).await;
+    // Another installation's, in the same place.
+    let strangers =
+        server.objects().join("evidence").join(TenantId::new(uuid::Uuid::from_u128(1)).to_string());
+    std::fs::create_dir_all(&strangers).unwrap();
+    std::fs::write(strangers.join("some.json"), "{}").unwrap();
+    assert_eq!(files(&server.objects()).len(), 3);
+    assert_eq!(ground.store.sweep_evidence(WEEK).await.unwrap(), 0, "it is not a week old");
+    ground.advance(WEEK + Duration::from_secs(60)).await;
+    assert_eq!(ground.store.sweep_evidence(WEEK).await.unwrap(), 1);
+    assert_eq!(files(&server.objects()).len(), 2);
+    assert!(strangers.join("some.json").exists());
+    assert_eq!(ground.store.evidence(ground.tenant, git()[0].fingerprint).await.unwrap(), git()[0].evidence);
+    assert_eq!(ground.store.sweep_evidence(WEEK).await.unwrap(), 0);
+}
+
+async fn evidence_that_somebody_removed_is_said_to_be_cut(ground: Ground) {
+    let server = server(Access::Signed).await;
+    let ground = with_objects(ground, &server).await;
+    let git = finding("git-config", Severity::High);
+    scan(&ground, vec![git.clone()], &SEEN[..1]).await;
+    std::fs::remove_dir_all(server.objects().join("evidence")).unwrap();
+    let gone = ground.store.evidence(ground.tenant, git.fingerprint).await;
+    assert!(matches!(&gone, Err(StoreError::Missing { kind: "object", .. })), "{gone:?}");
+    let documents = ground.store.finding_documents(ground.tenant, vec![git.fingerprint]).await.unwrap();
+    assert!(documents[0].evidence.len() == 1 && documents[0].evidence[0].truncated, "{documents:?}");
+}
+
+async fn evidence_from_before_stays_in_the_database(ground: Ground) {
+    let (git, env) = (finding("git-config", Severity::High), finding("env-file", Severity::Low));
+    scan(&ground, vec![git.clone()], &SEEN[..1]).await;
+    let plain = ground.store.clone();
+    let server = tokio::task::spawn_blocking(shared).await.unwrap();
+    let ground = with_objects(ground, server).await;
+    scan(&ground, vec![env.clone()], &SEEN[1..]).await;
+    let asked = vec![git.fingerprint, env.fingerprint];
+    let documents = ground.store.finding_documents(ground.tenant, asked).await.unwrap();
+    assert_eq!(
+        documents.iter().map(|found| &found.evidence).collect::<Vec<_>>(),
+        [&git.evidence, &env.evidence]
+    );
+    assert_eq!(plain.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    // Seen again without it, it is in the database again.
+    let mut ground = ground;
+    ground.store = plain.clone();
+    scan(&ground, vec![env.clone()], &SEEN[1..]).await;
+    assert_eq!(plain.evidence(ground.tenant, env.fingerprint).await.unwrap(), env.evidence);
+}
