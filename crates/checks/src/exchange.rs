@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use model::FailReason;
+use model::{Charge, FailReason};
 use serde::{Deserialize, Serialize};
 
 /// One thing to send.
@@ -194,6 +194,8 @@ pub struct HttpResponse {
     pub remote: Option<SocketAddr>,
     /// The request as it went onto the wire.
     pub request: Vec<u8>,
+    /// The room that it takes, for as long as somebody has it.
+    pub held: Arc<Charge>,
 }
 
 impl HttpResponse {
@@ -249,6 +251,8 @@ pub struct TcpResponse {
     pub request: Vec<u8>,
     /// Who answered.
     pub remote: Option<SocketAddr>,
+    /// The room that it takes, for as long as somebody has it.
+    pub held: Arc<Charge>,
 }
 
 /// What a handshake showed. A peer that refuses the offer is an answer too: `established` is false.

@@ -46,6 +46,10 @@ pub enum FailReason {
     Unreachable,
     /// Only the beginning of the answer is known, and what that says hangs on the rest.
     Incomplete,
+    /// The unit held as much of its targets' answers as it may.
+    Memory,
+    /// It found more than the unit may give back: a finding of it is left out.
+    TooMuch,
     /// A defect in Rampart ended it.
     Defect,
 }
@@ -94,6 +98,8 @@ words!(FailReason {
     Evaluation => "expression failed",
     Unreachable => "unreachable",
     Incomplete => "answer not whole",
+    Memory => "memory allowance used up",
+    TooMuch => "more found than may be given back",
     Defect => "defect in Rampart",
 });
 words!(SkipReason {
@@ -145,6 +151,15 @@ impl Account {
     /// All that were skipped.
     pub fn skipped_total(&self) -> u64 {
         self.skipped.values().sum()
+    }
+
+    /// So many of the pairs that ended with findings, or all of them, could not find everything out after all.
+    pub fn retract(&mut self, pairs: u64, reason: FailReason) {
+        let pairs = pairs.min(self.matched);
+        if pairs > 0 {
+            self.matched -= pairs;
+            *self.failed.entry(reason).or_default() += pairs;
+        }
     }
 
     /// Adds another account.

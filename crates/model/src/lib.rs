@@ -3,14 +3,17 @@
 //! Pure values and pure decisions: no I/O, no clock, no randomness, no async runtime. Every other crate points here.
 
 pub mod account;
+pub mod allowance;
 pub mod asset;
 pub mod attendance;
 pub mod event;
 pub mod fairness;
 pub mod finding;
 pub mod frontier;
+pub mod gathering;
 pub mod id;
 pub mod limits;
+pub mod money;
 pub mod name;
 pub mod ports;
 pub mod scaling;
@@ -28,13 +31,16 @@ pub mod unit;
 pub mod work;
 
 pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
+pub use allowance::{Allowance, Charge};
 pub use asset::{Asset, Endpoint, Protocol, Service};
 pub use event::Event;
 pub use fairness::Priority;
 pub use finding::{Evidence, Finding, Fingerprint, Location};
 pub use frontier::Frontier;
+pub use gathering::{Gathering, ResultLimits};
 pub use id::{CheckId, ScanId, ScheduleId, StopId, TaskId, TenantId};
 pub use limits::{Limits, Profile};
+pub use money::{Money, WorkerPrice};
 pub use name::{DomainName, NamePattern};
 pub use ports::PortSet;
 pub use scan::{ScanLife, ScanRequest};

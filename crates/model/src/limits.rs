@@ -32,6 +32,12 @@ pub struct Limits {
     pub response_bytes: usize,
     /// Header bytes of one response.
     pub header_bytes: usize,
+    /// Bytes of what targets send that one unit may hold at once.
+    pub held_bytes: u64,
+    /// Findings, assets, names and remarks that one unit may give back, of each.
+    pub result_items: u32,
+    /// Bytes of all of them together.
+    pub result_bytes: u64,
     /// Redirect hops followed, whatever a template asks for.
     pub redirects: u32,
     /// Attempts on a port, a query or a connection that was not answered.
@@ -69,6 +75,27 @@ impl Limits {
     /// Units that work at once, in all.
     pub fn units_at_once(&self) -> u32 {
         (self.connections / self.connections_per_unit()).clamp(1, UNITS)
+    }
+}
+
+/// What whoever runs a worker set for each task; like the scope's [`Ceilings`](crate::scope::Ceilings) they raise nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskCeilings {
+    /// Bytes of what targets send that it may hold at once.
+    pub held_bytes: Option<u64>,
+    /// Bytes that it may give back.
+    pub result_bytes: Option<u64>,
+}
+
+impl TaskCeilings {
+    /// The limits, lowered to the ceilings.
+    pub fn lower(&self, limits: &Limits) -> Limits {
+        let lowest = |value: u64, ceiling: Option<u64>| ceiling.map_or(value, |ceiling| value.min(ceiling));
+        Limits {
+            held_bytes: lowest(limits.held_bytes, self.held_bytes),
+            result_bytes: lowest(limits.result_bytes, self.result_bytes),
+            ..limits.clone()
+        }
     }
 }
 
@@ -113,6 +140,9 @@ impl Profile {
             scan_deadline: minutes(24 * 60),
             response_bytes: 4 << 20,
             header_bytes: 64 << 10,
+            held_bytes: 64 << 20,
+            result_items: 100_000,
+            result_bytes: 32 << 20,
             redirects: 10,
             attempts: 3,
             failures_in_a_row: 30,
@@ -128,6 +158,9 @@ impl Profile {
                 scan_deadline: minutes(60),
                 request_deadline: Duration::from_secs(5),
                 attempts: 2,
+                held_bytes: 32 << 20,
+                result_items: 20_000,
+                result_bytes: 16 << 20,
                 crawl_pages: 50,
                 crawl_depth: 2,
                 crawl_bytes: 16 << 20,
@@ -141,6 +174,9 @@ impl Profile {
                 scan_deadline: minutes(7 * 24 * 60),
                 request_deadline: Duration::from_secs(20),
                 attempts: 4,
+                held_bytes: 256 << 20,
+                result_items: 500_000,
+                result_bytes: 128 << 20,
                 crawl_pages: 20_000,
                 crawl_depth: 16,
                 crawl_bytes: 2 << 30,
@@ -171,5 +207,20 @@ impl FromStr for Profile {
             .into_iter()
             .find(|profile| profile.as_str() == word)
             .ok_or_else(|| ProfileError(word.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ceilings_of_tasks_lower_and_never_raise() {
+        let limits = Profile::Standard.limits();
+        assert_eq!(TaskCeilings::default().lower(&limits), limits);
+        let high = TaskCeilings { held_bytes: Some(u64::MAX), result_bytes: Some(u64::MAX) };
+        assert_eq!(high.lower(&limits), limits);
+        let low = TaskCeilings { held_bytes: Some(2), result_bytes: Some(3) }.lower(&limits);
+        assert_eq!(low, Limits { held_bytes: 2, result_bytes: 3, ..limits });
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, Limits, PortSet, Priority, Profile, Stage};
+use crate::{CheckId, Limits, Money, PortSet, Priority, Profile, Stage};
 
 /// What somebody wants to know, besides the targets: those may be many, and are kept beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct Budget {
     /// Units of work: whatever targets say of one another, a scan has an end.
     #[serde(default = "most_units")]
     pub units: u64,
+    /// Money: the time that workers hold its tasks, at the price of that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
 }
 
 fn most_units() -> u64 {
@@ -92,7 +95,7 @@ fn most_units() -> u64 {
 
 impl Default for Budget {
     fn default() -> Budget {
-        Budget { packets: None, time: None, assets: None, units: most_units() }
+        Budget { packets: None, time: None, assets: None, units: most_units(), cost: None }
     }
 }
 
@@ -105,18 +108,29 @@ pub struct Used {
     pub assets: u64,
     /// Units of work that were planned.
     pub units: u64,
+    /// How long workers held its tasks, each from the claim to the end of a try, whatever came of it.
+    pub worked: Duration,
+    /// What that costs; none without a price.
+    pub cost: Option<Money>,
 }
 
 impl Budget {
-    /// What is used up, if anything is.
+    /// What is used up, if anything is: nothing more is planned.
     pub fn exhausted(&self, used: &Used) -> Option<Exhausted> {
+        self.spent(used).or((used.units >= self.units).then_some(Exhausted::Units))
+    }
+
+    /// What is used up by what was done, if anything is: not even what is planned may be done.
+    pub fn spent(&self, used: &Used) -> Option<Exhausted> {
         let over = |most: Option<u64>, used: u64| most.is_some_and(|most| used >= most);
+        // Without a price nobody can say that anything is left.
+        let is_paid_out = |most: Money| used.cost.is_none_or(|cost| cost >= most);
         if over(self.packets, used.packets) {
             Some(Exhausted::Packets)
         } else if over(self.assets, used.assets) {
             Some(Exhausted::Assets)
-        } else if over(Some(self.units), used.units) {
-            Some(Exhausted::Units)
+        } else if self.cost.is_some_and(is_paid_out) {
+            Some(Exhausted::Cost)
         } else {
             None
         }
@@ -133,6 +147,8 @@ pub enum Exhausted {
     Assets,
     /// Units of work.
     Units,
+    /// Money.
+    Cost,
 }
 
 /// How a scan ended.
@@ -220,5 +236,41 @@ impl Difference {
         self.kinds.values().all(|changes| {
             changes.appeared.is_empty() && changes.disappeared.is_empty() && changes.changed.is_empty()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_says_what_is_used_up() {
+        let money = |text: &str| Some(text.parse::<Money>().unwrap());
+        let none = Budget::default();
+        let (packets, assets) =
+            (Budget { packets: Some(10), ..none.clone() }, Budget { assets: Some(10), ..none.clone() });
+        let (units, cost) =
+            (Budget { units: 10, ..none.clone() }, Budget { cost: money("2.50"), ..none.clone() });
+        let used =
+            |packets, assets, units, cost| Used { packets, assets, units, cost, worked: Duration::ZERO };
+        for (budget, used, exhausted, spent) in [
+            (&none, used(1_000, 1_000, 1_000, money("1000")), None, None),
+            (&packets, used(9, 99, 99, None), None, None),
+            (&packets, used(10, 0, 0, None), Some(Exhausted::Packets), Some(Exhausted::Packets)),
+            (&assets, used(99, 9, 99, None), None, None),
+            (&assets, used(0, 10, 0, None), Some(Exhausted::Assets), Some(Exhausted::Assets)),
+            (&units, used(99, 99, 9, None), None, None),
+            // What was planned may be done.
+            (&units, used(0, 0, 10, None), Some(Exhausted::Units), None),
+            (&cost, used(99, 99, 99, money("2.499999")), None, None),
+            (&cost, used(0, 0, 0, money("2.50")), Some(Exhausted::Cost), Some(Exhausted::Cost)),
+            (&cost, used(0, 0, 0, None), Some(Exhausted::Cost), Some(Exhausted::Cost)),
+        ] {
+            assert_eq!(
+                (budget.exhausted(&used), budget.spent(&used)),
+                (exhausted, spent),
+                "{budget:?} {used:?}"
+            );
+        }
     }
 }

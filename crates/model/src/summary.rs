@@ -73,6 +73,13 @@ pub struct Traffic {
     pub probes: u64,
     /// DNS queries.
     pub queries: u64,
+    /// Not sent, but held of what came back: the most bytes that one unit had at once.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub most_held_bytes: u64,
+}
+
+fn is_nothing(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 impl std::ops::AddAssign for Traffic {
@@ -81,6 +88,7 @@ impl std::ops::AddAssign for Traffic {
         self.shared_requests += more.shared_requests;
         self.probes += more.probes;
         self.queries += more.queries;
+        self.most_held_bytes = self.most_held_bytes.max(more.most_held_bytes);
     }
 }
 
@@ -94,6 +102,7 @@ impl std::ops::Sub for Traffic {
             shared_requests: self.shared_requests.saturating_sub(earlier.shared_requests),
             probes: self.probes.saturating_sub(earlier.probes),
             queries: self.queries.saturating_sub(earlier.queries),
+            most_held_bytes: self.most_held_bytes,
         }
     }
 }

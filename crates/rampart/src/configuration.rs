@@ -9,11 +9,15 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use model::WorkerPrice;
 use serde::Deserialize;
-use store::{Location, Objects, ReplicaLocation, Store};
+use store::{Location, Objects, ReplicaLocation, Store, Terms};
 use worker::doorbell::{self, Doorbell};
 
-use crate::cli::{between, duration};
+use crate::{
+    cli::{between, duration},
+    library,
+};
 
 /// To one server, of one process.
 const MOST_CONNECTIONS: u64 = 1_000;
@@ -112,6 +116,16 @@ pub(crate) struct ConfigurationArguments {
     #[arg(long, value_name = "NAME", env = "RAMPART_TENANT", help_heading = "Platform", global = true)]
     pub(crate) tenant: Option<String>,
 
+    /// What an hour of one task's worker costs, such as 0.05: scans are told what they cost, and may have a budget of it
+    #[arg(
+        long,
+        value_name = "PRICE",
+        env = "RAMPART_PRICE_PER_WORKER_HOUR",
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) price_per_worker_hour: Option<WorkerPrice>,
+
     /// What is logged, such as `info` or `worker=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "RAMPART_LOG", help_heading = "Platform", global = true)]
     pub(crate) log: Option<String>,
@@ -133,6 +147,7 @@ struct File {
     objects: Option<String>,
     doorbell: Option<String>,
     tenant: Option<String>,
+    price_per_worker_hour: Option<WorkerPrice>,
     listen: Option<SocketAddr>,
     log: Option<String>,
     log_format: Option<LogFormat>,
@@ -176,6 +191,7 @@ pub(crate) struct Configuration {
     pub(crate) objects: Option<SecretUrl>,
     pub(crate) doorbell: SecretUrl,
     pub(crate) tenant: String,
+    pub(crate) price_per_worker_hour: Option<WorkerPrice>,
     pub(crate) listen: SocketAddr,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
@@ -238,10 +254,16 @@ impl Configuration {
             objects: arguments.objects.or(file.objects).map(SecretUrl),
             doorbell: SecretUrl(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned())),
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
+            price_per_worker_hour: arguments.price_per_worker_hour.or(file.price_per_worker_hour),
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
         })
+    }
+
+    /// On what terms scans are begun.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms { checks: library::version(), price: self.price_per_worker_hour }
     }
 
     pub(crate) fn location(&self) -> Location {
@@ -273,9 +295,13 @@ impl Configuration {
 
     /// Opens the database, and makes it when it is a file that is not there.
     pub(crate) async fn make(&self) -> anyhow::Result<Store> {
-        let store = Store::open(&self.location())
+        Store::open(&self.location())
             .await
-            .with_context(|| format!("cannot open the database {}", self.database))?;
+            .with_context(|| format!("cannot open the database {}", self.database))
+    }
+
+    /// For those who write evidence or sweep it. Nothing else, and least of all an emergency stop, may need object storage.
+    pub(crate) fn with_evidence(&self, store: Store) -> anyhow::Result<Store> {
         Ok(match &self.objects {
             Some(_) => store.with_evidence_in(self.objects()?),
             None => store,
@@ -368,7 +394,11 @@ mod tests {
     fn flags_go_before_the_file_and_unknown_keys_fail() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("rampart.toml");
-        fs::write(&path, "tenant = 'file'\nlog = 'debug'\ndatabase = 'postgres://u:p@h/d'\n").unwrap();
+        fs::write(
+            &path,
+            "tenant = 'file'\nlog = 'debug'\ndatabase = 'postgres://u:p@h/d'\nprice_per_worker_hour = '0.05'\n",
+        )
+        .unwrap();
         let arguments = ConfigurationArguments {
             config: Some(path.clone()),
             tenant: Some("flag".to_owned()),
@@ -377,6 +407,7 @@ mod tests {
         let configuration = Configuration::read(&arguments).unwrap();
         assert_eq!((configuration.tenant.as_str(), configuration.log.as_str()), ("flag", "debug"));
         assert_eq!(configuration.database.to_string(), "postgres://h/d");
+        assert_eq!(configuration.price_per_worker_hour, Some("0.05".parse().unwrap()));
         fs::write(&path, "tenannt = 'file'\n").unwrap();
         let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
         assert!(error.contains("rampart.toml`, line 1: ") && error.contains("tenannt"), "{error}");

@@ -87,7 +87,7 @@ impl Desk {
     }
 }
 
-/// What the store refuses because of a scope, with what a person can do about it.
+/// What the store refuses because of a scope or a setting, with what a person can do about it.
 fn with_way_out(error: StoreError) -> anyhow::Error {
     match &error {
         StoreError::OutOfScope { .. } => anyhow::anyhow!(
@@ -96,6 +96,10 @@ fn with_way_out(error: StoreError) -> anyhow::Error {
         ),
         StoreError::Missing { kind: "scope", name } => anyhow::anyhow!(
             "{error}: `rampart scope list` shows the tenant's, `rampart scope put {name} FILE` makes this one"
+        ),
+        StoreError::NoPrice => anyhow::anyhow!(
+            "{error}: set price_per_worker_hour in rampart.toml, --price-per-worker-hour or RAMPART_PRICE_PER_WORKER_HOUR, or leave \
+             --most-cost out"
         ),
         _ => error.into(),
     }

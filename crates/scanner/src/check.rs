@@ -80,6 +80,19 @@ impl Checked {
 }
 
 impl Checker {
+    /// The same for one unit, whose answers count against the dialer's allowance.
+    pub fn within(&self, dialer: &Dialer) -> Checker {
+        Checker {
+            dialer: dialer.clone(),
+            resolver: self.resolver.clone(),
+            client: self.client.within(dialer.allowance().clone()),
+            checks: Arc::clone(&self.checks),
+            scan: self.scan,
+            variables: self.variables.clone(),
+            reproduce: self.reproduce.clone(),
+        }
+    }
+
     /// Runs the HTTP checks on a site.
     pub async fn site(
         &self,

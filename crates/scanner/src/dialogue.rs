@@ -1,9 +1,9 @@
 //! Dialogues: connect, send, read, send, read.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use checks::exchange::{Failure, TcpInput, TcpRequest, TcpResponse};
-use model::{Endpoint, FailReason};
+use model::{Charge, Endpoint, FailReason, allowance::Exceeded};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
@@ -41,13 +41,14 @@ async fn hold(dialer: &Dialer, endpoint: &Endpoint, request: &TcpRequest) -> Res
     };
     let most = dialer.limits().response_bytes;
     let response = TcpResponse { remote: channel.remote(), ..TcpResponse::default() };
-    let mut dialogue = Dialogue { channel, deadline, left: most, has_read: false, response };
+    let held = dialer.allowance().charge();
+    let mut dialogue = Dialogue { channel, deadline, left: most, has_read: false, response, read: 0, held };
     let mut ended = dialogue.inputs(&request.inputs).await;
     let mut last = Vec::new();
     if ended.is_ok() {
         (last, ended) = dialogue.read(if request.read_all { most } else { request.read_size }).await;
     }
-    let mut response = dialogue.response;
+    let mut response = TcpResponse { held: Arc::new(dialogue.held), ..dialogue.response };
     response.reads.push((None, last));
     let read_something = response.reads.iter().any(|(_, bytes)| !bytes.is_empty());
     let wanted_something =
@@ -56,6 +57,7 @@ async fn hold(dialer: &Dialer, endpoint: &Endpoint, request: &TcpRequest) -> Res
     let ended = if wanted_something && !read_something { ended.and(Err(End::Late)) } else { ended };
     match ended {
         Ok(()) | Err(End::Closed) => Ok(response),
+        Err(End::NoMemory(exceeded)) => Err(Failure::Failed(FailReason::Memory, exceeded.to_string())),
         Err(End::Broken(_) | End::Late) if read_something => Ok(response),
         Err(End::Broken(error)) => Err(tls::io_failure(error)),
         Err(End::Late) => Err(Failure::Failed(
@@ -72,6 +74,8 @@ enum End {
     Broken(io::Error),
     /// The deadline passed.
     Late,
+    /// The unit holds as much as it may.
+    NoMemory(Exceeded),
 }
 
 struct Dialogue {
@@ -82,6 +86,9 @@ struct Dialogue {
     /// Nothing was sent since the last read.
     has_read: bool,
     response: TcpResponse,
+    /// Bytes that were read so far.
+    read: u64,
+    held: Charge,
 }
 
 impl Dialogue {
@@ -132,7 +139,14 @@ impl Dialogue {
             let reading = self.channel.read(&mut piece[..room]);
             match tokio::time::timeout_at(patience.min(self.deadline), reading).await {
                 Ok(Ok(0)) => break Err(End::Closed),
-                Ok(Ok(count)) => bytes.extend_from_slice(&piece[..count]),
+                Ok(Ok(count)) => {
+                    self.read += count as u64;
+                    // A buffer that grows has room for as much again.
+                    if let Err(exceeded) = self.held.cover(2 * self.read) {
+                        break Err(End::NoMemory(exceeded));
+                    }
+                    bytes.extend_from_slice(&piece[..count]);
+                }
                 // TLS peers that close without saying so.
                 Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break Err(End::Closed),
                 Ok(Err(error)) => break Err(End::Broken(error)),

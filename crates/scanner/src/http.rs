@@ -16,7 +16,7 @@ use std::{
 };
 
 use checks::exchange::{Failure, HttpForm, HttpRequest, HttpResponse};
-use model::{Endpoint, FailReason, Host};
+use model::{Allowance, Endpoint, FailReason, Host};
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt},
     sync::Semaphore,
@@ -44,6 +44,7 @@ pub struct Identity {
 #[derive(Clone)]
 pub struct HttpClient {
     shared: Arc<Shared>,
+    allowance: Allowance,
 }
 
 struct Shared {
@@ -62,12 +63,13 @@ pub struct HttpSession {
     id: u64,
     queue: Arc<Semaphore>,
     room: Room,
+    allowance: Allowance,
 }
 
 impl HttpClient {
     /// A client of that dialer.
     pub fn new(dialer: Dialer, identity: Identity) -> HttpClient {
-        let pool = Pool::new(dialer.limits());
+        let (pool, allowance) = (Pool::new(dialer.limits()), dialer.allowance().clone());
         let shared = Arc::new(Shared { dialer, identity, pool, room: room::of_all() });
         let spare: Weak<Shared> = Arc::downgrade(&shared);
         shared.dialer.when_short_of_places(move |address| match spare.upgrade() {
@@ -77,7 +79,12 @@ impl HttpClient {
             }
             None => false,
         });
-        HttpClient { shared }
+        HttpClient { shared, allowance }
+    }
+
+    /// The same client for another unit: what it holds counts by itself.
+    pub fn within(&self, allowance: Allowance) -> HttpClient {
+        HttpClient { shared: Arc::clone(&self.shared), allowance }
     }
 
     /// Who is asking.
@@ -90,7 +97,8 @@ impl HttpClient {
         let pool = &self.shared.pool;
         let (id, queue) = (pool.new_session(), pool.queue(endpoint.address));
         let room = Room::of_session(&self.shared.room);
-        HttpSession { shared: Arc::clone(&self.shared), endpoint, tls, id, queue, room }
+        let allowance = self.allowance.clone();
+        HttpSession { shared: Arc::clone(&self.shared), endpoint, tls, id, queue, room, allowance }
     }
 }
 
@@ -104,6 +112,11 @@ impl HttpSession {
     /// Where the session's requests go.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// What everything that is kept of its answers counts against.
+    pub(crate) fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// https.
@@ -161,7 +174,8 @@ impl HttpSession {
 
             let sent_at = Instant::now();
             let deadline = sent_at + limit.saturating_sub(spent);
-            let mut incoming = Incoming::new(self.caps(request)).within(self.room.clone());
+            let mut incoming =
+                Incoming::new(self.caps(request)).within(self.room.clone()).charged(&self.allowance);
             let method = request::method(&request.form);
             let exchanged =
                 tokio::time::timeout_at(deadline, exchange(&mut channel, message, &mut incoming, method))
@@ -178,7 +192,7 @@ impl HttpSession {
                 Err(_) if matches!(request.form, HttpForm::Verbatim(_)) => false,
                 Err(_) => return Err(timed_out(limit)),
             };
-            let Some(received) = incoming.finish() else { return Err(timed_out(limit)) };
+            let Some(received) = incoming.finish().map_err(failure)? else { return Err(timed_out(limit)) };
             let remote = channel.remote();
             if reusable && !request::asks_to_close(&request.form) {
                 pool.park(dialer, self.id, self.endpoint.address, name, channel);
@@ -193,6 +207,7 @@ impl HttpSession {
                 duration: spent,
                 remote,
                 request: message.to_vec(),
+                held: Arc::new(received.held),
             });
         }
     }
@@ -249,6 +264,7 @@ fn failure(error: ReadError) -> Failure {
         ReadError::NotHttp(why) => {
             Failure::Failed(FailReason::Protocol, format!("the answer is not HTTP: {why}"))
         }
+        ReadError::NoMemory(exceeded) => Failure::Failed(FailReason::Memory, exceeded.to_string()),
         ReadError::NothingCame(error) | ReadError::Broken(error) => tls::io_failure(error),
     }
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use model::{
-    Event, FailReason, Frontier, Learned, Outcome, PortSet, ScanId, SkipReason, Stage, Target, Unit,
-    UnitResult,
+    Event, FailReason, Frontier, Gathering, Learned, Outcome, PortSet, ResultLimits, ScanId, SkipReason,
+    Stage, Target, Unit, UnitResult,
     frontier::{Piece, pieces},
 };
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
@@ -40,7 +40,7 @@ pub struct Scan {
     /// Runs the templates.
     pub checker: Arc<Checker>,
     /// What was asked for.
-    pub options: ScanOptions,
+    pub options: Arc<ScanOptions>,
 }
 
 /// What was asked for.
@@ -59,7 +59,7 @@ pub struct ScanOptions {
 
 impl Scan {
     /// Puts the parts together; nothing is sent yet.
-    pub fn new(dialer: Dialer, identity: Identity, checking: Checking, options: ScanOptions) -> Scan {
+    pub fn new(dialer: Dialer, identity: Identity, checking: Checking, options: Arc<ScanOptions>) -> Scan {
         let resolver = Resolver::new(dialer.clone(), checking.resolvers);
         let client = HttpClient::new(dialer.clone(), identity);
         Scan {
@@ -78,9 +78,22 @@ impl Scan {
             options,
         }
     }
+
+    /// For one unit: what it holds of its targets' answers counts by itself.
+    fn for_unit(&self) -> Scan {
+        let dialer = self.dialer.for_unit();
+        Scan {
+            checker: Arc::new(self.checker.within(&dialer)),
+            resolver: self.resolver.clone(),
+            client: self.client.within(dialer.allowance().clone()),
+            dialer,
+            options: Arc::clone(&self.options),
+        }
+    }
 }
 
 /// What checks and names are looked up with.
+#[derive(Clone)]
 pub struct Checking {
     /// Who is asked about names.
     pub resolvers: Vec<SocketAddr>,
@@ -186,7 +199,8 @@ pub async fn run(
             let (scan, events) = (Arc::clone(&scan), events.clone());
             let until = Until { host: host_deadline.min(deadline), scan: deadline };
             let job = unit.clone();
-            let task = running.spawn(async move { work::perform(&scan, &job, until, &events).await });
+            let task =
+                running.spawn(async move { work::perform(&scan.for_unit(), &job, until, &events).await });
             at_work.insert(task.id(), unit);
         }
         status.running.store(running.len() as u64, Ordering::Relaxed);
@@ -232,7 +246,7 @@ pub async fn run(
 }
 
 /// Does one unit by itself, for whoever plans further ones elsewhere. None when it was stopped in the middle: what there was until
-/// then counts for nothing. A unit that runs out of time is a result, and says what it could not find out. What was sent is not in
+/// then counts for nothing. The scan is for this unit only: what it holds counts together. A unit that runs out of time is a result, and says what it could not find out. What was sent is not in
 /// it: the dialer counts for all units together.
 pub async fn perform(scan: &Scan, unit: &Unit, deadline: Instant) -> Option<UnitResult> {
     let (events, mut received) = mpsc::channel(256);
@@ -241,22 +255,25 @@ pub async fn perform(scan: &Scan, unit: &Unit, deadline: Instant) -> Option<Unit
         let until = Until { host: deadline, scan: deadline };
         work::perform(scan, unit, until, &events).await;
     };
+    let mut gathering = Gathering::within(ResultLimits::from(scan.dialer.limits()));
     let collect = async {
-        let mut result = UnitResult::default();
         while let Some(event) = received.recv().await {
             match event {
-                Event::Asset { asset } => result.assets.push(asset),
-                Event::Finding { finding } => result.findings.push(*finding),
-                Event::Undetermined { reason, .. } => result.undetermined.push(reason),
-                Event::LeftOut { why, .. } => result.left_out.push(why),
-                Event::Done { ledger, learned, .. } => (result.ledger, result.learned) = (ledger, learned),
-                Event::Partial { ledger, .. } => result.ledger = ledger,
+                Event::Asset { asset } => gathering.asset(asset),
+                Event::Finding { finding } => gathering.finding(*finding),
+                Event::Undetermined { reason, .. } => gathering.undetermined(reason),
+                Event::LeftOut { why, .. } => gathering.left_out(why),
+                Event::Done { ledger, learned, .. } => {
+                    gathering.ledger(ledger);
+                    gathering.learned(learned);
+                }
+                Event::Partial { ledger, .. } => gathering.ledger(ledger),
                 Event::Resumed | Event::RunEnded { .. } => {}
             }
         }
-        result
     };
-    let ((), mut result) = tokio::join!(work, collect);
+    let ((), ()) = tokio::join!(work, collect);
+    let mut result = gathering.result();
     if scan.dialer.stop().is_cancelled() {
         return None;
     }

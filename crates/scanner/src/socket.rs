@@ -17,7 +17,9 @@ use std::{
     time::Duration,
 };
 
-use model::{Destination, DomainName, Endpoint, Limits, Refusal, Scope, Traffic, scope::TimeWindow};
+use model::{
+    Allowance, Destination, DomainName, Endpoint, Limits, Refusal, Scope, Traffic, scope::TimeWindow,
+};
 use nix::errno::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit, time::Instant};
@@ -32,6 +34,7 @@ pub use self::{connection::Connection, error::DialError, rate::RateLimit};
 pub struct Dialer {
     shared: Arc<Shared>,
     stop: CancellationToken,
+    allowance: Allowance,
 }
 
 struct Shared {
@@ -57,6 +60,8 @@ pub struct Counters {
     pub connections: AtomicU64,
     /// Requests served from another template's identical one.
     pub shared: AtomicU64,
+    /// The most bytes of answers that one unit held at once.
+    pub most_held: AtomicU64,
 }
 
 impl Counters {
@@ -68,6 +73,7 @@ impl Counters {
             shared_requests: read(&self.shared),
             probes: read(&self.probes),
             queries: read(&self.queries),
+            most_held_bytes: read(&self.most_held),
         }
     }
 }
@@ -116,6 +122,7 @@ impl Dialer {
     pub fn new(scope: Scope, limits: Limits, stop: CancellationToken) -> Dialer {
         let connections = limits.connections.min(descriptors_for_sockets()).max(1);
         let limits = Limits { connections, ..limits };
+        let allowance = Allowance::of(limits.held_bytes);
         let sharers = Sharers::default();
         Dialer {
             shared: Arc::new(Shared {
@@ -128,13 +135,23 @@ impl Dialer {
                 limits,
             }),
             stop,
+            allowance,
         }
     }
 
-    /// The same scope, caps and counters for a part of the work that may be stopped by itself: it ends with `stop`, which must end
-    /// when this one does.
+    /// For one unit: the same scope, caps and counters, and an allowance of its own for what it holds.
+    pub fn for_unit(&self) -> Dialer {
+        Dialer { allowance: Allowance::of(self.shared.limits.held_bytes), ..self.clone() }
+    }
+
+    /// The same for a unit that may be stopped by itself: it ends with `stop`, which must end when this one does.
     pub fn with_stop(&self, stop: CancellationToken) -> Dialer {
-        Dialer { shared: Arc::clone(&self.shared), stop }
+        Dialer { stop, ..self.for_unit() }
+    }
+
+    /// What the unit holds of its targets' answers counts against this.
+    pub fn allowance(&self) -> &Allowance {
+        &self.allowance
     }
 
     /// From now on the rates are shared between so many processes, this one among them: each has an equal part. Caps on connections

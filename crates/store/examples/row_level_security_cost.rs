@@ -75,6 +75,7 @@ async fn side(server: Arc<Server>, with_policies: bool) -> Result<Side, Box<dyn 
         targets,
         by: "example".to_owned(),
         checks: "1".to_owned(),
+        price: None,
     };
     store.submit_scan(tenant, new).await?;
     server.sql(&database, ROWS);

@@ -45,6 +45,9 @@ pub enum StoreError {
         /// Why.
         refusal: Refusal,
     },
+    /// The scan has a budget of money, and nobody said what the time of workers costs.
+    #[error("the scan may cost so much, and there is no price of a worker's hour to count with")]
+    NoPrice,
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use model::{
     Asset, Finding, Fingerprint, ScanId, Severity, TenantId, UnitResult,
-    finding::{Decision, History, Life},
+    finding::{Decision, History, Life, Look},
 };
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::{
     ObjectKey, Store, StoreError,
     scans::{RunningScan, digest},
     session::{TenantTx, insert_rows},
-    settling::{EndedUnit, looked},
+    settling::EndedUnit,
     value::{Value, json, places, rows_of_places},
     visits::Seen,
 };
@@ -229,9 +229,9 @@ impl TenantTx<'_> {
             for row in known {
                 let (unit, fingerprint, check) =
                     (row.key(0)?, row.key(1)?, model::CheckId::new(row.text(2)?));
-                let ledger = by_key.get(&unit).map(|result| &result.ledger);
+                let account = by_key.get(&unit).and_then(|result| result.ledger.checks.get(&check));
                 if !found.contains(&(unit, fingerprint))
-                    && ledger.and_then(|ledger| ledger.checks.get(&check)).is_some_and(looked)
+                    && account.map(Look::of_missing) == Some(Look::Missed)
                 {
                     missed.insert((unit, fingerprint));
                 }
@@ -373,6 +373,23 @@ impl Store {
     ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
         self.read_tenant(tenant, move |tx| Box::pin(async move { tx.assets_of(scan, after, at_most).await }))
             .await
+    }
+
+    /// How many things of each kind a scan saw.
+    pub async fn asset_counts(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+    ) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = "SELECT kind, count(*) FROM observations WHERE tenant_id = $1 AND scan_id = $2 \
+                           AND kind <> 'finding' GROUP BY kind";
+                let rows = tx.query(sql, &[tx.tenant(), scan.to_string().into()]).await?;
+                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+            })
+        })
+        .await
     }
 
     /// What somebody makes of a finding. An older decision than the one that is there changes nothing.

@@ -23,6 +23,7 @@ mod stale;
 mod stops;
 mod tasks;
 mod tenants;
+mod tending;
 mod visits;
 mod workers;
 
@@ -42,7 +43,7 @@ pub use self::{
     postgres::{ReplicaLocation, ReplicaState, migrate},
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
-    schedules::{NewSchedule, ScheduleRecord},
+    schedules::{NewSchedule, ScheduleRecord, Terms},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
@@ -138,7 +139,9 @@ impl Store {
         match &self.location {
             // Its threads serve every runtime alike.
             Location::Sqlite(_) => Ok(self.clone()),
-            location @ Location::Postgres { .. } => Store::open(location).await,
+            location @ Location::Postgres { .. } => {
+                Ok(Store { evidence: self.evidence.clone(), ..Store::open(location).await? })
+            }
         }
     }
 

@@ -66,6 +66,13 @@ impl TenantTx<'_> {
     ) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let mut planned = BTreeMap::new();
         let mut looked_at = 0;
+        if running.plans()
+            && running.has_more()
+            && let Some(exhausted) = running.request.budget.spent(&running.used())
+        {
+            running.stopping = Some(ScanEnd::Budget { exhausted });
+            self.cancel_waiting(running).await?;
+        }
         while running.plans()
             && running.open_tasks < OPEN_TASKS
             && running.next_target < running.targets

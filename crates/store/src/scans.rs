@@ -1,21 +1,21 @@
 //! Scans: asked for, gone on with, ended, looked at and compared.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use model::{
-    Frontier, Ledger, Limits, NewTask, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TaskId, TenantId,
-    Traffic, Work,
+    Frontier, Ledger, Limits, Money, NewTask, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TaskId,
+    TenantId, Traffic, Work, WorkerPrice,
     scan::{Changes, Difference, ScanEnd, Used},
-    task::{Command, Life},
+    task::Life,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Store, StoreError, TaskFilter,
+    Store, StoreError,
     session::{TenantTx, insert_rows},
-    tasks::{Change, dice, write_changes},
+    tasks::{TaskRecord, microseconds},
     value::{Row, Value, json},
 };
 
@@ -30,6 +30,8 @@ pub struct NewScan {
     pub by: String,
     /// Which version of which checks: what was looked at with others is looked at again.
     pub checks: String,
+    /// What the time of workers costs at the moment, if somebody said: it holds for the whole of the scan.
+    pub price: Option<WorkerPrice>,
 }
 
 /// A scan, as its owner sees it.
@@ -67,6 +69,14 @@ pub struct ScanRecord {
     pub findings: u64,
     /// What was sent.
     pub traffic: Traffic,
+    /// How long workers held its tasks, in tries that have ended.
+    pub worked: Duration,
+    /// What the time of workers cost when it was submitted, if somebody had said.
+    #[serde(rename = "price_per_worker_hour", skip_serializing_if = "Option::is_none")]
+    pub price: Option<WorkerPrice>,
+    /// What that comes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
 }
 
 /// What came of one unit of a scan, besides what it found.
@@ -116,6 +126,8 @@ pub(crate) struct RunningScan {
     pub(crate) assets: u64,
     pub(crate) findings: u64,
     pub(crate) traffic: Traffic,
+    pub(crate) worked: Duration,
+    pub(crate) price: Option<WorkerPrice>,
 }
 
 impl RunningScan {
@@ -124,7 +136,13 @@ impl RunningScan {
     }
 
     pub(crate) fn used(&self) -> Used {
-        Used { packets: packets(&self.traffic), assets: self.assets, units: self.units }
+        Used {
+            packets: packets(&self.traffic),
+            assets: self.assets,
+            units: self.units,
+            worked: self.worked,
+            cost: self.price.map(|price| price.cost(self.worked)),
+        }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -136,9 +154,23 @@ impl RunningScan {
         self.is_open() && self.stopping.is_none()
     }
 
-    /// One of its tasks went from one state to another.
-    pub(crate) fn ended(&mut self, before: &Life, after: &Life) {
+    /// Is something planned or to be planned?
+    pub(crate) fn has_more(&self) -> bool {
+        self.open_tasks > 0 || self.next_target < self.targets
+    }
+
+    /// One of its tasks goes from one state to another.
+    pub(crate) fn changes(&mut self, task: &TaskRecord, after: &Life, now: Timestamp) {
+        let running = |life: &Life| matches!(life, Life::Running { .. });
         let dead = |life: &Life| matches!(life, Life::Dead { .. });
+        let before = &task.task.life;
+        if running(before) && !running(after) {
+            // Whatever came of the try: its worker did nothing else in that place.
+            self.worked += task.held_for(now);
+        }
+        if !matches!(task.work, Work::Unit(_)) {
+            return;
+        }
         if !before.has_ended() && after.has_ended() {
             self.open_tasks = self.open_tasks.saturating_sub(1);
         }
@@ -176,9 +208,15 @@ pub(crate) fn digest(text: &str) -> [u8; 16] {
 }
 
 const SCAN: &str = "scan_id, request, life, submitted_by, submitted_at, deadline, baseline, targets, next_target, \
-                    open_tasks, dead_tasks, units, assets, findings, traffic";
+                    open_tasks, dead_tasks, units, assets, findings, traffic, worked, price";
+
+/// What the time of workers costs, as it stands in a row.
+fn price(row: &Row, column: usize) -> Result<Option<WorkerPrice>, StoreError> {
+    Ok(row.maybe_count(column)?.map(Money::from_millionths).and_then(WorkerPrice::an_hour))
+}
 
 fn read(row: &Row) -> Result<ScanRecord, StoreError> {
+    let (worked, price) = (Duration::from_micros(row.count(15)?), price(row, 16)?);
     Ok(ScanRecord {
         id: row.word(0)?,
         request: row.json(1)?,
@@ -195,6 +233,9 @@ fn read(row: &Row) -> Result<ScanRecord, StoreError> {
         assets: row.count(12)?,
         findings: row.count(13)?,
         traffic: row.json(14)?,
+        worked,
+        price,
+        cost: price.map(|price| price.cost(worked)),
     })
 }
 
@@ -204,7 +245,7 @@ impl TenantTx<'_> {
         let lock = self.dialect().for_update();
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
-             names_left, units, assets, findings, traffic, checks FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+             names_left, units, assets, findings, traffic, checks, worked, price FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -225,6 +266,8 @@ impl TenantTx<'_> {
             assets: row.count(12)?,
             findings: row.count(13)?,
             traffic: row.json(14)?,
+            worked: Duration::from_micros(row.count(16)?),
+            price: price(&row, 17)?,
         })
     }
 
@@ -249,10 +292,11 @@ impl TenantTx<'_> {
             scan.assets.into(),
             scan.findings.into(),
             json(&scan.traffic)?,
+            microseconds(scan.worked).into(),
         ];
         let sql = "UPDATE scans SET state = $3, life = $4, ended_at = $5, stopping = $6, next_target = $7, within = $8, \
                    open_tasks = $9, dead_tasks = $10, names_left = $11, units = $12, assets = $13, findings = $14, \
-                   traffic = $15 WHERE tenant_id = $1 AND scan_id = $2";
+                   traffic = $15, worked = $16 WHERE tenant_id = $1 AND scan_id = $2";
         self.execute(sql, &values).await.map(drop)
     }
 
@@ -261,34 +305,6 @@ impl TenantTx<'_> {
         let report =
             NewTask { scan: Some(scan.id), priority: scan.request.priority, ..NewTask::new(Work::Report) };
         self.enqueue(&[report]).await.map(drop)
-    }
-
-    /// What waits is gone; what is at work hears of it.
-    pub(crate) async fn cancel_waiting(&mut self, scan: &mut RunningScan) -> Result<(), StoreError> {
-        const ALL: usize = 1_000_000;
-        for state in ["queued", "running"] {
-            let filter = TaskFilter { state: Some(state), ..TaskFilter::of_scan(scan.id) };
-            let mut changes = Vec::new();
-            for record in self.hold_tasks(&filter, ALL).await? {
-                let applied = record.task.apply(&Command::Cancel, &record.policy, self.now, dice());
-                let (Ok((task, _)), Work::Unit(_)) = (applied, &record.work) else { continue };
-                scan.ended(&record.task.life, &task.life);
-                changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
-            }
-            write_changes(self.session, &changes, self.now).await?;
-        }
-        Ok(())
-    }
-
-    async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
-        let mut scan = self.hold_scan(id).await?;
-        if !scan.plans() {
-            return Ok(false);
-        }
-        scan.stopping = Some(end);
-        self.cancel_waiting(&mut scan).await?;
-        self.go_on(&mut scan).await?;
-        Ok(true)
     }
 
     pub(crate) async fn submit(
@@ -303,6 +319,11 @@ impl TenantTx<'_> {
             let out = |refusal| StoreError::OutOfScope { scope: new.request.scope.clone(), refusal };
             scope.permits_target(target).map_err(out)?;
         }
+        let most_worked = match (new.request.budget.cost, new.price) {
+            (None, _) => None,
+            (Some(cost), Some(price)) => Some(microseconds(price.buys(cost))),
+            (Some(_), None) => return Err(StoreError::NoPrice),
+        };
         let limits = scope.ceilings.lower(&new.request.profile.limits());
         let id = ScanId::from_random(rand::random());
         let purpose = purpose(&new.request, &new.targets);
@@ -329,10 +350,12 @@ impl TenantTx<'_> {
             limits.discovered_names.into(),
             json(&Traffic::default())?,
             new.checks.as_str().into(),
+            new.price.map(|price| price.of_hour().millionths()).into(),
+            most_worked.into(),
         ];
         let sql = "INSERT INTO scans (tenant_id, scan_id, scope, scope_body, request, limits, submitted_by, submitted_at, \
-                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks, price, most_worked) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
         self.execute(sql, &values).await?;
         let rows = new.targets.iter().enumerate().map(|(position, target)| {
             vec![self.tenant(), id.to_string().into(), position.into(), target.to_string().into()]
@@ -512,54 +535,6 @@ impl Store {
     ) -> Result<Vec<ScanRecord>, StoreError> {
         self.read_tenant(tenant, move |tx| Box::pin(async move { tx.latest_scans(&filter, at_most).await }))
             .await
-    }
-
-    /// Nobody wants it any more. Whether it was still going on.
-    pub async fn cancel_scan(&self, tenant: TenantId, id: ScanId, by: String) -> Result<bool, StoreError> {
-        self.of_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                tx.audit(&by, "scan.cancel", &id.to_string(), "").await?;
-                tx.stop_scan(id, ScanEnd::Cancelled).await
-            })
-        })
-        .await
-    }
-
-    /// Ends the scans whose time is up, and goes on with those that have room for further targets. How many had their time.
-    pub async fn tend_scans(&self) -> Result<usize, StoreError> {
-        let running: Vec<(TenantId, ScanId, bool)> = self
-            .of_queue(|tx| {
-                Box::pin(async move {
-                    let sql = "SELECT tenant_id, scan_id, deadline FROM scans WHERE state = 'running' \
-                               AND (deadline <= $1 OR open_tasks = 0) ORDER BY deadline LIMIT 1000";
-                    let now = tx.now;
-                    let rows = tx.session.query(sql, &[now.into()]).await?;
-                    rows.iter()
-                        .map(|row| Ok((TenantId::new(row.id(0)?), row.word(1)?, row.time(2)? <= now)))
-                        .collect()
-                })
-            })
-            .await?;
-        let (mut ended, mut failed) = (0, None);
-        for (tenant, id, late) in running {
-            let tended = self
-                .of_tenant(tenant, move |tx| {
-                    Box::pin(async move {
-                        if late {
-                            return tx.stop_scan(id, ScanEnd::Deadline).await.map(drop);
-                        }
-                        let mut scan = tx.hold_scan(id).await?;
-                        tx.go_on(&mut scan).await.map(drop)
-                    })
-                })
-                .await;
-            // What is wrong with one scan holds up no other.
-            match tended {
-                Ok(()) => ended += usize::from(late),
-                Err(reason) => failed = failed.or(Some(reason)),
-            }
-        }
-        failed.map_or(Ok(ended), Err)
     }
 
     /// What a scan saw that another one did not, and the other way round.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{
-    ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Stage, Target, TenantId, schedule::Progress,
+    ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Stage, Target, TenantId, WorkerPrice,
+    schedule::Progress,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -26,6 +27,15 @@ pub struct NewSchedule {
     pub request: ScanRequest,
     /// Of what.
     pub targets: Vec<Target>,
+}
+
+/// On what terms scans are begun that nobody is there to ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// As in [`NewScan::checks`].
+    pub checks: String,
+    /// As in [`NewScan::price`].
+    pub price: Option<WorkerPrice>,
 }
 
 /// A schedule as it is stored.
@@ -82,7 +92,7 @@ impl TenantTx<'_> {
     }
 
     /// Begins what is due, and writes down that it has begun: both or neither.
-    async fn follow(&mut self, id: ScheduleId, checks: &str) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    async fn follow(&mut self, id: ScheduleId, terms: &Terms) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let mut schedule = self.hold_schedule(id).await?;
         let mut planned = BTreeMap::new();
         if !schedule.enabled {
@@ -98,7 +108,8 @@ impl TenantTx<'_> {
                 request: schedule.request.clone(),
                 targets: schedule.targets.clone(),
                 by: format!("schedule {}", schedule.name),
-                checks: checks.to_owned(),
+                checks: terms.checks.clone(),
+                price: terms.price,
             };
             match self.submit(&new).await {
                 Ok((scan, stages)) => {
@@ -110,6 +121,7 @@ impl TenantTx<'_> {
                 // Its scope is gone, or allows its targets no more: nobody is there to be told but whoever reads the audit.
                 Err(
                     error @ (StoreError::OutOfScope { .. }
+                    | StoreError::NoPrice
                     | StoreError::Invalid(_)
                     | StoreError::Missing { .. }),
                 ) => {
@@ -229,8 +241,8 @@ impl Store {
     }
 
     /// Follows every schedule whose time has come, each once, however many ask at the same time. Which stages to wake, and for how
-    /// many tasks. `checks` is as in [`NewScan::checks`].
-    pub async fn follow_schedules(&self, checks: &str) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    /// many tasks.
+    pub async fn follow_schedules(&self, terms: &Terms) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let ready: Vec<(TenantId, ScheduleId)> = self
             .read_queue(|tx| {
                 Box::pin(async move {
@@ -245,9 +257,9 @@ impl Store {
             .await?;
         let (mut planned, mut failed) = (BTreeMap::new(), None);
         for (tenant, id) in ready {
-            let checks = checks.to_owned();
+            let terms = terms.clone();
             let followed =
-                self.of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id, &checks).await })).await;
+                self.of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id, &terms).await })).await;
             // What is wrong with one schedule holds up no other.
             match followed {
                 Ok(stages) => {

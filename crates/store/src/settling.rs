@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Outcome, ScanId, Stage, TaskId, Unit, UnitResult, Work,
+    ScanId, Stage, TaskId, Unit, UnitResult, Work,
     task::{Command, Life, Refused, TaskFailure},
 };
 
@@ -118,7 +118,9 @@ impl TenantTx<'_> {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
                 }
-                running.ended(&record.task.life, &task.life);
+            }
+            if let Some(running) = &mut running {
+                running.changes(record, &task.life, self.now);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));
             // The same may be said twice in one batch.
@@ -235,14 +237,12 @@ impl TenantTx<'_> {
             let Ok((task, _)) = record.task.apply(command, &record.policy, self.now, dice()) else {
                 continue;
             };
-            if let (Some(running), Work::Unit(unit)) =
-                (record.scan.and_then(|scan| running.get_mut(&scan)), &record.work)
-            {
-                if let Life::Dead { .. } = task.life {
+            if let Some(running) = record.scan.and_then(|scan| running.get_mut(&scan)) {
+                if let (Work::Unit(unit), Life::Dead { .. }) = (&record.work, &task.life) {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
                 }
-                running.ended(&record.task.life, &task.life);
+                running.changes(record, &task.life, self.now);
             }
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
@@ -262,17 +262,6 @@ impl TenantTx<'_> {
         );
         self.query(&sql, &values).await?.iter().map(|row| row.word(0)).collect()
     }
-}
-
-/// Did the check look at everything it was to look at?
-pub(crate) fn looked(account: &model::Account) -> bool {
-    let outcome = match account.planned {
-        0 => return false,
-        _ if account.failed_total() + account.skipped_total() > 0 => return false,
-        _ if account.matched > 0 => Outcome::Matched,
-        _ => Outcome::NotMatched,
-    };
-    model::finding::Look::of(outcome, false) == model::finding::Look::Missed
 }
 
 impl Store {

@@ -109,6 +109,13 @@ impl TaskRecord {
     }
 }
 
+impl TaskRecord {
+    /// How long the worker that holds it has done so.
+    pub(crate) fn held_for(&self, now: Timestamp) -> Duration {
+        self.started_at.map_or(Duration::ZERO, |begun| since(begun, now))
+    }
+}
+
 /// A change of one task, decided by [`Task::apply`].
 pub(crate) struct Change {
     pub(crate) tenant: TenantId,
@@ -351,6 +358,15 @@ impl TenantTx<'_> {
 
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(crate) fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// None when the clock went backwards.
+pub(crate) fn since(begun: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(begun)).unwrap_or_default()
 }
 
 impl Store {

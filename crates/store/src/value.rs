@@ -119,6 +119,10 @@ impl Row {
         u64::try_from(self.int(column)?).map_err(|_| self.wrong(column, Kind::Int))
     }
 
+    pub(crate) fn maybe_count(&self, column: usize) -> Result<Option<u64>, StoreError> {
+        self.unless_null(column, Row::count)
+    }
+
     pub(crate) fn small(&self, column: usize) -> Result<u32, StoreError> {
         u32::try_from(self.int(column)?).map_err(|_| self.wrong(column, Kind::Int))
     }

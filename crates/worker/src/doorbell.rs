@@ -33,8 +33,6 @@ const LISTENING_WITHIN: Duration = Duration::from_secs(1);
 pub enum Bell {
     /// There are tasks of a stage.
     Stage(Stage),
-    /// There is something to plan: results that follow-up tasks come from.
-    Planner,
     /// The emergency stop was pulled or released, or something was cancelled.
     Stop,
 }
@@ -44,7 +42,6 @@ impl Bell {
     pub fn as_str(self) -> &'static str {
         match self {
             Bell::Stage(stage) => stage.as_str(),
-            Bell::Planner => "planner",
             Bell::Stop => "stop",
         }
     }
@@ -59,8 +56,8 @@ impl fmt::Display for Bell {
 /// Rings, and lets others hear. One value serves a whole process.
 #[async_trait]
 pub trait Doorbell: fmt::Debug + Send + Sync {
-    /// Wakes up to `count` of those who wait for a stage or the planner, each of them once, and keeps up to [`KEPT`] rings for those
-    /// who come later; wakes everybody who listens for a stop, whatever the count.
+    /// Wakes up to `count` of those who wait for a stage, each of them once, and keeps up to [`KEPT`] rings for those who come later;
+    /// wakes everybody who listens for a stop, whatever the count.
     ///
     /// # Errors
     /// When the broker did not take the ring within [`Settings::ring_within`]. It may have been heard nevertheless.
@@ -76,8 +73,8 @@ pub trait Doorbell: fmt::Debug + Send + Sync {
 pub trait Listener: fmt::Debug + Send {
     /// Waits until rung; for ever while the broker is away, so callers look at the store after a while.
     ///
-    /// Cancel-safe. A stop that is rung while nobody waits is kept for the next call, several as one. A ring for a stage or the
-    /// planner is not taken from the others unless somebody waits here; what arrives just as the wait is given up is kept.
+    /// Cancel-safe. A stop that is rung while nobody waits is kept for the next call, several as one. A ring for a stage is
+    /// not taken from the others unless somebody waits here; what arrives just as the wait is given up is kept.
     async fn rung(&mut self) -> Bell;
 
     /// Why the broker cannot be heard at the moment; none when it can.

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use model::{Limits, ScanId, ScanRequest, Stage, TenantId, Traffic, Unit, UnitResult};
+use model::{
+    Limits, PortSet, Profile, ScanId, ScanRequest, Scope, Stage, TenantId, Traffic, Unit, UnitResult,
+    limits::TaskCeilings,
+};
 use scanner::{
     check::{CheckSet, Reproduce},
     crawl::CrawlOptions,
@@ -56,18 +59,19 @@ impl Checks {
 pub(crate) struct Engines {
     store: Store,
     checks: Checks,
+    /// What a task may use here, whatever its scan says.
+    pub(crate) ceilings: TaskCeilings,
     scans: Mutex<HashMap<(TenantId, ScanId), Weak<Engine>>>,
 }
 
 /// One scan in this process. All its tasks send through one dialer, so that caps hold for all of them together.
 pub(crate) struct Engine {
     scan: ScanId,
-    request: ScanRequest,
     limits: Limits,
     dialer: Dialer,
-    checks: Arc<CheckSet>,
-    product: String,
-    demo: bool,
+    identity: Identity,
+    checking: Checking,
+    options: Arc<ScanOptions>,
     hosts: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
     /// That this process is known to work on the scan: held by each task at work.
     presence: AsyncMutex<Weak<Presence>>,
@@ -80,7 +84,7 @@ struct Presence;
 
 impl Engines {
     pub(crate) fn new(store: Store, checks: Checks) -> Engines {
-        Engines { store, checks, scans: Mutex::default() }
+        Engines { store, checks, ceilings: TaskCeilings::default(), scans: Mutex::default() }
     }
 
     pub(crate) async fn of(&self, tenant: TenantId, scan: ScanId) -> Result<Arc<Engine>, StoreError> {
@@ -93,6 +97,7 @@ impl Engines {
             return Ok(engine);
         }
         let (request, scope, limits, _) = self.store.scan_settings(tenant, scan).await?;
+        let limits = self.ceilings.lower(&limits);
         let checks = match request.only.is_empty() {
             true => Arc::clone(&self.checks.set),
             false => {
@@ -100,14 +105,20 @@ impl Engines {
                 Arc::new(CheckSet::new(wanted.cloned()))
             }
         };
+        let checking = Checking {
+            resolvers: scope.resolvers.clone(),
+            checks,
+            scan,
+            variables: BTreeMap::new(),
+            reproduce: Reproduce { demo: self.checks.demo, options: Vec::new() },
+        };
         let engine = Arc::new(Engine {
             scan,
+            identity: Identity { user_agent: format!("{} (security scan {scan})", self.checks.product) },
+            checking,
+            options: Arc::new(options(&request, &scope)),
             dialer: Dialer::new(scope, limits.clone(), CancellationToken::new()),
             limits,
-            request,
-            checks,
-            product: self.checks.product.clone(),
-            demo: self.checks.demo,
             hosts: Mutex::default(),
             presence: AsyncMutex::default(),
             told: Mutex::default(),
@@ -177,30 +188,7 @@ impl Engine {
     /// The engine of one task: what it sends counts with the others', and it can be stopped by itself.
     fn assemble(&self, stop: CancellationToken) -> Scan {
         let dialer = self.dialer.with_stop(stop);
-        let profile = self.request.profile;
-        let scope = dialer.scope();
-        let ports = self.request.ports.clone().unwrap_or_else(|| ports::of_profile(profile));
-        let outside = model::PortSet::all().without(&scope.ports).union(&scope.excluded_ports);
-        let checking = Checking {
-            resolvers: scope.resolvers.clone(),
-            checks: Arc::clone(&self.checks),
-            scan: self.scan,
-            variables: BTreeMap::new(),
-            reproduce: Reproduce { demo: self.demo, options: Vec::new() },
-        };
-        let options = ScanOptions {
-            stages: self.request.stages.clone(),
-            ports: ports.without(&outside),
-            identify: true,
-            discover: DiscoverOptions {
-                words: WordList::of_profile(profile),
-                brute_force: true,
-                recurse: profile == model::Profile::Deep,
-            },
-            crawl: CrawlOptions::of(profile),
-        };
-        let user_agent = format!("{} (security scan {})", self.product, self.scan);
-        Scan::new(dialer, Identity { user_agent }, checking, options)
+        Scan::new(dialer, self.identity.clone(), self.checking.clone(), Arc::clone(&self.options))
     }
 
     /// As many units at once on an address as it can take.
@@ -221,6 +209,24 @@ impl Engine {
         let since = now - *told;
         *told = now;
         since
+    }
+}
+
+/// What a scan asks for, as far as its scope allows it.
+fn options(request: &ScanRequest, scope: &Scope) -> ScanOptions {
+    let profile = request.profile;
+    let ports = request.ports.clone().unwrap_or_else(|| ports::of_profile(profile));
+    let outside = PortSet::all().without(&scope.ports).union(&scope.excluded_ports);
+    ScanOptions {
+        stages: request.stages.clone(),
+        ports: ports.without(&outside),
+        identify: true,
+        discover: DiscoverOptions {
+            words: WordList::of_profile(profile),
+            brute_force: true,
+            recurse: profile == Profile::Deep,
+        },
+        crawl: CrawlOptions::of(profile),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::WorkerId;
-use store::{Retention, Store, StoreError};
+use store::{Retention, Store, StoreError, Terms};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -28,8 +28,8 @@ const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
 const RECLAIM: usize = 500;
 
 /// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
-/// `checks` is as in [`store::NewScan::checks`].
-pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop: CancellationToken) {
+/// Schedules begin their scans on these terms.
+pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, terms: Terms, stop: CancellationToken) {
     let id = WorkerId::from_random(rand::random());
     let mut round = interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -43,7 +43,7 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, checks: String, stop
             () = stop.cancelled() => break,
             _ = round.tick() => {}
         }
-        let mut done = look_after(&store, &doorbell, &checks, id, &mut leads).await;
+        let mut done = look_after(&store, &doorbell, &terms, id, &mut leads).await;
         if leads && done.is_ok() && forgot.elapsed() >= FORGET {
             done = store.forget(Retention::default()).await.map(|rows| {
                 // More is left: the next round goes on.
@@ -81,7 +81,7 @@ async fn sweep(store: Store) {
 async fn look_after(
     store: &Store,
     doorbell: &Arc<dyn Doorbell>,
-    checks: &str,
+    terms: &Terms,
     id: WorkerId,
     leads: &mut bool,
 ) -> Result<(), StoreError> {
@@ -95,6 +95,6 @@ async fn look_after(
     }
     while store.reclaim(RECLAIM).await? == RECLAIM {}
     store.tend_scans().await?;
-    wake(doorbell, store.follow_schedules(checks).await?);
+    wake(doorbell, store.follow_schedules(terms).await?);
     Ok(())
 }

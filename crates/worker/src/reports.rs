@@ -111,18 +111,6 @@ impl Frame {
             }
         }
         ranks.sort_unstable();
-        let mut assets: BTreeMap<String, u64> = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let (page, last) = store.assets(tenant, scan, after, PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            after = last;
-            for asset in page {
-                *assets.entry(asset.kind().to_owned()).or_default() += 1;
-            }
-        }
         let incomplete_because = incomplete_because(&record);
         let ended_at = match record.life {
             ScanLife::Ended { at, .. } => at,
@@ -150,7 +138,7 @@ impl Frame {
             left_out: left_out.named,
             left_out_count: left_out.count,
             findings,
-            assets,
+            assets: store.asset_counts(tenant, scan).await?,
             traffic: record.traffic,
         };
         Ok(Frame { summary, order: ranks.into_iter().map(|(_, _, _, fingerprint)| fingerprint).collect() })
@@ -187,6 +175,7 @@ fn incomplete_because(record: &ScanRecord) -> Option<String> {
                 Exhausted::Packets => "packets",
                 Exhausted::Assets => "assets",
                 Exhausted::Units => "units",
+                Exhausted::Cost => "money",
             };
             format!("its budget of {of} was used up")
         }

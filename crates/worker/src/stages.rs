@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use model::{
     Work,
+    limits::TaskCeilings,
     task::{Retry, TaskFailure},
 };
 use store::{Claimed, Ending, Objects, Store};
@@ -29,6 +30,13 @@ impl Stages {
     /// Reports are kept there.
     pub fn new(store: Store, checks: Checks, reports: Objects) -> Stages {
         Stages { engines: Engines::new(store.clone(), checks.clone()), store, checks, reports }
+    }
+
+    /// No task here uses more than that.
+    #[must_use]
+    pub fn within(mut self, ceilings: TaskCeilings) -> Stages {
+        self.engines.ceilings = ceilings;
+        self
     }
 
     /// Does one task; none when it was stopped in the middle.

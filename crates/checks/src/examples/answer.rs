@@ -59,7 +59,6 @@ fn response(answer: &CannedHttp, line: &str) -> HttpResponse {
     head.push_str("\r\n");
     HttpResponse {
         status: answer.status,
-        reason: String::new(),
         head: head.into_bytes(),
         headers: answer
             .headers
@@ -67,10 +66,9 @@ fn response(answer: &CannedHttp, line: &str) -> HttpResponse {
             .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
             .collect(),
         body: answer.body.clone(),
-        truncated: false,
         duration: Duration::from_millis(1),
-        remote: None,
         request: format!("{line} HTTP/1.1\r\n\r\n").into_bytes(),
+        ..HttpResponse::default()
     }
 }
 
@@ -122,7 +120,7 @@ fn tcp(request: &TcpRequest, exchanges: &[CannedExchange]) -> Result<TcpResponse
         0 => Ok(TcpResponse {
             reads,
             request: request.inputs.iter().flat_map(|input| input.data.iter().copied()).collect(),
-            remote: None,
+            ..TcpResponse::default()
         }),
         left => Err(format!("the example has {left} reads more than the dialogue")),
     }

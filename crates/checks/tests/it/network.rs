@@ -31,7 +31,7 @@ fn tcp(
         let reads =
             names.into_iter().zip(said).map(|(name, text)| (name, text.as_bytes().to_vec())).collect();
         let request = request.inputs.iter().flat_map(|input| input.data.clone()).collect();
-        Ok(Response::Tcp(Arc::new(TcpResponse { reads, request, remote: None })))
+        Ok(Response::Tcp(Arc::new(TcpResponse { reads, request, ..TcpResponse::default() })))
     }
 }
 

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
+use crate::{Account, Outcome};
 
 /// What one look of one check at the finding's place says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,6 +27,17 @@ impl Look {
             _ if found => Look::Seen,
             Outcome::Matched | Outcome::NotMatched => Look::Missed,
             Outcome::Failed(_) | Outcome::Skipped(_) => Look::Blind,
+        }
+    }
+
+    /// From the account of a check at a place, for a finding that was not among what it found there. Only one that looked at everything
+    /// it was to look at says that something is gone.
+    pub fn of_missing(account: &Account) -> Look {
+        match account.planned {
+            0 => Look::Blind,
+            _ if account.failed_total() + account.skipped_total() > 0 => Look::Blind,
+            _ if account.matched > 0 => Look::of(Outcome::Matched, false),
+            _ => Look::of(Outcome::NotMatched, false),
         }
     }
 }
@@ -188,6 +199,30 @@ mod tests {
         ] {
             assert_eq!(Look::of(outcome, found), look, "{outcome:?}");
         }
+    }
+
+    #[test]
+    fn only_a_check_that_looked_at_everything_can_miss_something() {
+        let failed = Outcome::Failed(FailReason::TimedOut);
+        let skipped = Outcome::Skipped(SkipReason::Precondition);
+        for (planned, ends, look) in [
+            (0, &[][..], Look::Blind),
+            (1, &[Outcome::NotMatched], Look::Missed),
+            (1, &[Outcome::Matched], Look::Missed),
+            (1, &[failed], Look::Blind),
+            (1, &[skipped], Look::Blind),
+            (3, &[Outcome::NotMatched, Outcome::Matched, Outcome::NotMatched], Look::Missed),
+            (3, &[Outcome::NotMatched, Outcome::NotMatched, failed], Look::Blind),
+            (3, &[Outcome::Matched, skipped, Outcome::NotMatched], Look::Blind),
+        ] {
+            let mut account = Account { planned, ..Account::default() };
+            ends.iter().for_each(|outcome| account.end(*outcome));
+            assert_eq!(Look::of_missing(&account), look, "{account:?}");
+        }
+        // What it found and could not give back is not gone either.
+        let mut account = Account { planned: 1, matched: 1, ..Account::default() };
+        account.retract(1, FailReason::TooMuch);
+        assert_eq!(Look::of_missing(&account), Look::Blind);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod tasks;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use model::{ScanId, Stage};
+use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
     scans::{
@@ -17,7 +17,7 @@ pub(crate) use self::{
     schedules::{ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},
 };
-use super::values::{between, duration, lease, name};
+use super::values::{between, duration, lease, name, size};
 use crate::configuration::{Configuration, ConfigurationArguments};
 
 /// A command that works with the platform: where that is, and what it is asked.
@@ -122,6 +122,9 @@ pub(crate) struct UpArguments {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
     pub(crate) drain: Duration,
 
+    #[command(flatten)]
+    pub(crate) ceilings: CeilingArguments,
+
     /// Start the demo estate in this process too, with the scope `demo` that allows it
     #[arg(long)]
     pub(crate) demo: bool,
@@ -149,6 +152,27 @@ pub(crate) struct WorkerArguments {
     /// How long this process may be silent before others get its tasks; it is heard of three times as often
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = lease)]
     pub(crate) lease: Duration,
+
+    #[command(flatten)]
+    pub(crate) ceilings: CeilingArguments,
+}
+
+/// What one task may use in this process; nothing raises what its scan's profile says
+#[derive(Debug, Args)]
+pub(crate) struct CeilingArguments {
+    /// What a task may hold of its targets' answers at once, such as 16MiB; at most, and by default, what the profile says
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) task_memory: Option<u64>,
+
+    /// What a task may give back, such as 4MiB; at most, and by default, what the profile says
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) task_output: Option<u64>,
+}
+
+impl CeilingArguments {
+    pub(crate) fn of_tasks(&self) -> TaskCeilings {
+        TaskCeilings { held_bytes: self.task_memory, result_bytes: self.task_output }
+    }
 }
 
 /// How far a stop reaches: everything, unless something is named

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::money::{Money, MoneyError};
+
 /// Ten years: what is longer is a slip.
 const LONGEST: Duration = Duration::from_secs(3_650 * 24 * 60 * 60);
 const LONGEST_NAME: usize = 100;
@@ -50,6 +52,24 @@ pub(super) fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `512KiB`, `16MiB`, `1GiB`; enough for one answer, or for what a scan of one port says.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 64 << 10;
+    let units = [("KiB", 1_u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let written = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
+    let bytes = written.and_then(|(number, unit)| match number.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => number.parse::<u64>().ok()?.checked_mul(*unit),
+        false => None,
+    });
+    match bytes {
+        None => {
+            Err(format!("`{text}` is not a size: write a whole number with KiB, MiB or GiB, such as 16MiB"))
+        }
+        Some(bytes) if bytes < LEAST => Err(format!("`{text}` is too little: give at least 64KiB")),
+        Some(bytes) => Ok(bytes),
+    }
+}
+
 /// A whole number from the least to the most.
 pub(crate) fn between<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: &str) -> Result<T, String> {
     let number: Option<u64> = text.parse().ok();
@@ -57,6 +77,14 @@ pub(crate) fn between<T: TryFrom<u64>, const LEAST: u64, const MOST: u64>(text: 
         .filter(|number| (LEAST..=MOST).contains(number))
         .and_then(|number| T::try_from(number).ok())
         .ok_or_else(|| format!("`{text}` is not a whole number from {LEAST} to {MOST}"))
+}
+
+/// An amount of money that is more than nothing.
+pub(super) fn some_money(text: &str) -> Result<Money, MoneyError> {
+    match text.parse()? {
+        Money::ZERO => Err(MoneyError::Nothing(text.to_owned())),
+        amount => Ok(amount),
+    }
 }
 
 /// What something is to be called.
@@ -95,6 +123,34 @@ mod tests {
         for long in ["3651d", "99999999999999999999h", "522w"] {
             assert!(duration(long).unwrap_err().contains("at most 3650d"), "{long}");
         }
+    }
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, bytes) in [("64KiB", 64 << 10), ("16MiB", 16 << 20), ("2GiB", 2 << 30)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in [
+            "",
+            "16",
+            "16MB",
+            "MiB",
+            "+1MiB",
+            "1.5MiB",
+            "16 MiB",
+            "99999999999999999999GiB",
+            "18446744073709551615KiB",
+        ] {
+            assert!(size(bad).unwrap_err().contains("such as 16MiB"), "{bad}");
+        }
+        assert!(size("63KiB").unwrap_err().contains("at least 64KiB"));
+    }
+
+    #[test]
+    fn an_amount_is_something() {
+        assert_eq!(some_money("2.50").map(Money::millionths), Ok(2_500_000));
+        assert!(some_money("0.00").unwrap_err().to_string().contains("more than 0"));
+        assert!(some_money("2,50").unwrap_err().to_string().contains("such as 2.50"));
     }
 
     #[test]

@@ -27,15 +27,16 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        let stages = Stages::new(desk.store.clone(), checks(false)?, configuration.objects()?);
+        let store = configuration.with_evidence(desk.store)?;
+        let stages = Stages::new(store.clone(), checks(false)?, configuration.objects()?);
         let options = PoolOptions {
             stages: arguments.stages.clone(),
             concurrency: arguments.concurrency,
             drain: arguments.drain,
             lease: arguments.lease,
         };
-        let pool =
-            Pool::new(desk.store, desk.doorbell, Arc::new(stages), options);
+        let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+        let pool = Pool::new(store, desk.doorbell, stages, options);
         if let Err(error) = pool.introduce().await {
             tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
         }
@@ -51,7 +52,8 @@ pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<Exit
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
-        worker::orchestrator::run(desk.store, desk.doorbell, crate::library::version(), stop).await;
+        let store = configuration.with_evidence(desk.store)?;
+        worker::orchestrator::run(store, desk.doorbell, configuration.terms(), stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

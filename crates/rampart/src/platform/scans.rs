@@ -6,12 +6,12 @@ use anyhow::{Context, bail};
 use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference, task::Life};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, TaskFilter};
+use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, TaskFilter, Terms};
 use worker::REPORT_FORMATS;
 
 use super::{
-    Desk, attendance::Watch, operate, operator, print_json, print_table, put, put_bytes, short_time, targets,
-    with_way_out,
+    Desk, attendance::Watch, length, operate, operator, print_json, print_table, put, put_bytes, short_time,
+    targets, with_way_out,
 };
 use crate::{
     cli::{
@@ -100,11 +100,13 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
 async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
     let tenant = desk.tenant().await?;
     Library::require_built_in(&arguments.request.only)?;
+    let Terms { checks, price } = desk.configuration.terms();
     let new = NewScan {
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
         by: operator(),
-        checks: crate::library::version(),
+        checks,
+        price,
     };
     let (id, planned) =
         desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
@@ -268,6 +270,11 @@ async fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
             ),
         ),
     ];
+    rows.push(("worked", length(scan.worked)));
+    if let (Some(cost), Some(price)) = (scan.cost, scan.price) {
+        let most = scan.request.budget.cost.map(|most| format!(" of at most {most}"));
+        rows.push(("cost", format!("{cost}{}, at {price} an hour", most.unwrap_or_default())));
+    }
     if let ScanLife::Ended { at, .. } = scan.life {
         rows.push(("ended", short_time(at)));
         rows.push(("reports", where_reports_are(desk, scan).await?));

@@ -9,7 +9,7 @@ use model::{
     schedule::{CatchUp, DuringBlackout, Overlap, Rhythm},
 };
 use serde_json::json;
-use store::{NewSchedule, ScheduleRecord};
+use store::{NewSchedule, ScheduleRecord, StoreError};
 
 use super::{Desk, length, operate, operator, print_json, print_table, short_time, targets, with_way_out};
 use crate::{
@@ -106,7 +106,11 @@ async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArgumen
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
     };
-    let schedule = desk.store.create_schedule(tenant, new, operator()).await;
+    // Here somebody is told; when its time comes, nobody is there.
+    let schedule = match (new.request.budget.cost, desk.configuration.price_per_worker_hour) {
+        (Some(_), None) => Err(StoreError::NoPrice),
+        _ => desk.store.create_schedule(tenant, new, operator()).await,
+    };
     let schedule = schedule.map_err(with_way_out).context("the schedule was not made")?;
     if arguments.json {
         return print_json(&schedule);
@@ -243,6 +247,7 @@ fn show(schedule: &ScheduleRecord) -> anyhow::Result<()> {
         ("most packets", most(budget.packets)),
         ("most assets", most(budget.assets)),
         ("most units", Some(budget.units.to_string())),
+        ("most cost", budget.cost.map(|most| most.to_string())),
         ("deadline", budget.time.map(length)),
     ] {
         rows.extend(value.map(|value| (name, value)));

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use model::{NewTask, Stage, Work, task::Life};
 use serde_json::json;
 use store::{TaskCounts, TaskFilter, TaskRecord};
+use tokio::time::MissedTickBehavior;
 
 use super::{Desk, attendance::Watch, operate, operator, print_json, print_table, short_time};
 use crate::{
@@ -136,18 +137,27 @@ async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::
         return Ok(desk.store.redrive_tasks(tenant, filter, u64::MAX, operator()).await?);
     };
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    // A second that took longer is not made up for.
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let dead = TaskFilter { state: Some("dead"), ..filter };
     let (mut total, mut after) = (0, None);
     loop {
         second.tick().await;
-        // Each once: what dies again is not brought back for ever, before others have had their turn.
-        let some = desk.store.tasks(tenant, dead.clone(), after, (rate as usize).min(AT_ONCE)).await?;
-        let Some(last) = some.last() else { return Ok(total) };
-        after = Some(last.id);
-        let ids = some.iter().map(|task| task.id).collect();
-        let these = TaskFilter { ids, ..dead.clone() };
-        total += desk.store.redrive_tasks(tenant, these, u64::MAX, operator()).await?;
+        for count in statements(rate as usize) {
+            // Each once: what dies again is not brought back for ever, before others have had their turn.
+            let some = desk.store.tasks(tenant, dead.clone(), after, count).await?;
+            let Some(last) = some.last() else { return Ok(total) };
+            after = Some(last.id);
+            let ids = some.iter().map(|task| task.id).collect();
+            let these = TaskFilter { ids, ..dead.clone() };
+            total += desk.store.redrive_tasks(tenant, these, u64::MAX, operator()).await?;
+        }
     }
+}
+
+/// How many of so many tasks each statement names.
+fn statements(tasks: usize) -> impl Iterator<Item = usize> {
+    (0..tasks).step_by(AT_ONCE).map(move |named| AT_ONCE.min(tasks - named))
 }
 
 fn list(tasks: &[TaskRecord], counts: TaskCounts) -> anyhow::Result<()> {
@@ -204,4 +214,23 @@ fn show(task: &TaskRecord) -> anyhow::Result<()> {
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print_table(&["", ""], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_however_many_a_statement_may_name() {
+        for (rate, counts) in [
+            (1, &[1][..]),
+            (999, &[999]),
+            (1_000, &[1_000]),
+            (1_001, &[1_000, 1]),
+            (2_500, &[1_000, 1_000, 500]),
+        ] {
+            assert_eq!(statements(rate).collect::<Vec<_>>(), counts, "{rate}");
+        }
+        assert_eq!(statements(1_000_000).sum::<usize>(), 1_000_000);
+    }
 }

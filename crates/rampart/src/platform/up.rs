@@ -46,7 +46,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     if let DatabaseUrl::Sqlite(path) = &configuration.database {
         keep_private(path)?;
     }
-    let store = configuration.make().await?;
+    let store = configuration.with_evidence(configuration.make().await?)?;
     let objects = configuration.objects()?;
     let reports = objects.to_string();
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
@@ -66,12 +66,13 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         // It hears itself, so this is for the machine that slept.
         lease: worker::pool::LEASE,
     };
-    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), Arc::new(stages), options);
+    let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
-        tokio::spawn(worker::orchestrator::run(store, doorbell, crate::library::version(), stop.clone()));
+        tokio::spawn(worker::orchestrator::run(store, doorbell, configuration.terms(), stop.clone()));
     let worked = pool.run(stop).await.context("the workers cannot work");
     healthy.abort();
     orchestrating.await.context("the orchestrator ended early")?;

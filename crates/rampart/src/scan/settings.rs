@@ -151,7 +151,7 @@ impl Settings {
                 ..CrawlOptions::of(self.profile)
             },
         };
-        Ok(Engine::new(dialer, identity, checking, options))
+        Ok(Engine::new(dialer, identity, checking, Arc::new(options)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Servers that want to hold or flood a scan: it ends, accounts for everything, says what it could not see, and stays small.
 
+mod allowance;
 mod servers;
 
 use std::{

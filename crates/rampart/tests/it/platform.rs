@@ -1,5 +1,6 @@
 //! `rampart up` and the operators' commands, as somebody who meets them for the first time.
 
+mod costs;
 mod objects;
 mod redriving;
 mod side_by_side;
@@ -87,7 +88,7 @@ pub(crate) fn json(output: &Output) -> Value {
 }
 
 /// The directory in which the reports of a scan are.
-fn reports_of(directory: &Path, scan: &str) -> PathBuf {
+pub(crate) fn reports_of(directory: &Path, scan: &str) -> PathBuf {
     let tenants = std::fs::read_dir(directory.join("rampart-data/reports")).unwrap();
     let found = tenants.map(|tenant| tenant.unwrap().path().join(scan)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("scan {scan} has no reports"))
@@ -114,6 +115,9 @@ fn a_scan_of_the_demo_ends_as_in_one_process_and_the_second_changes_nothing() {
         assert_eq!(findings(&written), expected, "the findings of `scan --demo`");
         assert_balances(&written);
         assert_eq!(written["summary"]["complete"], true);
+        let counts = written["summary"]["assets"].as_object().unwrap().values();
+        let counted: u64 = counts.map(|count| count.as_u64().unwrap()).sum();
+        assert_eq!(counted, written["assets"].as_array().unwrap().len() as u64, "things of every kind");
         for finding in written["findings"].as_array().unwrap() {
             assert!(!finding["evidence"].as_array().unwrap().is_empty(), "{finding}");
         }

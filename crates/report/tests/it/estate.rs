@@ -592,7 +592,7 @@ impl Estate {
             undetermined_count: 2,
             findings: by_severity,
             assets: kinds,
-            traffic: Traffic { requests: 4_812, shared_requests: 2_207, probes: 9_990, queries: 12_405 },
+            traffic: Traffic { requests: 4_812, shared_requests: 2_207, probes: 9_990, queries: 12_405, most_held_bytes: 0 },
         };
         Estate { summary, findings, assets }
     }

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use model::Charge;
+
 /// A target that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -15,6 +17,8 @@ pub(super) struct Entry {
     pub(super) hops: u32,
     pub(super) shape: u64,
     pub(super) variable: bool,
+    /// The room that it takes while it waits.
+    pub(super) _held: Charge,
 }
 
 /// Decides for every target of a variable shape.

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use model::Allowance;
+
 use super::{
     CrawlOptions, PassedOver,
     folding::{Admission, Entry, Folding},
@@ -27,11 +29,13 @@ pub(super) struct Frontier {
     pages_per_calendar: u32,
     passed_over: PassedOver,
     accepted: u64,
+    allowance: Allowance,
 }
 
 impl Frontier {
-    pub(super) fn new(depth: u32, hops: u32, options: &CrawlOptions) -> Frontier {
+    pub(super) fn new(depth: u32, hops: u32, options: &CrawlOptions, allowance: Allowance) -> Frontier {
         Frontier {
+            allowance,
             queue: VecDeque::new(),
             known: HashSet::new(),
             queries: HashMap::new(),
@@ -65,12 +69,16 @@ impl Frontier {
             None if depth > self.depth => &mut self.passed_over.too_deep,
             None if hops > self.hops || self.is_endless(&candidate) => &mut self.passed_over.traps,
             None if self.queue.len() >= self.capacity => &mut self.passed_over.queue_full,
-            None => {
-                let Candidate { target, shape, variable, .. } = candidate;
-                self.queue.push_back(Entry { target, depth, hops, shape, variable });
-                self.accepted += 1;
-                return true;
-            }
+            None => match self.allowance.charge_waiting((size_of::<Entry>() + candidate.target.len()) as u64)
+            {
+                Ok(held) => {
+                    let Candidate { target, shape, variable, .. } = candidate;
+                    self.queue.push_back(Entry { target, depth, hops, shape, variable, _held: held });
+                    self.accepted += 1;
+                    return true;
+                }
+                Err(_) => &mut self.passed_over.queue_full,
+            },
         };
         *count += 1;
         true

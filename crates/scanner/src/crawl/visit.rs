@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use checks::exchange::{self, Failure, HttpForm, HttpRequest, HttpResponse};
-use model::{Asset, DomainName};
+use model::{Asset, Charge, DomainName, FailReason, allowance::Exceeded};
 use url::Url;
 
 use super::{
@@ -44,6 +44,23 @@ pub(super) struct Seen {
     pub(super) checked: Option<Checked>,
     /// Equal for pages that look the same.
     pub(super) skeleton: u64,
+    /// The room that it takes until it is taken in.
+    pub(super) held: Charge,
+}
+
+impl Seen {
+    /// About the bytes that it takes. One page can name others without end, and many pages may wait for an earlier one.
+    fn weight(&self) -> usize {
+        let links = self.links.iter().map(|link| size_of::<Found>() + link.candidate.target.len());
+        let external = self.external.iter().map(|url| size_of::<Url>() + url.as_str().len());
+        let names = self.names.iter().map(|name| size_of::<DomainName>() + name.as_str().len());
+        let fields =
+            self.forms.iter().flat_map(|form| &form.fields).map(|(name, kind)| 48 + name.len() + kind.len());
+        let findings = self.checked.iter().flat_map(|checked| &checked.findings);
+        let evidence =
+            findings.flat_map(|finding| &finding.evidence).map(|one| one.request.len() + one.response.len());
+        links.chain(external).chain(names).chain(fields).chain(evidence).sum()
+    }
 }
 
 /// A GET for a target of the origin.
@@ -79,10 +96,15 @@ pub(super) async fn visit(
     let url = sieve.origin.url(&entry.target);
     // Boxed: an exchange holds its buffers, and there are many visits.
     let response = Box::pin(session.send(&request(&sieve.origin, &entry.target, max_body))).await;
-    let outcome = response.map(|response| {
+    let outcome = response.and_then(|response| {
         let response = Arc::new(response);
         let checked = look_at.map(|look_at| look_at(&url, &response));
-        Seen { checked, ..see(sieve, &entry, &url, &response) }
+        let mut seen =
+            Seen { checked, held: session.allowance().charge(), ..see(sieve, &entry, &url, &response) };
+        drop(response);
+        let no_memory = |exceeded: Exceeded| Failure::Failed(FailReason::Memory, exceeded.to_string());
+        seen.held.cover(seen.weight() as u64).map_err(no_memory)?;
+        Ok(seen)
     });
     Visit { entry, url, outcome }
 }
@@ -119,6 +141,7 @@ fn see(sieve: &Sieve, entry: &Entry, url: &Url, response: &HttpResponse) -> Seen
         names: facts.names,
         forms: facts.forms,
         technologies,
+        held: Charge::default(),
     }
 }
 

@@ -59,13 +59,14 @@ pub(super) async fn walk(
         }
     };
     let sieve = Arc::new(Sieve::new(origin, told.robots.clone(), options));
+    let allowance = session.allowance().clone();
     let mut walk = Walk {
         session,
         sieve,
         limits,
         options,
         look_at,
-        frontier: Frontier::new(limits.crawl_depth, limits.redirects, options),
+        frontier: Frontier::new(limits.crawl_depth, limits.redirects, options, allowance),
         tasks: JoinSet::new(),
         arrived: BTreeMap::new(),
         sent: 0,

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use model::{Allowance, Charge, allowance::Exceeded};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::{
@@ -37,6 +38,8 @@ pub(super) enum ReadError {
     Broken(io::Error),
     /// What came is no HTTP response; why.
     NotHttp(String),
+    /// The unit holds as much as it may.
+    NoMemory(Exceeded),
 }
 
 /// How the end of a body is told (RFC 9112, 6.3).
@@ -61,6 +64,8 @@ pub(super) struct Incoming {
     room: Option<Room>,
     /// Its place among the large bodies, once it is one.
     seat: Option<Seat>,
+    /// What it takes of the unit's allowance.
+    held: Charge,
 }
 
 /// What was read.
@@ -70,6 +75,8 @@ pub(super) struct Received {
     /// Content codings undone.
     pub(super) body: Vec<u8>,
     pub(super) truncated: bool,
+    /// What all of it takes of the unit's allowance.
+    pub(super) held: Charge,
 }
 
 impl Incoming {
@@ -83,7 +90,13 @@ impl Incoming {
             whole: false,
             room: None,
             seat: None,
+            held: Charge::default(),
         }
+    }
+
+    /// What is kept of it counts.
+    pub(super) fn charged(self, allowance: &Allowance) -> Incoming {
+        Incoming { held: allowance.charge(), ..self }
     }
 
     /// A large body has to wait for room.
@@ -114,12 +127,16 @@ impl Incoming {
         Ok(complete && framing != Framing::UntilClose && keeps && self.buffer.is_empty())
     }
 
-    /// The response, if its head came.
-    pub(super) fn finish(self) -> Option<Received> {
-        let head = self.head?;
+    /// The response, if its head came. Both forms of a coded body are there for a moment, which nothing is charged for: only as many
+    /// bodies are decoded at once as there are threads.
+    pub(super) fn finish(self) -> Result<Option<Received>, ReadError> {
+        let Some(head) = self.head else { return Ok(None) };
         let codings = head.list("content-encoding");
-        let decoded = encoding::decode(&codings, self.body, self.caps.body);
-        Some(Received { head, body: decoded.body, truncated: !self.whole || decoded.cut })
+        let encoding::Decoded { mut body, cut } = encoding::decode(&codings, self.body, self.caps.body);
+        body.shrink_to_fit();
+        let mut held = self.held;
+        held.cover((2 * head.bytes.len() + body.capacity()) as u64).map_err(ReadError::NoMemory)?;
+        Ok(Some(Received { head, body, truncated: !self.whole || cut, held }))
     }
 
     async fn read_head(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, ReadError> {
@@ -261,6 +278,8 @@ impl Incoming {
         match stream.read_buf(&mut self.buffer).await {
             Ok(count) => {
                 self.any_byte |= count > 0;
+                let kept = self.buffer.capacity() + self.body.capacity();
+                self.held.cover(kept as u64).map_err(ReadError::NoMemory)?;
                 Ok(count)
             }
             // TLS peers that close without saying so (RFC 8446, 6.1); there are many, and the body's framing tells what is missing.
@@ -316,7 +335,7 @@ mod tests {
         let mut incoming = Incoming::new(CAPS);
         let mut stream = bytes;
         let reusable = incoming.read(&mut stream, method).await?;
-        Ok((incoming.finish().unwrap(), reusable))
+        Ok((incoming.finish()?.unwrap(), reusable))
     }
 
     #[tokio::test]

@@ -1,6 +1,10 @@
 //! Does one unit, tells what happened, and returns what it taught.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use checks::exchange::{Failure, HttpResponse};
 use model::{
@@ -104,6 +108,7 @@ pub(super) async fn perform(
         }
         Unit::CheckSite(site) => checks(&reporter, found, scan.checker.site(site, deadline, sender)).await,
     };
+    scan.dialer.counters().most_held.fetch_max(scan.dialer.allowance().peak(), Ordering::Relaxed);
     let cut = if scan.dialer.stop().is_cancelled() || Instant::now() >= until.scan {
         Some(Cut::Scan)
     } else {

@@ -1,6 +1,7 @@
 //! The engine against servers on loopback.
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which Clippy does not see")]
 
+mod allowance;
 mod crawl;
 mod dialogue;
 mod discover;

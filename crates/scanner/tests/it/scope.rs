@@ -85,13 +85,13 @@ fn scan(scope: Scope, checks: CheckSet, stages: &[Stage]) -> Scan {
         }),
         resolver,
         client,
-        options: ScanOptions {
+        options: Arc::new(ScanOptions {
             stages: stages.iter().copied().collect(),
             ports: "80".parse().unwrap(),
             identify: true,
             discover: DiscoverOptions { words: WordList::none(), brute_force: true, recurse: false },
             crawl: options(),
-        },
+        }),
         dialer,
     }
 }

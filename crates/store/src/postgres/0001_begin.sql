@@ -57,6 +57,7 @@ CREATE TABLE scopes (
     PRIMARY KEY (tenant_id, name)
 );
 
+-- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
 CREATE TABLE scans (
     tenant_id    uuid NOT NULL REFERENCES tenants,
     scan_id      text NOT NULL,
@@ -85,6 +86,9 @@ CREATE TABLE scans (
     assets       bigint NOT NULL DEFAULT 0,
     findings     bigint NOT NULL DEFAULT 0,
     traffic      text NOT NULL,
+    worked       bigint NOT NULL DEFAULT 0,
+    most_worked  bigint,
+    price        bigint,
     PRIMARY KEY (tenant_id, scan_id)
 );
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -444,7 +448,7 @@ GRANT SELECT ON tasks TO rampart_queue;
 GRANT UPDATE (state, not_before, lease_number, worker, lease_until, cancelling, begun, death, attempts, redriven, last_failure,
     started_at, ended_at) ON tasks TO rampart_queue;
 CREATE POLICY of_queue ON scans FOR SELECT TO rampart_queue USING (true);
-GRANT SELECT (tenant_id, scan_id, state, deadline, open_tasks, ended_at) ON scans TO rampart_queue;
+GRANT SELECT (tenant_id, scan_id, state, deadline, open_tasks, ended_at, worked, most_worked) ON scans TO rampart_queue;
 CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);

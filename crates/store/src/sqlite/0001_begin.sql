@@ -17,6 +17,7 @@ CREATE TABLE scopes (
     PRIMARY KEY (tenant_id, name)
 ) STRICT, WITHOUT ROWID;
 
+-- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
 CREATE TABLE scans (
     tenant_id    BLOB NOT NULL REFERENCES tenants,
     scan_id      TEXT NOT NULL,
@@ -45,6 +46,9 @@ CREATE TABLE scans (
     assets       INTEGER NOT NULL DEFAULT 0,
     findings     INTEGER NOT NULL DEFAULT 0,
     traffic      TEXT NOT NULL,
+    worked       INTEGER NOT NULL DEFAULT 0,
+    most_worked  INTEGER,
+    price        INTEGER,
     PRIMARY KEY (tenant_id, scan_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);

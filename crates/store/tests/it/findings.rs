@@ -74,6 +74,7 @@ pub(crate) async fn almost(
         targets: vec![SITE.parse().unwrap()],
         by: "test".to_owned(),
         checks: "1".to_owned(),
+        price: None,
     };
     let (scan, _) = ground.store.submit_scan(ground.tenant, new).await.unwrap();
     let worker = Worker::new(1);

@@ -1,15 +1,18 @@
 //! Scans: units follow from units, in the transaction that commits what they follow from.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use model::{
-    FoundName, Learned, ScanId, ScanLife, ScanRequest, Scope, Source, Stage, UnitResult, Work,
+    FoundName, Learned, Money, ScanId, ScanLife, ScanRequest, Scope, Source, Stage, UnitResult, Work,
     scan::{Budget, Exhausted, ScanEnd},
     task::{Retry, TaskFailure},
 };
-use store::{Claimed, Ending, NewScan, NewSchedule, ScanFilter, StoreError, TaskFilter};
+use store::{Claimed, Ending, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
 
-use crate::ground::{Ground, LEASE, Worker, settle};
+use crate::ground::{Ground, LEASE, Worker, failure, settle};
 
 crate::contract! {
     units_follow_from_units_until_nothing_is_left
@@ -19,6 +22,9 @@ crate::contract! {
     a_network_is_walked_through_piece_by_piece
     a_cancelled_scan_ends_when_what_runs_has_let_go
     a_scan_ends_with_its_time_or_its_budget
+    every_try_costs_the_time_that_it_was_held
+    a_scan_ends_with_its_money
+    what_scans_of_a_schedule_may_cost_needs_a_price
     a_unit_that_failed_for_good_is_told_and_can_be_brought_back
     what_is_not_in_scope_is_refused_as_a_whole
     a_schedule_begins_each_run_once
@@ -28,14 +34,29 @@ crate::contract! {
 
 const STAGES: [Stage; 5] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check, Stage::Report];
 
+fn terms() -> Terms {
+    Terms { checks: "1".to_owned(), price: None }
+}
+
 async fn submit_of(ground: &Ground, request: ScanRequest, targets: &[&str]) -> Result<ScanId, StoreError> {
+    submit_at(ground, request, targets, None).await
+}
+
+/// With a price of a worker's hour.
+async fn submit_at(
+    ground: &Ground,
+    request: ScanRequest,
+    targets: &[&str],
+    price: Option<&str>,
+) -> Result<ScanId, StoreError> {
     let scope = Scope {
         names: vec!["*.acme.test".parse().unwrap(), "acme.test".parse().unwrap()],
         ..Scope::loopback()
     };
     ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
     let targets = targets.iter().map(|target| target.parse().unwrap()).collect();
-    let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned() };
+    let price = price.map(|price| price.parse().unwrap());
+    let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned(), price };
     ground.store.submit_scan(ground.tenant, new).await.map(|(scan, _)| scan)
 }
 
@@ -237,6 +258,120 @@ async fn a_scan_ends_with_its_time_or_its_budget(ground: Ground) {
     assert!(matches!(record.life, ScanLife::Ended { end: ended, .. } if ended == end), "{record:?}");
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn may_cost(amount: &str) -> ScanRequest {
+    let budget = Budget { cost: Some(amount.parse().unwrap()), ..Budget::default() };
+    ScanRequest { budget, stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") }
+}
+
+/// Between what the clock was advanced while workers held tasks, and as much more as really passed for each of them.
+#[track_caller]
+fn assert_worked(record: &ScanRecord, least: Duration, since: Instant) {
+    let most = least + since.elapsed() * 10;
+    assert!((least..=most).contains(&record.worked), "{:?} is not {least:?} to {most:?}", record.worked);
+    assert_eq!(record.cost, record.price.map(|price| price.cost(record.worked)));
+}
+
+async fn every_try_costs_the_time_that_it_was_held(ground: Ground) {
+    let since = Instant::now();
+    let request = ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") };
+    let scan = submit_at(&ground, request, &["127.0.0.9"], Some("0.05")).await.unwrap();
+    let record = async || ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!(record().await.price, Some("0.05".parse().unwrap()));
+    assert_eq!((record().await.worked, record().await.cost), (Duration::ZERO, Some(Money::ZERO)));
+    let worker = Worker::new(1);
+    let endings =
+        [Some(Ending::HandedBack), Some(failure(Retry::Later)), None, Some(Ending::Unit(Box::default()))];
+    for (ending, hours) in endings.into_iter().zip(1..) {
+        let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
+        ground.advance(HOUR).await;
+        match ending {
+            Some(ending) => {
+                settle(&ground, task.lease, ending).await.unwrap();
+            }
+            None => assert_eq!(ground.store.reclaim(10).await.unwrap(), 1, "the worker is lost"),
+        }
+        assert_worked(&record().await, HOUR * hours, since);
+        // Nobody holds it while it waits to be tried again.
+        ground.advance(Duration::from_secs(600)).await;
+    }
+    assert!(matches!(record().await.life, ScanLife::Ended { end: ScanEnd::Complete, .. }));
+    let report = worker.claim_of(&ground, &[Stage::Report], 1).await.remove(0);
+    ground.advance(HOUR).await;
+    settle(&ground, report.lease, Ending::Completed).await.unwrap();
+    assert_worked(&record().await, HOUR * 5, since);
+    assert!(record().await.cost.unwrap() >= "0.25".parse().unwrap());
+}
+
+async fn a_scan_ends_with_its_money(ground: Ground) {
+    let refused = submit_at(&ground, may_cost("1"), &["127.0.0.9"], None).await;
+    assert!(matches!(refused, Err(StoreError::NoPrice)), "{refused:?}");
+    let worker = Worker::new(1);
+    let record = async |scan| ground.store.scan(ground.tenant, scan).await.unwrap();
+    let out_of_money = |record: &ScanRecord| {
+        let end = ScanEnd::Budget { exhausted: Exhausted::Cost };
+        matches!(record.life, ScanLife::Ended { end: ended, .. } if ended == end)
+    };
+    let reported = async || {
+        let report = claim(&ground, &worker).await.remove("Report").unwrap();
+        settle(&ground, report.lease, Ending::Completed).await.unwrap();
+    };
+
+    // A try that ends uses it up: what waits is not begun.
+    let scan = submit_at(&ground, may_cost("1"), &["127.0.0.9", "127.0.0.10"], Some("1")).await.unwrap();
+    let task = worker.claim_of(&ground, &STAGES, 1).await.remove(0);
+    ground.advance(HOUR).await;
+    done(&ground, &task, Learned { open: vec![80], ..Learned::default() }).await;
+    assert!(out_of_money(&record(scan).await), "{:?}", record(scan).await);
+    let left = TaskFilter { state: Some("cancelled"), ..TaskFilter::of_scan(scan) };
+    assert_eq!(ground.store.tasks(ground.tenant, left, None, 10).await.unwrap().len(), 1);
+    reported().await;
+
+    // So do tries that take long, before they end.
+    let scan = submit_at(&ground, may_cost("2"), &["127.0.0.9", "127.0.0.10"], Some("1")).await.unwrap();
+    let tasks = worker.claim_of(&ground, &STAGES, 2).await;
+    ground.advance(HOUR / 2).await;
+    assert_eq!(ground.store.tend_scans().await.unwrap(), 0, "one hour of two");
+    ground.advance(HOUR / 2).await;
+    assert_eq!(ground.store.tend_scans().await.unwrap(), 1);
+    assert_eq!(ground.store.tend_scans().await.unwrap(), 0, "once");
+    let leases: Vec<_> = tasks.iter().map(|task| task.lease).collect();
+    assert_eq!(ground.store.heartbeat(leases, LEASE).await.unwrap(), [store::Beat::StopWork; 2]);
+    settle(&ground, tasks[0].lease, Ending::HandedBack).await.unwrap();
+    assert_eq!(record(scan).await.life, ScanLife::Running, "the other one has not let go");
+    // It was done before its worker heard of it: a result is a result, and nothing follows from it.
+    done(&ground, &tasks[1], Learned { open: vec![80], ..Learned::default() }).await;
+    assert!(out_of_money(&record(scan).await), "{:?}", record(scan).await);
+    reported().await;
+
+    // Nothing was left to be done when it was used up.
+    let scan = submit_at(&ground, may_cost("1"), &["127.0.0.9"], Some("1")).await.unwrap();
+    let task = worker.claim_of(&ground, &STAGES, 1).await.remove(0);
+    ground.advance(HOUR * 2).await;
+    done(&ground, &task, Learned::default()).await;
+    assert!(matches!(record(scan).await.life, ScanLife::Ended { end: ScanEnd::Complete, .. }));
+}
+
+async fn what_scans_of_a_schedule_may_cost_needs_a_price(ground: Ground) {
+    submit(&ground, &["127.0.0.1"]).await;
+    let new = NewSchedule {
+        name: "hourly".to_owned(),
+        rule: serde_json::from_str(r#"{"every": "1h"}"#).unwrap(),
+        request: may_cost("1"),
+        targets: vec!["127.0.0.9".parse().unwrap()],
+    };
+    ground.store.create_schedule(ground.tenant, new, "test".to_owned()).await.unwrap();
+    let scans = async || ground.store.scans(ground.tenant, ScanFilter::default(), 100).await.unwrap();
+    ground.advance(HOUR + Duration::from_secs(1)).await;
+    ground.store.follow_schedules(&terms()).await.unwrap();
+    assert_eq!(scans().await.len(), 1, "what it would cost cannot be said");
+    ground.advance(HOUR).await;
+    let price = Some("0.07".parse().unwrap());
+    ground.store.follow_schedules(&Terms { price, ..terms() }).await.unwrap();
+    assert_eq!((scans().await.len(), scans().await[0].price), (2, price));
+}
+
 async fn a_unit_that_failed_for_good_is_told_and_can_be_brought_back(ground: Ground) {
     let scan = submit(&ground, &["127.0.0.9", "127.0.0.10"]).await;
     let worker = Worker::new(1);
@@ -285,28 +420,30 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     };
     let schedule = ground.store.create_schedule(ground.tenant, new.clone(), "test".to_owned()).await.unwrap();
     let scans = async || ground.store.scans(ground.tenant, ScanFilter::default(), 100).await.unwrap().len();
-    ground.store.follow_schedules("1").await.unwrap();
+    ground.store.follow_schedules(&terms()).await.unwrap();
     assert_eq!(scans().await, 1, "not before its time");
     ground.advance(Duration::from_secs(3_601)).await;
-    let (one, other) = tokio::join!(ground.store.follow_schedules("1"), ground.store.follow_schedules("1"));
+    let terms = terms();
+    let (one, other) =
+        tokio::join!(ground.store.follow_schedules(&terms), ground.store.follow_schedules(&terms));
     let woken = one.unwrap().len() + other.unwrap().len();
     assert_eq!((scans().await, woken), (2, 1), "two who look at once begin it once");
     let kept = ground.store.schedules(ground.tenant).await.unwrap().remove(0);
     let last = ground.store.scans(ground.tenant, ScanFilter::default(), 1).await.unwrap().remove(0);
     assert_eq!((kept.last_scan, last.submitted_by.as_str()), (Some(last.id), "schedule hourly"));
     ground.advance(Duration::from_secs(3_601)).await;
-    ground.store.follow_schedules("1").await.unwrap();
+    ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 2, "the last run is still going on");
     ground.store.cancel_scan(ground.tenant, last.id, "test".to_owned()).await.unwrap();
     ground.store.enable_schedule(ground.tenant, schedule.id, false, "test".to_owned()).await.unwrap();
     ground.advance(Duration::from_secs(3_601)).await;
-    ground.store.follow_schedules("1").await.unwrap();
+    ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 2, "disabled");
     ground.store.enable_schedule(ground.tenant, schedule.id, true, "test".to_owned()).await.unwrap();
-    ground.store.follow_schedules("1").await.unwrap();
+    ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 2, "what was missed is not caught up on");
     ground.advance(Duration::from_secs(3_601)).await;
-    ground.store.follow_schedules("1").await.unwrap();
+    ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 3);
     ground.store.delete_schedule(ground.tenant, schedule.id, "test".to_owned()).await.unwrap();
     assert_eq!(ground.store.schedules(ground.tenant).await.unwrap(), []);
@@ -363,7 +500,7 @@ async fn scan_of_a_site(
     ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
     let request = ScanRequest { unchanged_for: window, ..ScanRequest::within("loopback") };
     let targets = vec!["127.0.0.9:80".parse().unwrap()];
-    let new = NewScan { request, targets, by: "test".to_owned(), checks: checks.to_owned() };
+    let new = NewScan { request, targets, by: "test".to_owned(), checks: checks.to_owned(), price: None };
     let (scan, _) = ground.store.submit_scan(ground.tenant, new).await.unwrap();
     let worker = Worker::new(1);
     let mut worked = Vec::new();

@@ -61,8 +61,13 @@ async fn scan(store: &Store, tenant: TenantId, sites: Vec<u32>) -> Outcome<f64> 
     for part in sites.chunks(sites.len().div_ceil(SCANS)) {
         let targets: Result<Vec<Target>, _> = part.iter().map(|site| address(*site).parse()).collect();
         let request = ScanRequest { stages: [Stage::Check].into(), ..ScanRequest::within("loopback") };
-        let new =
-            NewScan { request, targets: targets?, by: "measuring".to_owned(), checks: "measured".to_owned() };
+        let new = NewScan {
+            request,
+            targets: targets?,
+            by: "measuring".to_owned(),
+            checks: "measured".to_owned(),
+            price: None,
+        };
         scans.push(store.submit_scan(tenant, new).await?.0);
     }
     let (checking, reporting) = (Claimant::of(Stage::Check), Claimant::of(Stage::Report));

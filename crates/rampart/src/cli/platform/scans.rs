@@ -3,12 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use model::{CheckId, PortSet, Priority, Profile, ScanId, Stage};
+use model::{CheckId, Money, PortSet, Priority, Profile, ScanId, Stage};
 
 use super::OnPlatform;
 use crate::{
     cli::scan::scanning_stage,
-    cli::values::{between, duration},
+    cli::values::{between, duration, some_money},
     configuration::Configuration,
 };
 
@@ -79,6 +79,10 @@ pub(crate) struct RequestArguments {
     #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000_000>)]
     pub(crate) most_units: Option<u64>,
 
+    /// End when the time of workers has cost so much, such as 2.50; --price-per-worker-hour says what it costs
+    #[arg(long, value_name = "AMOUNT", value_parser = some_money)]
+    pub(crate) most_cost: Option<Money>,
+
     /// End after this time
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) deadline: Option<Duration>,
@@ -99,6 +103,7 @@ impl RequestArguments {
                 time: self.deadline,
                 assets: self.most_assets,
                 units: self.most_units.unwrap_or(usual.budget.units),
+                cost: self.most_cost,
             },
             ..usual
         }

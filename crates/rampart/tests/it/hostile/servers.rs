@@ -137,6 +137,39 @@ pub(super) fn close(stream: &mut TcpStream) -> std::io::Result<()> {
     request(stream).map(drop)
 }
 
+/// Has nothing, and says so.
+pub(super) fn missing(stream: &mut TcpStream) -> std::io::Result<()> {
+    loop {
+        request(stream)?;
+        stream.write_all(
+            b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nnot found",
+        )?;
+    }
+}
+
+/// Forms of [`long_forms`].
+pub(super) const LONG_FORMS: usize = 90;
+
+/// Every page has the same many forms, with fields of long names.
+pub(super) fn long_forms(stream: &mut TcpStream) -> std::io::Result<()> {
+    let form = |number: usize| {
+        format!("<form action=/send/{number}><input name=field-{number}-{}></form>", "a".repeat(500))
+    };
+    let page: String = (0..LONG_FORMS).map(form).collect();
+    loop {
+        let head = request(stream)?;
+        let (status, page) = match head.starts_with("GET / ") {
+            true => ("200 OK", page.as_str()),
+            false => ("404 Not Found", ""),
+        };
+        write!(
+            stream,
+            "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n{page}",
+            page.len()
+        )?;
+    }
+}
+
 /// A header that has no end.
 pub(super) fn endless_head(stream: &mut TcpStream) -> std::io::Result<()> {
     request(stream)?;

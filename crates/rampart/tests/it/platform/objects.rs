@@ -6,7 +6,7 @@ use testkit::{
 };
 
 use super::{Up, json, run};
-use crate::run::{assert_exit, findings, text};
+use crate::run::{assert_exit, findings, rampart, text};
 
 const CONFIGURATION: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n";
 
@@ -91,6 +91,34 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
             assert!(!told.contains(secret), "{told}");
         }
     }
+}
+
+#[test]
+fn only_those_who_keep_evidence_need_the_object_storage() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    let ask = |words: &[&str]| {
+        let mut command = rampart(directory.path());
+        for name in
+            ["AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"]
+        {
+            command.env_remove(name);
+        }
+        command.env_remove("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        command.args(words).args(["--objects", "s3://bucket"]).output().unwrap()
+    };
+    assert_exit(&ask(&["stop", "--reason", "a test"]), 0);
+    assert_exit(&ask(&["scan", "list"]), 0);
+    for words in [&["worker"][..], &["orchestrator"], &["up", "--listen", "127.0.0.1:0"]] {
+        let refused = ask(words);
+        assert_exit(&refused, 2);
+        let said = text(&refused.stderr);
+        assert!(said.contains("there are no credentials for s3://bucket"), "{words:?}: {said}");
+        assert!(said.contains("AWS_ACCESS_KEY_ID") && said.contains("credentials=instance"), "{said}");
+    }
+    let doctor = ask(&["doctor"]);
+    assert_exit(&doctor, 1);
+    assert!(text(&doctor.stdout).contains("there are no credentials"), "{}", text(&doctor.stdout));
 }
 
 #[test]

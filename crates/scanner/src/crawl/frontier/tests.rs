@@ -15,7 +15,7 @@ impl Bench {
     fn new(options: CrawlOptions) -> Bench {
         let origin = Origin::of(&Url::parse("http://site.test/").unwrap()).unwrap();
         let sieve = Sieve::new(origin, Robots::parse(b"User-agent: *\nDisallow: /private"), &options);
-        Bench { sieve, frontier: Frontier::new(3, 2, &options) }
+        Bench { sieve, frontier: Frontier::new(3, 2, &options, Allowance::of(u64::MAX)) }
     }
 
     fn offer(&mut self, target: &str, depth: u32) -> bool {

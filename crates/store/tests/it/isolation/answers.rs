@@ -99,7 +99,13 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later).await))
         }
         "submit_scan" => {
-            let new = NewScan { request: request(), targets: targets(), by: by(), checks: "1".to_owned() };
+            let new = NewScan {
+                request: request(),
+                targets: targets(),
+                by: by(),
+                checks: "1".to_owned(),
+                price: None,
+            };
             text(&store.submit_scan(tenant, new).await)
         }
         "scan" => text(&store.scan(tenant, things.scan).await),
@@ -141,6 +147,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "finding_documents" => text(&store.finding_documents(tenant, vec![things.finding]).await),
         "assets" => text(&store.assets(tenant, things.scan, None, 10).await),
+        "asset_counts" => text(&store.asset_counts(tenant, things.scan).await),
         "decide" => {
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
             text(&store.decide(tenant, things.finding, decision, by()).await)
@@ -248,6 +255,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "findings",
         "finding_documents",
         "assets",
+        "asset_counts",
         "evidence",
         "schedules",
     ] {

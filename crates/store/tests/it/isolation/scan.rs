@@ -15,6 +15,7 @@ pub(super) async fn begin(store: &Store, tenant: TenantId) -> ScanId {
         targets: vec!["127.0.0.1".parse().unwrap()],
         by: "test".to_owned(),
         checks: "1".to_owned(),
+        price: None,
     };
     store.submit_scan(tenant, new).await.unwrap().0
 }

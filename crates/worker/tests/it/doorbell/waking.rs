@@ -15,7 +15,7 @@ const PORTS: Bell = Bell::Stage(Stage::Ports);
 async fn a_ring_wakes_a_waiter(kind: Kind) {
     let ground = Ground::new(kind);
     let (here, there) = (ground.doorbell(), ground.doorbell());
-    for bell in [CHECK, PORTS, Bell::Planner, Bell::Stop] {
+    for bell in [CHECK, PORTS, Bell::Stop] {
         let mut listener = here.listen(&[bell]).await;
         let waiting = tokio::spawn(async move { heard(&mut listener).await });
         ring(&there, bell, 1).await;
@@ -102,8 +102,7 @@ async fn a_stop_wakes_everybody(kind: Kind) {
     // From before there was anybody: not for those who come now.
     ring(&doorbell, Bell::Stop, 1).await;
     let mut listeners = Vec::new();
-    for bells in [&[Bell::Stop][..], &[CHECK, Bell::Stop], &[Bell::Stop, PORTS], &[Bell::Planner, Bell::Stop]]
-    {
+    for bells in [&[Bell::Stop][..], &[CHECK, Bell::Stop], &[Bell::Stop, PORTS]] {
         listeners.push(ground.doorbell().listen(bells).await);
     }
     let mut busy = ground.doorbell().listen(&[CHECK, Bell::Stop]).await;

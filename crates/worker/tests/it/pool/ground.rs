@@ -12,7 +12,7 @@ use model::{
     NewTask, Priority, ScanId, ScanRequest, Scope, Stage, Target, TaskId, TenantId, Work, WorkerId,
     task::Life,
 };
-use store::{Location, NewScan, NewTenant, Store, TaskFilter, TaskRecord};
+use store::{Location, NewScan, NewTenant, Store, TaskFilter, TaskRecord, Terms};
 use tempfile::TempDir;
 use testkit::postgres;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -153,7 +153,7 @@ impl Ground {
     pub(crate) async fn submit(&self, tenant: TenantId, stage: Stage, target: &str) -> ScanId {
         let request = ScanRequest { stages: [stage].into(), ..ScanRequest::within("loopback") };
         let targets: Vec<Target> = vec![target.parse().unwrap()];
-        let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned() };
+        let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned(), price: None };
         self.store.submit_scan(tenant, new).await.unwrap().0
     }
 
@@ -246,7 +246,8 @@ impl Ground {
     pub(crate) fn orchestrate(&self) -> Running {
         let stop = CancellationToken::new();
         let (store, doorbell) = (self.store.clone(), self.broker.doorbell());
-        let running = orchestrator::run(store, doorbell, "1".to_owned(), stop.clone());
+        let terms = Terms { checks: "1".to_owned(), price: None };
+        let running = orchestrator::run(store, doorbell, terms, stop.clone());
         let task = tokio::spawn(async move {
             running.await;
             Ok(())

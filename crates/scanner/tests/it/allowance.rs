@@ -1,0 +1,198 @@
+//! What a unit may hold of its targets' answers.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use checks::exchange::{Failure, HttpForm, HttpRequest, HttpResponse, Origin, TcpRequest};
+use model::{Allowance, Endpoint, FailReason, Limits, Profile, Scope};
+use scanner::{
+    crawl::{self, CrawlOptions},
+    dialogue,
+    http::{HttpClient, HttpSession, Identity},
+    socket::Dialer,
+};
+use testkit::{
+    http::{HttpServer, ok, read_request, response},
+    tcp::{TcpServer, endlessly},
+};
+use tokio::{io::AsyncWriteExt, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+const KIB: u64 = 1 << 10;
+
+fn dialer(held_bytes: u64) -> Dialer {
+    let limits = Limits {
+        requests_per_second: 1_000_000,
+        requests_per_second_per_host: 1_000_000,
+        held_bytes,
+        ..Profile::Standard.limits()
+    };
+    Dialer::new(Scope::loopback(), limits, CancellationToken::new())
+}
+
+fn client(dialer: &Dialer) -> HttpClient {
+    HttpClient::new(dialer.clone(), Identity { user_agent: "rampart-test".to_owned() })
+}
+
+fn endpoint(to: SocketAddr) -> Endpoint {
+    Endpoint { name: None, address: to.ip(), port: to.port() }
+}
+
+async fn get(session: &HttpSession) -> Result<HttpResponse, Failure> {
+    let Endpoint { address, port, .. } = session.endpoint().clone();
+    let form = HttpForm::Structured {
+        method: "GET".to_owned(),
+        target: "/".to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
+    let origin = Origin { tls: false, host: address.to_string(), port };
+    session.send(&HttpRequest { origin, sni: None, form, timeout: None, max_body: None }).await
+}
+
+/// Refused for want of room, and for nothing else.
+#[track_caller]
+fn assert_no_room(failure: &Failure, most: u64) {
+    let is_that =
+        matches!(failure, Failure::Failed(FailReason::Memory, why) if why.contains(&most.to_string()));
+    assert!(is_that, "{failure:?}");
+}
+
+#[tokio::test]
+async fn answers_that_somebody_has_take_room_until_nobody_has_them() {
+    const MOST: u64 = 1_024 * KIB;
+    let server = HttpServer::start(|_| ok(vec![b'x'; 200 << 10])).await;
+    let dialer = dialer(MOST);
+    let allowance: Allowance = dialer.allowance().clone();
+    let client = client(&dialer);
+    let session = client.session(endpoint(server.address()), false);
+    let mut kept = Vec::new();
+    let failure = loop {
+        match get(&session).await {
+            Ok(response) => kept.push(response),
+            Err(failure) => break failure,
+        }
+        assert!(kept.len() < 10, "twice as much as there is room for");
+    };
+    assert_no_room(&failure, MOST);
+    let bodies: usize = kept.iter().map(|response| response.body.len()).sum();
+    assert!(kept.len() > 1 && allowance.held() >= bodies as u64, "{} answers", kept.len());
+    assert!(allowance.peak() <= MOST, "{}", allowance.peak());
+
+    // Others have room of their own.
+    let other = client.within(dialer.for_unit().allowance().clone());
+    assert_eq!(get(&other.session(endpoint(server.address()), false)).await.unwrap().body.len(), 200 << 10);
+
+    drop(kept);
+    assert_eq!(allowance.held(), 0);
+    assert_eq!(get(&session).await.unwrap().body.len(), 200 << 10);
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read_further_than_there_is_room() {
+    const MOST: u64 = 512 * KIB;
+    const PIECE: usize = 64 << 10;
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let server = TcpServer::start(move |mut stream, _| {
+        let counted = Arc::clone(&counted);
+        async move {
+            read_request(&mut stream).await?;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+            while counted.fetch_add(PIECE as u64, Ordering::SeqCst) < 1 << 30 {
+                stream.write_all(&[b'x'; PIECE]).await?;
+            }
+            Ok(())
+        }
+    })
+    .await;
+    let limits = Limits { response_bytes: 1 << 30, ..dialer(MOST).limits().clone() };
+    let dialer = Dialer::new(Scope::loopback(), limits, CancellationToken::new());
+    let session = client(&dialer).session(endpoint(server.address()), false);
+    assert_no_room(&get(&session).await.unwrap_err(), MOST);
+    // What the sockets of both sides hold is sent, too.
+    let sent = sent.load(Ordering::SeqCst);
+    assert!(sent < 64 << 20, "{} MiB", sent >> 20);
+    assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
+}
+
+#[tokio::test]
+async fn what_takes_more_room_when_it_is_unpacked_counts_as_that() {
+    const MOST: u64 = 256 * KIB;
+    let packed = {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+        encoder.finish().unwrap()
+    };
+    assert!(packed.len() < 4 << 10);
+    let server = HttpServer::start(move |_| response("200 OK", &["Content-Encoding: gzip"], &packed)).await;
+    let dialer = dialer(MOST);
+    let session = client(&dialer).session(endpoint(server.address()), false);
+    assert_no_room(&get(&session).await.unwrap_err(), MOST);
+    assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
+}
+
+#[tokio::test]
+async fn dialogues_take_room_too() {
+    const MOST: u64 = 64 * KIB;
+    let server =
+        TcpServer::start(|mut stream, _| async move { endlessly(&mut stream, &[b'x'; 4_096]).await }).await;
+    let (dialer, to) = (dialer(MOST), server.address());
+    let request = TcpRequest {
+        host: to.ip().to_string(),
+        port: to.port(),
+        tls: false,
+        inputs: Vec::new(),
+        read_size: 16 << 10,
+        read_all: false,
+    };
+    let answer = dialogue::run(&dialer, &endpoint(to), &request).await.unwrap();
+    assert_eq!(answer.reads[0].1.len(), 16 << 10);
+    let all = TcpRequest { read_all: true, ..request };
+    assert_no_room(&dialogue::run(&dialer, &endpoint(to), &all).await.unwrap_err(), MOST);
+    assert!(dialer.allowance().held() >= 16 * KIB, "the first answer is still there");
+    drop(answer);
+    assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
+}
+
+#[tokio::test]
+async fn a_crawl_does_not_hold_what_pages_name_without_end() {
+    const MOST: u64 = 4_096 * KIB;
+    let server = HttpServer::start(|seen| {
+        let page = match seen.target().as_str() {
+            // More than may wait, of which each page could name as much again.
+            "/" => {
+                (0..1_500).map(|number| format!("<a href=/{}/{number}>x</a>", "a".repeat(1_000))).collect()
+            }
+            "/robots.txt" | "/sitemap.xml" => String::new(),
+            // More than may be looked at.
+            target if target.ends_with("/7") => {
+                (0..5_000).map(|number| format!("<a href={number}>x</a>")).collect::<String>()
+            }
+            _ => String::new(),
+        };
+        response("200 OK", &["Content-Type: text/html"], page)
+    })
+    .await;
+    let dialer = dialer(MOST);
+    let root = Url::parse(&format!("http://{}/", server.address())).unwrap();
+    let site = crawl::Site { root, endpoint: endpoint(server.address()), starts: Vec::new() };
+    let options = CrawlOptions { fold_after: None, ..CrawlOptions::of(Profile::Standard) };
+    let (sender, mut receiver) = mpsc::channel(16);
+    let client = client(&dialer);
+    let listen = async { while receiver.recv().await.is_some() {} };
+    let crawling = crawl::site(&client, &site, dialer.limits(), &options, None, sender);
+    let (report, ()) = tokio::join!(crawling, listen);
+    assert_eq!(report.found, report.pages + report.failed + report.passed_over.total(), "{report:?}");
+    assert!(report.passed_over.queue_full > 0 && report.pages > 50, "{report:?}");
+    let [(url, why)] = report.failures.as_slice() else { panic!("{report:?}") };
+    assert!(url.path().ends_with("/7") && why.contains(&MOST.to_string()), "{url} {why}");
+    assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
+}
