@@ -5,6 +5,7 @@
 pub mod account;
 pub mod allowance;
 pub mod asset;
+pub mod attendance;
 pub mod event;
 pub mod fairness;
 pub mod finding;

@@ -23,7 +23,7 @@ pub(crate) use self::{
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,
-    values::between,
+    values::{between, duration},
 };
 
 /// Finds what an organisation exposes, says what matters first, and helps to fix it safely

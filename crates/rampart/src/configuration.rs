@@ -4,19 +4,25 @@ use std::{
     fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use model::WorkerPrice;
 use serde::Deserialize;
-use store::{Location, Objects, Store, Terms};
+use store::{Location, Objects, ReplicaLocation, Store, Terms};
 use worker::doorbell::{self, Doorbell};
 
-use crate::{cli::between, library};
+use crate::{
+    cli::{between, duration},
+    library,
+};
 
 /// To one server, of one process.
 const MOST_CONNECTIONS: u64 = 1_000;
+/// Longer than replicas are behind that nothing is wrong with.
+const REPLICA_LAG: Duration = Duration::from_secs(10);
 
 /// How log lines look
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -60,6 +66,28 @@ pub(crate) struct ConfigurationArguments {
         global = true
     )]
     pub(crate) database_connections: Option<usize>,
+
+    /// Replica of a PostgreSQL database, for lists that may be some seconds old: `postgres://USER:PASSWORD@HOST/NAME`
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_REPLICA",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) replica: Option<String>,
+
+    /// How old what the replica knows may be; the database itself is asked instead [default: 10s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RAMPART_REPLICA_LAG",
+        value_parser = duration,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) replica_lag: Option<Duration>,
 
     /// Where evidence and reports are kept: `file:DIR`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX` [default: evidence in
     /// the database, reports in --data]
@@ -114,6 +142,8 @@ struct File {
     data: Option<PathBuf>,
     database: Option<String>,
     database_connections: Option<usize>,
+    replica: Option<String>,
+    replica_lag: Option<String>,
     objects: Option<String>,
     doorbell: Option<String>,
     tenant: Option<String>,
@@ -155,6 +185,8 @@ pub(crate) struct Configuration {
     pub(crate) data: PathBuf,
     pub(crate) database: DatabaseUrl,
     pub(crate) database_connections: usize,
+    pub(crate) replica: Option<SecretUrl>,
+    pub(crate) replica_lag: Duration,
     /// Evidence goes into the database, and reports into the data directory, without any.
     pub(crate) objects: Option<SecretUrl>,
     pub(crate) doorbell: SecretUrl,
@@ -208,10 +240,17 @@ impl Configuration {
         if !(1..=MOST_CONNECTIONS as usize).contains(&connections) {
             bail!("database_connections: {connections} is not a number from 1 to {MOST_CONNECTIONS}");
         }
+        let replica =
+            arguments.replica.or(file.replica).map(|url| replica_url(&url, &database)).transpose()?;
+        let of_file =
+            file.replica_lag.map(|text| duration(&text).map_err(|why| anyhow::anyhow!("replica_lag: {why}")));
+        let replica_lag = arguments.replica_lag.map(Ok).or(of_file).transpose()?.unwrap_or(REPLICA_LAG);
         Ok(Configuration {
             data,
             database,
             database_connections: connections,
+            replica,
+            replica_lag,
             objects: arguments.objects.or(file.objects).map(SecretUrl),
             doorbell: SecretUrl(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned())),
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
@@ -230,9 +269,14 @@ impl Configuration {
     pub(crate) fn location(&self) -> Location {
         match &self.database {
             DatabaseUrl::Sqlite(path) => Location::Sqlite(path.clone()),
-            DatabaseUrl::Postgres(url) => {
-                Location::Postgres { url: url.reveal().to_owned(), connections: self.database_connections }
-            }
+            DatabaseUrl::Postgres(url) => Location::Postgres {
+                url: url.reveal().to_owned(),
+                connections: self.database_connections,
+                replica: self.replica.as_ref().map(|url| ReplicaLocation {
+                    url: url.reveal().to_owned(),
+                    most_behind: self.replica_lag,
+                }),
+            },
         }
     }
 
@@ -315,6 +359,20 @@ fn database_url(text: &str) -> anyhow::Result<DatabaseUrl> {
     }
 }
 
+/// A file has no replica, and only PostgreSQL follows PostgreSQL.
+fn replica_url(text: &str, database: &DatabaseUrl) -> anyhow::Result<SecretUrl> {
+    let url = SecretUrl(text.to_owned());
+    if !matches!(text.split_once(':'), Some(("postgres" | "postgresql", _))) {
+        bail!("replica `{url}`: write postgres://USER:PASSWORD@HOST/NAME");
+    }
+    match database {
+        DatabaseUrl::Postgres(_) => Ok(url),
+        DatabaseUrl::Sqlite(_) => {
+            bail!("replica `{url}`: the database {database} is a file and has none; leave --replica out")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,5 +415,30 @@ mod tests {
         fs::write(&path, "tenant = 'file'\n\ndatabase = 'postgres://u:s3cret@h/d\n").unwrap();
         let error = format!("{:#}", Configuration::read(&arguments).unwrap_err());
         assert!(error.contains("rampart.toml`, line 3: ") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn only_a_server_has_a_replica() {
+        let read = |database: Option<&str>, file: &str| {
+            let arguments = ConfigurationArguments {
+                database: database.map(str::to_owned),
+                ..ConfigurationArguments::default()
+            };
+            Configuration::of(&arguments, toml::from_str(file).unwrap()).map_err(|error| error.to_string())
+        };
+        let server = Some("postgres://u:p@h/d");
+        let configuration = read(server, "replica = 'postgres://u:s3cret@r/d'\nreplica_lag = '1m'").unwrap();
+        let Location::Postgres { replica: Some(replica), .. } = configuration.location() else { panic!() };
+        assert_eq!((replica.url.as_str(), replica.most_behind.as_secs()), ("postgres://u:s3cret@r/d", 60));
+        assert!(!format!("{configuration:?}").contains("s3cret"), "{configuration:?}");
+        let Location::Postgres { replica: None, .. } = read(server, "").unwrap().location() else { panic!() };
+        for (database, file, says) in [
+            (None, "replica = 'postgres://u:s3cret@r/d'", "is a file and has none"),
+            (server, "replica = 'sqlite:r.db'", "write postgres://"),
+            (server, "replica_lag = 'soon'", "replica_lag: "),
+        ] {
+            let error = read(database, file).unwrap_err();
+            assert!(error.contains(says) && !error.contains("s3cret"), "{error}");
+        }
     }
 }

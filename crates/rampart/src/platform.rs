@@ -1,5 +1,6 @@
 //! The commands that work with the platform: its roles, and what operators ask of it.
 
+mod attendance;
 mod doctor;
 mod health;
 mod keys;
@@ -19,7 +20,7 @@ use anyhow::Context;
 use model::{Target, TenantId};
 use report::terminal;
 use serde::Serialize;
-use store::{Store, StoreError};
+use store::{StaleReads, Store, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use worker::doorbell::Doorbell;
@@ -59,6 +60,11 @@ impl Desk {
         let store = configuration.open().await?;
         let doorbell = configuration.doorbell()?;
         Ok(Desk { store, doorbell, configuration })
+    }
+
+    /// For lists: they may be some seconds old.
+    async fn stale_reads(&self) -> anyhow::Result<StaleReads> {
+        self.store.stale_reads().await.context("cannot read from the replica")
     }
 
     async fn tenant(&self) -> anyhow::Result<TenantId> {

@@ -22,7 +22,7 @@ async fn main() -> Result<(), StoreError> {
     let url = words.next().unwrap_or_default();
     let location = match url.split_once(':') {
         Some(("sqlite", path)) => Location::Sqlite(path.into()),
-        _ => Location::Postgres { url, connections: 4 },
+        _ => Location::Postgres { url, connections: 4, replica: None },
     };
     let sizes: Vec<usize> = words.filter_map(|word| word.parse().ok()).collect();
     let store = Store::open(&location).await?;

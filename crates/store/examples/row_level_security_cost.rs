@@ -59,7 +59,7 @@ async fn side(server: Arc<Server>, with_policies: bool) -> Result<Side, Box<dyn 
     let (superuser, password) = server.superuser();
     store::migrate(&server.url(superuser, password, &database), std::slice::from_ref(&login)).await?;
     let url = server.url(&login, "of-the-example", &database);
-    let store = Store::open(&Location::Postgres { url, connections: 1 }).await?;
+    let store = Store::open(&Location::Postgres { url, connections: 1, replica: None }).await?;
     let mut tenant = None;
     for number in 0..TENANTS {
         let made =

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use model::{
-    Finding, Fingerprint, ScanId, Severity, TenantId, UnitResult,
+    Asset, Finding, Fingerprint, ScanId, Severity, TenantId, UnitResult,
     finding::{Decision, History, Life, Look},
 };
 use serde::Serialize;
@@ -257,7 +257,7 @@ impl TenantTx<'_> {
         Ok(())
     }
 
-    async fn read_findings(
+    pub(crate) async fn read_findings(
         &mut self,
         filter: &FindingFilter,
         at_most: usize,
@@ -323,6 +323,32 @@ impl TenantTx<'_> {
         }
         Ok(looks)
     }
+
+    pub(crate) async fn assets_of(
+        &mut self,
+        scan: ScanId,
+        after: Option<[u8; 16]>,
+        at_most: usize,
+    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
+        let mut values = vec![self.tenant(), scan.to_string().into()];
+        let beyond = match after {
+            Some(after) => {
+                values.push(after.into());
+                "AND assets.asset_key > $3"
+            }
+            None => "",
+        };
+        let sql = format!(
+            "SELECT assets.asset_key, assets.body FROM assets JOIN observations ON \
+             observations.tenant_id = assets.tenant_id AND observations.kind = assets.kind \
+             AND observations.subject = assets.asset_key WHERE assets.tenant_id = $1 \
+             AND observations.scan_id = $2 {beyond} ORDER BY assets.asset_key LIMIT {at_most}"
+        );
+        let rows = self.query(&sql, &values).await?;
+        let last = rows.last().map(|row| row.key(0)).transpose()?;
+        let assets = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
+        Ok((assets, last))
+    }
 }
 
 impl Store {
@@ -344,30 +370,9 @@ impl Store {
         scan: ScanId,
         after: Option<[u8; 16]>,
         at_most: usize,
-    ) -> Result<(Vec<model::Asset>, Option<[u8; 16]>), StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let mut values = vec![tx.tenant(), scan.to_string().into()];
-                let beyond = match after {
-                    Some(after) => {
-                        values.push(after.into());
-                        "AND assets.asset_key > $3"
-                    }
-                    None => "",
-                };
-                let sql = format!(
-                    "SELECT assets.asset_key, assets.body FROM assets JOIN observations ON \
-                     observations.tenant_id = assets.tenant_id AND observations.kind = assets.kind \
-                     AND observations.subject = assets.asset_key WHERE assets.tenant_id = $1 \
-                     AND observations.scan_id = $2 {beyond} ORDER BY assets.asset_key LIMIT {at_most}"
-                );
-                let rows = tx.query(&sql, &values).await?;
-                let last = rows.last().map(|row| row.key(0)).transpose()?;
-                let assets = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
-                Ok((assets, last))
-            })
-        })
-        .await
+    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.assets_of(scan, after, at_most).await }))
+            .await
     }
 
     /// How many things of each kind a scan saw.

@@ -19,17 +19,20 @@ mod retention;
 mod scans;
 mod schedules;
 mod settling;
+mod stale;
 mod stops;
 mod tasks;
 mod tenants;
 mod tending;
 mod visits;
+mod workers;
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
+use tokio::sync::OnceCell;
 
 pub use self::{
     claims::{Beat, ClaimRequest, Claimed, Lease},
@@ -37,13 +40,15 @@ pub use self::{
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
-    postgres::migrate,
+    postgres::{ReplicaLocation, ReplicaState, migrate},
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
     schedules::{NewSchedule, ScheduleRecord, Terms},
     settling::{Ending, Settled, Settlement},
+    stale::StaleReads,
     tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
+    workers::Introduction,
 };
 use self::{
     postgres::Whose,
@@ -53,7 +58,9 @@ use self::{
 /// An open database. Cheap to share; closed when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Store {
-    database: std::sync::Arc<Database>,
+    database: Arc<Database>,
+    /// Connected to when somebody wants to read there.
+    replica: Arc<OnceCell<postgres::Replica>>,
     location: Location,
     /// Where evidence goes; into the database without any.
     evidence: Option<Objects>,
@@ -77,6 +84,8 @@ pub enum Location {
         url: String,
         /// Connections at once, at most.
         connections: usize,
+        /// A replica of it, for what [`Store::stale_reads`] reads.
+        replica: Option<ReplicaLocation>,
     },
 }
 
@@ -101,11 +110,12 @@ impl Store {
                 let opened = tokio::task::spawn_blocking(move || sqlite::Database::open(&path)).await;
                 Database::Sqlite(opened.map_err(|error| StoreError::Unavailable(error.to_string()))??)
             }
-            Location::Postgres { url, connections } => {
+            Location::Postgres { url, connections, .. } => {
                 Database::Postgres(postgres::Database::open(url, *connections).await?)
             }
         };
-        Ok(Store { database: std::sync::Arc::new(database), location: location.clone(), evidence: None })
+        let (database, replica) = (Arc::new(database), Arc::default());
+        Ok(Store { database, replica, location: location.clone(), evidence: None })
     }
 
     /// From now on evidence goes there, and the database only names it. What is in the database already stays.

@@ -4,6 +4,7 @@
 //! behind. Everything that a transaction needs is set within it, so that it also goes through PgBouncer in transaction mode.
 
 mod migrate;
+mod replica;
 mod rights;
 mod tls;
 
@@ -15,12 +16,16 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
 use tokio_postgres::{
-    SimpleQueryMessage,
+    SimpleQueryMessage, SimpleQueryRow,
     error::SqlState,
     types::{IsNull, ToSql, Type, WrongType, private::BytesMut},
 };
 
-pub use self::migrate::migrate;
+pub(crate) use self::replica::Replica;
+pub use self::{
+    migrate::migrate,
+    replica::{ReplicaLocation, ReplicaState},
+};
 use crate::{
     StoreError,
     session::{Dialect, Session},
@@ -56,6 +61,15 @@ impl fmt::Debug for Database {
 impl Database {
     /// Connects, and refuses a database that is not prepared, or a user for whom row-level security would mean nothing.
     pub(crate) async fn open(url: &str, connections: usize) -> Result<Database, StoreError> {
+        let database = Database::pooled(url, connections)?;
+        let client = database.client().await?;
+        migrate::require_current(&client).await?;
+        migrate::require_powerless(&client).await?;
+        Ok(database)
+    }
+
+    /// Connects to nothing yet.
+    fn pooled(url: &str, connections: usize) -> Result<Database, StoreError> {
         let tls::Server { config, tls } = tls::server(url)?;
         let hosts: Vec<String> = config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
         let name = format!("postgres:{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default());
@@ -67,11 +81,7 @@ impl Database {
             .wait_timeout(Some(WAIT))
             .build()
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
-        let database = Database { pool, name };
-        let client = database.client().await?;
-        migrate::require_current(&client).await?;
-        migrate::require_powerless(&client).await?;
-        Ok(database)
+        Ok(Database { pool, name })
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
@@ -91,7 +101,7 @@ impl Database {
     ) -> Result<T, StoreError> {
         let client = self.client().await?;
         let running = tokio::spawn(async move {
-            let mut lent = Lent { client: Some(client), health: Health::Good };
+            let mut lent = Lent::new(client);
             let now = lent.begin(whose).await?;
             match job(&mut lent, now).await {
                 Ok(value) => lent.commit().await.map(|()| value),
@@ -135,6 +145,10 @@ impl Drop for Lent {
 }
 
 impl Lent {
+    fn new(client: Object) -> Lent {
+        Lent { client: Some(client), health: Health::Good }
+    }
+
     /// Asks the server, and remembers what a failure means for the transaction.
     async fn ask<'l, T, F>(&'l mut self, question: impl FnOnce(&'l Object) -> F) -> Result<T, StoreError>
     where
@@ -157,6 +171,16 @@ impl Lent {
     }
 
     async fn begin(&mut self, whose: Whose) -> Result<Timestamp, StoreError> {
+        self.begin_asking(whose, None).await.map(|(now, _)| now)
+    }
+
+    /// The same, and asks for further columns: they come after the first of the row.
+    async fn begin_asking(
+        &mut self,
+        whose: Whose,
+        columns: Option<&str>,
+    ) -> Result<(Timestamp, SimpleQueryRow), StoreError> {
+        let also = columns.map(|columns| format!(", {columns}")).unwrap_or_default();
         let (role, tenant) = match whose {
             Whose::Tenant(tenant) => ("rampart_tenant", tenant.to_string()),
             Whose::Queue => ("rampart_queue", String::new()),
@@ -167,16 +191,30 @@ impl Lent {
             "BEGIN; SET LOCAL ROLE {role}; SET LOCAL search_path = rampart, pg_temp; SET LOCAL statement_timeout = '60s'; \
              SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '20s'; \
              SELECT set_config('rampart.tenant', '{tenant}', true); \
-             SELECT (extract(epoch FROM rampart.store_time()) * 1000000)::bigint"
+             SELECT (extract(epoch FROM rampart.store_time()) * 1000000)::bigint{also}"
         );
-        let answers = self.ask(|client| client.simple_query(&sql)).await?;
-        let last = answers.iter().rev().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0),
+        let row = self.last_row(&sql).await?;
+        let microseconds = row.get(0).and_then(|text| text.parse().ok());
+        let now = microseconds.and_then(|microseconds| Timestamp::from_microsecond(microseconds).ok());
+        let now = now.ok_or_else(|| StoreError::Damaged("the database does not tell the time".to_owned()))?;
+        Ok((now, row))
+    }
+
+    /// The last row that any of the statements gives.
+    async fn last_row(&mut self, sql: &str) -> Result<SimpleQueryRow, StoreError> {
+        let answers = self.ask(|client| client.simple_query(sql)).await?;
+        let rows = answers.into_iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        last.and_then(|text| text.parse().ok())
-            .and_then(|microseconds| Timestamp::from_microsecond(microseconds).ok())
-            .ok_or_else(|| StoreError::Damaged("the database does not tell the time".to_owned()))
+        rows.ok_or_else(|| StoreError::Damaged("the database does not answer what it was asked".to_owned()))
+    }
+
+    /// Ends a transaction that only read, with a last question in it.
+    async fn commit_asking(mut self, question: &str) -> Result<SimpleQueryRow, StoreError> {
+        let row = self.last_row(&format!("{question}; COMMIT")).await?;
+        self.give_back();
+        Ok(row)
     }
 
     async fn commit(mut self) -> Result<(), StoreError> {

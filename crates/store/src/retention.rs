@@ -15,18 +15,21 @@ pub struct Retention {
     pub planning: Duration,
     /// Earlier results of units, for scans that spare what has not changed.
     pub visits: Duration,
+    /// Workers that ended without a word.
+    pub workers: Duration,
     /// Evidence in object storage that no finding names any more.
     pub unnamed_evidence: Duration,
 }
 
 impl Default for Retention {
-    /// A week, a month, a quarter of a year, a week.
+    /// A week, a month, a quarter of a year, a day, a week.
     fn default() -> Retention {
         const DAY: u64 = 24 * 60 * 60;
         Retention {
             tasks: Duration::from_secs(7 * DAY),
             planning: Duration::from_secs(30 * DAY),
             visits: Duration::from_secs(90 * DAY),
+            workers: Duration::from_secs(DAY),
             unnamed_evidence: Duration::from_secs(7 * DAY),
         }
     }
@@ -84,7 +87,11 @@ impl TenantTx<'_> {
 impl Store {
     /// Forgets what is older than it need be, a few thousand rows of each tenant. How many that were; ask again while there are any.
     pub async fn forget(&self, retention: Retention) -> Result<u64, StoreError> {
-        let (mut forgotten, mut failed) = (0, None);
+        let workers = self.of_queue(move |tx| {
+            let silent_since = tx.now.saturating_sub(retention.workers).unwrap_or(Timestamp::MIN);
+            Box::pin(async move { tx.forget_workers(silent_since).await })
+        });
+        let (mut forgotten, mut failed) = (workers.await?, None);
         for tenant in self.tenants().await? {
             let done = self
                 .of_tenant(tenant.id, move |tx| Box::pin(async move { tx.forget(&retention).await }))

@@ -370,7 +370,11 @@ impl TenantTx<'_> {
         Ok((id, planned))
     }
 
-    async fn difference(&mut self, scan: ScanId, baseline: ScanId) -> Result<Difference, StoreError> {
+    pub(crate) async fn difference(
+        &mut self,
+        scan: ScanId,
+        baseline: ScanId,
+    ) -> Result<Difference, StoreError> {
         let mut difference = Difference::default();
         let values = [self.tenant(), scan.to_string().into(), baseline.to_string().into()];
         // Of what one scan saw: is it in the other, and does it look the same there?
@@ -403,6 +407,33 @@ impl TenantTx<'_> {
         }
         Ok(difference)
     }
+
+    pub(crate) async fn one_scan(&mut self, id: ScanId) -> Result<ScanRecord, StoreError> {
+        let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2");
+        read(&self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?)
+    }
+
+    pub(crate) async fn latest_scans(
+        &mut self,
+        filter: &ScanFilter,
+        at_most: usize,
+    ) -> Result<Vec<ScanRecord>, StoreError> {
+        let mut values = vec![self.tenant()];
+        let mut also = String::new();
+        if filter.running {
+            also.push_str(" AND state = 'running'");
+        }
+        if let Some(before) = filter.before {
+            values.push(before.to_string().into());
+            also.push_str(
+                " AND (submitted_at, scan_id) < (SELECT submitted_at, scan_id FROM scans WHERE tenant_id = $1 AND scan_id = $2)",
+            );
+        }
+        let sql = format!(
+            "SELECT {SCAN} FROM scans WHERE tenant_id = $1{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
+        );
+        self.query(&sql, &values).await?.iter().map(read).collect()
+    }
 }
 
 impl Store {
@@ -417,13 +448,7 @@ impl Store {
 
     /// One scan.
     pub async fn scan(&self, tenant: TenantId, id: ScanId) -> Result<ScanRecord, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2");
-                read(&tx.one(&sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?)
-            })
-        })
-        .await
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.one_scan(id).await })).await
     }
 
     /// What a worker must know of a scan besides its tasks: the request, its scope and its limits.
@@ -508,26 +533,8 @@ impl Store {
         filter: ScanFilter,
         at_most: usize,
     ) -> Result<Vec<ScanRecord>, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let mut values = vec![tx.tenant()];
-                let mut also = String::new();
-                if filter.running {
-                    also.push_str(" AND state = 'running'");
-                }
-                if let Some(before) = filter.before {
-                    values.push(before.to_string().into());
-                    also.push_str(
-                        " AND (submitted_at, scan_id) < (SELECT submitted_at, scan_id FROM scans WHERE tenant_id = $1 AND scan_id = $2)",
-                    );
-                }
-                let sql = format!(
-                    "SELECT {SCAN} FROM scans WHERE tenant_id = $1{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
-                );
-                tx.query(&sql, &values).await?.iter().map(read).collect()
-            })
-        })
-        .await
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.latest_scans(&filter, at_most).await }))
+            .await
     }
 
     /// What a scan saw that another one did not, and the other way round.

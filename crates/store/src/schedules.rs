@@ -143,6 +143,11 @@ impl TenantTx<'_> {
         self.execute(sql, &values).await?;
         Ok(planned)
     }
+
+    pub(crate) async fn schedules(&mut self) -> Result<Vec<ScheduleRecord>, StoreError> {
+        let sql = format!("SELECT {SCHEDULE} FROM schedules WHERE tenant_id = $1 ORDER BY name");
+        self.query(&sql, &[self.tenant()]).await?.iter().map(read).collect()
+    }
 }
 
 impl Store {
@@ -189,13 +194,7 @@ impl Store {
 
     /// A tenant's schedules, by name.
     pub async fn schedules(&self, tenant: TenantId) -> Result<Vec<ScheduleRecord>, StoreError> {
-        self.read_tenant(tenant, |tx| {
-            Box::pin(async move {
-                let sql = format!("SELECT {SCHEDULE} FROM schedules WHERE tenant_id = $1 ORDER BY name");
-                tx.query(&sql, &[tx.tenant()]).await?.iter().map(read).collect()
-            })
-        })
-        .await
+        self.read_tenant(tenant, |tx| Box::pin(async move { tx.schedules().await })).await
     }
 
     /// Lets a schedule begin scans, or no more. What was missed in between is not caught up on.

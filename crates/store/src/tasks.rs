@@ -326,7 +326,7 @@ impl TenantTx<'_> {
         self.read_tasks(filter, None, at_most, lock).await
     }
 
-    async fn read_tasks(
+    pub(crate) async fn read_tasks(
         &mut self,
         filter: &TaskFilter,
         after: Option<TaskId>,
@@ -341,6 +341,18 @@ impl TenantTx<'_> {
         let sql =
             format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id LIMIT {at_most}{lock}");
         self.query(&sql, &values).await?.iter().map(TaskRecord::read).collect()
+    }
+
+    pub(crate) async fn one_task(&mut self, id: TaskId) -> Result<TaskRecord, StoreError> {
+        let found = self.read_tasks(&TaskFilter::one(id), None, 1, "").await?;
+        found.into_iter().next().ok_or(StoreError::Missing { kind: "task", name: id.to_string() })
+    }
+
+    pub(crate) async fn task_counts(&mut self) -> Result<TaskCounts, StoreError> {
+        let sql = "SELECT stage, state, count(*) FROM tasks WHERE tenant_id = $1 GROUP BY stage, state";
+        let rows = self.query(sql, &[self.tenant()]).await?;
+        let count = |row: &Row| Ok(((row.word(0)?, row.text(1)?.to_owned()), row.count(2)?));
+        rows.iter().map(count).collect()
     }
 }
 
@@ -389,22 +401,12 @@ impl Store {
 
     /// One task.
     pub async fn task(&self, tenant: TenantId, id: TaskId) -> Result<TaskRecord, StoreError> {
-        let found = self.tasks(tenant, TaskFilter::one(id), None, 1).await?;
-        found.into_iter().next().ok_or(StoreError::Missing { kind: "task", name: id.to_string() })
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.one_task(id).await })).await
     }
 
     /// How many tasks there are, by stage and state.
     pub async fn task_counts(&self, tenant: TenantId) -> Result<TaskCounts, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let sql =
-                    "SELECT stage, state, count(*) FROM tasks WHERE tenant_id = $1 GROUP BY stage, state";
-                let rows = tx.query(sql, &[tx.tenant()]).await?;
-                let count = |row: &Row| Ok(((row.word(0)?, row.text(1)?.to_owned()), row.count(2)?));
-                rows.iter().map(count).collect()
-            })
-        })
-        .await
+        self.read_tenant(tenant, |tx| Box::pin(async move { tx.task_counts().await })).await
     }
 
     /// Nobody wants them any more: what waits is gone at once, what is at work hears of it with its next heartbeat. How many that

@@ -99,6 +99,12 @@ impl TenantTx<'_> {
         let sql = "SELECT body FROM scopes WHERE tenant_id = $1 AND name = $2";
         self.one(sql, &[self.tenant(), name.into()], ("scope", name)).await?.json(0)
     }
+
+    pub(crate) async fn scopes(&mut self) -> Result<Vec<(String, Scope)>, StoreError> {
+        let sql = "SELECT name, body FROM scopes WHERE tenant_id = $1 ORDER BY name";
+        let rows = self.query(sql, &[self.tenant()]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.json(1)?))).collect()
+    }
 }
 
 impl Store {
@@ -239,13 +245,6 @@ impl Store {
 
     /// The scopes of a tenant, by name.
     pub async fn scopes(&self, tenant: TenantId) -> Result<Vec<(String, Scope)>, StoreError> {
-        self.read_tenant(tenant, |tx| {
-            Box::pin(async move {
-                let sql = "SELECT name, body FROM scopes WHERE tenant_id = $1 ORDER BY name";
-                let rows = tx.query(sql, &[tx.tenant()]).await?;
-                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.json(1)?))).collect()
-            })
-        })
-        .await
+        self.read_tenant(tenant, |tx| Box::pin(async move { tx.scopes().await })).await
     }
 }

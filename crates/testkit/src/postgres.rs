@@ -10,7 +10,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Place, Port, Process, command, output, program, run};
+use crate::process::{Place, Port, Process, command, output, program, run, wait_for};
 
 const SUPERUSER: &str = "postgres";
 const PASSWORD: &str = "superuser-of-the-tests";
@@ -95,6 +95,61 @@ impl Server {
     pub fn shared() -> &'static Server {
         static SHARED: OnceLock<Server> = OnceLock::new();
         SHARED.get_or_init(Server::start)
+    }
+
+    /// Starts a streaming replica of it, as it is now: it follows, and answers who only reads. Its users and databases are this
+    /// server's.
+    #[track_caller]
+    pub fn start_replica(&self) -> Server {
+        let place = Place::new("postgresql-replica");
+        run(command(&program("postgresql", "pg_basebackup"))
+            .arg("--pgdata")
+            .arg(place.path().join("data"))
+            .args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync"])
+            .arg("--dbname")
+            .arg(self.superuser_url()));
+        let options = Options { settings: self.options.settings.clone(), ..Options::default() };
+        let replica = Server {
+            place,
+            port: Port::claim(),
+            options,
+            process: Mutex::default(),
+            databases: AtomicU32::new(0),
+        };
+        replica.start_again();
+        replica
+    }
+
+    /// Waits until a replica has everything that was committed here.
+    #[track_caller]
+    pub fn wait_for_replica(&self, replica: &Server) {
+        let written = self.sql("postgres", "SELECT pg_current_wal_lsn()");
+        replica.wait_for_answer(&format!("SELECT pg_last_wal_replay_lsn() >= '{}'", written.trim()), "t");
+    }
+
+    /// Lets a replica know of nothing new, until [`Server::resume_replay`].
+    #[track_caller]
+    pub fn pause_replay(&self) {
+        self.sql("postgres", "SELECT pg_wal_replay_pause()");
+        self.wait_for_answer("SELECT pg_get_wal_replay_pause_state()", "paused");
+    }
+
+    /// Lets it follow again.
+    #[track_caller]
+    pub fn resume_replay(&self) {
+        self.sql("postgres", "SELECT pg_wal_replay_resume()");
+    }
+
+    /// Waits until a question that the superuser asks in the database `postgres` has this answer.
+    #[track_caller]
+    pub fn wait_for_answer(&self, question: &str, answer: &str) {
+        wait_for(question, || (self.sql("postgres", question).trim() == answer).then_some(()));
+    }
+
+    /// Lets a replica take writes, and follow nobody any more.
+    #[track_caller]
+    pub fn promote(&self) {
+        self.sql("postgres", "SELECT pg_promote()");
     }
 
     /// Where it listens.

@@ -6,6 +6,7 @@ pub mod pool;
 
 mod engines;
 mod held;
+mod presence;
 mod pulse;
 mod reports;
 mod settler;

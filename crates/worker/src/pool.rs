@@ -12,7 +12,7 @@ use model::{
     fairness::Turns,
     task::{Retry, TaskFailure},
 };
-use store::{ClaimRequest, Claimed, Ending, Settlement, Store};
+use store::{ClaimRequest, Claimed, Ending, Introduction, Settlement, Store, StoreError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -24,6 +24,7 @@ use crate::{
     doorbell::{Bell, Doorbell},
     engines::sends,
     held::{Holdings, Permission},
+    presence::Presence,
     pulse::Pulse,
     settler,
     stages::Stages,
@@ -74,6 +75,7 @@ impl Pool {
             Arc::clone(&holdings),
             self.options.lease,
         )?;
+        let presence = Presence::begin(self.store.clone(), self.introduction(), stop.clone());
         let (ended, to_settle) = mpsc::channel(1_024);
         let (store, doorbell) = (self.store.clone(), Arc::clone(&self.doorbell));
         let lease = self.options.lease;
@@ -86,7 +88,22 @@ impl Pool {
         // What it cannot settle it has said.
         let _ = settling.await;
         drop(pulse);
+        presence.end().await;
         Ok(())
+    }
+
+    fn introduction(&self) -> Introduction {
+        Introduction {
+            worker: self.id,
+            stages: self.options.stages.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            concurrency: self.options.concurrency,
+        }
+    }
+
+    /// Says that somebody is here before anybody is told so; [`Pool::run`] goes on saying it.
+    pub async fn introduce(&self) -> Result<(), StoreError> {
+        self.store.worker_is_there(self.introduction()).await
     }
 
     async fn claim_until(

@@ -12,7 +12,7 @@ const UNITS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 
 /// `500ms`, `10s`, `5m`, `2h`, `30d`, `2w`, or several of them: `1d12h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let no_time = || {
         format!(
             "`{text}` is not a time: write numbers with units ms, s, m, h, d or w, such as 500ms, 10s, 5m, 2h, 1d12h, 30d or 2w"

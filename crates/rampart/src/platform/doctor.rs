@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context;
-use model::Stage;
+use model::{Stage, attendance::Missing};
 use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
@@ -98,6 +98,7 @@ async fn examine(configuration: &Configuration) -> Vec<Finding> {
         Ok(store) => {
             findings.push(Finding::ok("database", configuration.database.to_string()));
             findings.extend(ask(&store, configuration).await);
+            findings.extend(replica(&store, configuration).await);
         }
         Err(error) => findings.push(Finding::broken(
             "database",
@@ -193,6 +194,7 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         },
         Err(error) => findings.push(Finding::broken("tenant", error.to_string(), "`rampart tenant create`")),
     }
+    findings.extend(attendance(store, configuration).await);
     for stage in Stage::ALL {
         match store.depth(stage).await {
             Ok(0) => {}
@@ -205,6 +207,69 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Is there somebody for every stage of a scan?
+async fn attendance(store: &Store, configuration: &Configuration) -> Vec<Finding> {
+    let attendance = match store.attendance().await {
+        Ok(attendance) => attendance,
+        Err(error) => return vec![Finding::broken("workers", error.to_string(), "check the database")],
+    };
+    let wanted = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Exercise).collect();
+    let start = match configuration.database {
+        DatabaseUrl::Sqlite(_) => "`rampart up` starts everybody",
+        DatabaseUrl::Postgres(_) => "`rampart worker` starts one, `--stage` says for what",
+    };
+    let mut findings = vec![match attendance.missing(&wanted) {
+        None => Finding::ok("workers", format!("{} at work, for every stage of a scan", attendance.workers)),
+        Some(Missing::Everybody) => Finding::warning("workers", "nobody is at work", start),
+        Some(Missing::Stages(stages)) => {
+            let words: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
+            let says = format!("{} at work, none of them for {}", attendance.workers, words.join(" and "));
+            Finding::warning("workers", says, start)
+        }
+    }];
+    findings.push(match attendance.is_led {
+        true => Finding::ok("orchestrator", "one leads"),
+        false => Finding::warning(
+            "orchestrator",
+            "none leads: schedules, deadlines and what lost workers had wait",
+            "`rampart up` or `rampart orchestrator` starts one",
+        ),
+    });
+    findings
+}
+
+/// How the replica stands, where there is to be one.
+async fn replica(store: &Store, configuration: &Configuration) -> Option<Finding> {
+    let url = configuration.replica.as_ref()?;
+    Some(match store.replica_state().await {
+        Ok(Some(state)) => {
+            let age = match state.age {
+                Some(age) => format!("the last it knows of is {:.1} s old", age.as_secs_f64()),
+                None => "it has heard of nothing since it was started".to_owned(),
+            };
+            let says = format!("{url}: {age}, {} bytes behind", state.bytes_behind);
+            match (state.age.is_some_and(|age| age <= state.most_behind), state.bytes_behind) {
+                (true, _) => Finding::ok("replica", says),
+                (false, 0) => {
+                    Finding::ok("replica", format!("{says}; the database answers until somebody writes"))
+                }
+                (false, _) => Finding::warning(
+                    "replica",
+                    format!("{says}; the database answers instead"),
+                    "see why it does not follow; --replica-lag says how old is too old",
+                ),
+            }
+        }
+        Ok(None) => return None,
+        Err(error) if error.is_passing() => Finding::warning(
+            "replica",
+            format!("{url}: {error}; the database answers instead"),
+            "check --replica and that the server runs",
+        ),
+        Err(error) => Finding::broken("replica", error.to_string(), "check --replica"),
+    })
 }
 
 async fn doorbell(configuration: &Configuration) -> Finding {

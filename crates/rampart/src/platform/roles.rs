@@ -37,6 +37,9 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
         };
         let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
         let pool = Pool::new(store, desk.doorbell, stages, options);
+        if let Err(error) = pool.introduce().await {
+            tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
+        }
         tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");

@@ -10,8 +10,8 @@ use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, TaskFilte
 use worker::REPORT_FORMATS;
 
 use super::{
-    Desk, length, operate, operator, print_json, print_table, put, put_bytes, short_time, targets,
-    with_way_out,
+    Desk, attendance::Watch, length, operate, operator, print_json, print_table, put, put_bytes, short_time,
+    targets, with_way_out,
 };
 use crate::{
     cli::{
@@ -32,7 +32,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         ScanCommand::List(asked) => {
             let ScanListArguments { running, limit, json } = &asked.arguments;
             let filter = ScanFilter { running: *running, before: None };
-            let scans = desk.store.scans(desk.tenant().await?, filter, *limit).await?;
+            let scans = desk.stale_reads().await?.scans(desk.tenant().await?, filter, *limit).await?;
             if *json {
                 print_json(&scans)?
             } else {
@@ -42,7 +42,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Show(asked) => {
             let OneScanArguments { id, json } = &asked.arguments;
-            let record = desk.store.scan(desk.tenant().await?, *id).await?;
+            let record = desk.stale_reads().await?.scan(desk.tenant().await?, *id).await?;
             if *json {
                 print_json(&record)?
             } else {
@@ -52,13 +52,13 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Diff(asked) => {
             let DiffArguments { id, with, json } = &asked.arguments;
-            let tenant = desk.tenant().await?;
-            let record = desk.store.scan(tenant, *id).await?;
+            let (tenant, reads) = (desk.tenant().await?, desk.stale_reads().await?);
+            let record = reads.scan(tenant, *id).await?;
             let Some(baseline) = with.or(record.baseline) else {
                 bail!("scan {id} is the first of its kind: --with names one to compare with");
             };
-            desk.store.scan(tenant, baseline).await?;
-            let difference = desk.store.difference(tenant, *id, baseline).await?;
+            reads.scan(tenant, baseline).await?;
+            let difference = reads.difference(tenant, *id, baseline).await?;
             if *json {
                 print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }))?;
             } else {
@@ -111,6 +111,9 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     let (id, planned) =
         desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
     desk.wake(planned).await;
+    let mut stages = arguments.request.request().stages;
+    stages.insert(Stage::Report);
+    let mut watch = Watch::begin(desk, stages).await?;
     if !arguments.wait {
         match arguments.json {
             true => print_json(&json!({ "scan": id }))?,
@@ -119,7 +122,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     say(&format!("scan {id}: `rampart scan show {id}` tells how far it is\n"));
-    let record = wait(desk, tenant, id).await?;
+    let record = wait(desk, tenant, id, &mut watch).await?;
     let gaps = gaps(desk, tenant, &record).await?;
     if arguments.json {
         print_json(&record)?;
@@ -169,7 +172,7 @@ async fn gaps(desk: &Desk, tenant: TenantId, record: &ScanRecord) -> anyhow::Res
 }
 
 /// Until the scan has ended and its reports are written.
-async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanRecord> {
+async fn wait(desk: &Desk, tenant: TenantId, id: ScanId, watch: &mut Watch) -> anyhow::Result<ScanRecord> {
     let mut told_stop = false;
     loop {
         let record = desk.store.scan(tenant, id).await?;
@@ -184,6 +187,7 @@ async fn wait(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<ScanR
             told_stop = true;
             say(&format!("an emergency stop holds ({}): {}\n", stop.reach, stop.reason));
         }
+        watch.look_again(desk).await?;
         tokio::time::sleep(LOOK).await;
     }
 }

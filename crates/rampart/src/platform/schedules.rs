@@ -24,7 +24,7 @@ pub(super) fn schedule(configuration: &Configuration, command: &ScheduleCommand)
         match command {
             ScheduleCommand::Create(arguments) => create(&desk, tenant, arguments).await?,
             ScheduleCommand::List { json } => {
-                let schedules = desk.store.schedules(tenant).await?;
+                let schedules = desk.stale_reads().await?.schedules(tenant).await?;
                 if *json { print_json(&schedules)? } else { list(&schedules)? }
             }
             ScheduleCommand::Show { which, json } => {

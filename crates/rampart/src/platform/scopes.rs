@@ -62,7 +62,7 @@ pub(super) async fn schedules_without(
 
 pub(crate) fn list_scopes(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
-        let scopes = desk.store.scopes(desk.tenant().await?).await?;
+        let scopes = desk.stale_reads().await?.scopes(desk.tenant().await?).await?;
         if json {
             let list: Vec<_> =
                 scopes.iter().map(|(name, scope)| json!({ "name": name, "scope": scope })).collect();

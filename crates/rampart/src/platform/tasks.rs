@@ -6,10 +6,10 @@ use anyhow::bail;
 use jiff::{SignedDuration, Timestamp};
 use model::{NewTask, Stage, Work, task::Life};
 use serde_json::json;
-use store::{TaskFilter, TaskRecord};
+use store::{TaskCounts, TaskFilter, TaskRecord};
 use tokio::time::MissedTickBehavior;
 
-use super::{Desk, operate, operator, print_json, print_table, short_time};
+use super::{Desk, attendance::Watch, operate, operator, print_json, print_table, short_time};
 use crate::{
     cli::{TaskCommand, TaskFilterArguments, say},
     configuration::Configuration,
@@ -28,15 +28,16 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
             TaskCommand::List { filter, state, limit, after, json } => {
                 let state = STATES.into_iter().find(|word| Some(*word) == state.as_deref());
                 let filter = TaskFilter { state, ..wanted(filter) };
-                let found = desk.store.tasks(desk.tenant().await?, filter, *after, *limit).await?;
+                let (tenant, reads) = (desk.tenant().await?, desk.stale_reads().await?);
+                let found = reads.tasks(tenant, filter, *after, *limit).await?;
                 if *json {
                     print_json(&found)?;
                 } else {
-                    list(&desk, &found).await?;
+                    list(&found, reads.task_counts(tenant).await?)?;
                 }
             }
             TaskCommand::Show { id, json } => {
-                let task = desk.store.task(desk.tenant().await?, *id).await?;
+                let task = desk.stale_reads().await?.task(desk.tenant().await?, *id).await?;
                 if *json { print_json(&task)? } else { show(&task)? }
             }
             TaskCommand::Cancel { filter, all, json } => {
@@ -66,6 +67,7 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
                     left -= some;
                 }
                 desk.wake([(Stage::Exercise, *count)].into()).await;
+                Watch::begin(&desk, [Stage::Exercise].into()).await?;
                 tell(*json, "enqueued", *count as u64)?;
             }
         }
@@ -158,7 +160,7 @@ fn statements(tasks: usize) -> impl Iterator<Item = usize> {
     (0..tasks).step_by(AT_ONCE).map(move |named| AT_ONCE.min(tasks - named))
 }
 
-async fn list(desk: &Desk, tasks: &[TaskRecord]) -> anyhow::Result<()> {
+fn list(tasks: &[TaskRecord], counts: TaskCounts) -> anyhow::Result<()> {
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
@@ -179,7 +181,6 @@ async fn list(desk: &Desk, tasks: &[TaskRecord]) -> anyhow::Result<()> {
         })
         .collect();
     print_table(&["TASK", "STATE", "STAGE", "PRIORITY", "TRIES", "CREATED", "WORK"], &rows)?;
-    let counts = desk.store.task_counts(desk.tenant().await?).await?;
     for ((stage, state), count) in counts {
         say(&format!("{count} {state} in stage {stage}\n"));
     }

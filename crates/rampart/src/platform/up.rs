@@ -68,6 +68,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     };
     let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
     let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
+    pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =

@@ -1,5 +1,11 @@
 //! What operators ask of the platform, and what they are told when they ask in a wrong way.
 
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+};
+
 use serde_json::Value;
 
 use crate::{
@@ -281,4 +287,71 @@ fn who_may_not_prepare_a_database_is_told_the_statements_that_help() {
     let refused = migrate("another");
     assert_exit(&refused, 2);
     assert!(text(&refused.stderr).contains("the tables belong to preparer"), "{}", text(&refused.stderr));
+}
+
+/// A process whose standard error is read line by line.
+struct Talking {
+    child: std::process::Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStderr>>,
+}
+
+impl Talking {
+    fn start(directory: &Path, arguments: &[&str]) -> Talking {
+        let mut child = rampart(directory).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        Talking { child, lines }
+    }
+
+    /// Reads until a line contains this.
+    #[track_caller]
+    fn hear(&mut self, what: &str) -> String {
+        let found = self.lines.by_ref().map(|line| line.unwrap()).find(|line| line.contains(what));
+        found.unwrap_or_else(|| panic!("it never said `{what}`: {:?}", self.child.wait()))
+    }
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        // It is gone already when the test waited for it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn who_submits_is_told_that_nobody_is_at_work_and_who_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let up = Up::start(directory.path(), &[]);
+    let submit = ["scan", "submit", "127.0.0.1:9", "--stages", "ports"];
+    let with_somebody = run(directory.path(), &submit);
+    assert_eq!(text(&with_somebody.stderr), "");
+    up.end();
+    let with_nobody = run(directory.path(), &submit);
+    assert_exit(&with_nobody, 0);
+    let said = text(&with_nobody.stderr);
+    assert!(said.contains("nobody is at work") && said.contains("`rampart up`"), "{said}");
+
+    let mut worker = Talking::start(directory.path(), &["worker", "--stage", "ports"]);
+    worker.hear("the worker is ready");
+    let said = text(&run(directory.path(), &submit).stderr);
+    assert!(
+        said.contains("nobody works for report") && said.contains("`rampart worker --stage report`"),
+        "{said}"
+    );
+    let doctor = text(&run(directory.path(), &["doctor"]).stdout);
+    assert!(
+        doctor.contains("1 at work, none of them for discover and crawl and check and report"),
+        "{doctor}"
+    );
+    assert!(doctor.contains("none leads"), "{doctor}");
+    drop(worker);
+
+    let mut waiting = Talking::start(directory.path(), &[&submit[..], &["--wait"]].concat());
+    // The killed one is counted until it was silent for long enough.
+    let said = waiting.hear("nobody");
+    assert!(said.contains("it waits"), "{said}");
+    let up = Up::start(directory.path(), &[]);
+    let status = waiting.child.wait().unwrap();
+    assert!(matches!(status.code(), Some(0 | 3)), "{status}");
+    up.end();
 }

@@ -299,6 +299,15 @@ CREATE TABLE leaders (
     lease_until  timestamptz NOT NULL
 );
 
+CREATE TABLE workers (
+    worker      uuid PRIMARY KEY,
+    stages      text NOT NULL,
+    version     text NOT NULL,
+    concurrency bigint NOT NULL,
+    started_at  timestamptz NOT NULL,
+    last_heard  timestamptz NOT NULL
+);
+
 CREATE TABLE keys (
     tenant_id  uuid NOT NULL REFERENCES tenants,
     prefix     text NOT NULL,
@@ -448,6 +457,7 @@ CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 GRANT INSERT ON audit TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
+GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;
 
 -- A queue is rewritten all the time: what is dead goes soon, and updates find room on their page.
 ALTER TABLE tasks SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000,

@@ -259,6 +259,15 @@ CREATE TABLE leaders (
     lease_until  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE workers (
+    worker      BLOB PRIMARY KEY,
+    stages      TEXT NOT NULL,
+    version     TEXT NOT NULL,
+    concurrency INTEGER NOT NULL,
+    started_at  INTEGER NOT NULL,
+    last_heard  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE keys (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
     prefix     TEXT NOT NULL,

@@ -12,7 +12,8 @@ use model::{
     task::{Retry, TaskFailure},
 };
 use store::{
-    ClaimRequest, Claimed, Ending, Lease, Location, NewTenant, Settled, Settlement, Store, TaskRecord,
+    ClaimRequest, Claimed, Ending, Lease, Location, NewTenant, ReplicaLocation, Settled, Settlement, Store,
+    TaskRecord,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
@@ -67,13 +68,27 @@ impl Ground {
         .unwrap();
         let owner = database.owner_url;
         store::migrate(&owner, &[database.user]).await.unwrap();
-        Ground::new(Location::Postgres { url, connections }, owner, None).await
+        Ground::new(Location::Postgres { url, connections, replica: None }, owner, None).await
     }
 
     async fn new(location: Location, owner: String, directory: Option<tempfile::TempDir>) -> Ground {
         let store = Store::open(&location).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("acme"), "test".to_owned()).await.unwrap().id;
         Ground { store, location, owner, tenant, _directory: directory }
+    }
+
+    /// The same, with a replica at this address for what may be stale.
+    pub(crate) async fn beside(self, replica: SocketAddr, most_behind: Duration) -> Ground {
+        let Location::Postgres { url, connections, .. } = &self.location else {
+            panic!("a file has no replica")
+        };
+        let (user, place) = url.split_once('@').unwrap();
+        let (_, database) = place.split_once('/').unwrap();
+        let replica = ReplicaLocation { url: format!("{user}@{replica}/{database}"), most_behind };
+        let location =
+            Location::Postgres { url: url.clone(), connections: *connections, replica: Some(replica) };
+        let store = Store::open(&location).await.unwrap();
+        Ground { store, location, ..self }
     }
 
     pub(crate) async fn advance(&self, by: Duration) {

@@ -7,6 +7,7 @@ mod gate;
 mod matrix;
 mod mutation;
 mod pgtap;
+mod replica;
 mod rows;
 mod scan;
 mod sessions;

@@ -9,5 +9,7 @@ mod ground;
 mod findings;
 mod isolation;
 mod objects;
+mod replica;
 mod scans;
 mod tasks;
+mod workers;

@@ -22,7 +22,7 @@ const CONCURRENCY: usize = 64;
 pub(crate) fn location(database: &str) -> Location {
     match database.strip_prefix("sqlite:") {
         Some(path) => Location::Sqlite(path.into()),
-        None => Location::Postgres { url: database.to_owned(), connections: 4 },
+        None => Location::Postgres { url: database.to_owned(), connections: 4, replica: None },
     }
 }
 

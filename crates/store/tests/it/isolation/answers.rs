@@ -19,17 +19,45 @@ use model::task::Retry;
 
 /// Things of a tenant, or of nobody.
 #[derive(Debug, Clone, Copy)]
-struct Things {
-    scan: ScanId,
-    other_scan: ScanId,
-    task: TaskId,
-    finding: Fingerprint,
-    schedule: ScheduleId,
+pub(super) struct Things {
+    pub(super) scan: ScanId,
+    pub(super) other_scan: ScanId,
+    pub(super) task: TaskId,
+    pub(super) finding: Fingerprint,
+    pub(super) schedule: ScheduleId,
     /// A scope of that name is the tenant's.
-    scope: &'static str,
+    pub(super) scope: &'static str,
 }
 
-fn text<T: Debug>(answer: &Result<T, StoreError>) -> String {
+impl Things {
+    /// As like these as can be.
+    pub(super) fn that_never_were(self) -> Things {
+        Things {
+            scan: ScanId::from_random(0xabcd),
+            other_scan: ScanId::from_random(0xabce),
+            task: TaskId::new(uuid::Uuid::from_u128(self.task.as_uuid().as_u128() ^ 1)),
+            finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
+            schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
+            scope: "nowhere",
+        }
+    }
+
+    /// An answer without their names: whoever asks for them knows those.
+    pub(super) fn unnamed(self, answer: String) -> String {
+        [
+            (self.scan.to_string(), "<scan>"),
+            (self.other_scan.to_string(), "<scan>"),
+            (self.task.to_string(), "<task>"),
+            (self.finding.to_string(), "<finding>"),
+            (self.schedule.to_string(), "<schedule>"),
+            (format!("\"{}\"", self.scope), "<scope>"),
+        ]
+        .iter()
+        .fold(answer, |answer, (id, name)| answer.replace(id, name))
+    }
+}
+
+pub(super) fn text<T: Debug>(answer: &Result<T, StoreError>) -> String {
     format!("{answer:?}")
 }
 
@@ -180,7 +208,7 @@ fn methods() -> BTreeSet<String> {
 }
 
 /// A tenant that has one of everything.
-async fn furnished(ground: &Ground) -> Things {
+pub(super) async fn furnished(ground: &Ground) -> Things {
     let (store, tenant) = (&ground.store, ground.tenant);
     let worker = Worker::new(1);
     let scan = scan::begin(store, tenant).await;
@@ -238,34 +266,15 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
 
 async fn answers_as_if_it_were_not_there(ground: Ground) {
     let things = furnished(&ground).await;
-    let nothing = Things {
-        scan: ScanId::from_random(0xabcd),
-        other_scan: ScanId::from_random(0xabce),
-        task: TaskId::new(uuid::Uuid::from_u128(things.task.as_uuid().as_u128() ^ 1)),
-        finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
-        schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
-        scope: "nowhere",
-    };
+    let nothing = things.that_never_were();
     let intruder = ground.another_tenant("intruder").await;
     // A tenant with a task of its own: an empty queue could hide a difference.
     ground.store.enqueue(intruder, vec![NewTask::new(Work::Report)]).await.unwrap();
     let own = sees(&ground, things).await;
     assert!(own.iter().any(|text| text.contains("secret of the tenant")), "there is something to see");
     for method in methods() {
-        let named = |things: Things, answer: String| {
-            [
-                (things.scan.to_string(), "<scan>"),
-                (things.other_scan.to_string(), "<scan>"),
-                (things.task.to_string(), "<task>"),
-                (things.finding.to_string(), "<finding>"),
-                (things.schedule.to_string(), "<schedule>"),
-                (format!("\"{}\"", things.scope), "<scope>"),
-            ]
-            .iter()
-            .fold(answer, |answer, (id, name)| answer.replace(id, name))
-        };
-        let of_nothing = named(nothing, ask(&ground.store, &method, intruder, nothing).await);
-        let of_others = named(things, ask(&ground.store, &method, intruder, things).await);
+        let of_nothing = nothing.unnamed(ask(&ground.store, &method, intruder, nothing).await);
+        let of_others = things.unnamed(ask(&ground.store, &method, intruder, things).await);
         assert_eq!(of_others, of_nothing, "{method}");
         assert!(!of_others.contains("Statement") && !of_others.contains("Damaged"), "{method}: {of_others}");
         assert!(!of_others.contains("secret"), "{method}: {of_others}");

@@ -32,7 +32,7 @@ async fn server(tls: Option<&Certified>) -> Arc<Server> {
 
 async fn open(host: &str, port: u16, options: &str) -> Result<Store, StoreError> {
     let url = format!("postgres://app:{PASSWORD}@{host}:{port}/postgres{options}");
-    Store::open(&Location::Postgres { url, connections: 1 }).await
+    Store::open(&Location::Postgres { url, connections: 1, replica: None }).await
 }
 
 /// Is the way to the server encrypted? Or why is it not opened.

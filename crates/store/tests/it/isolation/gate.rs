@@ -91,6 +91,7 @@ const ALLOWED: &[Allowed] = &[
         list: &[
             ("rampart.stops", "a stop may cover everything; tenants have no right to it"),
             ("rampart.leaders", "offices are of processes"),
+            ("rampart.workers", "processes work for all tenants"),
         ],
     },
     Allowed {
@@ -149,6 +150,7 @@ const ALLOWED: &[Allowed] = &[
             ("audit INSERT", "written, never read"),
             ("stops INSERT SELECT UPDATE", "they hold for all"),
             ("leaders INSERT SELECT UPDATE", "offices are of processes"),
+            ("workers DELETE INSERT SELECT UPDATE", "processes work for all tenants"),
         ],
     },
 ];

@@ -6,10 +6,10 @@ use super::rows::{A, B, Table, connect, seed, tables};
 use crate::ground::Ground;
 
 /// What came of a statement: how many rows, or why not.
-type Outcome = Result<u64, SqlState>;
+pub(super) type Outcome = Result<u64, SqlState>;
 
 /// As the tenant's role, with that tenant set, and undone afterwards. The connection has a transaction open.
-async fn attempt(client: &Client, tenant: Option<&str>, sql: &str) -> Outcome {
+pub(super) async fn attempt(client: &Client, tenant: Option<&str>, sql: &str) -> Outcome {
     let tenant = tenant.map(|tenant| format!("SET LOCAL rampart.tenant = '{tenant}';")).unwrap_or_default();
     let sql = format!("SAVEPOINT attempt; SET LOCAL ROLE rampart_tenant; {tenant} {sql}");
     let answered = client.simple_query(&sql).await;

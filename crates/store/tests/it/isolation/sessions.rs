@@ -34,7 +34,7 @@ async fn nothing_of_a_tenant_stays_on_a_connection_of_a_pool() {
     let fresh = state(other.simple_query(STATE).await.unwrap()).unwrap();
     assert!(fresh.contains("tenant ;") && fresh.contains("timeouts 0 0 0"), "{fresh}");
 
-    let store = Store::open(&Location::Postgres { url, connections: 3 }).await.unwrap();
+    let store = Store::open(&Location::Postgres { url, connections: 3, replica: None }).await.unwrap();
     let mut ground = ground;
     ground.store = store;
     let scan = scan::begin(&ground.store, ground.tenant).await;
@@ -71,7 +71,7 @@ async fn refusal(statements: &str) -> String {
         .batch_execute(&format!("CREATE ROLE {user} LOGIN PASSWORD 'of-the-tests' NOINHERIT; {sql}"))
         .await
         .unwrap();
-    let location = Location::Postgres { url: url.replacen(&own, &user, 1), connections: 1 };
+    let location = Location::Postgres { url: url.replacen(&own, &user, 1), connections: 1, replica: None };
     assert!(!format!("{location:?}").contains("of-the-tests"), "{location:?}");
     match Store::open(&location).await {
         Err(error) => error.to_string(),

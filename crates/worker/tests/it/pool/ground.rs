@@ -92,7 +92,7 @@ impl Ground {
                 let (made, address) = made.await.unwrap();
                 let url = made.url_at(address);
                 store::migrate(&made.owner_url, &[made.user]).await.unwrap();
-                (Location::Postgres { url, connections: 4 }, made.owner_url)
+                (Location::Postgres { url, connections: 4, replica: None }, made.owner_url)
             }
         };
         let broker = spawn_blocking(move || match brokers {

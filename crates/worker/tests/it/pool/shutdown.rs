@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use model::Stage;
+use store::Retention;
 use worker::PoolOptions;
 
 use super::{
     everywhere,
     ground::{FOR_EVER, Ground, exercise, pool},
 };
-use crate::patience::DEADLINE;
+use crate::patience::{DEADLINE, eventually};
 
 everywhere! {
     Shared: what_cannot_be_finished_is_handed_back_without_an_attempt
-        what_can_be_finished_is_and_nothing_is_begun_meanwhile;
+        what_can_be_finished_is_and_nothing_is_begun_meanwhile
+        a_worker_is_there_from_its_begin_until_it_takes_nothing_more;
 }
 
 async fn what_cannot_be_finished_is_handed_back_without_an_attempt(ground: Ground) {
@@ -47,4 +50,27 @@ async fn what_can_be_finished_is_and_nothing_is_begun_meanwhile(ground: Ground) 
     // A claim that was under way may still have brought it: then it was handed back, and not begun.
     let record = ground.task(later).await;
     assert_eq!((record.task.life.word(), record.task.attempts), ("queued", 0));
+}
+
+async fn a_worker_is_there_from_its_begin_until_it_takes_nothing_more(ground: Ground) {
+    let at_work = async || ground.store.attendance().await.unwrap();
+    let until = async |workers: usize| {
+        eventually(format!("{workers} are there"), async || {
+            (at_work().await.workers == workers).then_some(())
+        })
+        .await;
+    };
+    let (first, second) = (ground.start(PoolOptions { drain: DEADLINE, ..pool(1) }), ground.start(pool(1)));
+    until(2).await;
+    assert_eq!(at_work().await.stages, [Stage::Exercise].into());
+    second.end().await;
+    until(1).await;
+    let long = ground.enqueue([exercise(FOR_EVER)]).await[0];
+    ground.until_state(long, "running").await;
+    first.ask_to_end();
+    until(0).await;
+    assert_eq!(ground.task(long).await.task.life.word(), "running", "it still ends what it has");
+    let at_once = Retention { workers: Duration::ZERO, ..Retention::default() };
+    assert_eq!(ground.store.forget(at_once).await.unwrap(), 0, "they are not only silent");
+    first.crash().await;
 }
