@@ -156,7 +156,12 @@ impl RunningScan {
 
     /// Is something planned or to be planned?
     pub(crate) fn has_more(&self) -> bool {
-        self.open_tasks > 0 || self.next_target < self.targets
+        self.open_tasks > 0 || self.plans() && self.next_target < self.targets
+    }
+
+    /// Is not even what is planned done any more?
+    pub(crate) fn gives_up(&self) -> bool {
+        self.is_open() && self.stopping.is_some_and(ScanEnd::gives_up)
     }
 
     /// One of its tasks goes from one state to another.
