@@ -46,7 +46,7 @@ pub(crate) async fn submit_of(
 }
 
 /// With a price of a worker's hour.
-async fn submit_at(
+pub(crate) async fn submit_at(
     ground: &Ground,
     request: ScanRequest,
     targets: &[&str],
@@ -224,7 +224,7 @@ async fn a_cancelled_scan_ends_when_what_runs_has_let_go(ground: Ground) {
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 
-fn may_cost(amount: &str) -> ScanRequest {
+pub(crate) fn may_cost(amount: &str) -> ScanRequest {
     let budget = Budget { cost: Some(amount.parse().unwrap()), ..Budget::default() };
     ScanRequest { budget, stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") }
 }
@@ -351,7 +351,7 @@ async fn a_unit_that_failed_for_good_is_told_and_can_be_brought_back(ground: Gro
 
     let redriven =
         ground.store.redrive_tasks(ground.tenant, TaskFilter::of_scan(scan), 10, "test".to_owned()).await;
-    assert_eq!(redriven.unwrap(), 1);
+    assert_eq!(redriven.unwrap().tasks, 1);
     let record = ground.store.scan(ground.tenant, scan).await.unwrap();
     assert_eq!((record.life, record.open_tasks, record.dead_tasks), (ScanLife::Running, 1, 0));
     let again = claim(&ground, &worker).await;

@@ -7,11 +7,11 @@ use model::{
     scan::{Budget, Exhausted, ScanEnd},
     task::Retry,
 };
-use store::{Beat, Claimed, Ending, TaskFilter};
+use store::{Beat, Claimed, Ending, LeftDead, Redriven, TaskFilter};
 
 use crate::{
     ground::{Ground, LEASE, Worker, failure, settle},
-    scans::{HOUR, claim, done, submit_of},
+    scans::{HOUR, claim, done, may_cost, submit_at, submit_of},
 };
 
 crate::contract! {
@@ -19,6 +19,7 @@ crate::contract! {
     what_was_planned_within_the_budget_of_units_is_done
     nothing_holds_up_the_end_of_a_scan_whose_units_are_used_up
     workers_hear_that_a_budget_is_spent
+    the_dead_of_a_scan_that_gave_up_stay_dead
 }
 
 fn budget_of(exhausted: Exhausted) -> ScanEnd {
@@ -146,6 +147,62 @@ async fn workers_hear_that_a_budget_is_spent(ground: Ground) {
         settle(&ground, task.lease, Ending::HandedBack).await.unwrap();
     }
     assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
+}
+
+async fn the_dead_of_a_scan_that_gave_up_stay_dead(ground: Ground) {
+    let worker = Worker::new(1);
+    let redrive = async |scan| {
+        let these = TaskFilter::of_scan(scan);
+        ground.store.redrive_tasks(ground.tenant, these, 100, "test".to_owned()).await.unwrap()
+    };
+    let left = |scan, why| Redriven { tasks: 0, left: [(scan, LeftDead { tasks: 1, why })].into() };
+    let die = async |task: &Claimed| settle(&ground, task.lease, failure(Retry::Never)).await.unwrap();
+    let two = ["127.0.0.9", "127.0.0.10"];
+
+    // Its money is spent, while something waited.
+    let three = ["127.0.0.9", "127.0.0.10", "127.0.0.11"];
+    let scan = submit_at(&ground, may_cost("1"), &three, Some("1")).await.unwrap();
+    let tasks = worker.claim_of(&ground, &[Stage::Ports], 2).await;
+    die(&tasks[0]).await;
+    ground.advance(HOUR).await;
+    done(&ground, &tasks[1], Learned::default()).await;
+    let cost = budget_of(Exhausted::Cost);
+    assert_ended(&ground, scan, cost).await;
+    assert_eq!(redrive(scan).await, left(scan, cost));
+    assert_eq!(in_state(&ground, scan, "dead").await, [tasks[0].lease.task]);
+    assert_ended(&ground, scan, cost).await;
+
+    // What it may send was sent with its last unit.
+    let request = ports_within(Budget { packets: Some(100), ..Budget::default() });
+    let scan = submit_of(&ground, request, &two).await.unwrap();
+    let tasks = claim_ports(&ground, &worker).await;
+    die(&tasks[0]).await;
+    done_with(&ground, &tasks[1], 100).await;
+    assert_ended(&ground, scan, ScanEnd::Failures { units: 1 }).await;
+    assert_eq!(redrive(scan).await, left(scan, budget_of(Exhausted::Packets)));
+
+    // Somebody does not want it any more.
+    let scan = submit_of(&ground, ports_within(Budget::default()), &two).await.unwrap();
+    die(&worker.claim_of(&ground, &[Stage::Ports], 1).await[0]).await;
+    assert!(ground.store.cancel_scan(ground.tenant, scan, "test".to_owned()).await.unwrap());
+    assert_eq!(redrive(scan).await, left(scan, ScanEnd::Cancelled));
+
+    // Its time is up.
+    let request = ports_within(Budget { time: Some(HOUR), ..Budget::default() });
+    let scan = submit_of(&ground, request, &two[..1]).await.unwrap();
+    die(&claim_ports(&ground, &worker).await[0]).await;
+    ground.advance(HOUR).await;
+    assert_eq!(redrive(scan).await, left(scan, ScanEnd::Deadline));
+
+    // As many units as it may were planned: they may be done.
+    let request = ports_within(Budget { units: 1, ..Budget::default() });
+    let scan = submit_of(&ground, request, &two).await.unwrap();
+    die(&claim_ports(&ground, &worker).await[0]).await;
+    assert_ended(&ground, scan, budget_of(Exhausted::Units)).await;
+    assert_eq!(redrive(scan).await, Redriven { tasks: 1, ..Redriven::default() });
+    ground.store.tend_scans().await.unwrap();
+    done(&ground, &claim_ports(&ground, &worker).await[0], Learned::default()).await;
+    assert_ended(&ground, scan, budget_of(Exhausted::Units)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
