@@ -24,8 +24,6 @@ use crate::{Lease, StoreError};
 const EVIDENCE: &str = "evidence";
 /// Where reports lie.
 const REPORTS: &str = "reports";
-/// Where [`Objects::check`] leaves nothing.
-const DOCTOR: &str = "doctor";
 /// Who has not written to a file for so long will not go on.
 const LEFT: Duration = Duration::from_secs(60 * 60);
 
@@ -166,6 +164,11 @@ impl Objects {
         })
     }
 
+    /// Where people find all reports.
+    pub fn describe_reports(&self) -> String {
+        self.describe(REPORTS)
+    }
+
     /// Where people find everything whose key begins so.
     pub fn describe(&self, beginning: &str) -> String {
         match &self.root {
@@ -176,7 +179,7 @@ impl Objects {
 
     /// Can something be written, read and deleted?
     pub async fn check(&self) -> Result<(), StoreError> {
-        let key = ObjectKey(format!("{DOCTOR}/{:032x}", rand::random::<u128>()));
+        let key = ObjectKey(format!("doctor-{:032x}", rand::random::<u128>()));
         let body = b"rampart doctor".to_vec();
         self.put(&key, body.clone()).await?;
         let read = self.get(&key).await;

@@ -270,7 +270,7 @@ async fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
             ),
         ),
     ];
-    rows.push(("worked", length(scan.worked)));
+    rows.push(("worked", length(Duration::from_secs(scan.worked.as_secs()))));
     if let (Some(cost), Some(price)) = (scan.cost, scan.price) {
         let most = scan.request.budget.cost.map(|most| format!(" of at most {most}"));
         rows.push(("cost", format!("{cost}{}, at {price} an hour", most.unwrap_or_default())));

@@ -48,7 +48,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     }
     let store = configuration.with_evidence(configuration.make().await?)?;
     let objects = configuration.objects()?;
-    let reports = objects.to_string();
+    let reports = objects.describe_reports();
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
     let estate = match arguments.demo {
         true => Some(start_demo(&store, tenant).await?),

@@ -31,7 +31,7 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let ask = |words: &[&str]| run(directory.path(), words);
 
     let up = Up::start(directory.path(), &[]);
-    assert!(up.said.contains("reports       s3://rampart/some/prefix\n"), "{}", up.said);
+    assert!(up.said.contains("reports       s3://rampart/some/prefix/reports\n"), "{}", up.said);
     let submit = ["scan", "submit", &target, "--stages", "check", "--only", "git-config", "--json"];
     let submitted = ask(&[&submit[..], &["--wait"]].concat());
     assert_exit(&submitted, 1);
