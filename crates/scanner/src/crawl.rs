@@ -213,6 +213,8 @@ pub struct PassedOver {
     pub too_deep: u64,
     /// Found while the queue was full; counted each time they were found.
     pub queue_full: u64,
+    /// Found while there was no room for them in what the unit may hold, and not found again when there was.
+    pub no_room: u64,
     /// Waiting, or under way, when a budget ended the crawl.
     pub not_reached: u64,
 }
@@ -228,9 +230,15 @@ impl PassedOver {
             media,
             too_deep,
             queue_full,
+            no_room,
             not_reached,
         } = *self;
-        folded + disallowed + state_changing + traps + media + too_deep + queue_full + not_reached
+        folded + disallowed + state_changing + traps + media + too_deep + queue_full + no_room + not_reached
+    }
+
+    /// Those that a rule or a limit left out.
+    pub fn left_out(&self) -> u64 {
+        self.total() - self.no_room
     }
 }
 

@@ -462,11 +462,17 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
             for (url, reason) in report.failures.into_iter().take(20) {
                 reporter.undetermined(format!("{url}: {reason}")).await;
             }
-            let left = format!(
-                "{} of the {} pages found were not fetched",
-                report.passed_over.total(),
-                report.found
-            );
+            let left_out = report.passed_over.left_out();
+            let left = format!("{left_out} of the {} pages found were not fetched", report.found);
+            if report.passed_over.no_room > 0 {
+                reporter
+                    .undetermined(format!(
+                        "{} of the {} pages found were not fetched: there was no room for their addresses in the {} bytes that a \
+                         unit may hold of what targets send",
+                        report.passed_over.no_room, report.found, limits.held_bytes
+                    ))
+                    .await;
+            }
             if report.robots == RobotsPolicy::Obey && report.robots_answer == RobotsAnswer::Unreachable {
                 reporter
                     .undetermined(
@@ -480,7 +486,7 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                     reporter.undetermined(format!("the crawl was ended by {by}: {left}")).await;
                 }
                 Some(by) => reporter.left_out(format!("the crawl was ended by {by}: {left}")).await,
-                None if report.passed_over.total() > 0 => reporter.left_out(left).await,
+                None if left_out > 0 => reporter.left_out(left).await,
                 None => {}
             }
         }

@@ -191,7 +191,7 @@ async fn a_crawl_does_not_hold_what_pages_name_without_end() {
     let crawling = crawl::site(&client, &site, dialer.limits(), &options, None, sender);
     let (report, ()) = tokio::join!(crawling, listen);
     assert_eq!(report.found, report.pages + report.failed + report.passed_over.total(), "{report:?}");
-    assert!(report.passed_over.queue_full > 0 && report.pages > 50, "{report:?}");
+    assert!(report.passed_over.no_room > 0 && report.pages > 50, "{report:?}");
     let [(url, why)] = report.failures.as_slice() else { panic!("{report:?}") };
     assert!(url.path().ends_with("/7") && why.contains(&MOST.to_string()), "{url} {why}");
     assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
