@@ -6,7 +6,7 @@ use std::{
 };
 
 use checks::exchange::Failure;
-use model::{DomainName, Limits, SkipReason};
+use model::{DomainName, FailReason, Limits, SkipReason};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -25,8 +25,6 @@ use super::{
 };
 use crate::http::{HttpClient, HttpSession};
 
-/// Failures that are told one by one.
-const MOST_FAILURES: usize = 1_000;
 /// Distinct forms, endpoints and external URLs that are told, of each.
 const MOST_TOLD: usize = 20_000;
 /// Answers that may wait for an earlier one, for each connection: one slow page must not hold up the others, nor may they pile
@@ -44,10 +42,8 @@ pub(super) async fn walk(
     let deadline = Instant::now() + limits.crawl_deadline;
     let mut report = CrawlReport { robots: options.robots, ..CrawlReport::default() };
     let Some(origin) = Origin::of(&site.root) else {
-        report.failures.push((
-            site.root.clone(),
-            "it is not the address of a web site: use http or https with a host".to_owned(),
-        ));
+        let why = "it is not the address of a web site: use http or https with a host".to_owned();
+        report.lose(site.root.clone(), &Failure::Failed(FailReason::Protocol, why));
         return report;
     };
     let session = Arc::new(client.session(site.endpoint.clone(), site.root.scheme() == "https"));
@@ -112,7 +108,7 @@ async fn read_sources(
     let told = told.map_err(|_| Budget::Time)?.map_err(|failure| {
         let stop = stop_of(&failure).unwrap_or(Budget::Failures);
         if stop == Budget::Scope {
-            report.failures.push((origin.root().clone(), reason(&failure)));
+            report.lose(origin.root().clone(), &failure);
         }
         stop
     })?;
@@ -251,9 +247,7 @@ impl Walk<'_> {
                 if stop != Some(Budget::Stopped) {
                     self.report.failed += 1;
                     self.failures_in_a_row += 1;
-                    if self.report.failures.len() < MOST_FAILURES {
-                        self.report.failures.push((url, reason(&failure)));
-                    }
+                    self.report.lose(url, &failure);
                 }
                 self.frontier.settle(entry.shape, entry.variable, 0);
                 let too_many = self.failures_in_a_row >= self.limits.failures_in_a_row.max(1);
@@ -378,14 +372,5 @@ fn stop_of(failure: &Failure) -> Option<Budget> {
         Failure::Skipped(SkipReason::OutOfScope) => Some(Budget::Scope),
         Failure::Skipped(_) => Some(Budget::Time),
         Failure::Failed(..) => None,
-    }
-}
-
-fn reason(failure: &Failure) -> String {
-    match failure {
-        Failure::Failed(reason, detail) if detail.is_empty() => reason.to_string(),
-        Failure::Failed(reason, detail) => format!("{reason}: {detail}"),
-        Failure::OutOfScope(why) => why.clone(),
-        Failure::Skipped(why) => why.to_string(),
     }
 }
