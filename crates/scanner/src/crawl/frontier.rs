@@ -75,8 +75,7 @@ impl Frontier {
             None if hops > self.hops || self.is_endless(&candidate) => &mut self.passed_over.traps,
             None if self.queue.len() >= self.capacity => &mut self.passed_over.queue_full,
             None => {
-                let weight = (size_of::<Entry>() + candidate.target.len()) as u64;
-                let Ok(held) = self.allowance.charge_waiting(weight) else {
+                let Ok(held) = self.allowance.charge_waiting(Frontier::weight(&candidate.target)) else {
                     return self.refused.insert(key);
                 };
                 self.note(&candidate);
@@ -89,6 +88,16 @@ impl Frontier {
         self.refused.remove(&key);
         self.known.insert(key);
         !was_refused
+    }
+
+    /// So many more were found where only so many are taken in.
+    pub(super) fn pass_over(&mut self, beyond: u64) {
+        self.passed_over.queue_full += beyond;
+    }
+
+    /// The room that a target takes while it waits.
+    pub(super) fn weight(target: &str) -> u64 {
+        (size_of::<Entry>() + target.len()) as u64
     }
 
     /// Calendars and queries without end are cut off by number, whatever the pages look like.

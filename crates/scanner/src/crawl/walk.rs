@@ -47,6 +47,10 @@ pub(super) async fn walk(
         return report;
     };
     let session = Arc::new(client.session(site.endpoint.clone(), site.root.scheme() == "https"));
+    // What robots.txt and sitemaps name leaves room for the pages to begin with.
+    let starts = if site.starts.is_empty() { std::slice::from_ref(&site.root) } else { &site.starts };
+    let room = starts.iter().map(|start| Frontier::weight(start.as_str())).sum();
+    let for_starts = session.allowance().charge_waiting(room);
     let told = match read_sources(&session, &origin, limits, options, deadline, &mut report).await {
         Ok(told) => told,
         Err(stop) => {
@@ -80,7 +84,8 @@ pub(super) async fn walk(
         },
         report,
     };
-    walk.begin(site, told).await;
+    drop(for_starts);
+    walk.begin(starts, told).await;
     walk.run(deadline).await;
     walk.finish()
 }
@@ -102,9 +107,13 @@ async fn read_sources(
         most_urls: options.queue as usize,
         requests: 0,
         bytes: 0,
+        failed: Vec::new(),
     };
     let told = timeout_at(deadline, sources.read(options.robots)).await;
     (report.requests, report.bytes) = (sources.requests, sources.bytes);
+    for (url, failure) in sources.failed {
+        report.lose(url, &failure);
+    }
     let told = told.map_err(|_| Budget::Time)?.map_err(|failure| {
         let stop = stop_of(&failure).unwrap_or(Budget::Failures);
         if stop == Budget::Scope {
@@ -137,9 +146,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    async fn begin(&mut self, site: &Site, told: Told) {
-        let root = [self.sieve.origin.root().clone()];
-        let starts = if site.starts.is_empty() { &root[..] } else { &site.starts };
+    async fn begin(&mut self, starts: &[Url], told: Told) {
         for start in starts {
             match self.sieve.origin.resolve(start, start.as_str(), LONGEST_URL) {
                 origin::Reference::Inside(url) => {
@@ -148,15 +155,19 @@ impl Walk<'_> {
                 _ => self.teller.external(&self.sieve, start.clone()).await,
             }
         }
-        for url in &told.pages {
-            self.frontier.offer(self.sieve.candidate(LinkKind::Page, url), 1, 0);
+        for kept in told.pages {
+            let candidate = self.sieve.candidate(LinkKind::Page, &kept.url);
+            // It takes room in one place only.
+            drop(kept);
+            self.frontier.offer(candidate, 1, 0);
         }
+        self.frontier.pass_over(told.beyond);
         let source = self.sieve.origin.url("/robots.txt");
-        for url in told.disallowed {
-            self.teller.endpoint(&self.sieve, url, &source).await;
+        for kept in told.disallowed {
+            self.teller.endpoint(&self.sieve, kept.url, &source).await;
         }
-        for url in told.external {
-            self.teller.external(&self.sieve, url).await;
+        for kept in told.external {
+            self.teller.external(&self.sieve, kept.url).await;
         }
     }
 
