@@ -35,7 +35,7 @@ use model::TenantId;
 use tokio::sync::OnceCell;
 
 pub use self::{
-    claims::{Beat, ClaimRequest, Claimed, Lease},
+    claims::{Beat, ClaimRequest, Claimed, Lease, Watch},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
