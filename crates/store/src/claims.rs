@@ -48,6 +48,17 @@ pub struct Lease {
     pub scan: Option<ScanId>,
 }
 
+/// What a worker must know all the time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watch {
+    /// Which stops hold.
+    pub stops: Vec<Stop>,
+    /// How many processes work on each of its scans.
+    pub at_work: BTreeMap<(TenantId, ScanId), u32>,
+    /// Claims of its own that nobody wants any more.
+    pub unwanted: Vec<Lease>,
+}
+
 /// A task that a worker has got.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claimed {
@@ -373,6 +384,23 @@ impl QueueTx<'_> {
         Ok(at_work)
     }
 
+    /// What this worker has that nobody wants any more.
+    async fn unwanted(&mut self, worker: WorkerId) -> Result<Vec<Lease>, StoreError> {
+        let sql = "SELECT tenant_id, task_id, lease_number, scan_id FROM tasks \
+                   WHERE worker = $1 AND state = 'running' AND cancelling";
+        let rows = self.session.query(sql, &[uuid::Uuid::from_u128(worker.bits()).into()]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Lease {
+                    tenant: TenantId::new(row.id(0)?),
+                    task: TaskId::new(row.id(1)?),
+                    number: LeaseNumber::from_stored(row.count(2)?),
+                    scan: row.maybe_text(3)?.map(|_| row.word(3)).transpose()?,
+                })
+            })
+            .collect()
+    }
+
     /// Tasks whose workers are silent, or that were tried too often while they waited.
     async fn lapsed(&mut self, at_most: usize) -> Result<Vec<(TenantId, TaskId)>, StoreError> {
         let sql = format!(
@@ -404,13 +432,16 @@ impl Store {
         Ok(at_work.get(&(tenant, scan)).copied().unwrap_or_default())
     }
 
-    /// What a worker must know all the time: which stops hold, and how many processes work on each of the scans that it works on.
-    pub async fn watch(
-        &self,
-        scans: Vec<(TenantId, ScanId)>,
-    ) -> Result<(Vec<Stop>, BTreeMap<(TenantId, ScanId), u32>), StoreError> {
+    /// What a worker that works on these scans must know all the time.
+    pub async fn watch(&self, worker: WorkerId, scans: Vec<(TenantId, ScanId)>) -> Result<Watch, StoreError> {
         self.read_queue(move |tx| {
-            Box::pin(async move { Ok((tx.stops_in_force().await?, tx.at_work(&scans).await?)) })
+            Box::pin(async move {
+                Ok(Watch {
+                    stops: tx.stops_in_force().await?,
+                    at_work: tx.at_work(&scans).await?,
+                    unwanted: tx.unwanted(worker).await?,
+                })
+            })
         })
         .await
     }

@@ -7,6 +7,7 @@ mod error;
 mod postgres;
 mod session;
 mod sqlite;
+mod steps;
 mod value;
 
 mod claims;
@@ -35,7 +36,7 @@ use model::TenantId;
 use tokio::sync::OnceCell;
 
 pub use self::{
-    claims::{Beat, ClaimRequest, Claimed, Lease},
+    claims::{Beat, ClaimRequest, Claimed, Lease, Watch},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,

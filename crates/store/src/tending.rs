@@ -93,7 +93,7 @@ fn unpaid(dialect: Dialect) -> String {
 impl QueueTx<'_> {
     /// Scans that somebody must look after, with why they are to end, if they are.
     async fn scans_to_tend(&mut self) -> Result<BTreeMap<(TenantId, ScanId), Option<ScanEnd>>, StoreError> {
-        let mut scans = self.unwanted().await?;
+        let mut scans = self.stopping_scans().await?;
         let now = self.now;
         let sql = "SELECT tenant_id, scan_id, stopping, deadline, open_tasks FROM scans WHERE state = 'running' \
                    AND (deadline <= $1 OR open_tasks = 0) ORDER BY deadline LIMIT 1000";
@@ -121,7 +121,7 @@ impl QueueTx<'_> {
     }
 
     /// Scans that give up what is planned, of which something waits or is at work as if they did not.
-    async fn unwanted(&mut self) -> Result<BTreeMap<(TenantId, ScanId), Option<ScanEnd>>, StoreError> {
+    async fn stopping_scans(&mut self) -> Result<BTreeMap<(TenantId, ScanId), Option<ScanEnd>>, StoreError> {
         let sql = "SELECT tenant_id, scan_id, stopping FROM scans WHERE state = 'running' AND stopping IS NOT NULL LIMIT 1000000";
         let mut unwanted = BTreeMap::new();
         for row in self.session.query(sql, &[]).await? {

@@ -73,6 +73,7 @@ impl Pool {
             Arc::clone(&self.doorbell),
             Arc::clone(&self.stages),
             Arc::clone(&holdings),
+            self.id,
             self.options.lease,
         )?;
         let presence = Presence::begin(self.store.clone(), self.introduction(), stop.clone());

@@ -1,10 +1,10 @@
-//! The pulse of a worker: heartbeats and the watch for stops, on a thread and a connection of their own, so that no amount of work
+//! The pulse of a worker: heartbeats and the watch for stops and cancellations, on a thread and a connection of their own, so that no amount of work
 //! holds them up.
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
-use model::StopId;
-use store::{Beat, Store};
+use model::{StopId, WorkerId};
+use store::{Beat, Store, Watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +16,7 @@ use crate::{
 
 /// Heartbeats within a lease: two may be lost.
 const BEATS: u32 = 3;
-/// How often the stops are looked at, however well bells ring.
+/// How often stops and cancellations are looked for, however well bells ring.
 const LOOK: Duration = Duration::from_millis(400);
 /// How long one look may take.
 const LOOK_WITHIN: Duration = Duration::from_millis(600);
@@ -36,6 +36,7 @@ impl Pulse {
         doorbell: Arc<dyn Doorbell>,
         stages: Arc<Stages>,
         holdings: Arc<Holdings>,
+        id: WorkerId,
         lease: Duration,
     ) -> std::io::Result<Pulse> {
         let stop = CancellationToken::new();
@@ -45,7 +46,7 @@ impl Pulse {
             runtime.block_on(async move {
                 tokio::select! {
                     () = stopped.cancelled() => {}
-                    () = beat(store, doorbell, stages, holdings, lease) => {}
+                    () = beat(store, doorbell, stages, holdings, id, lease) => {}
                 }
             });
         })?;
@@ -68,6 +69,7 @@ async fn beat(
     doorbell: Arc<dyn Doorbell>,
     stages: Arc<Stages>,
     holdings: Arc<Holdings>,
+    id: WorkerId,
     lease: Duration,
 ) {
     let own = loop {
@@ -83,7 +85,7 @@ async fn beat(
     let (mut look, mut beat) = (interval(LOOK), interval(lease / BEATS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Seen { stages, at: Instant::now(), stops: None };
+    let mut seen = Seen { stages, id, at: Instant::now(), stops: None };
     loop {
         tokio::select! {
             biased;
@@ -97,6 +99,7 @@ async fn beat(
 /// What was seen of the stops, and when.
 struct Seen {
     stages: Arc<Stages>,
+    id: WorkerId,
     at: Instant,
     stops: Option<Vec<StopId>>,
 }
@@ -104,9 +107,10 @@ struct Seen {
 impl Seen {
     async fn look(&mut self, store: &Store, holdings: &Holdings) {
         let begun = Instant::now();
-        match timeout(LOOK_WITHIN, store.watch(holdings.scans())).await {
-            Ok(Ok((stops, at_work))) => {
+        match timeout(LOOK_WITHIN, store.watch(self.id, holdings.scans())).await {
+            Ok(Ok(Watch { stops, at_work, unwanted })) => {
                 self.stages.engines.share_rates(&at_work);
+                unwanted.iter().for_each(|lease| holdings.cut(lease));
                 // As old as the question: a stop may have been ordered while the answer was on its way.
                 self.at = begun;
                 let ids: Vec<StopId> = stops.iter().map(|stop| stop.id).collect();

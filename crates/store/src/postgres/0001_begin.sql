@@ -182,6 +182,7 @@ CREATE TABLE tasks (
 );
 CREATE INDEX tasks_due ON tasks (stage, tenant_id, priority, begun, not_before, task_id) WHERE state = 'queued';
 CREATE INDEX tasks_running ON tasks (tenant_id, scan_id, stage, worker) WHERE state = 'running';
+CREATE INDEX tasks_unwanted ON tasks (worker) WHERE state = 'running' AND cancelling;
 CREATE INDEX tasks_leased ON tasks (lease_until) WHERE state = 'running';
 CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS NOT NULL;
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);

@@ -8,17 +8,18 @@ use worker::PoolOptions;
 
 use super::{
     everywhere,
-    ground::{FOR_EVER, Ground, LIVELY, exercise, pool, pool_of},
+    ground::{FOR_EVER, Ground, exercise, pool, pool_of},
     site::Site,
 };
 
+// With leases for ever, so that it is not the heartbeat that brings the news.
 everywhere! {
     Shared: what_waits_is_gone_at_once_and_what_runs_is_cut
         a_cancelled_scan_closes_its_connections_and_ends;
 }
 
 async fn what_waits_is_gone_at_once_and_what_runs_is_cut(ground: Ground) {
-    let pool = ground.start(PoolOptions { lease: LIVELY, ..pool(1) });
+    let pool = ground.start(PoolOptions { lease: FOR_EVER, ..pool(1) });
     let running = ground.enqueue([exercise(FOR_EVER)]).await[0];
     ground.until_state(running, "running").await;
     let waiting = ground.enqueue([exercise(FOR_EVER)]).await[0];
@@ -39,7 +40,7 @@ async fn what_waits_is_gone_at_once_and_what_runs_is_cut(ground: Ground) {
 
 async fn a_cancelled_scan_closes_its_connections_and_ends(ground: Ground) {
     let site = Site::start().await;
-    let pool = ground.start(PoolOptions { lease: LIVELY, ..pool_of(&[Stage::Check], 2) });
+    let pool = ground.start(PoolOptions { lease: FOR_EVER, ..pool_of(&[Stage::Check], 2) });
     let scan = ground.submit(ground.tenant, Stage::Check, &site.url()).await;
     site.until_asked(1).await;
     assert!(ground.store.cancel_scan(ground.tenant, scan, "test".to_owned()).await.unwrap());
