@@ -7,6 +7,7 @@ mod error;
 mod postgres;
 mod session;
 mod sqlite;
+mod steps;
 mod value;
 
 mod claims;

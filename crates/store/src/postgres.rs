@@ -21,6 +21,8 @@ use tokio_postgres::{
     types::{IsNull, ToSql, Type, WrongType, private::BytesMut},
 };
 
+#[cfg(test)]
+pub(crate) use self::migrate::STEPS;
 pub(crate) use self::replica::Replica;
 pub use self::{
     migrate::migrate,

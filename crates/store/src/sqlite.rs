@@ -19,6 +19,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, types::ValueRef};
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use self::migrate::STEPS;
 use crate::{
     StoreError,
     session::{Dialect, Session},

@@ -1,16 +1,18 @@
-//! Brings a database's schema up to date. Forward only: each step is added, none is changed, and the release before must go on
-//! working while and after it is taken.
+//! Brings a database's schema up to date.
 
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-use tokio_postgres::{Client, types::Type};
+use tokio_postgres::{Client, GenericClient, types::Type};
 
 use super::{error, rights, tls};
-use crate::StoreError;
+use crate::{
+    StoreError,
+    steps::{Step, Taken, left},
+};
 
 /// In order; the database remembers which it has.
-const STEPS: &[(&str, &str)] = &[("0001_begin", include_str!("0001_begin.sql"))];
+pub(crate) const STEPS: &[Step] =
+    &[Step { name: "0001_begin", sql: include_str!("0001_begin.sql"), needs: 1 }];
 
 /// Two that migrate at once wait for each other.
 const LOCK: i64 = 0x7261_6d70_6172_7400;
@@ -28,34 +30,27 @@ pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, Stor
     transaction
         .batch_execute(
             "CREATE TABLE IF NOT EXISTS public.rampart_steps (number bigint PRIMARY KEY, name text NOT NULL, digest bytea NOT NULL, \
-             taken_at timestamptz NOT NULL DEFAULT now()); GRANT SELECT ON public.rampart_steps TO PUBLIC",
+             needs bigint NOT NULL, taken_at timestamptz NOT NULL DEFAULT now()); GRANT SELECT ON public.rampart_steps TO PUBLIC",
         )
         .await
         .map_err(error)?;
-    let rows = transaction
-        .query_typed("SELECT name, digest FROM public.rampart_steps ORDER BY number", &[])
-        .await
-        .map_err(error)?;
-    for (row, (name, text)) in rows.iter().zip(STEPS) {
-        let (taken, digest): (String, Vec<u8>) = (row.get(0), row.get(1));
-        if taken != *name || digest != Sha256::digest(text).as_slice() {
-            return Err(StoreError::Schema(format!(
-                "step `{taken}` of the database is not the step `{name}` of this program: it was made by something else"
-            )));
-        }
-    }
-    let mut taken = Vec::new();
-    for (number, (name, text)) in STEPS.iter().enumerate().skip(rows.len()) {
-        transaction.batch_execute(text).await.map_err(error)?;
-        let digest = Sha256::digest(text);
+    let before = taken(&transaction).await?;
+    let missing = left(STEPS, &before)?;
+    for (number, step) in (before.len()..).zip(missing) {
+        transaction.batch_execute(step.sql).await.map_err(error)?;
+        let (number, digest, needs) = (number as i64, step.digest(), step.needs as i64);
         transaction
             .execute_typed(
-                "INSERT INTO public.rampart_steps (number, name, digest) VALUES ($1, $2, $3)",
-                &[(&(number as i64), Type::INT8), (name, Type::TEXT), (&digest.as_slice(), Type::BYTEA)],
+                "INSERT INTO public.rampart_steps (number, name, digest, needs) VALUES ($1, $2, $3, $4)",
+                &[
+                    (&number, Type::INT8),
+                    (&step.name, Type::TEXT),
+                    (&digest.as_slice(), Type::BYTEA),
+                    (&needs, Type::INT8),
+                ],
             )
             .await
             .map_err(error)?;
-        taken.push((*name).to_owned());
     }
     let sql = "SELECT current_setting('server_version_num')::int";
     let version: i32 = transaction.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
@@ -71,7 +66,19 @@ pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, Stor
         transaction.batch_execute(&sql).await.map_err(error)?;
     }
     transaction.commit().await.map_err(error)?;
-    Ok(taken)
+    Ok(missing.iter().map(|step| step.name.to_owned()).collect())
+}
+
+/// The steps that the database has taken, in order.
+async fn taken(client: &impl GenericClient) -> Result<Vec<Taken>, StoreError> {
+    let sql = "SELECT name, digest, needs FROM public.rampart_steps ORDER BY number";
+    let rows = client.query_typed(sql, &[]).await.map_err(error)?;
+    let read = |row: &tokio_postgres::Row| Taken {
+        name: row.get(0),
+        digest: row.get(1),
+        needs: row.get::<_, i64>(2).unsigned_abs(),
+    };
+    Ok(rows.iter().map(read).collect())
 }
 
 /// Is the schema the one that this program was written for, or a later one that it can work with?
@@ -86,9 +93,7 @@ pub(super) async fn require_current(client: &Client) -> Result<(), StoreError> {
     if !prepared {
         return Err(missing());
     }
-    let sql = "SELECT count(*) FROM public.rampart_steps";
-    let taken: i64 = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
-    if usize::try_from(taken).unwrap_or_default() < STEPS.len() { Err(missing()) } else { Ok(()) }
+    if left(STEPS, &taken(client).await?)?.is_empty() { Ok(()) } else { Err(missing()) }
 }
 
 /// Refuses a user for whom row-level security would mean nothing, or too little.

@@ -1,12 +1,16 @@
-//! Brings a file's schema up to date. Forward only: each step is added, none is changed.
+//! Brings a file's schema up to date.
 
 use rusqlite::Connection;
 
 use super::error;
-use crate::StoreError;
+use crate::{
+    StoreError,
+    steps::{Step, Taken, left},
+};
 
-/// In order; the file remembers how many it has.
-const STEPS: &[&str] = &[include_str!("0001_begin.sql")];
+/// In order; the file remembers which it has.
+pub(crate) const STEPS: &[Step] =
+    &[Step { name: "0001_begin", sql: include_str!("0001_begin.sql"), needs: 1 }];
 
 pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE").map_err(error)?;
@@ -17,17 +21,28 @@ pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn steps(connection: &Connection) -> Result<(), StoreError> {
-    let version: i64 =
-        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(error)?;
-    let done = usize::try_from(version).unwrap_or(usize::MAX);
-    let Some(left) = STEPS.get(done..) else {
-        return Err(StoreError::Schema(format!(
-            "the database is at step {version} and this program knows {}: it was used by a newer one",
-            STEPS.len()
-        )));
-    };
-    for step in left {
-        connection.execute_batch(step).map_err(error)?;
+    connection
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS rampart_steps (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest BLOB NOT NULL, \
+             needs INTEGER NOT NULL, taken_at INTEGER NOT NULL) STRICT",
+        )
+        .map_err(error)?;
+    let before = taken(connection).map_err(error)?;
+    for (number, step) in (before.len()..).zip(left(STEPS, &before)?) {
+        connection.execute_batch(step.sql).map_err(error)?;
+        let sql = "INSERT INTO rampart_steps (number, name, digest, needs, taken_at) \
+                   VALUES (?1, ?2, ?3, ?4, unixepoch() * 1000000)";
+        let values = (number as i64, step.name, step.digest(), step.needs as i64);
+        connection.execute(sql, values).map_err(error)?;
     }
-    connection.pragma_update(None, "user_version", STEPS.len() as i64).map_err(error)
+    Ok(())
+}
+
+/// The steps that the file has taken, in order.
+fn taken(connection: &Connection) -> rusqlite::Result<Vec<Taken>> {
+    let mut asked = connection.prepare("SELECT name, digest, needs FROM rampart_steps ORDER BY number")?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Taken { name: row.get(0)?, digest: row.get(1)?, needs: row.get::<_, i64>(2)?.unsigned_abs() })
+    };
+    asked.query_map((), read)?.collect()
 }

@@ -16,6 +16,8 @@ use store::{
     TaskRecord,
 };
 
+use crate::later;
+
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Ground {
@@ -24,7 +26,7 @@ pub(crate) struct Ground {
     /// Whoever may change a server's schema.
     pub(crate) owner: String,
     pub(crate) tenant: TenantId,
-    _directory: Option<tempfile::TempDir>,
+    pub(crate) _directory: Option<tempfile::TempDir>,
 }
 
 impl Ground {
@@ -32,6 +34,23 @@ impl Ground {
         let directory = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(directory.path().join("rampart.db"));
         Ground::new(location, String::new(), Some(directory)).await
+    }
+
+    /// After a release that is later than this one has been there.
+    pub(crate) async fn later_sqlite() -> Ground {
+        let Ground { store, location, owner, _directory, .. } = Ground::sqlite().await;
+        drop(store);
+        let Location::Sqlite(file) = &location else { panic!() };
+        later::take_in_sqlite(file, later::NOTHING_NEW);
+        Ground::again(location, owner, _directory).await
+    }
+
+    /// After a release that is later than this one has been there.
+    pub(crate) async fn later_postgres() -> Ground {
+        let Ground { store, location, owner, .. } = Ground::postgres().await;
+        drop(store);
+        later::take_in_postgres(&owner, later::NOTHING_NEW).await;
+        Ground::again(location, owner, None).await
     }
 
     pub(crate) async fn postgres() -> Ground {
@@ -74,6 +93,13 @@ impl Ground {
     async fn new(location: Location, owner: String, directory: Option<tempfile::TempDir>) -> Ground {
         let store = Store::open(&location).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("acme"), "test".to_owned()).await.unwrap().id;
+        Ground { store, location, owner, tenant, _directory: directory }
+    }
+
+    /// The same database, opened again.
+    async fn again(location: Location, owner: String, directory: Option<tempfile::TempDir>) -> Ground {
+        let store = Store::open(&location).await.unwrap();
+        let tenant = store.tenant_named("acme").await.unwrap().id;
         Ground { store, location, owner, tenant, _directory: directory }
     }
 
@@ -160,7 +186,7 @@ pub(crate) async fn settle(
     ground.store.settle(vec![Settlement { lease, ending }]).await.unwrap().remove(0)
 }
 
-/// Makes of each case a test in either database, and through PgBouncer.
+/// Makes of each case a test in either database, through PgBouncer, and in databases that a later release has been to.
 #[macro_export]
 macro_rules! contract {
     ($($case:ident)*) => {
@@ -180,6 +206,18 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $case() {
                 super::$case($crate::ground::Ground::pgbouncer().await).await;
+            })*
+        }
+        mod later_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::ground::Ground::later_sqlite().await).await;
+            })*
+        }
+        mod later_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $case() {
+                super::$case($crate::ground::Ground::later_postgres().await).await;
             })*
         }
     };

@@ -8,6 +8,7 @@ mod ground;
 
 mod findings;
 mod isolation;
+mod later;
 mod objects;
 mod replica;
 mod scans;

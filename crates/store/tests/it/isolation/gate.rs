@@ -78,6 +78,7 @@ const ALLOWED: &[Allowed] = &[
             ("rampart.tenants_name_key", "no two tenants have one name; only the queue's role makes them"),
             ("rampart.scans_running", "the queue looks for scans of all tenants whose time is up"),
             ("rampart.tasks_due", "the queue jumps from tenant to tenant within a stage"),
+            ("rampart.tasks_unwanted", "a worker looks for what it has of all tenants that nobody wants"),
             ("rampart.tasks_leased", "the queue looks for leases of all tenants that have run out"),
             ("rampart.schedules_to_look_at", "the queue looks for schedules of all tenants that are due"),
             ("rampart.keys_pkey", "whose a key is, is what it is looked up for; prefixes are random"),
