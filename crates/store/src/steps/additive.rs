@@ -1,7 +1,7 @@
 //! What a step may do while programs that do not know it go on: add what they need not know of. A statement of any other kind is
 //! refused, whatever it is.
 
-use std::{collections::BTreeSet, iter::Peekable, path::Path, str::Chars};
+use std::{collections::BTreeSet, iter::Peekable, str::Chars};
 
 use super::Step;
 
@@ -145,100 +145,110 @@ fn faults(steps: &[Step]) -> Vec<String> {
     faults
 }
 
-#[test]
-fn every_step_leaves_the_release_before_at_work() {
-    for (directory, steps) in [("sqlite", crate::sqlite::STEPS), ("postgres", crate::postgres::STEPS)] {
-        assert_eq!(faults(steps), Vec::<String>::new(), "{directory}");
-        assert_eq!(steps[0].needs, 1, "{directory}");
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(directory);
-        let files = std::fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
-        let mut files: Vec<_> =
-            files.filter(|path| path.extension().is_some_and(|end| end == "sql")).collect();
-        files.sort();
-        let texts: Vec<(String, String)> = files
-            .iter()
-            .map(|path| {
-                (path.file_stem().unwrap().to_string_lossy().into(), std::fs::read_to_string(path).unwrap())
-            })
-            .collect();
-        let known: Vec<(String, String)> =
-            steps.iter().map(|step| (step.name.to_owned(), step.sql.to_owned())).collect();
-        assert_eq!(known, texts, "{directory}: every file is a step, in order");
-    }
-    let both = |step: &Step| (step.name, step.needs);
-    let sqlite: Vec<_> = crate::sqlite::STEPS.iter().map(both).collect();
-    assert_eq!(sqlite, crate::postgres::STEPS.iter().map(both).collect::<Vec<_>>(), "they go together");
-}
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-#[test]
-fn what_only_adds_is_taken() {
-    for sql in [
-        "CREATE TABLE notes (tenant_id uuid NOT NULL REFERENCES tenants, note text UNIQUE); -- DROP TABLE tasks;\n\
+    use super::*;
+
+    #[test]
+    fn every_step_leaves_the_release_before_at_work() {
+        for (directory, steps) in [("sqlite", crate::sqlite::STEPS), ("postgres", crate::postgres::STEPS)] {
+            assert_eq!(faults(steps), Vec::<String>::new(), "{directory}");
+            assert_eq!(steps[0].needs, 1, "{directory}");
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(directory);
+            let files = std::fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+            let mut files: Vec<_> =
+                files.filter(|path| path.extension().is_some_and(|end| end == "sql")).collect();
+            files.sort();
+            let texts: Vec<(String, String)> = files
+                .iter()
+                .map(|path| {
+                    (
+                        path.file_stem().unwrap().to_string_lossy().into(),
+                        std::fs::read_to_string(path).unwrap(),
+                    )
+                })
+                .collect();
+            let known: Vec<(String, String)> =
+                steps.iter().map(|step| (step.name.to_owned(), step.sql.to_owned())).collect();
+            assert_eq!(known, texts, "{directory}: every file is a step, in order");
+        }
+        let both = |step: &Step| (step.name, step.needs);
+        let sqlite: Vec<_> = crate::sqlite::STEPS.iter().map(both).collect();
+        assert_eq!(sqlite, crate::postgres::STEPS.iter().map(both).collect::<Vec<_>>(), "they go together");
+    }
+
+    #[test]
+    fn what_only_adds_is_taken() {
+        for sql in [
+            "CREATE TABLE notes (tenant_id uuid NOT NULL REFERENCES tenants, note text UNIQUE); -- DROP TABLE tasks;\n\
          ALTER TABLE notes ENABLE ROW LEVEL SECURITY; CREATE UNIQUE INDEX notes_once ON notes (note); \
          CREATE POLICY of_tenant ON notes FOR ALL TO rampart_tenant USING (tenant_id = (SELECT current_tenant())); \
          GRANT SELECT, DELETE ON notes TO rampart_tenant",
-        "SET LOCAL search_path = rampart; CREATE INDEX tasks_late ON tasks (tenant_id, note) WHERE note IS NOT NULL",
-        "ALTER TABLE tasks ADD COLUMN note text, ADD COLUMN times numeric(10, 2) NOT NULL DEFAULT 0",
-        "ALTER TABLE rampart.tasks ADD COLUMN IF NOT EXISTS note text DEFAULT 'NOT NULL; DROP TABLE tasks'",
-        "ALTER TABLE scans ADD COLUMN note_id uuid REFERENCES notes /* ALTER TABLE scans RENAME */",
-        "ALTER TABLE tasks SET (fillfactor = 60)",
-        "CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $body$ SELECT 1; DROP $body$; \
+            "SET LOCAL search_path = rampart; CREATE INDEX tasks_late ON tasks (tenant_id, note) WHERE note IS NOT NULL",
+            "ALTER TABLE tasks ADD COLUMN note text, ADD COLUMN times numeric(10, 2) NOT NULL DEFAULT 0",
+            "ALTER TABLE rampart.tasks ADD COLUMN IF NOT EXISTS note text DEFAULT 'NOT NULL; DROP TABLE tasks'",
+            "ALTER TABLE scans ADD COLUMN note_id uuid REFERENCES notes /* ALTER TABLE scans RENAME */",
+            "ALTER TABLE tasks SET (fillfactor = 60)",
+            "CREATE FUNCTION later() RETURNS int LANGUAGE sql AS $body$ SELECT 1; DROP $body$; \
          REVOKE ALL ON FUNCTION later() FROM PUBLIC",
-    ] {
-        assert_eq!(breaking(sql), Vec::<String>::new(), "{sql}");
+        ] {
+            assert_eq!(breaking(sql), Vec::<String>::new(), "{sql}");
+        }
     }
-}
 
-#[test]
-fn what_the_release_before_would_notice_is_refused() {
-    for sql in [
-        "DROP TABLE task_keys",
-        "drop index tasks_due",
-        "ALTER TABLE tasks DROP COLUMN unit",
-        "ALTER TABLE tasks ADD COLUMN note text, DROP COLUMN unit",
-        "ALTER TABLE tasks RENAME COLUMN unit TO thing",
-        "ALTER TABLE tasks RENAME TO jobs",
-        "ALTER TABLE tasks ALTER COLUMN unit TYPE bytea",
-        "ALTER TABLE tasks ALTER unit SET DATA TYPE bytea",
-        "ALTER TABLE tasks ALTER COLUMN unit SET NOT NULL",
-        "ALTER TABLE tasks ALTER COLUMN unit DROP NOT NULL",
-        "ALTER TABLE tasks ADD COLUMN note text NOT NULL",
-        "ALTER TABLE tasks ADD COLUMN note text NOT NULL DEFAULT NULL",
-        "ALTER TABLE tasks ADD note text NOT NULL",
-        "ALTER TABLE tasks ADD COLUMN note text UNIQUE",
-        "ALTER TABLE tasks ADD COLUMN note uuid DEFAULT '1' REFERENCES notes",
-        "ALTER TABLE tasks ADD CONSTRAINT short CHECK (length(unit) < 10)",
-        "ALTER TABLE tasks ADD CHECK (attempts < 10)",
-        "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY",
-        "ALTER TABLE tasks SET SCHEMA public",
-        "CREATE UNIQUE INDEX once ON tasks (unit)",
-        "CREATE POLICY narrower ON tasks AS RESTRICTIVE FOR ALL TO rampart_tenant USING (false)",
-        "CREATE OR REPLACE FUNCTION store_time() RETURNS timestamptz LANGUAGE sql AS $$ SELECT now() $$",
-        "CREATE TRIGGER late BEFORE INSERT ON tasks EXECUTE FUNCTION late()",
-        "REVOKE UPDATE ON tasks FROM rampart_queue",
-        "DO $$ BEGIN DROP TABLE tasks; END $$",
-        "DELETE FROM tasks",
-        "UPDATE tasks SET state = 'waiting'",
-        "TRUNCATE tasks",
-        "CREATE TABLE a (b int); DROP TABLE tasks",
-    ] {
-        assert_eq!(breaking(sql).len(), 1, "{sql}");
+    #[test]
+    fn what_the_release_before_would_notice_is_refused() {
+        for sql in [
+            "DROP TABLE task_keys",
+            "drop index tasks_due",
+            "ALTER TABLE tasks DROP COLUMN unit",
+            "ALTER TABLE tasks ADD COLUMN note text, DROP COLUMN unit",
+            "ALTER TABLE tasks RENAME COLUMN unit TO thing",
+            "ALTER TABLE tasks RENAME TO jobs",
+            "ALTER TABLE tasks ALTER COLUMN unit TYPE bytea",
+            "ALTER TABLE tasks ALTER unit SET DATA TYPE bytea",
+            "ALTER TABLE tasks ALTER COLUMN unit SET NOT NULL",
+            "ALTER TABLE tasks ALTER COLUMN unit DROP NOT NULL",
+            "ALTER TABLE tasks ADD COLUMN note text NOT NULL",
+            "ALTER TABLE tasks ADD COLUMN note text NOT NULL DEFAULT NULL",
+            "ALTER TABLE tasks ADD note text NOT NULL",
+            "ALTER TABLE tasks ADD COLUMN note text UNIQUE",
+            "ALTER TABLE tasks ADD COLUMN note uuid DEFAULT '1' REFERENCES notes",
+            "ALTER TABLE tasks ADD CONSTRAINT short CHECK (length(unit) < 10)",
+            "ALTER TABLE tasks ADD CHECK (attempts < 10)",
+            "ALTER TABLE tasks DISABLE ROW LEVEL SECURITY",
+            "ALTER TABLE tasks SET SCHEMA public",
+            "CREATE UNIQUE INDEX once ON tasks (unit)",
+            "CREATE POLICY narrower ON tasks AS RESTRICTIVE FOR ALL TO rampart_tenant USING (false)",
+            "CREATE OR REPLACE FUNCTION store_time() RETURNS timestamptz LANGUAGE sql AS $$ SELECT now() $$",
+            "CREATE TRIGGER late BEFORE INSERT ON tasks EXECUTE FUNCTION late()",
+            "REVOKE UPDATE ON tasks FROM rampart_queue",
+            "DO $$ BEGIN DROP TABLE tasks; END $$",
+            "DELETE FROM tasks",
+            "UPDATE tasks SET state = 'waiting'",
+            "TRUNCATE tasks",
+            "CREATE TABLE a (b int); DROP TABLE tasks",
+        ] {
+            assert_eq!(breaking(sql).len(), 1, "{sql}");
+        }
     }
-}
 
-#[test]
-fn who_is_left_behind_is_said_and_never_the_release_before() {
-    const FIRST: Step = Step { name: "1", sql: "CREATE TABLE a (b int, c int)", needs: 1 };
-    const SECOND: Step = Step { name: "2", sql: "ALTER TABLE a ADD COLUMN d int", needs: 1 };
-    let third = |needs| Step { name: "3", sql: "ALTER TABLE a DROP COLUMN c", needs };
-    assert_eq!(faults(&[FIRST, SECOND]), Vec::<String>::new());
-    for (needs, says) in [(0, "needs 0"), (1, "DROP COLUMN C"), (3, "needs 3")] {
-        let found = faults(&[FIRST, SECOND, third(needs)]);
-        assert!(found.len() == 1 && found[0].contains(says), "{needs}: {found:?}");
+    #[test]
+    fn who_is_left_behind_is_said_and_never_the_release_before() {
+        const FIRST: Step = Step { name: "1", sql: "CREATE TABLE a (b int, c int)", needs: 1 };
+        const SECOND: Step = Step { name: "2", sql: "ALTER TABLE a ADD COLUMN d int", needs: 1 };
+        let third = |needs| Step { name: "3", sql: "ALTER TABLE a DROP COLUMN c", needs };
+        assert_eq!(faults(&[FIRST, SECOND]), Vec::<String>::new());
+        for (needs, says) in [(0, "needs 0"), (1, "DROP COLUMN C"), (3, "needs 3")] {
+            let found = faults(&[FIRST, SECOND, third(needs)]);
+            assert!(found.len() == 1 && found[0].contains(says), "{needs}: {found:?}");
+        }
+        assert_eq!(
+            faults(&[FIRST, SECOND, third(2)]),
+            Vec::<String>::new(),
+            "whoever knows the second does without it"
+        );
     }
-    assert_eq!(
-        faults(&[FIRST, SECOND, third(2)]),
-        Vec::<String>::new(),
-        "whoever knows the second does without it"
-    );
 }
