@@ -68,6 +68,8 @@ pub enum SkipReason {
     Cancelled,
     /// A precondition of the template did not hold.
     Precondition,
+    /// There was more to look at than a limit of the scan allows.
+    Limit,
 }
 
 macro_rules! words {
@@ -108,6 +110,7 @@ words!(SkipReason {
     Deadline => "deadline passed",
     Cancelled => "stopped",
     Precondition => "precondition not met",
+    Limit => "beyond a limit",
 });
 
 /// The account of one check over all units.

@@ -14,6 +14,8 @@ pub struct Allowance(Arc<Held>);
 struct Held {
     most: u64,
     now: AtomicU64,
+    /// The part of it that only waits for its turn.
+    waiting: AtomicU64,
     peak: AtomicU64,
 }
 
@@ -22,6 +24,7 @@ struct Held {
 pub struct Charge {
     allowance: Option<Allowance>,
     bytes: u64,
+    waits: bool,
 }
 
 /// There is no room left for it.
@@ -35,7 +38,12 @@ pub struct Exceeded {
 impl Allowance {
     /// So many bytes.
     pub fn of(most: u64) -> Allowance {
-        Allowance(Arc::new(Held { most, now: AtomicU64::new(0), peak: AtomicU64::new(0) }))
+        Allowance(Arc::new(Held {
+            most,
+            now: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+        }))
     }
 
     /// What is held now.
@@ -50,24 +58,51 @@ impl Allowance {
 
     /// For something that takes nothing yet.
     pub fn charge(&self) -> Charge {
-        Charge { allowance: Some(self.clone()), bytes: 0 }
+        self.begin(false)
     }
 
-    /// For something that only waits for its turn: it may not take the last half from what is looked at now.
+    fn begin(&self, waits: bool) -> Charge {
+        Charge { allowance: Some(self.clone()), bytes: 0, waits }
+    }
+
+    /// For something that only waits for its turn. All that waits may take half, so that it does not take the last room from what
+    /// is looked at; what is looked at for a moment takes none of that half, as long as there is room for both.
     pub fn charge_waiting(&self, bytes: u64) -> Result<Charge, Exceeded> {
-        self.take(bytes, self.0.most / 2)?;
-        Ok(Charge { allowance: Some(self.clone()), bytes })
+        let mut charge = self.begin(true);
+        charge.cover(bytes)?;
+        Ok(charge)
     }
 
-    fn take(&self, bytes: u64, most: u64) -> Result<(), Exceeded> {
-        let Held { now, peak, .. } = &*self.0;
-        let with = |held: u64| held.checked_add(bytes).filter(|held| *held <= most);
+    fn take(&self, bytes: u64, waits: bool) -> Result<(), Exceeded> {
+        let Held { most, now, waiting, peak } = &*self.0;
+        let exceeded = Exceeded { most: *most };
         // Only numbers are shared: no order with other memory hangs on them.
-        let before = now
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, with)
-            .map_err(|_| Exceeded { most: self.0.most })?;
-        peak.fetch_max(before + bytes, Ordering::Relaxed);
-        Ok(())
+        let add = |held: &AtomicU64, most: u64| {
+            let with = |held: u64| held.checked_add(bytes).filter(|held| *held <= most);
+            held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, with).map_err(|_| exceeded)
+        };
+        if waits {
+            add(waiting, most / 2)?;
+        }
+        match add(now, *most) {
+            Ok(before) => {
+                peak.fetch_max(before + bytes, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(exceeded) => {
+                if waits {
+                    waiting.fetch_sub(bytes, Ordering::Relaxed);
+                }
+                Err(exceeded)
+            }
+        }
+    }
+
+    fn give_back(&self, bytes: u64, waited: bool) {
+        self.0.now.fetch_sub(bytes, Ordering::Relaxed);
+        if waited {
+            self.0.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -76,10 +111,8 @@ impl Charge {
     pub fn cover(&mut self, bytes: u64) -> Result<(), Exceeded> {
         if let Some(allowance) = &self.allowance {
             match bytes.checked_sub(self.bytes) {
-                Some(more) => allowance.take(more, allowance.0.most)?,
-                None => {
-                    allowance.0.now.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
-                }
+                Some(more) => allowance.take(more, self.waits)?,
+                None => allowance.give_back(self.bytes - bytes, self.waits),
             }
             self.bytes = bytes;
         }
@@ -90,7 +123,7 @@ impl Charge {
 impl Drop for Charge {
     fn drop(&mut self) {
         if let Some(allowance) = &self.allowance {
-            allowance.0.now.fetch_sub(self.bytes, Ordering::Relaxed);
+            allowance.give_back(self.bytes, self.waits);
         }
     }
 }
@@ -110,22 +143,39 @@ mod tests {
         drop(one);
         assert_eq!((allowance.held(), allowance.peak()), (40, 100));
         assert_eq!(other.cover(u64::MAX), Err(Exceeded { most: 100 }));
-        assert!(allowance.charge_waiting(11).is_err(), "more than half");
-        let waiting = allowance.charge_waiting(10).unwrap();
-        drop((waiting, other));
+        drop(other);
         assert_eq!(allowance.held(), 0);
         assert_eq!(Charge::default().cover(u64::MAX), Ok(()));
+    }
+
+    #[test]
+    fn what_waits_takes_half_and_not_less_while_other_things_are_looked_at() {
+        let allowance = Allowance::of(100);
+        let mut looked_at = allowance.charge();
+        looked_at.cover(60).unwrap();
+        let waiting = allowance.charge_waiting(40).expect("there is room for both");
+        assert!(allowance.charge_waiting(1).is_err(), "more than all");
+        looked_at.cover(0).unwrap();
+        let further = allowance.charge_waiting(10).unwrap();
+        assert!(allowance.charge_waiting(1).is_err(), "more than half");
+        assert_eq!((looked_at.cover(51), looked_at.cover(50)), (Err(Exceeded { most: 100 }), Ok(())));
+        drop((waiting, further, looked_at));
+        assert_eq!(allowance.held(), 0);
+        assert!(allowance.charge_waiting(50).is_ok(), "what was refused left nothing behind");
     }
 
     proptest! {
         #[test]
         fn never_more_is_held_than_may_be(most in 0..1_000_u64, steps in proptest::collection::vec((0..4_usize, 0..500_u64), 1..100)) {
             let allowance = Allowance::of(most);
-            let mut charges: Vec<Charge> = (0..4).map(|_| allowance.charge()).collect();
+            // The last two wait.
+            let waits = |at: usize| at >= 2;
+            let mut charges: Vec<Charge> = (0..4).map(|at| allowance.begin(waits(at))).collect();
             let (mut bytes, mut peak) = ([0; 4], 0);
             for (at, wanted) in steps {
                 let others: u64 = bytes.iter().sum::<u64>() - bytes[at];
-                let fits = others + wanted <= most;
+                let other_waiting: u64 = (0..4).filter(|other| waits(*other) && *other != at).map(|other| bytes[other]).sum();
+                let fits = others + wanted <= most && (!waits(at) || other_waiting + wanted <= most / 2);
                 // What shrinks always fits.
                 prop_assert_eq!(charges[at].cover(wanted).is_ok(), fits || wanted <= bytes[at]);
                 if fits {

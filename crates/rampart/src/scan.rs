@@ -209,7 +209,7 @@ fn exit_code(recap: &recap::Recap, arguments: &ScanArguments, end: End) -> ExitC
         .map(|(_, count)| count)
         .sum();
     let total = summary.ledger.total();
-    // Pairs whose turn never came. Out of scope and unmet preconditions are choices, not gaps.
+    // Pairs whose turn never came. Out of scope, unmet preconditions and limits are choices, not gaps.
     let unlooked: u64 = [SkipReason::HostUnresponsive, SkipReason::Deadline, SkipReason::Cancelled]
         .iter()
         .filter_map(|reason| total.skipped.get(reason))

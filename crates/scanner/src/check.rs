@@ -167,6 +167,7 @@ impl Checker {
             concurrency: limits.connections_per_unit() as usize,
             deadline,
             failures_allowed: limits.failures_in_a_row,
+            held_bytes: limits.held_bytes,
             counters: self.dialer.counters(),
             stop: self.dialer.stop(),
         };

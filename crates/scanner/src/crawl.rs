@@ -36,14 +36,17 @@ mod walk;
 
 use std::{fmt, sync::Arc};
 
-use checks::exchange::HttpResponse;
-use model::{Asset, DomainName, Endpoint, Limits, Profile};
+use checks::exchange::{Failure, HttpResponse};
+use model::{Account, Asset, DomainName, Endpoint, FailReason, Limits, Outcome, Profile, SkipReason};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use url::Url;
 
 pub use self::{link::FormMethod, technologies::Technology};
 use crate::{check::Checked, http::HttpClient};
+
+/// Failures that are told one by one.
+const MOST_FAILURES: usize = 1_000;
 
 /// One origin, and where to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -213,6 +216,8 @@ pub struct PassedOver {
     pub too_deep: u64,
     /// Found while the queue was full; counted each time they were found.
     pub queue_full: u64,
+    /// Found while there was no room for them in what the unit may hold, and not found again when there was.
+    pub no_room: u64,
     /// Waiting, or under way, when a budget ended the crawl.
     pub not_reached: u64,
 }
@@ -228,9 +233,15 @@ impl PassedOver {
             media,
             too_deep,
             queue_full,
+            no_room,
             not_reached,
         } = *self;
-        folded + disallowed + state_changing + traps + media + too_deep + queue_full + not_reached
+        folded + disallowed + state_changing + traps + media + too_deep + queue_full + no_room + not_reached
+    }
+
+    /// Those that a rule or a limit left out.
+    pub fn left_out(&self) -> u64 {
+        self.total() - self.no_room
     }
 }
 
@@ -272,8 +283,51 @@ pub struct CrawlReport {
     pub robots_answer: RobotsAnswer,
     /// Everything the site is made with, sorted; for a technology that tells its version somewhere, with the version only.
     pub technologies: Vec<Technology>,
-    /// The first failures: URL and reason.
+    /// The first failures, of robots.txt and sitemaps too: URL and reason.
     pub failures: Vec<(Url, String)>,
+    /// All failures, by reason.
+    pub lost: Account,
+}
+
+impl CrawlReport {
+    /// What was to be looked at and was not seen, as a check on every page accounts for it: each failure, and one for all that lies
+    /// beyond what ended the crawl early. What is passed over at each crawl of the site is not among it.
+    pub fn unseen(&self) -> Account {
+        let mut unseen = self.lost.clone();
+        let beyond = self.stopped_by.map(|by| {
+            Outcome::Skipped(match by {
+                Budget::Pages | Budget::Bytes => SkipReason::Limit,
+                Budget::Time => SkipReason::Deadline,
+                Budget::Failures => SkipReason::HostUnresponsive,
+                Budget::Scope => SkipReason::OutOfScope,
+                Budget::Stopped => SkipReason::Cancelled,
+            })
+        });
+        let no_room = (self.passed_over.no_room > 0).then_some(Outcome::Failed(FailReason::Memory));
+        let queue_full = (self.passed_over.queue_full > 0).then_some(Outcome::Skipped(SkipReason::Limit));
+        for outcome in [beyond, no_room, queue_full].into_iter().flatten() {
+            unseen.planned += 1;
+            unseen.end(outcome);
+        }
+        unseen
+    }
+
+    /// Notes a failure; the first of them with their reasons.
+    fn lose(&mut self, url: Url, failure: &Failure) {
+        let (outcome, why) = match failure {
+            Failure::Failed(reason, detail) if detail.is_empty() => {
+                (Outcome::Failed(*reason), reason.to_string())
+            }
+            Failure::Failed(reason, detail) => (Outcome::Failed(*reason), format!("{reason}: {detail}")),
+            Failure::OutOfScope(why) => (Outcome::Skipped(SkipReason::OutOfScope), why.clone()),
+            Failure::Skipped(reason) => (Outcome::Skipped(*reason), reason.to_string()),
+        };
+        self.lost.planned += 1;
+        self.lost.end(outcome);
+        if self.failures.len() < MOST_FAILURES {
+            self.failures.push((url, why));
+        }
+    }
 }
 
 /// Crawls one site and tells what it comes upon as it goes. Ends when everything is fetched or a budget is used up, at the

@@ -246,8 +246,8 @@ pub async fn run(
 }
 
 /// Does one unit by itself, for whoever plans further ones elsewhere. None when it was stopped in the middle: what there was until
-/// then counts for nothing. The scan is for this unit only: what it holds counts together. A unit that runs out of time is a result, and says what it could not find out. What was sent is not in
-/// it: the dialer counts for all units together.
+/// then counts for nothing. The scan is for this unit only: what it holds counts together. A unit that runs out of time is a result,
+/// and says what it could not find out. What was sent is not in it: the dialer counts for all units together.
 pub async fn perform(scan: &Scan, unit: &Unit, deadline: Instant) -> Option<UnitResult> {
     let (events, mut received) = mpsc::channel(256);
     let work = async {

@@ -15,8 +15,10 @@ use crate::{
     value::{Row, Value, json, places},
 };
 
-/// Objects on their way at once.
+/// Objects on their way there at once.
 const AT_ONCE: usize = 16;
+/// Objects on their way here at once: each is held as a whole.
+const READ_AT_ONCE: usize = 4;
 /// Objects that the sweep looks at in one transaction.
 const SWEPT_AT_ONCE: usize = 1_000;
 
@@ -115,7 +117,8 @@ impl TenantTx<'_> {
 
 impl Store {
     /// Brings the evidence of these results to object storage, when that is where it goes, before anything names it. Its key for
-    /// each of them. Who says the same again writes the same again.
+    /// each of them; none when the storage is away: then it goes into the database, since no result may wait for that. Who says the
+    /// same again writes the same again.
     pub(crate) async fn keep_evidence(
         &self,
         settlements: &[Settlement],
@@ -131,7 +134,7 @@ impl Store {
             let body = serde_json::to_vec(&document)
                 .map_err(|error| StoreError::Invalid(format!("evidence cannot be written: {error}")))?;
             let key = ObjectKey::evidence(lease);
-            objects.put(&key, body).await.map(|()| Some(key))
+            Ok(objects.try_to_put(&key, body).await.then_some(key))
         });
         // Not a stream over the closure: such a one is not `Send` for every lifetime.
         let keeping: Vec<_> = keeping.collect();
@@ -160,23 +163,28 @@ impl Store {
         let found = self
             .read_tenant(tenant, move |tx| Box::pin(async move { tx.read_documents(&fingerprints).await }))
             .await?;
-        let keys: BTreeSet<&ObjectKey> = found
-            .iter()
-            .filter_map(|(_, kept)| if let Kept::There(key) = kept { Some(key) } else { None })
-            .collect();
-        let reading = keys.into_iter().map(|key| async move {
+        let mut asked: BTreeMap<&ObjectKey, BTreeSet<Fingerprint>> = BTreeMap::new();
+        for (finding, kept) in &found {
+            if let Kept::There(key) = kept {
+                asked.entry(key).or_default().insert(finding.fingerprint);
+            }
+        }
+        let reading = asked.into_iter().map(|(key, wanted)| async move {
             match self.read_document(key).await {
                 // A rule of the bucket, or a person, removed it. What was found remains true, and that something is missing is said.
                 Err(StoreError::Missing { .. }) => {
                     tracing::warn!(%key, "evidence is gone from the object storage");
                     Ok((key.clone(), None))
                 }
-                read => read.map(|document| (key.clone(), Some(document))),
+                read => read.map(|mut document| {
+                    document.retain(|fingerprint, _| wanted.contains(fingerprint));
+                    (key.clone(), Some(document))
+                }),
             }
         });
         let reading: Vec<_> = reading.collect();
         let mut documents: BTreeMap<ObjectKey, Option<Document>> =
-            stream::iter(reading).buffer_unordered(AT_ONCE).try_collect().await?;
+            stream::iter(reading).buffer_unordered(READ_AT_ONCE).try_collect().await?;
         Ok(found
             .into_iter()
             .map(|(mut finding, kept)| {
@@ -217,38 +225,31 @@ impl Store {
         }
     }
 
-    /// Deletes evidence that no finding names and that is older than this: of results that came too late, and of what was looked at
-    /// again since. How many objects. What belongs to tenants that this database does not know is somebody else's.
-    ///
-    /// A database that was brought back from a copy as old as `kept_for` still finds all that it names.
+    /// Deletes evidence that no finding names and that was written longer ago than this: of results that came too late, and of what
+    /// was looked at again since. How many objects. What belongs to tenants that this database does not know is somebody else's.
     pub async fn sweep_evidence(&self, kept_for: Duration) -> Result<u64, StoreError> {
         let Some(objects) = &self.evidence else { return Ok(0) };
         let before = self.clock().await?.saturating_sub(kept_for).unwrap_or(Timestamp::MIN);
-        let tenants: Vec<TenantId> = self.tenants().await?.iter().map(|tenant| tenant.id).collect();
+        let tenants: BTreeSet<TenantId> = self.tenants().await?.iter().map(|tenant| tenant.id).collect();
         let mut swept = 0;
         let mut found = objects.evidence_before(before).try_chunks(SWEPT_AT_ONCE);
         while let Some(chunk) = found.next().await {
-            let chunk = chunk.map_err(|error| error.1)?;
-            for tenant in &tenants {
-                let own: Vec<ObjectKey> = chunk
-                    .iter()
-                    .filter(|key| ObjectKey::of_tenants_evidence(*tenant, key.as_str()).is_ok())
-                    .cloned()
-                    .collect();
-                if own.is_empty() {
-                    continue;
+            let mut of_tenants: BTreeMap<TenantId, Vec<ObjectKey>> = BTreeMap::new();
+            for key in chunk.map_err(|error| error.1)? {
+                if let Some(tenant) = key.tenant_of_evidence().filter(|tenant| tenants.contains(tenant)) {
+                    of_tenants.entry(tenant).or_default().push(key);
                 }
+            }
+            for (tenant, keys) in of_tenants {
                 let unnamed = self
-                    .read_tenant(*tenant, move |tx| Box::pin(async move { tx.unnamed(own).await }))
+                    .read_tenant(tenant, move |tx| Box::pin(async move { tx.unnamed(keys).await }))
                     .await?;
                 let deleting: Vec<_> = unnamed.iter().map(|key| objects.delete(key)).collect();
                 swept += unnamed.len() as u64;
                 stream::iter(deleting).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
             }
         }
-        let unfinished = objects.clone();
-        let removed = tokio::task::spawn_blocking(move || unfinished.remove_unfinished()).await;
-        removed.map_err(|error| StoreError::Objects(error.to_string()))??;
+        objects.remove_all_unfinished().await?;
         Ok(swept)
     }
 }

@@ -8,14 +8,15 @@ use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
     path::{Path as FilePath, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use model::{ScanId, TenantId};
 use object_store::{Error, ObjectStore, ObjectStoreExt, path::Path};
+use tokio::time::timeout;
 
 pub use self::upload::Upload;
 use crate::{Lease, StoreError};
@@ -24,6 +25,10 @@ use crate::{Lease, StoreError};
 const EVIDENCE: &str = "evidence";
 /// Where reports lie.
 const REPORTS: &str = "reports";
+/// How long somebody waits for the next piece of a document.
+const PIECE: Duration = Duration::from_secs(30);
+/// How long a place is left alone where something could not be put.
+const REST: Duration = Duration::from_secs(5);
 /// Who has not written to a file for so long will not go on.
 const LEFT: Duration = Duration::from_secs(60 * 60);
 
@@ -35,6 +40,8 @@ pub struct Objects {
     shown: String,
     /// Of a directory.
     root: Option<PathBuf>,
+    /// Until when nothing is put there that has another place.
+    rests: Arc<Mutex<Option<Instant>>>,
 }
 
 impl fmt::Debug for Objects {
@@ -51,13 +58,15 @@ impl fmt::Display for Objects {
 
 /// A document on its way here.
 pub struct Download {
+    shown: String,
     pieces: BoxStream<'static, Result<Vec<u8>, StoreError>>,
 }
 
 impl Download {
     /// The next piece; none at the end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.pieces.try_next().await
+        let silent = |_| StoreError::Objects(format!("{}: nothing came for {PIECE:?}", self.shown));
+        timeout(PIECE, self.pieces.try_next()).await.map_err(silent)?
     }
 }
 
@@ -79,6 +88,12 @@ impl ObjectKey {
     /// How the keys of a scan's reports begin.
     pub fn reports(tenant: TenantId, scan: ScanId) -> String {
         format!("{REPORTS}/{tenant}/{scan}")
+    }
+
+    /// Whose evidence it is, if it is any.
+    pub(crate) fn tenant_of_evidence(&self) -> Option<TenantId> {
+        let (tenant, _) = self.0.strip_prefix(EVIDENCE)?.strip_prefix('/')?.split_once('/')?;
+        tenant.parse().ok()
     }
 
     /// As a row names it. That it is the tenant's own holds beside row-level security.
@@ -119,16 +134,44 @@ impl Objects {
 
     /// Writes it as a whole or not at all, in the place of what had the key.
     pub async fn put(&self, key: &ObjectKey, body: Vec<u8>) -> Result<(), StoreError> {
-        self.make_room(key)?;
+        if self.root.is_some() {
+            let (objects, key) = (self.clone(), key.clone());
+            let made = tokio::task::spawn_blocking(move || objects.make_room(&key)).await;
+            made.map_err(|error| StoreError::Objects(error.to_string()))??;
+        }
         // That something is missing can only be the bucket.
         let put = self.inner.put(&key.path(), body.into()).await;
         put.map(drop).map_err(|error| StoreError::Objects(format!("{self}: {error}")))
     }
 
+    /// The same of what can be kept elsewhere: while the place is away, nobody waits for it again and again. Was it put there?
+    pub(crate) async fn try_to_put(&self, key: &ObjectKey, body: Vec<u8>) -> bool {
+        let rests = || self.rests.lock().unwrap_or_else(PoisonError::into_inner);
+        if rests().is_some_and(|until| Instant::now() < until) {
+            return false;
+        }
+        let put = self.put(key, body).await;
+        let rest = put.is_err().then(|| Instant::now() + REST);
+        let before = std::mem::replace(&mut *rests(), rest);
+        match put {
+            Err(error) if before.is_none() => tracing::warn!(%error, "evidence goes into the database"),
+            Err(error) => tracing::debug!(%error, "evidence still goes into the database"),
+            Ok(()) if before.is_some() => {
+                tracing::info!(objects = %self, "evidence goes to the object storage again")
+            }
+            Ok(()) => return true,
+        }
+        rest.is_none()
+    }
+
     /// All of it.
     pub async fn get(&self, key: &ObjectKey) -> Result<Vec<u8>, StoreError> {
-        let read = async { self.inner.get(&key.path()).await?.bytes().await };
-        read.await.map(Vec::from).map_err(|error| self.trouble(key, &error))
+        let mut download = self.download(key).await?;
+        let mut body = Vec::new();
+        while let Some(piece) = download.next().await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
     }
 
     /// Piece by piece, as it comes.
@@ -136,7 +179,8 @@ impl Objects {
         let found = self.inner.get(&key.path()).await.map_err(|error| self.trouble(key, &error))?;
         let (objects, key) = (self.clone(), key.clone());
         let pieces = found.into_stream().map_ok(Vec::from);
-        Ok(Download { pieces: pieces.map_err(move |error| objects.trouble(&key, &error)).boxed() })
+        let pieces = pieces.map_err(move |error| objects.trouble(&key, &error)).boxed();
+        Ok(Download { shown: self.shown.clone(), pieces })
     }
 
     /// That it is gone already is as good.
@@ -150,6 +194,8 @@ impl Objects {
     /// A document that is written piece by piece, on a thread that may wait, within a runtime.
     pub fn begin(&self, key: &ObjectKey) -> Result<Upload, StoreError> {
         self.make_room(key)?;
+        let (above, _) = key.0.rsplit_once('/').unwrap_or_default();
+        self.remove_unfinished(&[above])?;
         Ok(Upload::begin(self.clone(), key.clone()))
     }
 
@@ -210,27 +256,31 @@ impl Objects {
 
     /// Removes what somebody left who was killed in the middle of writing to a directory. In object storage nobody sees what is
     /// not finished; there a rule of the bucket removes it.
-    pub(crate) fn remove_unfinished(&self) -> Result<(), StoreError> {
+    fn remove_unfinished(&self, below: &[&str]) -> Result<(), StoreError> {
         let Some(root) = &self.root else { return Ok(()) };
-        let mut directories = vec![root.join(EVIDENCE), root.join(REPORTS)];
+        let mut directories: Vec<PathBuf> = below.iter().map(|below| root.join(below)).collect();
         while let Some(directory) = directories.pop() {
             let failed =
                 |why: std::io::Error| StoreError::Objects(format!("`{}`: {why}", directory.display()));
-            let entries = match std::fs::read_dir(&directory) {
-                Err(why) if why.kind() == std::io::ErrorKind::NotFound => continue,
-                read => read.map_err(failed)?,
-            };
-            for entry in entries {
+            for entry in unless_gone(std::fs::read_dir(&directory)).map_err(failed)?.into_iter().flatten() {
                 let entry = entry.map_err(failed)?;
-                let kind = entry.file_type().map_err(failed)?;
-                if kind.is_dir() {
+                let kind = unless_gone(entry.file_type()).map_err(failed)?;
+                if kind.is_some_and(|kind| kind.is_dir()) {
                     directories.push(entry.path());
                 } else if is_unfinished(&entry.file_name().to_string_lossy()) && is_left(&entry) {
-                    std::fs::remove_file(entry.path()).map_err(failed)?;
+                    unless_gone(std::fs::remove_file(entry.path())).map_err(failed)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The same everywhere.
+    pub(crate) async fn remove_all_unfinished(&self) -> Result<(), StoreError> {
+        let objects = self.clone();
+        let removed =
+            tokio::task::spawn_blocking(move || objects.remove_unfinished(&[EVIDENCE, REPORTS])).await;
+        removed.map_err(|error| StoreError::Objects(error.to_string()))?
     }
 
     fn trouble(&self, key: &ObjectKey, error: &Error) -> StoreError {
@@ -245,6 +295,14 @@ impl Objects {
 fn is_unfinished(name: &str) -> bool {
     name.rsplit_once('#')
         .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Others write, rename and remove at the same time.
+fn unless_gone<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match done {
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 fn is_left(entry: &std::fs::DirEntry) -> bool {

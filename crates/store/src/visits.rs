@@ -28,10 +28,12 @@ fn can_be_spared(unit: &Unit) -> bool {
     matches!(unit.stage(), Stage::Crawl | Stage::Check)
 }
 
-/// Is nothing missing from it? That a check does not apply, or may not be made, is an answer.
+/// Is nothing missing from it? That a check does not apply, or may not be made, is an answer; what a limit left out, it leaves out
+/// again.
 fn is_whole(result: &UnitResult) -> bool {
     let total = result.ledger.total();
-    let unlooked = |reason: &SkipReason| !matches!(reason, SkipReason::Precondition | SkipReason::OutOfScope);
+    let by_choice = [SkipReason::Precondition, SkipReason::OutOfScope, SkipReason::Limit];
+    let unlooked = |reason: &SkipReason| !by_choice.contains(reason);
     result.undetermined.is_empty() && total.failed_total() == 0 && !total.skipped.keys().any(unlooked)
 }
 

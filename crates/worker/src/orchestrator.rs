@@ -24,6 +24,8 @@ pub const ROUND: Duration = Duration::from_secs(1);
 const FORGET: Duration = Duration::from_secs(10 * 60);
 /// How often evidence that no finding names is looked for: everything in the object storage is listed for it.
 const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
+/// When it is looked for the first time: also where processes are started anew each day.
+const FIRST_SWEEP: Duration = Duration::from_secs(60 * 60);
 /// Leases that one transaction gives back.
 const RECLAIM: usize = 500;
 
@@ -36,7 +38,7 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, terms: Terms, stop: 
     let mut leads = false;
     let mut quiet_since = Instant::now();
     let mut forgot = Instant::now();
-    let mut swept = Instant::now();
+    let mut sweep_at = Instant::now() + FIRST_SWEEP;
     let mut sweeping = JoinSet::new();
     loop {
         tokio::select! {
@@ -50,8 +52,8 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, terms: Terms, stop: 
                 forgot = if rows > 0 { forgot } else { Instant::now() };
             });
         }
-        if leads && swept.elapsed() >= SWEEP && sweeping.is_empty() {
-            swept = Instant::now();
+        if leads && Instant::now() >= sweep_at && sweeping.is_empty() {
+            sweep_at = Instant::now() + SWEEP;
             sweeping.spawn(sweep(store.clone()));
         }
         // It has said how it ended.

@@ -157,15 +157,20 @@ pub(crate) struct WorkerArguments {
     pub(crate) ceilings: CeilingArguments,
 }
 
+/// Enough for common answers and for what is kept of them for other checks.
+const LEAST_MEMORY: u64 = 1 << 20;
+/// Enough for what a scan of one port says.
+const LEAST_OUTPUT: u64 = 64 << 10;
+
 /// What one task may use in this process; nothing raises what its scan's profile says
 #[derive(Debug, Args)]
 pub(crate) struct CeilingArguments {
     /// What a task may hold of its targets' answers at once, such as 16MiB; at most, and by default, what the profile says
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size::<LEAST_MEMORY>)]
     pub(crate) task_memory: Option<u64>,
 
     /// What a task may give back, such as 4MiB; at most, and by default, what the profile says
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = size::<LEAST_OUTPUT>)]
     pub(crate) task_output: Option<u64>,
 }
 

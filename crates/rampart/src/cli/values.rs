@@ -52,9 +52,8 @@ pub(super) fn lease(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `512KiB`, `16MiB`, `1GiB`; enough for one answer, or for what a scan of one port says.
-pub(super) fn size(text: &str) -> Result<u64, String> {
-    const LEAST: u64 = 64 << 10;
+/// `512KiB`, `16MiB`, `1GiB`; at least so many bytes.
+pub(super) fn size<const LEAST: u64>(text: &str) -> Result<u64, String> {
     let units = [("KiB", 1_u64 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let written = units.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
     let bytes = written.and_then(|(number, unit)| match number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -65,7 +64,13 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         None => {
             Err(format!("`{text}` is not a size: write a whole number with KiB, MiB or GiB, such as 16MiB"))
         }
-        Some(bytes) if bytes < LEAST => Err(format!("`{text}` is too little: give at least 64KiB")),
+        Some(bytes) if bytes < LEAST => {
+            let least = match LEAST >> 20 {
+                0 => format!("{}KiB", LEAST >> 10),
+                whole => format!("{whole}MiB"),
+            };
+            Err(format!("`{text}` is too little: give at least {least}"))
+        }
         Some(bytes) => Ok(bytes),
     }
 }
@@ -128,7 +133,7 @@ mod tests {
     #[test]
     fn sizes_are_read() {
         for (text, bytes) in [("64KiB", 64 << 10), ("16MiB", 16 << 20), ("2GiB", 2 << 30)] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
+            assert_eq!(size::<{ 64 << 10 }>(text), Ok(bytes), "{text}");
         }
         for bad in [
             "",
@@ -141,9 +146,10 @@ mod tests {
             "99999999999999999999GiB",
             "18446744073709551615KiB",
         ] {
-            assert!(size(bad).unwrap_err().contains("such as 16MiB"), "{bad}");
+            assert!(size::<1>(bad).unwrap_err().contains("such as 16MiB"), "{bad}");
         }
-        assert!(size("63KiB").unwrap_err().contains("at least 64KiB"));
+        assert!(size::<{ 64 << 10 }>("63KiB").unwrap_err().contains("at least 64KiB"));
+        assert!(size::<{ 1 << 20 }>("1023KiB").unwrap_err().contains("at least 1MiB"));
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! `rampart scan submit`, `list`, `show`, `diff`, `cancel`: scans of the platform.
 
-use std::{fs::File, io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference, task::Life};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, TaskFilter, Terms};
+use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
+use tempfile::NamedTempFile;
 use worker::REPORT_FORMATS;
 
 use super::{
@@ -331,19 +332,27 @@ async fn report(desk: &Desk, arguments: &ReportArguments) -> anyhow::Result<()> 
         };
         bail!("there is no report of scan {id} here: {why}");
     }
-    let mut download = desk.configuration.objects()?.download(&key).await?;
-    let describe = |path: &Path| format!("cannot write `{}`", path.display());
-    let mut file = match output {
-        Some(path) => Some((path, File::create(path).with_context(|| describe(path))?)),
-        None => None,
-    };
-    while let Some(piece) = download.next().await? {
-        match &mut file {
-            Some((path, file)) => file.write_all(&piece).with_context(|| describe(path))?,
-            None => put_bytes(&piece)?,
+    let mut download = match desk.configuration.objects()?.download(&key).await {
+        Err(StoreError::Missing { .. }) => {
+            let why = where_reports_are(desk, &record).await?;
+            bail!("there is no report of scan {id}: {why}")
         }
+        download => download?,
+    };
+    let Some(path) = output else {
+        while let Some(piece) = download.next().await? {
+            put_bytes(&piece)?;
+        }
+        return Ok(());
+    };
+    // For its owner alone, and as a whole or not at all.
+    let describe = || format!("cannot write `{}`", path.display());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = NamedTempFile::new_in(directory).with_context(describe)?;
+    while let Some(piece) = download.next().await? {
+        file.write_all(&piece).with_context(describe)?;
     }
-    Ok(())
+    file.persist(path).map(drop).with_context(describe)
 }
 
 fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {

@@ -159,6 +159,14 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
 
 /// Waits until so many exercises are in that state.
 #[track_caller]
+/// Until a scan is in that state.
+pub(crate) fn wait_for_state(directory: &Path, scan: &str, state: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    while json(&run(directory, &["scan", "show", scan, "--json"]))["state"] != state {
+        assert!(Instant::now() < deadline, "scan {scan} is not {state}");
+    }
+}
+
 /// Until a scan has ended and its report is written.
 pub(crate) fn wait_for_end(directory: &Path, scan: &str) {
     let deadline = Instant::now() + PATIENCE;

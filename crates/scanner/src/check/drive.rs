@@ -20,8 +20,10 @@ use crate::socket::Counters;
 
 /// A response larger than this is handed to those who wait for it, and not kept for those who come later.
 const CACHED_RESPONSE: usize = 256 << 10;
-/// Bytes of responses kept for one unit.
-const CACHED_TOTAL: usize = 2 << 20;
+/// Bytes of responses kept for one unit, at most.
+const CACHED_TOTAL: u64 = 2 << 20;
+/// The part of what a unit may hold that they may take: nothing of them is given up before the unit ends.
+const CACHED_PART: u64 = 4;
 
 /// How far a drive may go.
 pub(super) struct Drive<'a> {
@@ -31,6 +33,8 @@ pub(super) struct Drive<'a> {
     pub(super) deadline: Instant,
     /// Failures in a row after which the host counts as unresponsive.
     pub(super) failures_allowed: u32,
+    /// Bytes of answers that the unit may hold, those that are kept for other templates included.
+    pub(super) held_bytes: u64,
     /// Where shared requests are counted.
     pub(super) counters: &'a Counters,
     /// Somebody stopped the scan.
@@ -62,7 +66,8 @@ struct Board<'v> {
     by_key: HashMap<u128, usize>,
     ready: VecDeque<(usize, Request)>,
     answers: HashMap<u128, Answer>,
-    answer_bytes: usize,
+    answer_bytes: u64,
+    most_answer_bytes: u64,
     shared: u64,
     settle: &'v mut (dyn FnMut(&Template, Verdict) + Send),
 }
@@ -128,8 +133,9 @@ impl Board<'_> {
         if let Some(key) = slot.key {
             self.by_key.remove(&key);
             let bytes = weight(&answer);
-            if bytes <= CACHED_RESPONSE && self.answer_bytes + bytes <= CACHED_TOTAL {
-                self.answer_bytes += bytes;
+            let with = self.answer_bytes + bytes as u64;
+            if bytes <= CACHED_RESPONSE && with <= self.most_answer_bytes {
+                self.answer_bytes = with;
                 self.answers.insert(key, answer.clone());
             }
         }
@@ -208,6 +214,7 @@ pub(super) async fn drive(
         ready: VecDeque::new(),
         answers: HashMap::new(),
         answer_bytes: 0,
+        most_answer_bytes: CACHED_TOTAL.min(settings.held_bytes / CACHED_PART),
         shared: 0,
         settle,
     };

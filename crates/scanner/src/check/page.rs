@@ -10,7 +10,7 @@ use checks::{
     Run, RunTarget, Step,
     exchange::{Failure, HttpResponse, Response},
 };
-use model::{CheckId, Finding, Location, SkipReason};
+use model::{Account, CheckId, Finding, Ledger, Location, SkipReason};
 use url::Url;
 
 use super::{Checked, Checker, finding};
@@ -48,6 +48,12 @@ impl Checker {
             checked.end(template, verdict.outcome, verdict.failure);
         }
         checked
+    }
+
+    /// How the checks about every page end on pages that nobody saw. Without it they would seem to have looked at all of a site.
+    pub(crate) fn unseen_pages(&self, unseen: &Account) -> Ledger {
+        let accounts = self.checks.pages.iter().map(|template| (template.id.clone(), unseen.clone()));
+        Ledger { checks: accounts.filter(|(_, unseen)| unseen.planned > 0).collect() }
     }
 }
 

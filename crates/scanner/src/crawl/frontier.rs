@@ -17,6 +17,8 @@ const KNOWN_PER_WAITING: usize = 8;
 pub(super) struct Frontier {
     queue: VecDeque<Entry>,
     known: HashSet<u64>,
+    /// For which there was no room when they were found. Found again they have another chance.
+    refused: HashSet<u64>,
     /// Distinct queries accepted, by path.
     queries: HashMap<u64, u32>,
     /// Pages accepted, by shape of calendar.
@@ -38,6 +40,7 @@ impl Frontier {
             allowance,
             queue: VecDeque::new(),
             known: HashSet::new(),
+            refused: HashSet::new(),
             queries: HashMap::new(),
             calendars: HashMap::new(),
             folding: Folding::new(options.fold_after),
@@ -53,14 +56,16 @@ impl Frontier {
 
     /// Takes in a candidate found at a depth after some redirects. True when it was not known before.
     pub(super) fn offer(&mut self, candidate: Candidate, depth: u32, hops: u32) -> bool {
-        if self.known.contains(&candidate.key) {
+        let key = candidate.key;
+        if self.known.contains(&key) {
             return false;
         }
-        if self.known.len() >= self.capacity.saturating_mul(KNOWN_PER_WAITING) {
+        let was_refused = self.refused.contains(&key);
+        let remembered = self.known.len() + self.refused.len() - usize::from(was_refused);
+        if remembered >= self.capacity.saturating_mul(KNOWN_PER_WAITING) {
             self.passed_over.queue_full += 1;
             return false;
         }
-        self.known.insert(candidate.key);
         let count = match candidate.refusal {
             Some(Refusal::Disallowed) => &mut self.passed_over.disallowed,
             Some(Refusal::StateChanging) => &mut self.passed_over.state_changing,
@@ -69,35 +74,49 @@ impl Frontier {
             None if depth > self.depth => &mut self.passed_over.too_deep,
             None if hops > self.hops || self.is_endless(&candidate) => &mut self.passed_over.traps,
             None if self.queue.len() >= self.capacity => &mut self.passed_over.queue_full,
-            None => match self.allowance.charge_waiting((size_of::<Entry>() + candidate.target.len()) as u64)
-            {
-                Ok(held) => {
-                    let Candidate { target, shape, variable, .. } = candidate;
-                    self.queue.push_back(Entry { target, depth, hops, shape, variable, _held: held });
-                    self.accepted += 1;
-                    return true;
-                }
-                Err(_) => &mut self.passed_over.queue_full,
-            },
+            None => {
+                let Ok(held) = self.allowance.charge_waiting(Frontier::weight(&candidate.target)) else {
+                    return self.refused.insert(key);
+                };
+                self.note(&candidate);
+                let Candidate { target, shape, variable, .. } = candidate;
+                self.queue.push_back(Entry { target, depth, hops, shape, variable, _held: held });
+                &mut self.accepted
+            }
         };
         *count += 1;
-        true
+        self.refused.remove(&key);
+        self.known.insert(key);
+        !was_refused
+    }
+
+    /// So many more were found where only so many are taken in.
+    pub(super) fn pass_over(&mut self, beyond: u64) {
+        self.passed_over.queue_full += beyond;
+    }
+
+    /// The room that a target takes while it waits.
+    pub(super) fn weight(target: &str) -> u64 {
+        (size_of::<Entry>() + target.len()) as u64
     }
 
     /// Calendars and queries without end are cut off by number, whatever the pages look like.
-    fn is_endless(&mut self, candidate: &Candidate) -> bool {
-        let mut over = false;
+    fn is_endless(&self, candidate: &Candidate) -> bool {
+        let count = |counts: &HashMap<u64, u32>, of: u64| counts.get(&of).copied().unwrap_or_default();
+        let of_calendar =
+            candidate.calendar && count(&self.calendars, candidate.shape) >= self.pages_per_calendar;
+        let of_query = |path: u64| count(&self.queries, path) >= self.queries_per_path;
+        of_calendar || candidate.queried_path.is_some_and(of_query)
+    }
+
+    /// Counts what was accepted.
+    fn note(&mut self, candidate: &Candidate) {
         if candidate.calendar {
-            let count = self.calendars.entry(candidate.shape).or_default();
-            *count = count.saturating_add(1);
-            over |= *count > self.pages_per_calendar;
+            *self.calendars.entry(candidate.shape).or_default() += 1;
         }
-        if let Some(path) = candidate.queried_path.filter(|_| !over) {
-            let count = self.queries.entry(path).or_default();
-            *count = count.saturating_add(1);
-            over |= *count > self.queries_per_path;
+        if let Some(path) = candidate.queried_path {
+            *self.queries.entry(path).or_default() += 1;
         }
-        over
     }
 
     /// The next target to fetch now; none may also mean that all that is left waits for pages under way.
@@ -131,7 +150,7 @@ impl Frontier {
     /// What was not fetched, when `fetched` of the accepted targets answered or failed.
     pub(super) fn close(self, fetched: u64) -> PassedOver {
         let not_reached = self.accepted.saturating_sub(fetched + self.passed_over.folded);
-        PassedOver { not_reached, ..self.passed_over }
+        PassedOver { not_reached, no_room: self.refused.len() as u64, ..self.passed_over }
     }
 
     /// Distinct targets seen so far.
@@ -144,9 +163,11 @@ impl Frontier {
             too_deep,
             queue_full,
             folded: _,
+            no_room: _,
             not_reached: _,
         } = self.passed_over;
-        self.accepted + disallowed + state_changing + traps + media + too_deep + queue_full
+        let refused = self.refused.len() as u64;
+        self.accepted + disallowed + state_changing + traps + media + too_deep + queue_full + refused
     }
 }
 

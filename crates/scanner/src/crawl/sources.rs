@@ -3,6 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use checks::exchange::{Failure, HttpResponse};
+use model::{Charge, FailReason, allowance::Exceeded};
 use url::Url;
 
 use super::{
@@ -32,6 +33,24 @@ pub(super) struct Sources<'a> {
     pub(super) most_urls: usize,
     pub(super) requests: u64,
     pub(super) bytes: u64,
+    /// What could not be had, or not as a whole: pages that only it names are not known.
+    pub(super) failed: Vec<(Url, Failure)>,
+}
+
+/// What came of a request.
+enum Got {
+    Answer(HttpResponse),
+    Failed(Failure),
+    /// No byte is left of the budget.
+    NoMoreBytes,
+}
+
+/// A URL that waits until it is offered or told.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) url: Url,
+    /// The room that it takes meanwhile.
+    _held: Charge,
 }
 
 /// What robots.txt and sitemaps told.
@@ -40,11 +59,43 @@ pub(super) struct Told {
     pub(super) robots: Robots,
     pub(super) answer: RobotsAnswer,
     /// To be offered to the crawl.
-    pub(super) pages: Vec<Url>,
+    pub(super) pages: Vec<Kept>,
     /// URLs of other origins in sitemaps.
-    pub(super) external: Vec<Url>,
+    pub(super) external: Vec<Kept>,
     /// Forbidden paths, to be reported.
-    pub(super) disallowed: Vec<Url>,
+    pub(super) disallowed: Vec<Kept>,
+    /// URLs of the site beyond those that are kept.
+    pub(super) beyond: u64,
+}
+
+/// Sitemaps that wait to be read, each once.
+#[derive(Default)]
+struct Maps {
+    waiting: VecDeque<Url>,
+    known: HashSet<Url>,
+    beyond: u64,
+}
+
+impl Maps {
+    fn is_new(&mut self, url: &Url) -> bool {
+        let known = self.known.contains(url);
+        let is_beyond = !known && self.known.len() >= MOST_SITEMAPS;
+        self.beyond += u64::from(is_beyond);
+        !known && !is_beyond && self.known.insert(url.clone())
+    }
+
+    fn add(&mut self, url: Url) {
+        if self.is_new(&url) {
+            self.waiting.push_back(url);
+        }
+    }
+}
+
+/// URLs for which there was no room.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    why: Option<Exceeded>,
 }
 
 impl Sources<'_> {
@@ -54,47 +105,81 @@ impl Sources<'_> {
         if policy != RobotsPolicy::Ignore {
             (told.robots, told.answer) = self.robots().await?;
         }
-        let path = |path: &String| match self.origin.resolve(self.origin.root(), path, LONGEST_URL) {
-            Reference::Inside(url) => Some(url),
-            _ => None,
+        let mut refused = Refused::default();
+        let forbidden = match policy {
+            RobotsPolicy::UseAsSource => told.robots.disallowed.as_slice(),
+            RobotsPolicy::Obey | RobotsPolicy::Ignore => &[],
         };
-        told.pages.extend(told.robots.allowed.iter().filter_map(path));
-        told.disallowed = told.robots.disallowed.iter().filter_map(path).collect();
-        if policy == RobotsPolicy::UseAsSource {
-            told.pages.append(&mut told.disallowed.clone());
+        for path in told.robots.allowed.iter().chain(forbidden) {
+            self.keep_path(path, &mut told.pages, &mut refused);
         }
+        for path in &told.robots.disallowed {
+            self.keep_path(path, &mut told.disallowed, &mut refused);
+        }
+        self.note_refused(self.robots_url(), &refused);
         self.sitemaps(&mut told).await?;
         Ok(told)
     }
 
-    async fn get(&mut self, target: &str) -> Result<Option<HttpResponse>, Failure> {
+    fn robots_url(&self) -> Url {
+        self.origin.url("/robots.txt")
+    }
+
+    fn keep_path(&self, path: &str, kept: &mut Vec<Kept>, refused: &mut Refused) {
+        if let Reference::Inside(url) = self.origin.resolve(self.origin.root(), path, LONGEST_URL) {
+            self.keep(url, kept, refused);
+        }
+    }
+
+    fn keep(&self, url: Url, kept: &mut Vec<Kept>, refused: &mut Refused) {
+        let weight = size_of::<Kept>() + url.as_str().len();
+        match self.session.allowance().charge_waiting(weight as u64) {
+            Ok(held) => kept.push(Kept { url, _held: held }),
+            Err(exceeded) => {
+                refused.count += 1;
+                refused.why = Some(exceeded);
+            }
+        }
+    }
+
+    fn note_refused(&mut self, source: Url, refused: &Refused) {
+        if let Some(exceeded) = &refused.why {
+            let why = format!("{} of the addresses that it names are left out: {exceeded}", refused.count);
+            self.failed.push((source, Failure::Failed(FailReason::Memory, why)));
+        }
+    }
+
+    async fn get(&mut self, target: &str) -> Result<Got, Failure> {
         let room = usize::try_from(self.bytes_left).unwrap_or(usize::MAX).min(self.response_bytes);
         if room == 0 {
-            return Ok(None);
+            return Ok(Got::NoMoreBytes);
         }
         self.requests += 1;
         match Box::pin(self.session.send(&visit::request(self.origin, target, room))).await {
             Ok(response) => {
                 self.bytes += response.body.len() as u64;
                 self.bytes_left = self.bytes_left.saturating_sub(response.body.len() as u64);
-                Ok(Some(response))
+                Ok(Got::Answer(response))
             }
             Err(failure @ (Failure::OutOfScope(_) | Failure::Skipped(_))) => Err(failure),
-            Err(Failure::Failed(..)) => Ok(None),
+            Err(failure @ Failure::Failed(..)) => Ok(Got::Failed(failure)),
         }
     }
 
     async fn robots(&mut self) -> Result<(Robots, RobotsAnswer), Failure> {
-        let mut url = self.origin.root().join("/robots.txt").unwrap_or_else(|_| self.origin.root().clone());
+        let mut url = self.robots_url();
         // What hangs on this one answer is worth asking twice for.
         let mut again = true;
         let mut hops = 0;
         while hops <= ROBOTS_HOPS {
-            let Some(response) = self.get(target(&url)).await? else {
-                if std::mem::take(&mut again) {
-                    continue;
+            let response = match self.get(target(&url)).await? {
+                Got::Answer(response) => response,
+                Got::Failed(_) if std::mem::take(&mut again) => continue,
+                Got::Failed(failure) => {
+                    self.failed.push((url, failure));
+                    return Ok((Robots::forbid_all(), RobotsAnswer::Unreachable));
                 }
-                return Ok((Robots::forbid_all(), RobotsAnswer::Unreachable));
+                Got::NoMoreBytes => return Ok((Robots::forbid_all(), RobotsAnswer::Unreachable)),
             };
             hops += 1;
             match response.status {
@@ -103,7 +188,10 @@ impl Sources<'_> {
                     Some(next) => url = next,
                     None => break,
                 },
-                500..=599 => return Ok((Robots::forbid_all(), RobotsAnswer::Unreachable)),
+                status @ 500..=599 => {
+                    self.failed.push((url, answered_with(status)));
+                    return Ok((Robots::forbid_all(), RobotsAnswer::Unreachable));
+                }
                 _ => break,
             }
         }
@@ -112,38 +200,62 @@ impl Sources<'_> {
 
     /// Those that robots.txt names, or the one in the usual place.
     async fn sitemaps(&mut self, told: &mut Told) -> Result<(), Failure> {
-        let mut waiting: VecDeque<String> = told.robots.sitemaps.iter().cloned().collect();
-        if waiting.is_empty() {
-            waiting.push_back("/sitemap.xml".to_owned());
+        let mut maps = Maps::default();
+        let inside = |location: &str| match self.origin.resolve(self.origin.root(), location, LONGEST_URL) {
+            Reference::Inside(url) => Some(url),
+            Reference::Outside(_) | Reference::Named(_) | Reference::Nothing => None,
+        };
+        if told.robots.sitemaps.is_empty() {
+            maps.add(self.origin.url("/sitemap.xml"));
         }
-        let mut known = HashSet::new();
-        while let Some(location) = waiting.pop_front() {
-            let Reference::Inside(url) = self.origin.resolve(self.origin.root(), &location, LONGEST_URL)
-            else {
-                continue;
+        told.robots.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.add(url));
+        while let Some(url) = maps.waiting.pop_front() {
+            let response = match self.get(target(&url)).await? {
+                Got::Answer(response) => response,
+                Got::Failed(failure) => {
+                    self.failed.push((url, failure));
+                    continue;
+                }
+                // The crawl ends at its first page for the same reason.
+                Got::NoMoreBytes => continue,
             };
-            if known.len() >= MOST_SITEMAPS || !known.insert(url.clone()) {
-                continue;
+            if let Some(next) =
+                page::read(self.origin, &url, &response).redirect.filter(|next| maps.is_new(next))
+            {
+                maps.waiting.push_front(next);
             }
-            let Some(response) = self.get(target(&url)).await? else { continue };
-            if let Some(next) = page::read(self.origin, &url, &response).redirect {
-                waiting.push_front(next.into());
-            }
-            if response.status != 200 {
-                continue;
+            match response.status {
+                200 => {}
+                status @ 500..=599 => {
+                    self.failed.push((url, answered_with(status)));
+                    continue;
+                }
+                _ => continue,
             }
             let map = sitemap::parse(&response.body, self.response_bytes);
-            waiting.extend(map.sitemaps);
+            drop(response);
+            map.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.add(url));
+            let mut refused = Refused::default();
             for page in map.pages {
                 match self.origin.resolve(&url, &page, LONGEST_URL) {
-                    Reference::Inside(url) if told.pages.len() < self.most_urls => told.pages.push(url),
-                    Reference::Outside(url) if told.external.len() < self.most_urls => {
-                        told.external.push(url);
+                    Reference::Inside(url) if told.pages.len() < self.most_urls => {
+                        self.keep(url, &mut told.pages, &mut refused);
                     }
-                    _ => {}
+                    Reference::Inside(_) => told.beyond += 1,
+                    Reference::Outside(url) if told.external.len() < self.most_urls => {
+                        self.keep(url, &mut told.external, &mut refused);
+                    }
+                    Reference::Outside(_) | Reference::Named(_) | Reference::Nothing => {}
                 }
             }
+            self.note_refused(url, &refused);
         }
+        told.beyond += maps.beyond;
         Ok(())
     }
+}
+
+/// As RFC 9309 calls it (2.3.1.4).
+fn answered_with(status: u16) -> Failure {
+    Failure::Failed(FailReason::Unreachable, format!("the answer was {status}"))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use checks::exchange::Failure;
-use model::{DomainName, Limits, SkipReason};
+use model::{DomainName, FailReason, Limits, SkipReason};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -25,8 +25,6 @@ use super::{
 };
 use crate::http::{HttpClient, HttpSession};
 
-/// Failures that are told one by one.
-const MOST_FAILURES: usize = 1_000;
 /// Distinct forms, endpoints and external URLs that are told, of each.
 const MOST_TOLD: usize = 20_000;
 /// Answers that may wait for an earlier one, for each connection: one slow page must not hold up the others, nor may they pile
@@ -44,13 +42,15 @@ pub(super) async fn walk(
     let deadline = Instant::now() + limits.crawl_deadline;
     let mut report = CrawlReport { robots: options.robots, ..CrawlReport::default() };
     let Some(origin) = Origin::of(&site.root) else {
-        report.failures.push((
-            site.root.clone(),
-            "it is not the address of a web site: use http or https with a host".to_owned(),
-        ));
+        let why = "it is not the address of a web site: use http or https with a host".to_owned();
+        report.lose(site.root.clone(), &Failure::Failed(FailReason::Protocol, why));
         return report;
     };
     let session = Arc::new(client.session(site.endpoint.clone(), site.root.scheme() == "https"));
+    // What robots.txt and sitemaps name leaves room for the pages to begin with.
+    let starts = if site.starts.is_empty() { std::slice::from_ref(&site.root) } else { &site.starts };
+    let room = starts.iter().map(|start| Frontier::weight(start.as_str())).sum();
+    let for_starts = session.allowance().charge_waiting(room);
     let told = match read_sources(&session, &origin, limits, options, deadline, &mut report).await {
         Ok(told) => told,
         Err(stop) => {
@@ -84,7 +84,8 @@ pub(super) async fn walk(
         },
         report,
     };
-    walk.begin(site, told).await;
+    drop(for_starts);
+    walk.begin(starts, told).await;
     walk.run(deadline).await;
     walk.finish()
 }
@@ -106,13 +107,17 @@ async fn read_sources(
         most_urls: options.queue as usize,
         requests: 0,
         bytes: 0,
+        failed: Vec::new(),
     };
     let told = timeout_at(deadline, sources.read(options.robots)).await;
     (report.requests, report.bytes) = (sources.requests, sources.bytes);
+    for (url, failure) in sources.failed {
+        report.lose(url, &failure);
+    }
     let told = told.map_err(|_| Budget::Time)?.map_err(|failure| {
         let stop = stop_of(&failure).unwrap_or(Budget::Failures);
         if stop == Budget::Scope {
-            report.failures.push((origin.root().clone(), reason(&failure)));
+            report.lose(origin.root().clone(), &failure);
         }
         stop
     })?;
@@ -141,9 +146,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    async fn begin(&mut self, site: &Site, told: Told) {
-        let root = [self.sieve.origin.root().clone()];
-        let starts = if site.starts.is_empty() { &root[..] } else { &site.starts };
+    async fn begin(&mut self, starts: &[Url], told: Told) {
         for start in starts {
             match self.sieve.origin.resolve(start, start.as_str(), LONGEST_URL) {
                 origin::Reference::Inside(url) => {
@@ -152,15 +155,19 @@ impl Walk<'_> {
                 _ => self.teller.external(&self.sieve, start.clone()).await,
             }
         }
-        for url in &told.pages {
-            self.frontier.offer(self.sieve.candidate(LinkKind::Page, url), 1, 0);
+        for kept in told.pages {
+            let candidate = self.sieve.candidate(LinkKind::Page, &kept.url);
+            // It takes room in one place only.
+            drop(kept);
+            self.frontier.offer(candidate, 1, 0);
         }
+        self.frontier.pass_over(told.beyond);
         let source = self.sieve.origin.url("/robots.txt");
-        for url in told.disallowed {
-            self.teller.endpoint(&self.sieve, url, &source).await;
+        for kept in told.disallowed {
+            self.teller.endpoint(&self.sieve, kept.url, &source).await;
         }
-        for url in told.external {
-            self.teller.external(&self.sieve, url).await;
+        for kept in told.external {
+            self.teller.external(&self.sieve, kept.url).await;
         }
     }
 
@@ -251,9 +258,7 @@ impl Walk<'_> {
                 if stop != Some(Budget::Stopped) {
                     self.report.failed += 1;
                     self.failures_in_a_row += 1;
-                    if self.report.failures.len() < MOST_FAILURES {
-                        self.report.failures.push((url, reason(&failure)));
-                    }
+                    self.report.lose(url, &failure);
                 }
                 self.frontier.settle(entry.shape, entry.variable, 0);
                 let too_many = self.failures_in_a_row >= self.limits.failures_in_a_row.max(1);
@@ -378,14 +383,5 @@ fn stop_of(failure: &Failure) -> Option<Budget> {
         Failure::Skipped(SkipReason::OutOfScope) => Some(Budget::Scope),
         Failure::Skipped(_) => Some(Budget::Time),
         Failure::Failed(..) => None,
-    }
-}
-
-fn reason(failure: &Failure) -> String {
-    match failure {
-        Failure::Failed(reason, detail) if detail.is_empty() => reason.to_string(),
-        Failure::Failed(reason, detail) => format!("{reason}: {detail}"),
-        Failure::OutOfScope(why) => why.clone(),
-        Failure::Skipped(why) => why.to_string(),
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use checks::exchange::{Failure, HttpResponse};
 use model::{
-    Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome, Site,
-    SkipReason, Source, Stage, Unit,
+    Account, Asset, DomainName, Endpoint, Event, FailReason, Finding, FoundName, Learned, Ledger, Outcome,
+    Site, SkipReason, Source, Stage, Unit,
 };
 use tokio::{sync::mpsc, time::Instant};
 use url::Url;
@@ -22,6 +22,9 @@ use crate::{
     ports::{self, PortScan},
     services::{self, Identified},
 };
+
+/// Failures of a crawl that are told one by one; the others are counted.
+const NAMED_FAILURES: usize = 20;
 
 /// Tells what happens within one unit.
 struct Reporter<'a> {
@@ -457,16 +460,28 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
     if elsewhere > 0 {
         reporter.left_out(format!("links to other origins are not followed: {elsewhere}")).await;
     }
+    let mut unseen = Account::default();
     match report {
         Ok(report) => {
-            for (url, reason) in report.failures.into_iter().take(20) {
+            unseen = report.unseen();
+            for (url, reason) in report.failures.iter().take(NAMED_FAILURES) {
                 reporter.undetermined(format!("{url}: {reason}")).await;
             }
-            let left = format!(
-                "{} of the {} pages found were not fetched",
-                report.passed_over.total(),
-                report.found
-            );
+            let further = report.lost.planned.saturating_sub(NAMED_FAILURES as u64);
+            if further > 0 {
+                reporter.undetermined(format!("{further} further requests of the crawl failed")).await;
+            }
+            let left_out = report.passed_over.left_out();
+            let left = format!("{left_out} of the {} pages found were not fetched", report.found);
+            if report.passed_over.no_room > 0 {
+                reporter
+                    .undetermined(format!(
+                        "{} of the {} pages found were not fetched: there was no room for their addresses in the {} bytes that a \
+                         unit may hold of what targets send",
+                        report.passed_over.no_room, report.found, limits.held_bytes
+                    ))
+                    .await;
+            }
             if report.robots == RobotsPolicy::Obey && report.robots_answer == RobotsAnswer::Unreachable {
                 reporter
                     .undetermined(
@@ -480,13 +495,18 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
                     reporter.undetermined(format!("the crawl was ended by {by}: {left}")).await;
                 }
                 Some(by) => reporter.left_out(format!("the crawl was ended by {by}: {left}")).await,
-                None if report.passed_over.total() > 0 => reporter.left_out(left).await,
+                None if left_out > 0 => reporter.left_out(left).await,
                 None => {}
             }
         }
         Err(_) => {
+            unseen.planned = 1;
+            unseen.end(Outcome::Skipped(SkipReason::Deadline));
             reporter.undetermined("the host's deadline passed in the middle of the crawl".to_owned()).await
         }
+    }
+    if scan.options.stages.contains(&Stage::Check) {
+        ledger.add(&scan.checker.unseen_pages(&unseen));
     }
     for (check, count) in said.left_out {
         reporter.left_out(format!("{check} holds on {count} further pages")).await;

@@ -169,7 +169,7 @@ async fn a_crawl_does_not_hold_what_pages_name_without_end() {
         let page = match seen.target().as_str() {
             // More than may wait, of which each page could name as much again.
             "/" => {
-                (0..1_500).map(|number| format!("<a href=/{}/{number}>x</a>", "a".repeat(1_000))).collect()
+                (0..2_000).map(|number| format!("<a href=/{}/{number}>x</a>", "a".repeat(1_000))).collect()
             }
             "/robots.txt" | "/sitemap.xml" => String::new(),
             // More than may be looked at.
@@ -191,8 +191,42 @@ async fn a_crawl_does_not_hold_what_pages_name_without_end() {
     let crawling = crawl::site(&client, &site, dialer.limits(), &options, None, sender);
     let (report, ()) = tokio::join!(crawling, listen);
     assert_eq!(report.found, report.pages + report.failed + report.passed_over.total(), "{report:?}");
-    assert!(report.passed_over.queue_full > 0 && report.pages > 50, "{report:?}");
+    assert!(report.passed_over.no_room > 0 && report.pages > 50, "{report:?}");
     let [(url, why)] = report.failures.as_slice() else { panic!("{report:?}") };
     assert!(url.path().ends_with("/7") && why.contains(&MOST.to_string()), "{url} {why}");
+    assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
+}
+
+#[tokio::test]
+async fn a_sitemap_without_end_leaves_room_for_the_first_page() {
+    const MOST: u64 = 4_096 * KIB;
+    const LISTED: usize = 20_000;
+    let server = HttpServer::start(|seen| match seen.target().as_str() {
+        "/sitemap.xml" => {
+            let long = "a".repeat(60);
+            let urls = (0..LISTED).map(|number| format!("<url><loc>/{long}/{number}</loc></url>"));
+            response("200 OK", &[], format!("<urlset>{}</urlset>", urls.collect::<String>()))
+        }
+        "/robots.txt" => response("404 Not Found", &[], ""),
+        _ => response("200 OK", &["Content-Type: text/html"], "<title>page</title>"),
+    })
+    .await;
+    let dialer = dialer(MOST);
+    let root = Url::parse(&format!("http://{}/", server.address())).unwrap();
+    let site = crawl::Site { root: root.clone(), endpoint: endpoint(server.address()), starts: Vec::new() };
+    let options = CrawlOptions { fold_after: None, ..CrawlOptions::of(Profile::Standard) };
+    let limits = Limits { crawl_pages: 5, ..dialer.limits().clone() };
+    let (sender, mut receiver) = mpsc::channel(16);
+    let client = client(&dialer);
+    let listen = async { while receiver.recv().await.is_some() {} };
+    let crawling = crawl::site(&client, &site, &limits, &options, None, sender);
+    let (report, ()) = tokio::join!(crawling, listen);
+    assert_eq!((report.pages, report.failed), (5, 0), "{report:?}");
+    assert!(server.seen().iter().any(|seen| seen.target() == "/"), "what a person asked for");
+    let [(url, why)] = report.failures.as_slice() else { panic!("{report:?}") };
+    let (left_out, _) = why.split_once(" of the addresses that it names are left out").expect(why);
+    let left_out: u64 = left_out.rsplit(' ').next().unwrap().parse().unwrap();
+    assert_eq!((url.path(), report.found + left_out), ("/sitemap.xml", LISTED as u64 + 1), "{why}");
+    assert!(why.contains(&MOST.to_string()) && report.found > 5_000, "{why}, {}", report.found);
     assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
 }

@@ -9,6 +9,7 @@ mod dns;
 mod http;
 mod loss;
 mod namespace;
+mod pages;
 mod ports;
 mod scope;
 mod services;

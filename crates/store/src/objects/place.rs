@@ -21,14 +21,15 @@ use std::{fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, 
 use async_trait::async_trait;
 use object_store::{
     BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
-    aws::AmazonS3Builder,
-    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService},
-    gcp::{GcpCredential, GoogleCloudStorageBuilder},
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
+    gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey},
     local::LocalFileSystem,
     prefix::PrefixStore,
 };
 use percent_encoding::percent_decode_str;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::Objects;
@@ -36,8 +37,10 @@ use crate::StoreError;
 
 /// How long somebody waits for a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long somebody waits for the next piece of an answer.
+/// How long somebody waits until an answer begins.
 const ANSWER: Duration = Duration::from_secs(30);
+/// What is sent takes longer the more it is: as much as passes in a second, at least.
+const BYTES_A_SECOND: u64 = 256 << 10;
 /// How long one request is tried again. Whoever asks knows better than this whether it is still worth it.
 const RETRY: Duration = Duration::from_secs(10);
 const RETRIES: usize = 3;
@@ -81,6 +84,7 @@ pub(super) fn directory(root: &Path) -> Result<Objects, StoreError> {
         inner: Arc::new(local.with_fsync(true)),
         shown: format!("file:{}", root.display()),
         root: Some(root.to_owned()),
+        rests: Arc::default(),
     })
 }
 
@@ -149,11 +153,10 @@ impl Asked {
             }
             match (&*name, &*value) {
                 ("endpoint", value) => {
-                    let endpoint = Url::parse(value)
-                        .ok()
-                        .filter(|url| ["http", "https"].contains(&url.scheme()) && url.host().is_some());
-                    asked.endpoint =
-                        Some(endpoint.ok_or_else(|| invalid("`endpoint` is no http or https URL"))?);
+                    let endpoint = Url::parse(value).ok().filter(is_endpoint);
+                    asked.endpoint = Some(endpoint.ok_or_else(|| {
+                        invalid("`endpoint` is no http or https URL of a host, without user, password and options")
+                    })?);
                 }
                 ("region", value) if cloud == Cloud::S3 => asked.region = Some(value.to_owned()),
                 ("credentials", "instance") => asked.credentials = Credentials::Instance,
@@ -188,9 +191,20 @@ impl Asked {
         format!("{scheme}://{}{slash}{}", self.bucket, self.prefix)
     }
 
+    fn endpoint(&self) -> Option<String> {
+        self.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned())
+    }
+
     fn allows_http(&self) -> bool {
         self.endpoint.as_ref().is_some_and(|url| url.scheme() == "http")
     }
+}
+
+/// It is shown in errors, so nothing secret can be in it.
+fn is_endpoint(url: &Url) -> bool {
+    let is_plain = url.username().is_empty() && url.password().is_none();
+    let has_options = url.query().is_some() || url.fragment().is_some();
+    ["http", "https"].contains(&url.scheme()) && url.host().is_some() && is_plain && !has_options
 }
 
 fn is_this_machine(url: &Url) -> bool {
@@ -206,87 +220,97 @@ fn bucket(asked: &Asked) -> Result<Objects, StoreError> {
     let retry = RetryConfig { backoff: BackoffConfig::default(), max_retries: RETRIES, retry_timeout: RETRY };
     let options = ClientOptions::new().with_allow_http(asked.allows_http());
     let connector = Connector { tls: tls()?, unsigned: asked.credentials == Credentials::Unsigned };
-    let endpoint = asked.endpoint.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned());
     // What these say names what was given, and never a secret.
     let refused = |error: object_store::Error| invalid(error.to_string());
     let inner: Arc<dyn ObjectStore> = match asked.cloud {
         Cloud::S3 => {
-            require_some_credentials(
-                asked,
-                &[
-                    "AWS_ACCESS_KEY_ID",
-                    "AWS_WEB_IDENTITY_TOKEN_FILE",
-                    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                ],
-            )?;
-            let mut builder = match asked.credentials {
-                Credentials::Given if asked.key.is_none() => AmazonS3Builder::from_env(),
-                _ => AmazonS3Builder::new(),
-            };
-            if let Some((key, secret)) = &asked.key {
-                builder = builder.with_access_key_id(key).with_secret_access_key(secret);
-            }
-            if let Some(endpoint) = endpoint {
-                builder = builder.with_endpoint(endpoint);
-            }
-            if let Some(region) = asked.region.clone().or_else(|| std::env::var("AWS_REGION").ok()) {
-                builder = builder.with_region(region);
-            }
-            let unsigned = asked.credentials == Credentials::Unsigned;
-            let builder =
-                builder.with_bucket_name(&asked.bucket).with_skip_signature(unsigned).with_retry(retry);
-            let built = builder.with_client_options(options).with_http_connector(connector).build();
-            Arc::new(built.map_err(refused)?)
+            let builder = s3(asked)?.with_retry(retry).with_client_options(options);
+            Arc::new(builder.with_http_connector(connector).build().map_err(refused)?)
         }
         Cloud::Google => {
-            require_some_credentials(
-                asked,
-                &[
-                    "GOOGLE_SERVICE_ACCOUNT",
-                    "GOOGLE_SERVICE_ACCOUNT_PATH",
-                    "GOOGLE_SERVICE_ACCOUNT_KEY",
-                    "GOOGLE_APPLICATION_CREDENTIALS",
-                ],
-            )?;
-            let mut builder = match asked.credentials {
-                Credentials::Given => GoogleCloudStorageBuilder::from_env(),
-                Credentials::Instance => GoogleCloudStorageBuilder::new(),
-                Credentials::Unsigned => {
-                    let nobody = GcpCredential { bearer: String::new() };
-                    GoogleCloudStorageBuilder::new()
-                        .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)))
-                        .with_skip_signature(true)
-                }
-            };
-            if let Some(endpoint) = endpoint {
-                builder = builder.with_base_url(&endpoint);
-            }
-            let builder = builder.with_bucket_name(&asked.bucket).with_retry(retry);
-            let built = builder.with_client_options(options).with_http_connector(connector).build();
-            Arc::new(built.map_err(refused)?)
+            let builder = google(asked)?.with_retry(retry).with_client_options(options);
+            Arc::new(builder.with_http_connector(connector).build().map_err(refused)?)
         }
     };
     let inner = match asked.prefix.as_str() {
         "" => inner,
         prefix => Arc::new(PrefixStore::new(inner, prefix)),
     };
-    Ok(Objects { inner, shown: asked.shown(), root: None })
+    Ok(Objects { inner, shown: asked.shown(), root: None, rests: Arc::default() })
 }
 
-/// Without any, the cloud's metadata service would be asked, whose address nobody wrote down.
-fn require_some_credentials(asked: &Asked, variables: &[&str]) -> Result<(), StoreError> {
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if asked.credentials != Credentials::Given || asked.key.is_some() || variables.iter().any(is_set) {
-        return Ok(());
+fn s3(asked: &Asked) -> Result<AmazonS3Builder, StoreError> {
+    use AmazonS3ConfigKey as Key;
+    let environment = AmazonS3Builder::from_env();
+    let region = asked.region.clone().or_else(|| environment.get_config_value(&Key::Region));
+    let mut builder = match (asked.credentials, &asked.key) {
+        (Credentials::Given, Some((key, secret))) => {
+            AmazonS3Builder::new().with_access_key_id(key).with_secret_access_key(secret)
+        }
+        (Credentials::Given, None) => {
+            let has = |keys: &[Key]| keys.iter().all(|key| environment.get_config_value(key).is_some());
+            let ways = [
+                &[Key::AccessKeyId, Key::SecretAccessKey][..],
+                &[Key::WebIdentityTokenFile, Key::RoleArn],
+                &[Key::ContainerCredentialsRelativeUri],
+                &[Key::ContainerCredentialsFullUri, Key::ContainerAuthorizationTokenFile],
+            ];
+            if !ways.into_iter().any(has) {
+                return Err(no_credentials(
+                    asked,
+                    "write KEY:SECRET@ into the URL, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_WEB_IDENTITY_TOKEN_FILE and \
+                     AWS_ROLE_ARN, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, or AWS_CONTAINER_CREDENTIALS_FULL_URI and \
+                     AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                ));
+            }
+            environment
+        }
+        (Credentials::Instance, _) => AmazonS3Builder::new(),
+        (Credentials::Unsigned, _) => AmazonS3Builder::new().with_skip_signature(true),
+    };
+    if let Some(endpoint) = asked.endpoint() {
+        builder = builder.with_endpoint(endpoint);
     }
-    Err(invalid(format!(
-        "there are no credentials for {}: set {} in the environment{}, or write `credentials=instance` into the URL to use this \
-         machine's role",
-        asked.shown(),
-        variables.join(" or "),
-        if asked.cloud == Cloud::S3 { ", write KEY:SECRET@ into the URL" } else { "" },
-    )))
+    if let Some(region) = region {
+        builder = builder.with_region(region);
+    }
+    Ok(builder.with_bucket_name(&asked.bucket))
+}
+
+fn google(asked: &Asked) -> Result<GoogleCloudStorageBuilder, StoreError> {
+    use GoogleConfigKey as Key;
+    let mut builder = match asked.credentials {
+        Credentials::Given => {
+            let environment = GoogleCloudStorageBuilder::from_env();
+            let keys = [Key::ServiceAccount, Key::ServiceAccountKey, Key::ApplicationCredentials];
+            if keys.iter().all(|key| environment.get_config_value(key).is_none()) {
+                return Err(no_credentials(
+                    asked,
+                    "set GOOGLE_SERVICE_ACCOUNT, GOOGLE_SERVICE_ACCOUNT_KEY or GOOGLE_APPLICATION_CREDENTIALS",
+                ));
+            }
+            environment
+        }
+        Credentials::Instance => GoogleCloudStorageBuilder::new(),
+        Credentials::Unsigned => {
+            let nobody = GcpCredential { bearer: String::new() };
+            GoogleCloudStorageBuilder::new()
+                .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)))
+                .with_skip_signature(true)
+        }
+    };
+    if let Some(endpoint) = asked.endpoint() {
+        builder = builder.with_base_url(&endpoint);
+    }
+    Ok(builder.with_bucket_name(&asked.bucket))
+}
+
+/// Half a way would lead to the cloud's metadata service, whose address nobody wrote down.
+fn no_credentials(asked: &Asked, ways: &str) -> StoreError {
+    invalid(format!(
+        "there are no credentials for {}: {ways}; `credentials=instance` in the URL uses this machine's role",
+        asked.shown()
+    ))
 }
 
 /// The certificates that this machine trusts.
@@ -315,27 +339,35 @@ impl HttpConnector for Connector {
             .tls_backend_preconfigured(self.tls.clone())
             .https_only(!plain)
             .connect_timeout(CONNECT)
-            .read_timeout(ANSWER)
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("rampart/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let client = client.map_err(|source| object_store::Error::Generic {
+            .user_agent(concat!("rampart/", env!("CARGO_PKG_VERSION")));
+        // What goes to this machine in the clear goes past whatever proxy the environment names.
+        let client = if plain { client.no_proxy() } else { client };
+        let client = client.build().map_err(|source| object_store::Error::Generic {
             store: "object storage",
             source: Box::new(source),
         })?;
-        Ok(if self.unsigned { HttpClient::new(Unsigned(client)) } else { HttpClient::new(client) })
+        Ok(HttpClient::new(Patient { client, unsigned: self.unsigned }))
     }
 }
 
-/// For Google, `object_store` 0.14 writes an authorization into some requests whether it was told to or not.
+/// Waits for an answer for as long as what is sent may take. The clock of `reqwest` for reading runs while it still sends.
 #[derive(Debug)]
-struct Unsigned(reqwest::Client);
+struct Patient {
+    client: reqwest::Client,
+    unsigned: bool,
+}
 
 #[async_trait]
-impl HttpService for Unsigned {
+impl HttpService for Patient {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        request.headers_mut().remove("authorization");
-        self.0.call(request).await
+        if self.unsigned {
+            // For Google, `object_store` 0.14 writes one into some requests whether it was told to or not.
+            request.headers_mut().remove("authorization");
+        }
+        let within = ANSWER + Duration::from_secs(request.body().content_length() as u64 / BYTES_A_SECOND);
+        let late = |elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed);
+        timeout(within, self.client.call(request)).await.map_err(late)?
     }
 }
 
@@ -367,6 +399,8 @@ mod tests {
             "s3://key:hunter2@bucket?region=a&region=b",
             "s3://key:hunter2@bucket?endpoint=hunter2",
             "s3://key:hunter2@bucket?endpoint=ftp://127.0.0.1",
+            "s3://key:secret@bucket?endpoint=https://a:hunter2@objects.example",
+            "s3://key:secret@bucket?endpoint=https://objects.example/%3Fsecret=hunter2",
             "s3://key:hunter2@bucket?credentials=hunter2",
             "s3://key:hunter2@bucket?credentials=none",
             "s3://key:hunter2@bucket?plain_http=no",

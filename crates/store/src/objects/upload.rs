@@ -45,10 +45,15 @@ impl Upload {
 
 impl Write for Upload {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match &mut self.writer {
-            Some(writer) => writer.write(buffer),
-            None => Err(io::Error::other("it is finished")),
+        let Some(writer) = &mut self.writer else {
+            return Err(io::Error::other("the document was given up, or is finished"));
+        };
+        let written = writer.write(buffer);
+        if written.is_err() {
+            // Whoever buffers writes once more when dropped, and what failed must not be asked again.
+            self.give_up();
         }
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -56,13 +61,22 @@ impl Write for Upload {
     }
 }
 
-impl Drop for Upload {
-    fn drop(&mut self) {
+impl Upload {
+    fn give_up(&mut self) {
         if let Some(writer) = self.writer.take() {
             let mut writer = writer.into_inner();
             if let Err(error) = self.runtime.block_on(writer.abort()) {
                 tracing::warn!(%error, key = %self.key, "an unfinished object is left");
             }
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // A thread that panics may do so because its runtime is gone: another panic would end the process.
+        if !std::thread::panicking() {
+            self.give_up();
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use std::{io::Write, path::Path, sync::OnceLock, time::Duration};
 
-use model::{Outcome, ScanId, Severity, TenantId};
-use store::{ObjectKey, Objects, StoreError};
+use model::{Outcome, ScanId, Severity, Stage, TenantId};
+use store::{Ending, ObjectKey, Objects, StoreError};
 use testkit::objects::{Access, Server};
 
 use crate::{
     findings::{almost, finding, scan},
-    ground::Ground,
+    ground::{Ground, Worker, settle},
 };
 
 crate::contract! {
     evidence_lies_in_objects_and_is_found_there
-    a_result_waits_for_the_object_storage_and_is_committed_once
+    no_result_waits_for_the_object_storage
     what_no_finding_names_is_swept_after_a_week_and_nothing_else
     evidence_that_somebody_removed_is_said_to_be_cut
     evidence_from_before_stays_in_the_database
@@ -66,6 +66,7 @@ async fn a_document_comes_back_as_it_was(objects: Objects, directory: &Path) {
         }
     });
     written.await.unwrap();
+    assert_eq!(files(directory).len(), 2, "what was given up is gone: {:?}", files(directory));
     let mut read = Vec::new();
     let mut download = objects.download(&large).await.unwrap();
     while let Some(piece) = download.next().await.unwrap() {
@@ -95,6 +96,41 @@ async fn what_speaks_s3_keeps_documents() {
     let refused = stranger.put(&key("small"), b"x".to_vec()).await;
     assert!(matches!(&refused, Err(StoreError::Objects(why)) if !why.contains("guessed")), "{refused:?}");
     assert!(stranger.check().await.is_err() && stranger.get(&key("large")).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_cannot_be_written_says_why_and_is_asked_no_more() {
+    let server = server(Access::Signed).await;
+    let objects = Objects::open(&server.url_with("guessed")).unwrap();
+    let written = tokio::task::spawn_blocking(move || {
+        let mut out = std::io::BufWriter::new(objects.begin(&key("large")).unwrap());
+        let failed = (0..12 << 10).find_map(|_| out.write_all(&[7; 1 << 10]).err()).unwrap();
+        assert!(failed.to_string().contains("403"), "{failed}");
+        assert!(out.flush().unwrap_err().to_string().contains("given up"));
+        // Its buffer is written once more here.
+        drop(out);
+    });
+    written.await.unwrap();
+    assert_eq!(files(&server.objects()), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_unfinished_is_removed_when_the_report_is_written_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let objects = Objects::directory(directory.path()).unwrap();
+    objects.put(&key("report.html"), b"whole".to_vec()).await.unwrap();
+    let [whole] = &files(directory.path())[..] else { panic!("one file") };
+    let beside = |name: &str| directory.path().join(whole.replace("report.html", name));
+    let (old, young) = (beside("report.html#1"), beside("report.html#2"));
+    for path in [&old, &young] {
+        std::fs::write(path, "half").unwrap();
+    }
+    let before = std::time::SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    std::fs::File::options().write(true).open(&old).unwrap().set_modified(before).unwrap();
+    let begun = tokio::task::spawn_blocking(move || drop(objects.begin(&key("report.html")).unwrap()));
+    begun.await.unwrap();
+    assert!(!old.exists() && young.exists(), "whoever wrote a moment ago may still do so");
+    assert!(directory.path().join(whole).exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,32 +177,41 @@ async fn evidence_lies_in_objects_and_is_found_there(ground: Ground) {
     assert_eq!(ground.store.finding_documents(other, fingerprints).await.unwrap(), []);
 }
 
-async fn a_result_waits_for_the_object_storage_and_is_committed_once(ground: Ground) {
+async fn no_result_waits_for_the_object_storage(ground: Ground) {
     let server = server(Access::Signed).await;
+    let plain = ground.store.clone();
     let ground = with_objects(ground, &server).await;
     let git = finding("git-config", Severity::High);
     let (_, settlement) = almost(&ground, vec![git.clone()], &SEEN[..1]).await;
-    let (server, _) = tokio::task::spawn_blocking(move || {
+    let stop = move || {
         server.stop();
-        (server, ())
-    })
-    .await
-    .unwrap();
-    let away = ground.store.settle(vec![settlement.clone()]).await;
-    assert!(away.as_ref().is_err_and(StoreError::is_passing), "{away:?}");
-    assert_eq!(ground.state(settlement.lease.task).await, "running", "nothing of it is committed");
-    let server = tokio::task::spawn_blocking(move || {
+        server
+    };
+    let server = tokio::task::spawn_blocking(stop).await.unwrap();
+    let settled = ground.store.settle(vec![settlement.clone()]).await.unwrap().remove(0).unwrap();
+    assert_eq!((settled.state, settled.again), ("completed", false));
+    // It is in the database, where everybody finds it.
+    for store in [&ground.store, &plain] {
+        assert_eq!(store.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    }
+    let start = move || {
         server.start_again();
         server
-    })
-    .await
-    .unwrap();
-    for again in [false, true] {
-        let settled = ground.store.settle(vec![settlement.clone()]).await.unwrap().remove(0).unwrap();
-        assert_eq!((settled.state, settled.again), ("completed", again));
-    }
-    assert_eq!(ground.store.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
-    assert_eq!(files(&server.objects()).len(), 1, "said twice, written over");
+    };
+    let server = tokio::task::spawn_blocking(start).await.unwrap();
+    // Said again by somebody who reaches the storage, it is written there and named by nothing.
+    let ground = with_objects(ground, &server).await;
+    let settled = ground.store.settle(vec![settlement]).await.unwrap().remove(0).unwrap();
+    assert_eq!((settled.state, settled.again), ("completed", true));
+    assert_eq!(files(&server.objects()).len(), 1);
+    assert_eq!(plain.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    let report = Worker::new(1).claim_of(&ground, &[Stage::Report], 1).await.remove(0);
+    settle(&ground, report.lease, Ending::Completed).await.unwrap();
+    // The next goes there again.
+    let env = finding("env-file", Severity::Low);
+    scan(&ground, vec![env.clone()], &SEEN[1..]).await;
+    assert_eq!(files(&server.objects()).len(), 2);
+    assert!(matches!(plain.evidence(ground.tenant, env.fingerprint).await, Err(StoreError::Invalid(_))));
 }
 
 async fn what_no_finding_names_is_swept_after_a_week_and_nothing_else(ground: Ground) {

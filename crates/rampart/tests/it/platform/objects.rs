@@ -1,5 +1,7 @@
 //! Evidence and reports in object storage, as an operator sets it up and looks for them.
 
+use std::os::unix::fs::PermissionsExt;
+
 use testkit::{
     http::{HttpServer, Seen},
     objects::{Access, Server},
@@ -59,6 +61,8 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let shown = text(&ask(&["scan", "show", &scan]).stdout);
     assert!(shown.contains("reports    s3://rampart/some/prefix/reports/"), "{shown}");
     assert_exit(&ask(&["scan", "report", &scan, "--output", "report.html"]), 0);
+    let mode = std::fs::metadata(directory.path().join("report.html")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "findings are nobody else's");
     assert!(std::fs::read_to_string(directory.path().join("report.html")).unwrap().contains("git-config"));
     let refused = ask(&["scan", "report", &scan, "--format", "csv"]);
     assert_exit(&refused, 2);
@@ -67,7 +71,7 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let healthy = ask(&["doctor"]);
     assert!(text(&healthy.stdout).contains("written, read and deleted"), "{}", text(&healthy.stdout));
 
-    // Away, and back: the result waits in the worker.
+    // Away, and back: no result waits for it, and the report is written when it is there again.
     storage.stop();
     let second = ask(&submit);
     assert_exit(&second, 0);
@@ -79,12 +83,15 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let nothing = ask(&["scan", "report", &scan]);
     assert_exit(&nothing, 2);
     assert!(text(&nothing.stderr).contains("the object storage cannot be used"), "{}", text(&nothing.stderr));
-    let record = json(&ask(&["scan", "show", &second, "--json"]));
-    assert_eq!((&record["state"], &record["findings"]), (&"running".into(), &0.into()), "{record}");
-    storage.start_again();
-    super::wait_for_end(directory.path(), &second);
+    super::wait_for_state(directory.path(), &second, "ended");
     let diff = ask(&["scan", "diff", &second]);
     assert_eq!(text(&diff.stdout), format!("nothing changed since scan {scan}\n"));
+    storage.start_again();
+    assert_exit(&ask(&["task", "redrive", "--stage", "report"]), 0);
+    super::wait_for_end(directory.path(), &second);
+    let report = json(&ask(&["scan", "report", &second, "--format", "json"]));
+    let evidence = report["findings"][0]["evidence"][0]["response"].as_str().unwrap();
+    assert!(evidence.ends_with(CONFIGURATION), "{evidence}");
     let said = up.end();
     for secret in ["s3cret", "AKIDTEST"] {
         for told in [&said, &shown, &text(&broken.stdout), &text(&nothing.stderr), &text(&healthy.stdout)] {

@@ -13,9 +13,13 @@ struct Bench {
 
 impl Bench {
     fn new(options: CrawlOptions) -> Bench {
+        Bench::within(options, Allowance::of(u64::MAX))
+    }
+
+    fn within(options: CrawlOptions, allowance: Allowance) -> Bench {
         let origin = Origin::of(&Url::parse("http://site.test/").unwrap()).unwrap();
         let sieve = Sieve::new(origin, Robots::parse(b"User-agent: *\nDisallow: /private"), &options);
-        Bench { sieve, frontier: Frontier::new(3, 2, &options, Allowance::of(u64::MAX)) }
+        Bench { sieve, frontier: Frontier::new(3, 2, &options, allowance) }
     }
 
     fn offer(&mut self, target: &str, depth: u32) -> bool {
@@ -132,4 +136,19 @@ fn memory_is_bounded() {
         bench.frontier.close(0),
         PassedOver { queue_full: 190, not_reached: 10, ..PassedOver::default() }
     );
+}
+
+#[test]
+fn what_there_is_no_room_for_is_counted_until_it_is_found_again() {
+    let allowance = Allowance::of(1_000);
+    let mut bench = Bench::within(options(), allowance.clone());
+    let mut body = allowance.charge();
+    body.cover(1_000).unwrap();
+    assert!(bench.offer("/a", 1) && bench.offer("/b", 1));
+    assert!(!bench.offer("/a", 1), "it is known, though not kept");
+    assert_eq!((bench.frontier.found(), bench.targets()), (2, Vec::new()));
+    drop(body);
+    assert!(!bench.offer("/a", 1));
+    assert_eq!((bench.frontier.found(), bench.targets()), (2, vec!["/a".to_owned()]));
+    assert_eq!(bench.frontier.close(1), PassedOver { no_room: 1, ..PassedOver::default() });
 }

@@ -1,0 +1,182 @@
+//! What the accounts of units say, those of crawls above all: only who has looked at everything may say that something is gone.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use checks::template;
+use model::{
+    Account, CheckId, Endpoint, FailReason, Limits, PortSet, Profile, ScanId, Scope, Site, SkipReason, Stage,
+    Unit, UnitResult, finding::Look,
+};
+use scanner::{
+    check::{CheckSet, Reproduce},
+    crawl::CrawlOptions,
+    discover::{DiscoverOptions, WordList},
+    http::Identity,
+    pipeline::{self, Checking, Scan, ScanOptions},
+    socket::Dialer,
+};
+use testkit::http::{HttpServer, ok, response};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+const LISTING: &str = "id: listing\ninfo:\n  name: N\n  author: t\n  severity: low\n  tags: every-page\nhttp:\n  - path: \
+                       ['{{BaseURL}}']\n    matchers: [{type: word, words: ['Index of']}]\n";
+
+/// A scan with these templates, that asks as fast as it can.
+fn scan(limits: Limits, templates: &[String]) -> Scan {
+    let limits = Limits { requests_per_second: 1_000_000, requests_per_second_per_host: 1_000_000, ..limits };
+    let dialer = Dialer::new(Scope::loopback(), limits, CancellationToken::new());
+    let parsed = |text: &String| Arc::new(template::parse(text, "test.yaml").unwrap());
+    let checking = Checking {
+        resolvers: Vec::new(),
+        checks: Arc::new(CheckSet::new(templates.iter().map(parsed))),
+        scan: ScanId::from_random(7),
+        variables: BTreeMap::new(),
+        reproduce: Reproduce::default(),
+    };
+    let options = ScanOptions {
+        stages: [Stage::Crawl, Stage::Check].into(),
+        ports: PortSet::default(),
+        identify: true,
+        discover: DiscoverOptions { words: WordList::none(), brute_force: false, recurse: false },
+        crawl: CrawlOptions { fold_after: None, ..CrawlOptions::of(Profile::Standard) },
+    };
+    let identity = Identity { user_agent: "rampart-test".to_owned() };
+    Scan::new(dialer, identity, checking, Arc::new(options))
+}
+
+fn site(server: &HttpServer) -> Site {
+    let address = server.address();
+    let endpoint = Endpoint { name: None, address: address.ip(), port: address.port() };
+    Site { base: format!("http://{address}/").parse().unwrap(), endpoint }
+}
+
+/// Does a unit as a task does.
+async fn perform(scan: &Scan, unit: Unit) -> UnitResult {
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let result = pipeline::perform(scan, &unit, deadline).await.unwrap();
+    assert!(result.ledger.balances(), "{:?}", result.ledger);
+    result
+}
+
+/// Crawls a site; the account of its one check, and all that came of it.
+async fn crawl(
+    limits: Limits,
+    answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> (Account, UnitResult) {
+    let missing = || response("404 Not Found", &[], "");
+    let server = HttpServer::start(move |seen| answer(&seen.target()).unwrap_or_else(missing)).await;
+    let result = perform(&scan(limits, &[LISTING.to_owned()]), Unit::Crawl(site(&server))).await;
+    (result.ledger.checks.get(&CheckId::new("listing")).cloned().unwrap_or_default(), result)
+}
+
+fn limits() -> Limits {
+    Profile::Standard.limits()
+}
+
+fn links(count: usize) -> Vec<u8> {
+    let links: String = (0..count).map(|number| format!("<a href=/{number}>x</a>")).collect();
+    response("200 OK", &["Content-Type: text/html"], links)
+}
+
+fn broken() -> Vec<u8> {
+    b"this is no answer\r\n\r\n".to_vec()
+}
+
+#[tokio::test]
+async fn a_check_that_saw_every_page_says_that_something_is_gone() {
+    let (account, result) = crawl(limits(), |target| match target {
+        "/" => Some(links(5)),
+        "/0" => Some(ok("Index of /0")),
+        "/1" | "/2" | "/3" | "/4" => Some(ok("nothing")),
+        _ => None,
+    })
+    .await;
+    assert_eq!((account.planned, account.matched, account.not_matched), (5, 1, 4), "{account:?}");
+    assert_eq!((result.undetermined, result.left_out), (Vec::<String>::new(), Vec::new()));
+    assert_eq!(Look::of_missing(&account), Look::Missed);
+}
+
+#[tokio::test]
+async fn a_page_that_fails_leaves_its_checks_undetermined() {
+    let (account, result) = crawl(limits(), |target| match target {
+        "/" => Some(links(5)),
+        "/0" => Some(broken()),
+        "/robots.txt" | "/sitemap.xml" => None,
+        _ => Some(ok("nothing")),
+    })
+    .await;
+    assert_eq!((account.planned, account.not_matched), (5, 4), "{account:?}");
+    assert_eq!(account.failed, BTreeMap::from([(FailReason::Protocol, 1)]));
+    let [why] = result.undetermined.as_slice() else { panic!("{:?}", result.undetermined) };
+    assert!(why.contains("/0: "), "{why}");
+    assert_eq!(Look::of_missing(&account), Look::Blind);
+}
+
+#[tokio::test]
+async fn failures_that_are_not_named_are_counted() {
+    let (account, result) = crawl(limits(), |target| match target {
+        "/" => Some(links(25)),
+        "/robots.txt" | "/sitemap.xml" => None,
+        _ => Some(broken()),
+    })
+    .await;
+    assert_eq!(account.failed, BTreeMap::from([(FailReason::Protocol, 25)]), "{account:?}");
+    assert_eq!(result.undetermined.len(), 21, "{:?}", result.undetermined);
+    assert_eq!(result.undetermined.last().unwrap(), "5 further requests of the crawl failed");
+}
+
+#[tokio::test]
+async fn what_lies_beyond_a_limit_was_not_looked_at() {
+    let (account, result) = crawl(Limits { crawl_pages: 3, ..limits() }, |target| match target {
+        "/" => Some(links(5)),
+        "/robots.txt" | "/sitemap.xml" => None,
+        _ => Some(ok("nothing")),
+    })
+    .await;
+    assert_eq!((account.planned, account.not_matched), (3, 2), "{account:?}");
+    assert_eq!(account.skipped, BTreeMap::from([(SkipReason::Limit, 1)]));
+    assert_eq!((result.undetermined, result.left_out.len()), (Vec::new(), 1), "a limit is a choice");
+    assert_eq!(Look::of_missing(&account), Look::Blind);
+}
+
+#[tokio::test]
+async fn sources_of_pages_that_fail_are_told_and_those_that_are_not_there_are_not() {
+    for (source, answered, expected) in [
+        ("/sitemap.xml", broken(), Some(FailReason::Protocol)),
+        ("/sitemap.xml", response("503 Service Unavailable", &[], ""), Some(FailReason::Unreachable)),
+        ("/robots.txt", broken(), Some(FailReason::Protocol)),
+        ("/robots.txt", response("503 Service Unavailable", &[], ""), Some(FailReason::Unreachable)),
+        ("/sitemap.xml", response("403 Forbidden", &[], ""), None),
+        ("/robots.txt", response("410 Gone", &[], ""), None),
+    ] {
+        let (account, result) = crawl(limits(), move |target| match target {
+            "/" => Some(links(1)),
+            "/0" => Some(ok("nothing")),
+            target => (target == source).then(|| answered.clone()),
+        })
+        .await;
+        let failed: Vec<FailReason> = account.failed.keys().copied().collect();
+        assert_eq!(failed, Vec::from_iter(expected), "{source}: {account:?}");
+        let told = result.undetermined.iter().any(|why| why.contains(&format!("{source}: ")));
+        assert_eq!(told, expected.is_some(), "{source}: {:?}", result.undetermined);
+        assert_eq!(result.undetermined.is_empty(), expected.is_none(), "{source}: {:?}", result.undetermined);
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_kept_for_other_checks_leave_room_for_the_next() {
+    const CHECKS: u64 = 40;
+    let server = HttpServer::start(|_| ok(vec![b'x'; 60 << 10])).await;
+    let template = |number: u64| {
+        LISTING
+            .replace("id: listing", &format!("id: listing-{number}"))
+            .replace("BaseURL}}", &format!("BaseURL}}}}/{number}"))
+    };
+    let templates: Vec<String> = (0..CHECKS).map(template).collect();
+    let scan = scan(Limits { held_bytes: 1 << 20, ..limits() }, &templates);
+    let result = perform(&scan, Unit::CheckSite(site(&server))).await;
+    let total = result.ledger.total();
+    assert_eq!((total.planned, total.not_matched), (CHECKS, CHECKS), "{total:?}");
+    assert_eq!(result.undetermined, Vec::<String>::new());
+}
