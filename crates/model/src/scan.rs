@@ -174,6 +174,16 @@ pub enum ScanEnd {
 }
 
 impl ScanEnd {
+    /// Is what was planned given up as well? Otherwise nothing more is planned, and what was is done.
+    pub fn gives_up(self) -> bool {
+        match self {
+            ScanEnd::Cancelled | ScanEnd::Deadline => true,
+            // It counts what was planned: that may be done.
+            ScanEnd::Budget { exhausted } => exhausted != Exhausted::Units,
+            ScanEnd::Complete | ScanEnd::Failures { .. } => false,
+        }
+    }
+
     /// Did every unit get its turn, and come to its end?
     pub fn is_complete(self) -> bool {
         self == ScanEnd::Complete
@@ -271,6 +281,23 @@ mod tests {
                 (exhausted, spent),
                 "{budget:?} {used:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_was_planned_is_done_when_only_that_was_too_much() {
+        let budget = |exhausted| ScanEnd::Budget { exhausted };
+        for end in [
+            ScanEnd::Cancelled,
+            ScanEnd::Deadline,
+            budget(Exhausted::Packets),
+            budget(Exhausted::Assets),
+            budget(Exhausted::Cost),
+        ] {
+            assert!(end.gives_up(), "{end:?}");
+        }
+        for end in [ScanEnd::Complete, ScanEnd::Failures { units: 1 }, budget(Exhausted::Units)] {
+            assert!(!end.gives_up(), "{end:?}");
         }
     }
 }

@@ -468,7 +468,7 @@ impl Store {
                 .await;
             // What is wrong with one tenant's rows holds up no other.
             match outcome {
-                Ok(count) => reclaimed += count as usize,
+                Ok(commanded) => reclaimed += commanded.changed as usize,
                 Err(reason) => failed = failed.or(Some(reason)),
             }
         }

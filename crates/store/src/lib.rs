@@ -47,7 +47,7 @@ pub use self::{
     schedules::{NewSchedule, ScheduleRecord, Terms},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
-    tasks::{Enqueued, TaskCounts, TaskFilter, TaskRecord},
+    tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
     workers::Introduction,
 };

@@ -59,19 +59,19 @@ impl TenantTx<'_> {
         self.plan(running, frontier, &subjects, &known).await
     }
 
-    /// Takes further targets as long as there is room, and ends the scan when nothing is left. Writes the scan down.
+    /// Takes further targets as long as there is room, gives up what waits when it is not to be done any more, and ends the scan
+    /// when nothing is left. Writes the scan down.
     pub(crate) async fn go_on(
         &mut self,
         running: &mut RunningScan,
     ) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let mut planned = BTreeMap::new();
         let mut looked_at = 0;
-        if running.plans()
-            && running.has_more()
+        if running.has_more()
+            && !running.gives_up()
             && let Some(exhausted) = running.request.budget.spent(&running.used())
         {
             running.stopping = Some(ScanEnd::Budget { exhausted });
-            self.cancel_waiting(running).await?;
         }
         while running.plans()
             && running.open_tasks < OPEN_TASKS
@@ -109,6 +109,9 @@ impl TenantTx<'_> {
                 running.next_target += 1;
                 running.within = None;
             }
+        }
+        if running.gives_up() {
+            self.cancel_waiting(running).await?;
         }
         if running.is_open() && running.open_tasks == 0 {
             let all_taken = running.next_target >= running.targets;
@@ -272,9 +275,6 @@ impl TenantTx<'_> {
             });
         }
         self.enqueue(&tasks).await?;
-        if matches!(running.stopping, Some(ScanEnd::Budget { .. })) {
-            self.cancel_waiting(running).await?;
-        }
         Ok((planned, spared))
     }
 }

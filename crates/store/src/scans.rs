@@ -128,6 +128,7 @@ pub(crate) struct RunningScan {
     pub(crate) traffic: Traffic,
     pub(crate) worked: Duration,
     pub(crate) price: Option<WorkerPrice>,
+    pub(crate) deadline: Timestamp,
 }
 
 impl RunningScan {
@@ -156,7 +157,21 @@ impl RunningScan {
 
     /// Is something planned or to be planned?
     pub(crate) fn has_more(&self) -> bool {
-        self.open_tasks > 0 || self.next_target < self.targets
+        self.open_tasks > 0 || self.plans() && self.next_target < self.targets
+    }
+
+    /// Is not even what is planned done any more?
+    pub(crate) fn gives_up(&self) -> bool {
+        self.is_open() && self.stopping.is_some_and(ScanEnd::gives_up)
+    }
+
+    /// Why units that are brought back from the dead would be given up at once, if so.
+    pub(crate) fn leaves_dead(&self, now: Timestamp) -> Option<ScanEnd> {
+        let spent = || self.request.budget.spent(&self.used());
+        self.stopping
+            .filter(|end| end.gives_up())
+            .or_else(|| spent().map(|exhausted| ScanEnd::Budget { exhausted }))
+            .or_else(|| (self.deadline <= now).then_some(ScanEnd::Deadline))
     }
 
     /// One of its tasks goes from one state to another.
@@ -178,7 +193,7 @@ impl RunningScan {
             self.dead_tasks += 1;
         }
         if dead(before) && !dead(after) {
-            // Brought back: the scan goes on, however it had ended.
+            // Brought back: the scan goes on.
             self.dead_tasks = self.dead_tasks.saturating_sub(1);
             self.open_tasks += 1;
             self.life = ScanLife::Running;
@@ -245,7 +260,7 @@ impl TenantTx<'_> {
         let lock = self.dialect().for_update();
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
-             names_left, units, assets, findings, traffic, checks, worked, price FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+             names_left, units, assets, findings, traffic, checks, worked, price, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -268,6 +283,7 @@ impl TenantTx<'_> {
             traffic: row.json(14)?,
             worked: Duration::from_micros(row.count(16)?),
             price: price(&row, 17)?,
+            deadline: row.time(18)?,
         })
     }
 

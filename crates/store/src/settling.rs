@@ -11,7 +11,7 @@ use crate::{
     Lease, ObjectKey, Store, StoreError, TaskFilter,
     scans::RunningScan,
     session::{TenantTx, insert_rows},
-    tasks::{Change, TaskRecord, dice, write_changes},
+    tasks::{Change, LeftDead, TaskRecord, dice, write_changes},
     value::json,
 };
 
@@ -55,6 +55,14 @@ pub(crate) struct EndedUnit {
     pub(crate) result: UnitResult,
     /// Where its evidence lies, when not in the database.
     pub(crate) evidence: Option<ObjectKey>,
+}
+
+/// What a command to many tasks did.
+#[derive(Debug, Default)]
+pub(crate) struct Commanded {
+    pub(crate) changed: u64,
+    /// Dead ones that were to be brought back.
+    pub(crate) left: BTreeMap<ScanId, LeftDead>,
 }
 
 impl TenantTx<'_> {
@@ -210,19 +218,24 @@ impl TenantTx<'_> {
         insert_rows(self.session, head, 9, rows, tail).await.map(drop)
     }
 
-    /// Asks the same of many tasks; those that it does not fit stay as they are. How many changed.
+    /// Asks the same of many tasks; those that it does not fit stay as they are.
     pub(crate) async fn command_tasks(
         &mut self,
         tasks: &[TaskRecord],
         command: &Command,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Commanded, StoreError> {
         let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
         self.command_ids(&ids, command).await
     }
 
-    pub(crate) async fn command_ids(&mut self, ids: &[TaskId], command: &Command) -> Result<u64, StoreError> {
+    pub(crate) async fn command_ids(
+        &mut self,
+        ids: &[TaskId],
+        command: &Command,
+    ) -> Result<Commanded, StoreError> {
+        let mut commanded = Commanded::default();
         if ids.is_empty() {
-            return Ok(0);
+            return Ok(commanded);
         }
         let filter = TaskFilter { ids: ids.to_vec(), ..TaskFilter::default() };
         // Which scans they are of is known before they are held: it never changes.
@@ -238,6 +251,12 @@ impl TenantTx<'_> {
                 continue;
             };
             if let Some(running) = record.scan.and_then(|scan| running.get_mut(&scan)) {
+                if let (Command::Redrive, Work::Unit(_), Some(why)) =
+                    (command, &record.work, running.leaves_dead(self.now))
+                {
+                    commanded.left.entry(running.id).or_insert(LeftDead { tasks: 0, why }).tasks += 1;
+                    continue;
+                }
                 if let (Work::Unit(unit), Life::Dead { .. }) = (&record.work, &task.life) {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
@@ -250,7 +269,8 @@ impl TenantTx<'_> {
         for running in running.values_mut() {
             self.go_on(running).await?;
         }
-        Ok(changes.len() as u64)
+        commanded.changed = changes.len() as u64;
+        Ok(commanded)
     }
 
     async fn peek_scans(&mut self, filter: &TaskFilter) -> Result<Vec<ScanId>, StoreError> {

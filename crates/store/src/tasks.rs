@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 use model::{
     LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
+    scan::ScanEnd,
     task::{Command, Death, Life, RetryPolicy},
 };
 use serde::Serialize;
@@ -255,6 +256,34 @@ pub struct Enqueued {
     pub is_new: bool,
 }
 
+/// What came of bringing dead tasks back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Redriven {
+    /// So many wait to be tried again.
+    pub tasks: u64,
+    /// Units of scans that give up what is planned: they stay dead.
+    pub left: BTreeMap<ScanId, LeftDead>,
+}
+
+/// Units of one scan that nobody can bring back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftDead {
+    /// So many.
+    pub tasks: u64,
+    /// Why they would be cancelled at once.
+    pub why: ScanEnd,
+}
+
+impl Redriven {
+    /// Both.
+    pub fn add(&mut self, other: Redriven) {
+        self.tasks += other.tasks;
+        for (scan, left) in other.left {
+            self.left.entry(scan).or_insert(LeftDead { tasks: 0, why: left.why }).tasks += left.tasks;
+        }
+    }
+}
+
 impl TenantTx<'_> {
     pub(crate) async fn enqueue(&mut self, tasks: &[NewTask]) -> Result<Vec<Enqueued>, StoreError> {
         let mut rows = Vec::with_capacity(tasks.len());
@@ -417,17 +446,20 @@ impl Store {
         filter: TaskFilter,
         by: String,
     ) -> Result<u64, StoreError> {
-        self.command_all(tenant, filter, ["queued", "running"].to_vec(), Command::Cancel, u64::MAX, by).await
+        let states = ["queued", "running"].to_vec();
+        let reached = self.command_all(tenant, filter, states, Command::Cancel, u64::MAX, by).await?;
+        Ok(reached.tasks)
     }
 
-    /// Dead tasks are tried again, from the beginning: at most so many of them. How many that were.
+    /// Dead tasks are tried again, from the beginning: at most so many of them. Units of a scan that was cancelled, whose time is
+    /// up or whose budget is spent stay dead.
     pub async fn redrive_tasks(
         &self,
         tenant: TenantId,
         filter: TaskFilter,
         at_most: u64,
         by: String,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Redriven, StoreError> {
         self.command_all(tenant, filter, vec!["dead"], Command::Redrive, at_most, by).await
     }
 
@@ -439,31 +471,31 @@ impl Store {
         command: Command,
         at_most: u64,
         by: String,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Redriven, StoreError> {
         const AT_ONCE: u64 = 1_000;
-        let mut total = 0;
+        let mut total = Redriven::default();
         for state in states.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
             let mut after = None;
-            while total < at_most {
+            while total.tasks < at_most {
                 let filter = TaskFilter { state: Some(state), ..filter.clone() };
                 let (command, by) = (command.clone(), by.clone());
-                let limit = AT_ONCE.min(at_most - total) as usize;
-                let (read, changed, last) = self
+                let limit = AT_ONCE.min(at_most - total.tasks) as usize;
+                let (read, commanded, last) = self
                     .of_tenant(tenant, move |tx| {
                         Box::pin(async move {
                             let ids = tx.read_tasks(&filter, after, limit, "").await?;
                             let last = ids.last().map(|task| task.id);
-                            let changed = tx.command_tasks(&ids, &command).await?;
-                            if changed > 0 {
-                                let subject = format!("{changed} tasks");
+                            let commanded = tx.command_tasks(&ids, &command).await?;
+                            if commanded.changed > 0 {
+                                let subject = format!("{} tasks", commanded.changed);
                                 tx.audit(&by, command_word(&command), &subject, &filter_words(&filter))
                                     .await?;
                             }
-                            Ok((ids.len(), changed, last))
+                            Ok((ids.len(), commanded, last))
                         })
                     })
                     .await?;
-                total += changed;
+                total.add(Redriven { tasks: commanded.changed, left: commanded.left });
                 after = last;
                 if read < limit {
                     break;

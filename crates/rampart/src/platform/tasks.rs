@@ -4,9 +4,9 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use jiff::{SignedDuration, Timestamp};
-use model::{NewTask, Stage, Work, task::Life};
+use model::{NewTask, Stage, Work, scan::ScanEnd, task::Life};
 use serde_json::json;
-use store::{TaskCounts, TaskFilter, TaskRecord};
+use store::{LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord};
 use tokio::time::MissedTickBehavior;
 
 use super::{Desk, attendance::Watch, operate, operator, print_json, print_table, short_time};
@@ -45,8 +45,8 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
                 cancel(&desk, filter, *json).await?;
             }
             TaskCommand::Redrive { filter, all, rate, json } => {
-                let changed = redrive(&desk, some(filter, *all)?, *rate).await?;
-                tell(*json, "redriven", changed)?;
+                let redriven = redrive(&desk, some(filter, *all)?, *rate).await?;
+                tell_redriven(*json, &redriven)?;
             }
             TaskCommand::Purge { filter, older_than, json } => {
                 let age = SignedDuration::try_from(*older_than)?;
@@ -131,7 +131,25 @@ fn state(life: &Life) -> String {
     if is_asked_to_stop(life) { "running, asked to stop".to_owned() } else { life.word().to_owned() }
 }
 
-async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::Result<u64> {
+fn tell_redriven(json: bool, redriven: &Redriven) -> anyhow::Result<()> {
+    if json {
+        let left: u64 = redriven.left.values().map(|left| left.tasks).sum();
+        return print_json(&json!({ "redriven": redriven.tasks, "left": left }));
+    }
+    say(&format!("redriven: {}\n", redriven.tasks));
+    for (scan, LeftDead { tasks, why }) in &redriven.left {
+        let why = match why {
+            ScanEnd::Cancelled => "was cancelled",
+            ScanEnd::Deadline => "is past its deadline",
+            ScanEnd::Budget { .. } => "has used its budget up",
+            ScanEnd::Complete | ScanEnd::Failures { .. } => "has ended",
+        };
+        say(&format!("left: {tasks}; scan {scan} {why}, submit it anew to look there again\n"));
+    }
+    Ok(())
+}
+
+async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::Result<Redriven> {
     let tenant = desk.tenant().await?;
     let Some(rate) = rate else {
         return Ok(desk.store.redrive_tasks(tenant, filter, u64::MAX, operator()).await?);
@@ -140,7 +158,7 @@ async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::
     // A second that took longer is not made up for.
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let dead = TaskFilter { state: Some("dead"), ..filter };
-    let (mut total, mut after) = (0, None);
+    let (mut total, mut after) = (Redriven::default(), None);
     loop {
         second.tick().await;
         for count in statements(rate as usize) {
@@ -150,7 +168,7 @@ async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::
             after = Some(last.id);
             let ids = some.iter().map(|task| task.id).collect();
             let these = TaskFilter { ids, ..dead.clone() };
-            total += desk.store.redrive_tasks(tenant, these, u64::MAX, operator()).await?;
+            total.add(desk.store.redrive_tasks(tenant, these, u64::MAX, operator()).await?);
         }
     }
 }

@@ -449,7 +449,7 @@ GRANT SELECT ON tasks TO rampart_queue;
 GRANT UPDATE (state, not_before, lease_number, worker, lease_until, cancelling, begun, death, attempts, redriven, last_failure,
     started_at, ended_at) ON tasks TO rampart_queue;
 CREATE POLICY of_queue ON scans FOR SELECT TO rampart_queue USING (true);
-GRANT SELECT (tenant_id, scan_id, state, deadline, open_tasks, ended_at, worked, most_worked) ON scans TO rampart_queue;
+GRANT SELECT (tenant_id, scan_id, state, stopping, deadline, open_tasks, ended_at, worked, most_worked) ON scans TO rampart_queue;
 CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);

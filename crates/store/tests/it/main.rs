@@ -13,4 +13,5 @@ mod objects;
 mod replica;
 mod scans;
 mod tasks;
+mod tending;
 mod workers;

@@ -206,7 +206,7 @@ async fn the_dead_are_listed_redriven_and_purged(ground: Ground) {
     assert!(listed.iter().chain(&rest).map(|task| task.id).is_sorted());
 
     let redrive = |filter, most| ground.store.redrive_tasks(ground.tenant, filter, most, "test".to_owned());
-    assert_eq!(redrive(TaskFilter::one(listed[0].id), 10).await.unwrap(), 1);
+    assert_eq!(redrive(TaskFilter::one(listed[0].id), 10).await.unwrap().tasks, 1);
     let record = ground.task(listed[0].id).await;
     assert_eq!((record.task.attempts, record.task.redriven, record.task.life.word()), (0, 1, "queued"));
     let full = TaskFilter { failure: Some("0% f".to_owned()), ..TaskFilter::default() };
@@ -216,8 +216,8 @@ async fn the_dead_are_listed_redriven_and_purged(ground: Ground) {
         .await
         .unwrap()
         .len() as u64;
-    assert_eq!(redrive(full, 10).await.unwrap(), before, "by what they died of");
-    assert_eq!(redrive(TaskFilter::default(), 1).await.unwrap(), 1, "one at a time");
+    assert_eq!(redrive(full, 10).await.unwrap().tasks, before, "by what they died of");
+    assert_eq!(redrive(TaskFilter::default(), 1).await.unwrap().tasks, 1, "one at a time");
     let left = ground.store.tasks(ground.tenant, dead, None, 100).await.unwrap();
     assert_eq!(left.len() as u64, 6 - 2 - before);
 

@@ -143,7 +143,7 @@ const ALLOWED: &[Allowed] = &[
                 "the life of a task, and not whose or what it is",
             ),
             (
-                "scans SELECT (deadline ended_at most_worked open_tasks scan_id state tenant_id worked)",
+                "scans SELECT (deadline ended_at most_worked open_tasks scan_id state stopping tenant_id worked)",
                 "nothing of what was asked for or found",
             ),
             ("schedules SELECT (enabled look_again schedule_id tenant_id)", "nothing of what is asked for"),

@@ -54,7 +54,7 @@ async fn the_dead_are_looked_at_and_brought_back_one_by_kind_some_or_all(ground:
         ground.until(id, is).await
     };
     // One, which dies again as the same task.
-    assert_eq!(redrive(TaskFilter::one(lost[0]), 10).await.unwrap(), 1);
+    assert_eq!(redrive(TaskFilter::one(lost[0]), 10).await.unwrap().tasks, 1);
     let record = died_again(lost[0], 1).await;
     assert_eq!(
         (record.task.attempts, record.task.lease.number()),
@@ -64,19 +64,19 @@ async fn the_dead_are_looked_at_and_brought_back_one_by_kind_some_or_all(ground:
     // By what they died of, once that is cured.
     std::fs::remove_file(ground.reports()).unwrap();
     let kind = TaskFilter { failure: Some("cannot be written".to_owned()), ..TaskFilter::default() };
-    assert_eq!(redrive(kind, 10).await.unwrap(), 2);
+    assert_eq!(redrive(kind, 10).await.unwrap().tasks, 2);
     for record in ground.until_all(&ill, "completed").await {
         assert_eq!(record.task.redriven, 1);
     }
     // Some at a time.
-    assert_eq!(redrive(TaskFilter::default(), 2).await.unwrap(), 2);
+    assert_eq!(redrive(TaskFilter::default(), 2).await.unwrap().tasks, 2);
     for id in &lost[..2] {
         let times = if *id == lost[0] { 2 } else { 1 };
         died_again(*id, times).await;
     }
     assert_eq!(ground.task(lost[2]).await.task.redriven, 0);
     // All.
-    assert_eq!(redrive(TaskFilter::default(), u64::MAX).await.unwrap(), 3);
+    assert_eq!(redrive(TaskFilter::default(), u64::MAX).await.unwrap().tasks, 3);
     for (id, times) in lost.iter().zip([3, 2, 1]) {
         died_again(*id, times).await;
     }
