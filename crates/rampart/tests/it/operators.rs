@@ -1,5 +1,7 @@
 //! What operators ask of the platform, and what they are told when they ask in a wrong way.
 
+mod told;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,
