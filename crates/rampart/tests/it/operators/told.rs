@@ -1,6 +1,7 @@
 //! What operators are told of scans, stops and passwords.
 
 use crate::{
+    platform::{Up, json, run},
     run::{assert_exit, rampart, text},
 };
 
@@ -30,4 +31,25 @@ fn no_password_is_printed_however_unusual_the_url_is() {
             );
         }
     }
+}
+
+#[test]
+fn a_stop_of_a_scan_that_the_tenant_does_not_have_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    assert_exit(&run(directory.path(), &["tenant", "create", "acme corp"]), 0);
+    let scan = text(&run(directory.path(), &["scan", "submit", "127.0.0.1:9"]).stdout);
+    let scan = scan.trim();
+    for (tenant, quoted, of) in
+        [("default", "default", "0000000000000000"), ("acme corp", "'acme corp'", scan)]
+    {
+        let refused = run(directory.path(), &["stop", "--reason", "wrong", "--scan", of, "--tenant", tenant]);
+        assert_exit(&refused, 2);
+        let said = text(&refused.stderr);
+        assert!(said.contains("nothing is stopped") && said.contains("there is no scan"), "{said}");
+        assert!(said.contains(&format!("`rampart scan list --tenant {quoted}`")), "{said}");
+    }
+    let doctor = text(&run(directory.path(), &["doctor"]).stdout);
+    assert!(doctor.contains("none holds"), "{doctor}");
+    assert_exit(&run(directory.path(), &["stop", "--reason", "wrong", "--scan", scan]), 0);
 }
