@@ -1,5 +1,7 @@
 //! What operators are told of scans, stops and passwords.
 
+use serde_json::json as document;
+
 use crate::{
     platform::{Up, json, run},
     run::{assert_exit, rampart, text},
@@ -52,4 +54,18 @@ fn a_stop_of_a_scan_that_the_tenant_does_not_have_is_refused() {
     let doctor = text(&run(directory.path(), &["doctor"]).stdout);
     assert!(doctor.contains("none holds"), "{doctor}");
     assert_exit(&run(directory.path(), &["stop", "--reason", "wrong", "--scan", scan]), 0);
+}
+
+#[test]
+fn a_schedule_that_could_begin_nothing_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    let refused = run(directory.path(), &["schedule", "create", "s", "-", "--every", "6h"]);
+    assert_exit(&refused, 2);
+    assert!(text(&refused.stderr).contains("there is no target"), "{}", text(&refused.stderr));
+    assert_eq!(json(&run(directory.path(), &["schedule", "list", "--json"])), document!([]));
+    let refused = run(directory.path(), &["schedule", "create", "s", "127.0.0.1"]);
+    assert_exit(&refused, 2);
+    let said = text(&refused.stderr);
+    assert!(said.contains("--cron") && said.contains("--every"), "{said}");
 }
