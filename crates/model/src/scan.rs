@@ -157,9 +157,9 @@ pub enum Exhausted {
 pub enum ScanEnd {
     /// Every unit had its turn.
     Complete,
-    /// So many units failed for good; the others had their turn.
+    /// So many units failed for good, or were cancelled; the others had their turn.
     Failures {
-        /// Their tasks are dead, and can be redriven.
+        /// The tasks of those that failed are dead, and can be redriven.
         units: u64,
     },
     /// Somebody did not want it any more.

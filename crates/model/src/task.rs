@@ -211,6 +211,8 @@ pub enum Command {
     HandBack {
         /// The worker's claim.
         lease_number: LeaseNumber,
+        /// Nobody can do it before that; at once without any.
+        not_before: Option<Timestamp>,
     },
     /// Nobody has heard of the worker for as long as its lease.
     Reclaim,
@@ -320,9 +322,10 @@ impl Task {
                 let failed = Task { last_failure: Some(failure.message.clone()), ..self.clone() };
                 Ok((failed.after_a_try(cancelling, failure.retry, policy, now, dice), Answer::Done))
             }
-            Command::HandBack { lease_number } => {
+            Command::HandBack { lease_number, not_before } => {
                 let (_, cancelling) = self.held(*lease_number)?;
-                let life = if cancelling { Life::Cancelled } else { Life::Queued { not_before: now } };
+                let not_before = not_before.map_or(now, |not_before| not_before.max(now));
+                let life = if cancelling { Life::Cancelled } else { Life::Queued { not_before } };
                 let attempts = self.attempts.saturating_sub(1);
                 Ok((Task { life, attempts, ..self.clone() }, Answer::Done))
             }

@@ -45,7 +45,7 @@ pub use self::{
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
     schedules::{NewSchedule, ScheduleRecord, Terms},
-    settling::{Ending, Settled, Settlement},
+    settling::{Ending, HandBack, Settled, Settlement},
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},

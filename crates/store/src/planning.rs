@@ -113,15 +113,18 @@ impl TenantTx<'_> {
         if running.gives_up() {
             self.cancel_waiting(running).await?;
         }
+        self.tell_gone(running).await?;
         if running.is_open() && running.open_tasks == 0 {
             let all_taken = running.next_target >= running.targets;
             match running.stopping {
                 Some(end) => self.end_scan(running, end).await?,
-                None if all_taken && running.dead_tasks > 0 => {
-                    let units = running.dead_tasks;
-                    self.end_scan(running, ScanEnd::Failures { units }).await?;
+                None if all_taken => {
+                    let end = match running.dead_tasks + self.cancelled_units(running.id).await? {
+                        0 => ScanEnd::Complete,
+                        units => ScanEnd::Failures { units },
+                    };
+                    self.end_scan(running, end).await?;
                 }
-                None if all_taken => self.end_scan(running, ScanEnd::Complete).await?,
                 // A network most of which no scope allows: whoever reaps goes on with it.
                 None => {}
             }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use model::{
-    Frontier, Ledger, Limits, Money, NewTask, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TaskId,
-    TenantId, Traffic, Work, WorkerPrice,
+    Frontier, Ledger, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage, Target,
+    TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
@@ -129,6 +129,8 @@ pub(crate) struct RunningScan {
     pub(crate) worked: Duration,
     pub(crate) price: Option<WorkerPrice>,
     pub(crate) deadline: Timestamp,
+    /// Units that were cancelled in this transaction, and of which nothing is told yet.
+    pub(crate) gone: Vec<(TaskId, Unit)>,
 }
 
 impl RunningScan {
@@ -183,11 +185,12 @@ impl RunningScan {
             // Whatever came of the try: its worker did nothing else in that place.
             self.worked += task.held_for(now);
         }
-        if !matches!(task.work, Work::Unit(_)) {
-            return;
-        }
+        let Work::Unit(unit) = &task.work else { return };
         if !before.has_ended() && after.has_ended() {
             self.open_tasks = self.open_tasks.saturating_sub(1);
+        }
+        if !before.has_ended() && *after == Life::Cancelled {
+            self.gone.push((task.id, unit.clone()));
         }
         if !dead(before) && dead(after) {
             self.dead_tasks += 1;
@@ -284,6 +287,7 @@ impl TenantTx<'_> {
             worked: Duration::from_micros(row.count(16)?),
             price: price(&row, 17)?,
             deadline: row.time(18)?,
+            gone: Vec::new(),
         })
     }
 
@@ -330,6 +334,14 @@ impl TenantTx<'_> {
         let scope = self.scope(&new.request.scope).await?;
         if new.targets.is_empty() {
             return Err(StoreError::Invalid("there is no target: name at least one".to_owned()));
+        }
+        if scope.window.next_open(self.now).is_none()
+            && let Err(why) = scope.window.permits(self.now)
+        {
+            return Err(StoreError::OutOfScope {
+                scope: new.request.scope.clone(),
+                refusal: Refusal::Closed(why),
+            });
         }
         for target in &new.targets {
             let out = |refusal| StoreError::OutOfScope { scope: new.request.scope.clone(), refusal };

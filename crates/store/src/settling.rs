@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use model::{
-    ScanId, Stage, TaskId, Unit, UnitResult, Work,
+    ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
+    scan::ScanEnd,
     task::{Command, Life, Refused, TaskFailure},
 };
 
@@ -24,8 +26,17 @@ pub enum Ending {
     Unit(Box<UnitResult>),
     /// There is no result.
     Failed(TaskFailure),
-    /// The worker shuts down, or the task was stopped: it has not been tried.
-    HandedBack,
+    /// The worker shuts down, the task was stopped, or nobody can do it now: it has not been tried.
+    HandedBack(HandBack),
+}
+
+/// What is known of a task that was handed back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HandBack {
+    /// Until when nobody can do it.
+    pub not_before: Option<Timestamp>,
+    /// What was sent all the same.
+    pub sent: Traffic,
 }
 
 /// The end of a try, and the right to say so.
@@ -97,7 +108,9 @@ impl TenantTx<'_> {
             let command = match &settlement.ending {
                 Ending::Completed | Ending::Unit(_) => Command::Complete { lease_number: number },
                 Ending::Failed(failure) => Command::Fail { lease_number: number, failure: failure.clone() },
-                Ending::HandedBack => Command::HandBack { lease_number: number },
+                Ending::HandedBack(back) => {
+                    Command::HandBack { lease_number: number, not_before: back.not_before }
+                }
             };
             let applied = record.task.apply(&command, &record.policy, self.now, dice());
             let task = match applied {
@@ -115,8 +128,13 @@ impl TenantTx<'_> {
                     continue;
                 }
             };
+            let (result, sent) = match settlement.ending {
+                Ending::Unit(result) => (Some(result), Traffic::default()),
+                Ending::HandedBack(HandBack { sent, .. }) => (None, sent),
+                Ending::Completed | Ending::Failed(_) => (None, Traffic::default()),
+            };
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
-                if let Ending::Unit(result) = settlement.ending {
+                if let Some(result) = result {
                     let unit = unit.clone();
                     ended.push((
                         answers.len(),
@@ -128,6 +146,7 @@ impl TenantTx<'_> {
                 }
             }
             if let Some(running) = &mut running {
+                running.traffic += sent;
                 running.changes(record, &task.life, self.now);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));
@@ -168,6 +187,19 @@ impl TenantTx<'_> {
         self.remember_visits(running, ended, &seen).await?;
         let results = ended.iter().map(|ended| (ended.task, &ended.unit, &ended.result));
         self.keep_results(running.id, results.collect()).await
+    }
+
+    /// What units leave that nobody will do any more: nobody knows what they would have found.
+    pub(crate) async fn tell_gone(&mut self, running: &mut RunningScan) -> Result<(), StoreError> {
+        let why = match running.stopping {
+            None | Some(ScanEnd::Complete | ScanEnd::Failures { .. }) => "its task was cancelled",
+            Some(ScanEnd::Cancelled) => "the scan was cancelled before it was done",
+            Some(ScanEnd::Deadline) => "the scan's deadline passed before it was done",
+            Some(ScanEnd::Budget { .. }) => "the scan's budget was used up before it was done",
+        };
+        let gone = std::mem::take(&mut running.gone);
+        let result = UnitResult { undetermined: vec![why.to_owned()], ..UnitResult::default() };
+        self.keep_results(running.id, gone.iter().map(|(task, unit)| (*task, unit, &result)).collect()).await
     }
 
     /// What a unit that failed for good leaves: nobody knows what it would have found.

@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use model::{
     Limits, PortSet, Profile, ScanId, ScanRequest, Scope, Stage, TenantId, Traffic, Unit, UnitResult,
     limits::TaskCeilings,
+    task::{Retry, TaskFailure},
 };
 use scanner::{
     check::{CheckSet, Reproduce},
@@ -20,7 +22,7 @@ use scanner::{
     ports,
     socket::Dialer,
 };
-use store::{Store, StoreError};
+use store::{Ending, HandBack, Store, StoreError};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
@@ -62,6 +64,7 @@ pub(crate) struct Engines {
     /// What a task may use here, whatever its scan says.
     pub(crate) ceilings: TaskCeilings,
     scans: Mutex<HashMap<(TenantId, ScanId), Weak<Engine>>>,
+    unsaid: Unsaid,
 }
 
 /// One scan in this process. All its tasks send through one dialer, so that caps hold for all of them together.
@@ -77,14 +80,25 @@ pub(crate) struct Engine {
     presence: AsyncMutex<Weak<Presence>>,
     /// What was sent and is in some result already.
     told: Mutex<Traffic>,
+    tenant: TenantId,
+    unsaid: Unsaid,
 }
+
+/// What engines that are gone sent and nobody has told: all of their tasks were cut.
+type Unsaid = Arc<Mutex<HashMap<(TenantId, ScanId), Traffic>>>;
 
 /// Somebody in this process works on the scan, and all others who do have made room.
 struct Presence;
 
 impl Engines {
     pub(crate) fn new(store: Store, checks: Checks) -> Engines {
-        Engines { store, checks, ceilings: TaskCeilings::default(), scans: Mutex::default() }
+        Engines {
+            store,
+            checks,
+            ceilings: TaskCeilings::default(),
+            scans: Mutex::default(),
+            unsaid: Arc::default(),
+        }
     }
 
     pub(crate) async fn of(&self, tenant: TenantId, scan: ScanId) -> Result<Arc<Engine>, StoreError> {
@@ -122,6 +136,8 @@ impl Engines {
             hosts: Mutex::default(),
             presence: AsyncMutex::default(),
             told: Mutex::default(),
+            tenant,
+            unsaid: Arc::clone(&self.unsaid),
         });
         let mut scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
         // Somebody may have been faster.
@@ -166,6 +182,34 @@ impl Engines {
     }
 }
 
+impl Engines {
+    /// What was sent for a scan since somebody last asked.
+    pub(crate) fn take_traffic(&self, tenant: TenantId, scan: ScanId) -> Traffic {
+        let engine = {
+            let scans = self.scans.lock().unwrap_or_else(PoisonError::into_inner);
+            scans.get(&(tenant, scan)).and_then(Weak::upgrade)
+        };
+        match engine {
+            Some(engine) => engine.take_traffic(),
+            None => take(&self.unsaid, (tenant, scan)),
+        }
+    }
+}
+
+fn take(unsaid: &Unsaid, scan: (TenantId, ScanId)) -> Traffic {
+    unsaid.lock().unwrap_or_else(PoisonError::into_inner).remove(&scan).unwrap_or_default()
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let left = self.take_traffic();
+        if left != Traffic::default() {
+            let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
+            unsaid.insert((self.tenant, self.scan), left);
+        }
+    }
+}
+
 impl Engine {
     /// Does one unit; none when it was stopped in the middle.
     pub(crate) async fn perform(
@@ -202,13 +246,28 @@ impl Engine {
         turns.acquire_owned().await.ok()
     }
 
+    /// How a task ends that comes when the scope's time window is closed: it waits until that opens, if it ever does.
+    pub(crate) fn closed(&self, now: Timestamp) -> Option<Ending> {
+        let window = &self.dialer.scope().window;
+        let why = window.permits(now).err()?;
+        Some(match window.next_open(now) {
+            Some(opens) => Ending::HandedBack(HandBack { not_before: Some(opens), sent: Traffic::default() }),
+            None => Ending::Failed(TaskFailure {
+                message: format!("the scope's time window is closed: {why}"),
+                retry: Retry::Never,
+            }),
+        })
+    }
+
     /// What was sent since somebody last asked.
     fn take_traffic(&self) -> Traffic {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.dialer.counters().traffic();
         let since = now - *told;
         *told = now;
-        since
+        let mut all = take(&self.unsaid, (self.tenant, self.scan));
+        all += since;
+        all
     }
 }
 

@@ -167,7 +167,7 @@ fn incomplete_because(record: &ScanRecord) -> Option<String> {
     };
     let why = match end {
         ScanEnd::Complete => return None,
-        ScanEnd::Failures { units } => format!("{units} units failed for good"),
+        ScanEnd::Failures { units } => format!("{units} units failed for good, or were cancelled"),
         ScanEnd::Cancelled => "it was cancelled".to_owned(),
         ScanEnd::Deadline => "its deadline passed".to_owned(),
         ScanEnd::Budget { exhausted } => {

@@ -88,7 +88,7 @@ async fn commit(
             Err(error) => {
                 let settlement = &mut settlements[0];
                 tracing::error!(task = %settlement.lease.task, %error, "a result cannot be stored");
-                if matches!(settlement.ending, Ending::Failed(_) | Ending::HandedBack) {
+                if matches!(settlement.ending, Ending::Failed(_) | Ending::HandedBack(_)) {
                     holdings.release(&settlement.lease);
                     break;
                 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{
-    Work,
+    Traffic, Work,
     limits::TaskCeilings,
     task::{Retry, TaskFailure},
 };
@@ -11,7 +11,7 @@ use store::{Claimed, Ending, Objects, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engines::{Checks, Engines},
+    engines::{Checks, Engines, sends},
     reports,
 };
 
@@ -55,6 +55,12 @@ impl Stages {
         }
     }
 
+    /// What was sent for a task of which nothing else is kept, and for others of its scan that have not told yet.
+    pub(crate) fn sent_for(&self, task: &Claimed) -> Traffic {
+        let scan = task.lease.scan.filter(|_| sends(task.work.stage()));
+        scan.map_or_else(Traffic::default, |scan| self.engines.take_traffic(task.lease.tenant, scan))
+    }
+
     async fn work(self: &Arc<Self>, task: &Claimed, stop: &CancellationToken) -> Option<Ending> {
         let (tenant, scan) = (task.lease.tenant, task.lease.scan);
         match (&task.work, scan) {
@@ -67,6 +73,9 @@ impl Stages {
                     Ok(engine) => engine,
                     Err(error) => return Some(failed(&error)),
                 };
+                if let Some(closed) = engine.closed(jiff::Timestamp::now()) {
+                    return Some(closed);
+                }
                 let _presence = match self.engines.arrive(tenant, &engine).await {
                     Ok(presence) => presence,
                     Err(error) => return Some(failed(&error)),

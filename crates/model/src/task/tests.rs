@@ -66,7 +66,7 @@ fn a_worker_that_was_replaced_changes_nothing_any_more() {
         Command::Heartbeat { lease_number: first, lease: LEASE },
         Command::Complete { lease_number: first },
         Command::Fail { lease_number: first, failure: failure(Retry::Later) },
-        Command::HandBack { lease_number: first },
+        Command::HandBack { lease_number: first, not_before: None },
     ] {
         assert!(matches!(bench.ask(&late), Err(Refused::Fenced { .. })), "{late:?}");
         assert_eq!(bench.task, before);
@@ -89,11 +89,24 @@ fn a_lease_that_ran_out_still_holds_until_somebody_takes_it_away() {
 }
 
 #[test]
+fn what_cannot_be_done_yet_waits_until_it_can() {
+    let mut bench = Bench::new(5);
+    let lease_number = bench.claim(1);
+    bench.ask(&Command::HandBack { lease_number, not_before: Some(at(1_000)) }).unwrap();
+    assert_eq!((bench.task.life, bench.task.attempts), (Life::Queued { not_before: at(1_000) }, 0));
+    let mut bench = Bench::new(5);
+    bench.now = 50;
+    let lease_number = bench.claim(1);
+    bench.ask(&Command::HandBack { lease_number, not_before: Some(at(1)) }).unwrap();
+    assert_eq!(bench.task.life, Life::Queued { not_before: at(50) }, "not before now");
+}
+
+#[test]
 fn workers_that_die_use_attempts_up_and_workers_that_leave_do_not() {
     let mut bench = Bench::new(3);
     for _ in 0..10 {
         let lease_number = bench.claim(1);
-        bench.ask(&Command::HandBack { lease_number }).unwrap();
+        bench.ask(&Command::HandBack { lease_number, not_before: None }).unwrap();
     }
     assert_eq!(bench.task.attempts, 0);
     for attempt in 1..=3 {
@@ -167,7 +180,7 @@ fn what_nobody_wants_is_not_begun_and_stops_at_the_next_heartbeat() {
         assert_eq!(bench.ask(&Command::Heartbeat { lease_number, lease: LEASE }), Ok(Answer::StopWork));
         bench.now = 30;
         let ended = match end {
-            "hand back" => bench.ask(&Command::HandBack { lease_number }),
+            "hand back" => bench.ask(&Command::HandBack { lease_number, not_before: None }),
             "fail" => bench.ask(&Command::Fail { lease_number, failure: failure(Retry::Later) }),
             _ => bench.ask(&Command::Reclaim),
         };
@@ -201,7 +214,7 @@ proptest! {
                 2 => Command::Heartbeat { lease_number, lease: LEASE },
                 3 => Command::Complete { lease_number },
                 4 => Command::Fail { lease_number, failure: failure(Retry::Later) },
-                5 => Command::HandBack { lease_number },
+                5 => Command::HandBack { lease_number, not_before: dice.is_multiple_of(2).then_some(at(now + 9)) },
                 6 => Command::Reclaim,
                 7 if dice % 8 == 0 => Command::Cancel,
                 _ => Command::Redrive,
@@ -218,7 +231,7 @@ proptest! {
                 Command::Heartbeat { lease_number, .. }
                 | Command::Complete { lease_number }
                 | Command::Fail { lease_number, .. }
-                | Command::HandBack { lease_number } => *lease_number == before.lease,
+                | Command::HandBack { lease_number, .. } => *lease_number == before.lease,
                 _ => true,
             };
             prop_assert!(own, "{command:?} of an older lease changed {before:?}");

@@ -18,7 +18,7 @@ use crate::http::HttpSession;
 
 /// Redirects of robots.txt that are followed (RFC 9309, 2.3.1.2).
 const ROBOTS_HOPS: usize = 5;
-/// Sitemaps read, those of an index included.
+/// Sitemaps read, those of an index included; and redirects of them that are followed.
 const MOST_SITEMAPS: usize = 16;
 
 /// Fetches beside the crawl itself, in the same account.
@@ -73,20 +73,31 @@ pub(super) struct Told {
 struct Maps {
     waiting: VecDeque<Url>,
     known: HashSet<Url>,
+    named: usize,
+    redirects: usize,
+    /// Named beyond those that are read.
     beyond: u64,
 }
 
 impl Maps {
-    fn is_new(&mut self, url: &Url) -> bool {
-        let known = self.known.contains(url);
-        let is_beyond = !known && self.known.len() >= MOST_SITEMAPS;
-        self.beyond += u64::from(is_beyond);
-        !known && !is_beyond && self.known.insert(url.clone())
+    fn name(&mut self, url: Url) {
+        if self.known.contains(&url) {
+            return;
+        }
+        if self.named == MOST_SITEMAPS {
+            self.beyond += 1;
+            return;
+        }
+        self.named += 1;
+        self.known.insert(url.clone());
+        self.waiting.push_back(url);
     }
 
-    fn add(&mut self, url: Url) {
-        if self.is_new(&url) {
-            self.waiting.push_back(url);
+    /// Where redirects have no end there is no sitemap.
+    fn redirect(&mut self, url: Url) {
+        if self.redirects < MOST_SITEMAPS && self.known.insert(url.clone()) {
+            self.redirects += 1;
+            self.waiting.push_front(url);
         }
     }
 }
@@ -206,9 +217,9 @@ impl Sources<'_> {
             Reference::Outside(_) | Reference::Named(_) | Reference::Nothing => None,
         };
         if told.robots.sitemaps.is_empty() {
-            maps.add(self.origin.url("/sitemap.xml"));
+            maps.name(self.origin.url("/sitemap.xml"));
         }
-        told.robots.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.add(url));
+        told.robots.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.name(url));
         while let Some(url) = maps.waiting.pop_front() {
             let response = match self.get(target(&url)).await? {
                 Got::Answer(response) => response,
@@ -219,10 +230,8 @@ impl Sources<'_> {
                 // The crawl ends at its first page for the same reason.
                 Got::NoMoreBytes => continue,
             };
-            if let Some(next) =
-                page::read(self.origin, &url, &response).redirect.filter(|next| maps.is_new(next))
-            {
-                maps.waiting.push_front(next);
+            if let Some(next) = page::read(self.origin, &url, &response).redirect {
+                maps.redirect(next);
             }
             match response.status {
                 200 => {}
@@ -234,7 +243,7 @@ impl Sources<'_> {
             }
             let map = sitemap::parse(&response.body, self.response_bytes);
             drop(response);
-            map.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.add(url));
+            map.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.name(url));
             let mut refused = Refused::default();
             for page in map.pages {
                 match self.origin.resolve(&url, &page, LONGEST_URL) {

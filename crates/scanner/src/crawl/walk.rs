@@ -48,7 +48,8 @@ pub(super) async fn walk(
     };
     let session = Arc::new(client.session(site.endpoint.clone(), site.root.scheme() == "https"));
     // What robots.txt and sitemaps name leaves room for the pages to begin with.
-    let starts = if site.starts.is_empty() { std::slice::from_ref(&site.root) } else { &site.starts };
+    let root = [origin.root().clone()];
+    let starts = if site.starts.is_empty() { &root[..] } else { &site.starts };
     let room = starts.iter().map(|start| Frontier::weight(start.as_str())).sum();
     let for_starts = session.allowance().charge_waiting(room);
     let told = match read_sources(&session, &origin, limits, options, deadline, &mut report).await {

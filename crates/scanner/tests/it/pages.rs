@@ -180,3 +180,21 @@ async fn answers_that_are_kept_for_other_checks_leave_room_for_the_next() {
     assert_eq!((total.planned, total.not_matched), (CHECKS, CHECKS), "{total:?}");
     assert_eq!(result.undetermined, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn sitemaps_beyond_those_that_are_read_count_as_not_looked_at() {
+    let (account, result) = crawl(limits(), |target| match target {
+        "/" => Some(links(1)),
+        "/0" => Some(ok("nothing")),
+        "/sitemap.xml" => {
+            let maps = (0..20).map(|number| format!("<sitemap><loc>/map-{number}.xml</loc></sitemap>"));
+            Some(ok(format!("<sitemapindex>{}</sitemapindex>", maps.collect::<String>())))
+        }
+        map if map.starts_with("/map-") => Some(ok("<urlset></urlset>")),
+        _ => None,
+    })
+    .await;
+    assert_eq!(account.skipped, BTreeMap::from([(SkipReason::Limit, 1)]), "{account:?}");
+    assert_eq!(result.left_out, ["5 of the 7 pages found were not fetched"], "the index, and 15 of 20");
+    assert_eq!(Look::of_missing(&account), Look::Blind);
+}

@@ -10,7 +10,9 @@ use model::{
     scan::{Budget, Exhausted, ScanEnd},
     task::{Retry, TaskFailure},
 };
-use store::{Claimed, Ending, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
+use store::{
+    Claimed, Ending, HandBack, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms,
+};
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};
 
@@ -212,7 +214,7 @@ async fn a_cancelled_scan_ends_when_what_runs_has_let_go(ground: Ground) {
     let record = ground.store.scan(ground.tenant, scan).await.unwrap();
     assert_eq!((record.life, record.open_tasks), (ScanLife::Running, 1));
     assert_eq!(ground.store.heartbeat(vec![running.lease], LEASE).await.unwrap(), [store::Beat::StopWork]);
-    settle(&ground, running.lease, Ending::HandedBack).await.unwrap();
+    settle(&ground, running.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
     let record = ground.store.scan(ground.tenant, scan).await.unwrap();
     assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Cancelled, .. }), "{record:?}");
     assert_eq!(
@@ -245,8 +247,12 @@ async fn every_try_costs_the_time_that_it_was_held(ground: Ground) {
     assert_eq!(record().await.price, Some("0.05".parse().unwrap()));
     assert_eq!((record().await.worked, record().await.cost), (Duration::ZERO, Some(Money::ZERO)));
     let worker = Worker::new(1);
-    let endings =
-        [Some(Ending::HandedBack), Some(failure(Retry::Later)), None, Some(Ending::Unit(Box::default()))];
+    let endings = [
+        Some(Ending::HandedBack(HandBack::default())),
+        Some(failure(Retry::Later)),
+        None,
+        Some(Ending::Unit(Box::default())),
+    ];
     for (ending, hours) in endings.into_iter().zip(1..) {
         let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
         ground.advance(HOUR).await;
@@ -302,7 +308,7 @@ async fn a_scan_ends_with_its_money(ground: Ground) {
     assert_eq!(ground.store.tend_scans().await.unwrap(), 0, "once");
     let leases: Vec<_> = tasks.iter().map(|task| task.lease).collect();
     assert_eq!(ground.store.heartbeat(leases, LEASE).await.unwrap(), [store::Beat::StopWork; 2]);
-    settle(&ground, tasks[0].lease, Ending::HandedBack).await.unwrap();
+    settle(&ground, tasks[0].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
     assert_eq!(record(scan).await.life, ScanLife::Running, "the other one has not let go");
     // It was done before its worker heard of it: a result is a result, and nothing follows from it.
     done(&ground, &tasks[1], Learned { open: vec![80], ..Learned::default() }).await;

@@ -7,7 +7,7 @@ use model::{
     scan::{Budget, Exhausted, ScanEnd},
     task::Retry,
 };
-use store::{Beat, Claimed, Ending, LeftDead, Redriven, TaskFilter};
+use store::{Beat, Claimed, Ending, HandBack, LeftDead, Redriven, TaskFilter};
 
 use crate::{
     ground::{Ground, LEASE, Worker, failure, settle},
@@ -20,6 +20,10 @@ crate::contract! {
     nothing_holds_up_the_end_of_a_scan_whose_units_are_used_up
     workers_hear_that_a_budget_is_spent
     the_dead_of_a_scan_that_gave_up_stay_dead
+    a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan
+    what_a_scan_gave_up_is_told
+    what_was_sent_for_a_try_that_was_cut_counts
+    what_nobody_can_do_yet_waits_without_using_up_a_try
 }
 
 fn budget_of(exhausted: Exhausted) -> ScanEnd {
@@ -46,6 +50,72 @@ async fn done_with(ground: &Ground, task: &Claimed, probes: u64) {
     let traffic = Traffic { probes, ..Traffic::default() };
     let result = UnitResult { traffic, ..UnitResult::default() };
     settle(ground, task.lease, Ending::Unit(Box::new(result))).await.unwrap();
+}
+
+async fn gaps(ground: &Ground, scan: ScanId) -> Vec<String> {
+    let units = ground.store.unit_results(ground.tenant, scan, None, 100).await.unwrap();
+    units.into_iter().flat_map(|unit| unit.undetermined).collect()
+}
+
+async fn a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan(ground: Ground) {
+    let scan =
+        submit_of(&ground, ports_within(Budget::default()), &["127.0.0.9", "127.0.0.10", "127.0.0.11"])
+            .await
+            .unwrap();
+    let worker = Worker::new(1);
+    let tasks = claim_ports(&ground, &worker).await;
+    let cancel = |id| ground.store.cancel_tasks(ground.tenant, TaskFilter::one(id), "test".to_owned());
+    assert_eq!(cancel(tasks[0].lease.task).await.unwrap(), 1);
+    settle(&ground, tasks[0].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, tasks[1].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    assert_eq!(cancel(tasks[1].lease.task).await.unwrap(), 1, "one that waits, too");
+    done_with(&ground, &tasks[2], 1).await;
+    assert_ended(&ground, scan, ScanEnd::Failures { units: 2 }).await;
+    assert_eq!(gaps(&ground, scan).await, ["its task was cancelled"; 2]);
+}
+
+async fn what_a_scan_gave_up_is_told(ground: Ground) {
+    let targets = ["127.0.0.9", "127.0.0.10", "127.0.0.11"];
+    let scan = submit_of(&ground, ports_within(Budget::default()), &targets).await.unwrap();
+    let running = Worker::new(1).claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
+    assert!(ground.store.cancel_scan(ground.tenant, scan, "test".to_owned()).await.unwrap());
+    settle(&ground, running.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    assert_ended(&ground, scan, ScanEnd::Cancelled).await;
+    assert_eq!(gaps(&ground, scan).await, ["the scan was cancelled before it was done"; 3]);
+}
+
+async fn what_was_sent_for_a_try_that_was_cut_counts(ground: Ground) {
+    let scan = submit_of(&ground, ports_within(Budget::default()), &["127.0.0.9"]).await.unwrap();
+    let worker = Worker::new(1);
+    let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
+    let sent = Traffic { probes: 7, ..Traffic::default() };
+    settle(&ground, task.lease, Ending::HandedBack(HandBack { sent, not_before: None })).await.unwrap();
+    let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
+    done_with(&ground, &task, 5).await;
+    assert_eq!(ground.store.scan(ground.tenant, scan).await.unwrap().traffic.probes, 12);
+}
+
+async fn what_nobody_can_do_yet_waits_without_using_up_a_try(ground: Ground) {
+    submit_of(&ground, ports_within(Budget::default()), &["127.0.0.9"]).await.unwrap();
+    let worker = Worker::new(1);
+    let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
+    let not_before = Some(ground.store.clock().await.unwrap() + HOUR);
+    let back = HandBack { not_before, sent: Traffic::default() };
+    settle(&ground, task.lease, Ending::HandedBack(back)).await.unwrap();
+    assert_eq!(worker.claim_of(&ground, &[Stage::Ports], 1).await, []);
+    assert_eq!(ground.task(task.lease.task).await.task.attempts, 0);
+    ground.advance(HOUR).await;
+    assert_eq!(worker.claim_of(&ground, &[Stage::Ports], 1).await.len(), 1);
+    // A scope that never opens again is told when somebody asks, not found out by trying.
+    let over = model::scope::TimeWindow {
+        not_after: Some(jiff::Timestamp::UNIX_EPOCH),
+        ..model::scope::TimeWindow::ALWAYS
+    };
+    let scope = model::Scope { window: over, ..model::Scope::loopback() };
+    ground.store.put_scope(ground.tenant, "over", scope, "test".to_owned()).await.unwrap();
+    let request = ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("over") };
+    let refused = submit_of(&ground, request, &["127.0.0.9"]).await;
+    assert!(matches!(&refused, Err(store::StoreError::OutOfScope { .. })), "{refused:?}");
 }
 
 async fn in_state(ground: &Ground, scan: ScanId, state: &'static str) -> Vec<TaskId> {
@@ -88,7 +158,9 @@ async fn a_scan_ends_with_its_time_or_its_budget(ground: Ground) {
     let learned = Learned { open: vec![80], ..Learned::default() };
     let result = UnitResult { traffic, learned, ..UnitResult::default() };
     settle(&ground, running["ports of 127.0.0.9"].lease, Ending::Unit(Box::new(result))).await.unwrap();
-    settle(&ground, running["ports of 127.0.0.10"].lease, Ending::HandedBack).await.unwrap();
+    settle(&ground, running["ports of 127.0.0.10"].lease, Ending::HandedBack(HandBack::default()))
+        .await
+        .unwrap();
     assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
 }
 
@@ -144,7 +216,7 @@ async fn workers_hear_that_a_budget_is_spent(ground: Ground) {
     let leases = vec![tasks[0].lease, tasks[1].lease];
     assert_eq!(ground.store.heartbeat(leases, LEASE).await.unwrap(), [Beat::StopWork; 2]);
     for task in &tasks[..2] {
-        settle(&ground, task.lease, Ending::HandedBack).await.unwrap();
+        settle(&ground, task.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
     }
     assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
 }

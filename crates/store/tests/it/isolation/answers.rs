@@ -10,7 +10,8 @@ use model::{
     schedule::Rhythm,
 };
 use store::{
-    Ending, FindingFilter, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store, StoreError, TaskFilter,
+    Ending, FindingFilter, HandBack, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store, StoreError,
+    TaskFilter,
 };
 
 use super::scan;
@@ -170,7 +171,9 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "settle" => {
             let mut answers = String::new();
             for scan in [None, Some(things.scan)] {
-                for ending in [Ending::Completed, Ending::HandedBack, failure(Retry::Never)] {
+                for ending in
+                    [Ending::Completed, Ending::HandedBack(HandBack::default()), failure(Retry::Never)]
+                {
                     let number = LeaseNumber::from_stored(1);
                     let lease = Lease { tenant, task: things.task, number, scan };
                     answers += &text(&store.settle(vec![Settlement { lease, ending }]).await);

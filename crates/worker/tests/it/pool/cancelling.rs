@@ -52,5 +52,6 @@ async fn a_cancelled_scan_closes_its_connections_and_ends(ground: Ground) {
     .await;
     assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Cancelled, .. }), "{record:?}");
     assert_eq!((record.open_tasks, record.findings), (0, 0));
+    assert!(record.traffic.requests >= 1, "what was sent was sent: {:?}", record.traffic);
     pool.end().await;
 }
