@@ -1,5 +1,6 @@
 //! The commands that work with the platform: its roles, and what operators ask of it.
 
+mod account;
 mod attendance;
 mod doctor;
 mod health;

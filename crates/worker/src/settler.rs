@@ -51,6 +51,9 @@ async fn commit(
                 for (settlement, answer) in settlements.iter().zip(answers) {
                     match answer {
                         Ok(settled) => {
+                            if settled.state == "dead" {
+                                warn_of_dead(settlement);
+                            }
                             for (stage, count) in settled.follow_ups {
                                 *follow_ups.entry(stage).or_default() += count;
                             }
@@ -95,6 +98,17 @@ async fn commit(
         }
     }
     follow_ups
+}
+
+/// It waits for a person now, who would not know of it.
+fn warn_of_dead(settlement: &Settlement) {
+    let task = settlement.lease.task;
+    match &settlement.ending {
+        Ending::Failed(failure) => {
+            tracing::warn!(%task, why = %failure.message, "a task is dead: `rampart task redrive {task}` tries it again")
+        }
+        _ => tracing::warn!(%task, "a task is dead: `rampart task show` says why"),
+    }
 }
 
 /// Rings for what follows, without waiting for it: polling is there for what is not heard.

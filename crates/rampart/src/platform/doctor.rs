@@ -131,10 +131,16 @@ fn data_directory(configuration: &Configuration) -> Finding {
     let says = data.display().to_string();
     match tempfile::tempfile_in(data) {
         Ok(_) => Finding::ok("data directory", says),
+        Err(_) if is_needless(configuration) => Finding::ok("data directory", "nothing is kept in one"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Finding::warning(
             "data directory",
             format!("`{says}` does not exist"),
-            "`rampart up` makes it; --data names another",
+            match &configuration.database {
+                DatabaseUrl::Sqlite(_) => "`rampart up` makes it; --data names another",
+                DatabaseUrl::Postgres(_) => {
+                    "a worker makes it when it writes a report; --data names another, --objects a place that all share"
+                }
+            },
         ),
         Err(error) => Finding::broken(
             "data directory",
@@ -142,6 +148,11 @@ fn data_directory(configuration: &Configuration) -> Finding {
             "give this user the right to write there, or free some space",
         ),
     }
+}
+
+/// The database is elsewhere, and so are the reports.
+fn is_needless(configuration: &Configuration) -> bool {
+    matches!(configuration.database, DatabaseUrl::Postgres(_)) && configuration.objects.is_some()
 }
 
 fn descriptors() -> Finding {
@@ -194,6 +205,7 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         },
         Err(error) => findings.push(Finding::broken("tenant", error.to_string(), "`rampart tenant create`")),
     }
+    findings.extend(dead_tasks(store, configuration).await);
     findings.extend(attendance(store, configuration).await);
     for stage in Stage::ALL {
         match store.depth(stage).await {
@@ -207,6 +219,33 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// They wait for a person. Whose tenant is missing has none, and is told that elsewhere.
+async fn dead_tasks(store: &Store, configuration: &Configuration) -> Option<Finding> {
+    let counts = async {
+        let tenant = store.tenant_named(&configuration.tenant).await?.id;
+        store.task_counts(tenant).await
+    };
+    Some(match counts.await {
+        Err(StoreError::Missing { .. }) => return None,
+        Err(error) => Finding::broken("dead tasks", error.to_string(), "check the database"),
+        Ok(counts) => {
+            let dead = counts.into_iter().filter(|((_, state), _)| state == "dead");
+            let dead: Vec<(Stage, u64)> = dead.map(|((stage, _), count)| (stage, count)).collect();
+            if dead.is_empty() {
+                return Some(Finding::ok("dead tasks", "none"));
+            }
+            let total: u64 = dead.iter().map(|(_, count)| count).sum();
+            let words: Vec<String> =
+                dead.iter().map(|(stage, count)| format!("{count} in stage {stage}")).collect();
+            Finding::warning(
+                "dead tasks",
+                format!("{total} of tenant {}: {}", configuration.tenant, words.join(", ")),
+                "`rampart task list --state dead` shows them, `rampart task show` says why, `rampart task redrive` tries them again",
+            )
+        }
+    })
 }
 
 /// Is there somebody for every stage of a scan?

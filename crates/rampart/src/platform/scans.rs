@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference, task::Life};
+use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference};
 use report::terminal;
 use serde_json::json;
 use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
@@ -11,8 +11,10 @@ use tempfile::NamedTempFile;
 use worker::REPORT_FORMATS;
 
 use super::{
-    Desk, attendance::Watch, length, operate, operator, print_json, print_table, put, put_bytes, short_time,
-    targets, with_way_out,
+    Desk,
+    account::{Account, NAMED, stopped, where_reports_are},
+    attendance::Watch,
+    operate, operator, print_json, print_table, put, put_bytes, short_time, targets, with_way_out,
 };
 use crate::{
     cli::{
@@ -43,11 +45,13 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Show(asked) => {
             let OneScanArguments { id, json } = &asked.arguments;
-            let record = desk.stale_reads().await?.scan(desk.tenant().await?, *id).await?;
+            let tenant = desk.tenant().await?;
+            let record = desk.stale_reads().await?.scan(tenant, *id).await?;
+            let account = Account::of(&desk, tenant, record).await?;
             if *json {
-                print_json(&record)?
+                account.print_json()?
             } else {
-                show(&desk, &record).await?
+                account.show(&desk).await?
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -116,6 +120,9 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     stages.insert(Stage::Report);
     let mut watch = Watch::begin(desk, stages).await?;
     if !arguments.wait {
+        for stop in stopped(desk, &desk.store.scan(tenant, id).await?).await? {
+            say(&format!("an emergency stop holds, the scan waits: {stop}\n"));
+        }
         match arguments.json {
             true => print_json(&json!({ "scan": id }))?,
             false => put(&format!("{id}\n"))?,
@@ -124,52 +131,20 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     }
     say(&format!("scan {id}: `rampart scan show {id}` tells how far it is\n"));
     let record = wait(desk, tenant, id, &mut watch).await?;
-    let gaps = gaps(desk, tenant, &record).await?;
+    let account = Account::of(desk, tenant, record).await?;
     if arguments.json {
-        print_json(&record)?;
+        account.print_json()?;
     } else {
         print_findings(desk, tenant, id).await?;
-        show(desk, &record).await?;
-        if let Some(baseline) = record.baseline {
+        account.show(desk).await?;
+        if let Some(baseline) = account.record.baseline {
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
         }
-    }
-    for gap in gaps.named.iter().filter(|_| !arguments.json) {
-        say(&format!("undetermined: {}\n", terminal::sanitise(gap)));
-    }
-    if gaps.count > gaps.named.len() as u64 && !arguments.json {
-        say(&format!("undetermined: {} more\n", gaps.count - gaps.named.len() as u64));
-    }
-    exit_code(desk, tenant, &record, &gaps).await
-}
-
-/// What a scan could not find out.
-#[derive(Default)]
-struct Gaps {
-    /// The first of them.
-    named: Vec<String>,
-    count: u64,
-}
-
-async fn gaps(desk: &Desk, tenant: TenantId, record: &ScanRecord) -> anyhow::Result<Gaps> {
-    const NAMED: usize = 20;
-    let mut gaps = Gaps::default();
-    let mut after = None;
-    loop {
-        let page = desk.store.unit_results(tenant, record.id, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(gaps) };
-        after = Some(last.task);
-        for unit in page {
-            let failed = unit.ledger.total().failed_total();
-            let failed = (failed > 0).then(|| format!("{failed} checks failed"));
-            for why in unit.undetermined.into_iter().chain(failed) {
-                gaps.count += 1;
-                if gaps.named.len() < NAMED {
-                    gaps.named.push(format!("{}: {}: {why}", unit.stage, unit.unit));
-                }
-            }
+        for gap in account.gaps(NAMED) {
+            say(&format!("undetermined: {}\n", terminal::sanitise(&gap)));
         }
     }
+    exit_code(desk, tenant, &account).await
 }
 
 /// Until the scan has ended and its reports are written.
@@ -184,9 +159,11 @@ async fn wait(desk: &Desk, tenant: TenantId, id: ScanId, watch: &mut Watch) -> a
                 return Ok(record);
             }
         }
-        if !told_stop && let Some(stop) = desk.store.stops().await?.first() {
-            told_stop = true;
-            say(&format!("an emergency stop holds ({}): {}\n", stop.reach, stop.reason));
+        if !told_stop {
+            for stop in stopped(desk, &record).await? {
+                told_stop = true;
+                say(&format!("an emergency stop holds, the scan waits: {stop}\n"));
+            }
         }
         watch.look_again(desk).await?;
         tokio::time::sleep(LOOK).await;
@@ -212,18 +189,15 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
 }
 
 /// As a scan in this process would exit.
-async fn exit_code(
-    desk: &Desk,
-    tenant: TenantId,
-    record: &ScanRecord,
-    gaps: &Gaps,
-) -> anyhow::Result<ExitCode> {
-    let filter =
-        FindingFilter { scan: Some(record.id), at_least: Some(Severity::Low), ..FindingFilter::default() };
-    let complete = matches!(record.life, ScanLife::Ended { end, .. } if end.is_complete());
+async fn exit_code(desk: &Desk, tenant: TenantId, account: &Account) -> anyhow::Result<ExitCode> {
+    let filter = FindingFilter {
+        scan: Some(account.record.id),
+        at_least: Some(Severity::Low),
+        ..FindingFilter::default()
+    };
     Ok(if !desk.store.findings(tenant, filter, 1).await?.is_empty() {
         ExitCode::FAILURE
-    } else if !complete || gaps.count > 0 {
+    } else if !account.is_without_gaps() {
         ExitCode::from(EXIT_UNDETERMINED)
     } else {
         ExitCode::SUCCESS
@@ -247,70 +221,6 @@ fn list(scans: &[ScanRecord]) -> anyhow::Result<()> {
         })
         .collect();
     print_table(&["SCAN", "STATE", "SUBMITTED", "SCOPE", "TARGETS", "OPEN", "FINDINGS", "BY"], &rows)
-}
-
-async fn show(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<()> {
-    let mut rows = vec![
-        ("scan", scan.id.to_string()),
-        ("state", scan.life.word().to_owned()),
-        ("scope", scan.request.scope.clone()),
-        ("submitted", format!("{} by {}", short_time(scan.submitted_at), scan.submitted_by)),
-        ("deadline", short_time(scan.deadline)),
-        ("targets", format!("{} of {} begun", scan.begun, scan.targets)),
-        ("units", format!("{} planned, {} open, {} dead", scan.units, scan.open_tasks, scan.dead_tasks)),
-        ("assets", scan.assets.to_string()),
-        ("findings", scan.findings.to_string()),
-        (
-            "sent",
-            format!(
-                "{} requests ({} saved by sharing), {} probes, {} queries",
-                scan.traffic.requests,
-                scan.traffic.shared_requests,
-                scan.traffic.probes,
-                scan.traffic.queries
-            ),
-        ),
-    ];
-    rows.push(("worked", length(Duration::from_secs(scan.worked.as_secs()))));
-    if let (Some(cost), Some(price)) = (scan.cost, scan.price) {
-        let most = scan.request.budget.cost.map(|most| format!(" of at most {most}"));
-        rows.push(("cost", format!("{cost}{}, at {price} an hour", most.unwrap_or_default())));
-    }
-    if let ScanLife::Ended { at, .. } = scan.life {
-        rows.push(("ended", short_time(at)));
-        rows.push(("reports", where_reports_are(desk, scan).await?));
-    }
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
-    print_table(&["", ""], &rows)
-}
-
-/// The worker that wrote them knows its directory; from here they can be named if it is the same.
-async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<String> {
-    let tenant = desk.tenant().await?;
-    let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(scan.id) };
-    let task = desk.store.tasks(tenant, filter, None, PAGE).await?.pop();
-    match task.map(|task| (task.id, task.task.life)) {
-        Some((id, Life::Queued { .. } | Life::Running { .. })) => {
-            return Ok(format!("not written yet: `rampart task show {id}`"));
-        }
-        Some((id, life @ (Life::Dead { .. } | Life::Cancelled))) => {
-            return Ok(format!("not written, the task is {}: `rampart task show {id}`", life.word()));
-        }
-        // A task that is long over is forgotten.
-        Some((_, Life::Completed)) | None => {}
-    }
-    let reports = ObjectKey::reports(tenant, scan.id);
-    let data = &desk.configuration.data;
-    Ok(match &desk.configuration.objects {
-        Some(_) => desk.configuration.objects()?.describe(&reports),
-        None if data.join(&reports).is_dir() => data.join(&reports).display().to_string(),
-        None => {
-            let data = data.display();
-            format!(
-                "{reports} in the data directory of the worker that wrote them, which is not `{data}` here"
-            )
-        }
-    })
 }
 
 /// Brings a report from where it is kept.

@@ -106,6 +106,10 @@ async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArgumen
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
     };
+    // Standard input may have none, and then every scan of it would be refused.
+    if new.targets.is_empty() {
+        bail!("the schedule was not made: there is no target: name at least one");
+    }
     // Here somebody is told; when its time comes, nobody is there.
     let schedule = match (new.request.budget.cost, desk.configuration.price_per_worker_hour) {
         (Some(_), None) => Err(StoreError::NoPrice),

@@ -93,6 +93,7 @@ pub(super) fn stop(configuration: &Configuration, arguments: &StopArguments) -> 
 async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
     let desk = Desk::open(configuration.clone()).await?;
     let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
+    require_scan(&desk, &reach).await?;
     // Asked before: whatever fails after the stop would order another one.
     let tenants = desk.store.tenants().await?;
     let lifting = Lifting(&tenants);
@@ -103,6 +104,19 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     let reach = lifting.describe(&stop.reach);
     say(&format!("stopped: {reach}; `{}` lifts it\n", lifting.command(&stop.reach)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A stop of a scan that is not there would stop nothing, and who ordered it would believe that it did.
+async fn require_scan(desk: &Desk, reach: &Reach) -> anyhow::Result<()> {
+    let Reach::Scan { tenant, scan } = reach else { return Ok(()) };
+    let name = &desk.configuration.tenant;
+    desk.store.scan(*tenant, *scan).await.map(drop).with_context(|| {
+        format!(
+            "nothing is stopped: tenant {name} was asked for scan {scan}; `rampart scan list --tenant {}` shows its scans, --tenant \
+             names another",
+            shell_quoted(name)
+        )
+    })
 }
 
 pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {

@@ -199,6 +199,9 @@ fn list(tasks: &[TaskRecord], counts: TaskCounts) -> anyhow::Result<()> {
         })
         .collect();
     print_table(&["TASK", "STATE", "STAGE", "PRIORITY", "TRIES", "CREATED", "WORK"], &rows)?;
+    if !counts.is_empty() {
+        say("all tasks of the tenant, also those that are not listed:\n");
+    }
     for ((stage, state), count) in counts {
         say(&format!("{count} {state} in stage {stage}\n"));
     }

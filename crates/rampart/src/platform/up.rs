@@ -6,14 +6,16 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use model::{Scope, Stage, TenantId};
 use store::{NewTenant, Store, StoreError};
+use tokio_util::sync::CancellationToken;
 use worker::{Pool, PoolOptions, Stages};
 
-use super::{health, interrupted, keys::NewKey, roles, scopes};
+use super::{health, interrupted, keys::NewKey, length, roles, scopes};
 use crate::{
     cli::{UpArguments, say},
     configuration::{Configuration, DatabaseUrl},
@@ -73,12 +75,20 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
     let orchestrating =
         tokio::spawn(worker::orchestrator::run(store, doorbell, configuration.terms(), stop.clone()));
+    tokio::spawn(tell_of_the_end(stop.clone(), arguments.drain));
     let worked = pool.run(stop).await.context("the workers cannot work");
     healthy.abort();
     orchestrating.await.context("the orchestrator ended early")?;
     worked?;
     say("rampart is down; the next `rampart up` goes on from here\n");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who pressed Ctrl-C sees that it was heard.
+async fn tell_of_the_end(stop: CancellationToken, drain: Duration) {
+    stop.cancelled().await;
+    let drain = length(drain);
+    say(&format!("ending: tasks may go on for {drain} at most (Ctrl-C again ends at once)\n"));
 }
 
 fn greet(

@@ -1,5 +1,7 @@
 //! What operators ask of the platform, and what they are told when they ask in a wrong way.
 
+mod told;
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,
@@ -150,6 +152,9 @@ fn what_is_at_work_is_asked_to_stop_and_what_waits_is_cancelled() {
     let said = text(&again.stderr);
     assert!(said.starts_with("cancelled: 0\n"), "{said}");
     wait_for(directory.path(), "cancelled", 3);
+    let listed = text(&run(directory.path(), &["task", "list", "--limit", "1"]).stderr);
+    let says = "all tasks of the tenant, also those that are not listed:\n3 cancelled in stage exercise\n";
+    assert!(listed.ends_with(says), "{listed}");
     up.end();
 }
 
@@ -287,6 +292,10 @@ fn who_may_not_prepare_a_database_is_told_the_statements_that_help() {
     let refused = migrate("another");
     assert_exit(&refused, 2);
     assert!(text(&refused.stderr).contains("the tables belong to preparer"), "{}", text(&refused.stderr));
+    let url = server.url("preparer", "of-the-tests", &database);
+    let doctor = text(&run(directory.path(), &["doctor", "--database", &url]).stdout);
+    let missing = doctor.lines().find(|line| line.starts_with("data directory")).unwrap();
+    assert!(missing.contains("does not exist") && !missing.contains("rampart up"), "{doctor}");
 }
 
 /// A process whose standard error is read line by line.

@@ -1,12 +1,13 @@
 //! The options of `rampart schedule`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use model::schedule::Zone;
 
 use super::RequestArguments;
 use crate::cli::values::name;
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("rhythm").args(["cron", "every"]).required(true)))]
 pub(crate) struct ScheduleCreateArguments {
     /// Its name
     #[arg(value_parser = name)]
@@ -17,7 +18,7 @@ pub(crate) struct ScheduleCreateArguments {
     pub(crate) targets: Vec<String>,
 
     /// When, as five cron fields: "0 3 * * 1-5"
-    #[arg(long, value_name = "CRON", conflicts_with = "every", required_unless_present = "every")]
+    #[arg(long, value_name = "CRON")]
     pub(crate) cron: Option<String>,
 
     /// When, as an interval: 6h

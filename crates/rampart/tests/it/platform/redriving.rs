@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use model::{NewTask, Work};
 use store::{Location, Store, TaskFilter, TaskRecord};
 
-use super::{PATIENCE, Up, assert_exit, json, run};
+use super::{PATIENCE, Up, assert_exit, json, run, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_dead_are_brought_back_at_a_rate_and_each_once_though_they_die_again() {
@@ -26,7 +26,13 @@ async fn the_dead_are_brought_back_at_a_rate_and_each_once_though_they_die_again
     assert_eq!(json(&output)["redriven"], DEAD);
     assert!(begun.elapsed() >= Duration::from_secs(2), "two, two and one");
     until_dead(async || store.tasks(tenant, TaskFilter::default(), None, 100).await.unwrap(), 1).await;
-    tokio::task::block_in_place(|| up.end());
+    let (said, doctor) =
+        tokio::task::block_in_place(|| (up.end(), text(&run(directory.path(), &["doctor"]).stdout)));
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("a task is dead")).collect();
+    assert_eq!(warnings.len(), 2 * DEAD, "{said}");
+    assert!(warnings.iter().all(|line| line.contains("WARN") && line.contains("why=")), "{said}");
+    assert!(doctor.contains(&format!("{DEAD} of tenant default: {DEAD} in stage report")), "{doctor}");
+    assert!(doctor.contains("`rampart task list --state dead`"), "{doctor}");
 }
 
 /// Waits until all are dead, and each was brought back so often.

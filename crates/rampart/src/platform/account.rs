@@ -1,0 +1,199 @@
+//! What became of a scan of the platform: for `rampart scan show`, and for who waits for it.
+
+use std::time::Duration;
+
+use model::{
+    ScanLife, Stage, Stop, Target, TenantId,
+    scan::{Exhausted, ScanEnd},
+    task::Life,
+};
+use report::terminal;
+use serde::Serialize;
+use store::{ObjectKey, ScanRecord, TaskFilter};
+
+use super::{Desk, length, print_json, print_table, short_time, stops::Lifting};
+
+/// Units that are read at once.
+const PAGE: usize = 500;
+/// Gaps that programs are told, and who waits.
+pub(super) const NAMED: usize = 20;
+/// Gaps and targets in a table.
+const IN_TABLE: usize = 5;
+
+/// A scan with what its record does not hold.
+#[derive(Serialize)]
+pub(super) struct Account {
+    #[serde(flatten)]
+    pub(super) record: ScanRecord,
+    /// How many things it could not find out.
+    undetermined_count: u64,
+    /// The first of them.
+    undetermined: Vec<String>,
+    first_targets: Vec<Target>,
+}
+
+impl Account {
+    pub(super) async fn of(desk: &Desk, tenant: TenantId, record: ScanRecord) -> anyhow::Result<Account> {
+        let first_targets = desk.store.targets(tenant, record.id, IN_TABLE).await?;
+        let mut account = Account { record, undetermined_count: 0, undetermined: Vec::new(), first_targets };
+        let mut after = None;
+        loop {
+            let page = desk.store.unit_results(tenant, account.record.id, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(account) };
+            after = Some(last.task);
+            for unit in page {
+                let failed = unit.ledger.total().failed_total();
+                let failed = (failed > 0).then(|| format!("{failed} checks failed"));
+                for why in unit.undetermined.into_iter().chain(failed) {
+                    account.undetermined_count += 1;
+                    if account.undetermined.len() < NAMED {
+                        account.undetermined.push(format!("{}: {}: {why}", unit.stage, unit.unit));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_without_gaps(&self) -> bool {
+        let complete = matches!(self.record.life, ScanLife::Ended { end, .. } if end.is_complete());
+        complete && self.undetermined_count == 0
+    }
+
+    /// The first gaps, and how many more there are, a line each.
+    pub(super) fn gaps(&self, at_most: usize) -> Vec<String> {
+        let mut lines: Vec<String> = self.undetermined.iter().take(at_most).cloned().collect();
+        let more = self.undetermined_count - lines.len() as u64;
+        if more > 0 {
+            lines.push(format!("{more} more"));
+        }
+        lines
+    }
+
+    pub(super) fn print_json(&self) -> anyhow::Result<()> {
+        print_json(self)
+    }
+
+    pub(super) async fn show(&self, desk: &Desk) -> anyhow::Result<()> {
+        let scan = &self.record;
+        let mut rows = vec![
+            ("scan", scan.id.to_string()),
+            ("state", state(&scan.life)),
+            ("scope", scan.request.scope.clone()),
+            ("submitted", format!("{} by {}", short_time(scan.submitted_at), scan.submitted_by)),
+            ("deadline", short_time(scan.deadline)),
+            ("targets", format!("{} of {} begun: {}", scan.begun, scan.targets, self.targets())),
+            ("units", format!("{} planned, {} open, {} dead", scan.units, scan.open_tasks, scan.dead_tasks)),
+            ("assets", scan.assets.to_string()),
+            ("findings", scan.findings.to_string()),
+        ];
+        let mut gaps = self.gaps(IN_TABLE).into_iter();
+        rows.push(("undetermined", gaps.next().unwrap_or_else(|| self.no_gaps().to_owned())));
+        rows.extend(gaps.map(|gap| ("", gap)));
+        rows.push((
+            "sent",
+            format!(
+                "{} requests ({} saved by sharing), {} probes, {} queries",
+                scan.traffic.requests,
+                scan.traffic.shared_requests,
+                scan.traffic.probes,
+                scan.traffic.queries
+            ),
+        ));
+        rows.push(("worked", length(Duration::from_secs(scan.worked.as_secs()))));
+        if let (Some(cost), Some(price)) = (scan.cost, scan.price) {
+            let most = scan.request.budget.cost.map(|most| format!(" of at most {most}"));
+            rows.push(("cost", format!("{cost}{}, at {price} an hour", most.unwrap_or_default())));
+        }
+        match scan.life {
+            ScanLife::Running => {
+                rows.extend(stopped(desk, scan).await?.into_iter().map(|stop| ("stopped", stop)));
+            }
+            ScanLife::Ended { at, .. } => {
+                rows.push(("ended", short_time(at)));
+                rows.push(("reports", where_reports_are(desk, scan).await?));
+            }
+        }
+        let rows: Vec<Vec<String>> =
+            rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+        print_table(&["", ""], &rows)
+    }
+
+    fn no_gaps(&self) -> &'static str {
+        match self.record.life {
+            ScanLife::Running => "nothing so far",
+            ScanLife::Ended { .. } => "nothing",
+        }
+    }
+
+    fn targets(&self) -> String {
+        let mut words: Vec<String> = self.first_targets.iter().map(ToString::to_string).collect();
+        let more = self.record.targets.saturating_sub(words.len() as u64);
+        if more > 0 {
+            words.push(format!("and {more} more"));
+        }
+        words.join(" ")
+    }
+}
+
+fn state(life: &ScanLife) -> String {
+    let ScanLife::Ended { end: ScanEnd::Budget { exhausted }, .. } = life else {
+        return life.word().to_owned();
+    };
+    let of = match exhausted {
+        Exhausted::Packets => "packets",
+        Exhausted::Assets => "assets",
+        Exhausted::Units => "units",
+        Exhausted::Cost => "cost",
+    };
+    format!("{} ({of})", life.word())
+}
+
+/// The emergency stops that hold something of a scan up, as people read them.
+pub(super) async fn stopped(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<Vec<String>> {
+    let stops = desk.store.stops().await?;
+    if stops.is_empty() {
+        return Ok(Vec::new());
+    }
+    let tenant = desk.tenant().await?;
+    let tenants = desk.store.tenants().await?;
+    let lifting = Lifting(&tenants);
+    let told = |stop: &Stop| {
+        let (reach, reason) = (lifting.describe(&stop.reach), terminal::sanitise(&stop.reason));
+        format!("{reach}, by {}: {reason}; `{}` lifts it", stop.by, lifting.command(&stop.reach))
+    };
+    Ok(stops.iter().filter(|stop| is_held_by(scan, tenant, stop)).map(told).collect())
+}
+
+fn is_held_by(scan: &ScanRecord, tenant: TenantId, stop: &Stop) -> bool {
+    let stages = scan.request.stages.iter().copied().chain([Stage::Report]);
+    stages.into_iter().any(|stage| stop.reach.covers(tenant, Some(scan.id), stage))
+}
+
+/// The worker that wrote them knows its directory; from here they can be named if it is the same.
+pub(super) async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<String> {
+    let tenant = desk.tenant().await?;
+    let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(scan.id) };
+    let task = desk.store.tasks(tenant, filter, None, PAGE).await?.pop();
+    match task.map(|task| (task.id, task.task.life)) {
+        Some((id, Life::Queued { .. } | Life::Running { .. })) => {
+            return Ok(format!("not written yet: `rampart task show {id}`"));
+        }
+        Some((id, life @ (Life::Dead { .. } | Life::Cancelled))) => {
+            return Ok(format!("not written, the task is {}: `rampart task show {id}`", life.word()));
+        }
+        // A task that is long over is forgotten.
+        Some((_, Life::Completed)) | None => {}
+    }
+    let reports = ObjectKey::reports(tenant, scan.id);
+    let data = &desk.configuration.data;
+    Ok(match &desk.configuration.objects {
+        Some(_) => desk.configuration.objects()?.describe(&reports),
+        None if data.join(&reports).is_dir() => data.join(&reports).display().to_string(),
+        None => {
+            let data = data.display();
+            format!(
+                "{reports} in the data directory of the worker that wrote them, which is not `{data}` here"
+            )
+        }
+    })
+}
