@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use model::{NewTask, Priority, Stage};
+use model::{NewTask, Priority, Scope, Stage, scope::TimeWindow};
 use store::TaskFilter;
 
 use super::{
     everywhere,
-    ground::{Ground, exercise, pool},
+    ground::{Ground, exercise, pool, pool_of},
 };
 
 everywhere! {
     Shared: what_is_for_later_waits_by_the_clock_of_the_store
-        what_was_asked_for_twice_is_done_once;
+        what_was_asked_for_twice_is_done_once
+        what_a_closed_window_holds_back_waits_until_it_opens;
 }
 
 async fn what_is_for_later_waits_by_the_clock_of_the_store(ground: Ground) {
@@ -53,5 +54,22 @@ async fn what_was_asked_for_twice_is_done_once(ground: Ground) {
     assert!(fourth.is_new && fourth.id != first.id);
     ground.until_state(fourth.id, "completed").await;
     assert_eq!(ground.tasks(TaskFilter::default()).await.len(), 3, "two requests and who looked");
+    pool.end().await;
+}
+
+async fn what_a_closed_window_holds_back_waits_until_it_opens(ground: Ground) {
+    let opens = jiff::Timestamp::now() + Duration::from_secs(24 * 3_600);
+    let window = TimeWindow { not_before: Some(opens), ..TimeWindow::ALWAYS };
+    let scope = Scope { window, ..Scope::loopback() };
+    ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
+    let pool = ground.start(pool_of(&[Stage::Check], 2));
+    let scan = ground.submit(ground.tenant, Stage::Check, "http://127.0.0.1:9/").await;
+    let unit = ground.tasks(TaskFilter::of_scan(scan)).await.remove(0).id;
+    let back =
+        ground.until(unit, |task| task.due > task.created_at && task.task.life.word() == "queued").await;
+    assert_eq!(back.due.as_second(), opens.as_second());
+    assert_eq!((back.task.attempts, back.task.lease.number()), (0, 1), "claimed once, and no try used up");
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!((record.open_tasks, record.traffic.requests), (1, 0));
     pool.end().await;
 }
