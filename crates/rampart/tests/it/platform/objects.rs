@@ -59,7 +59,7 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     assert!(!holds(&database) && !holds(&log), "evidence is in the database");
 
     let shown = text(&ask(&["scan", "show", &scan]).stdout);
-    assert!(shown.contains("reports    s3://rampart/some/prefix/reports/"), "{shown}");
+    assert!(shown.contains("reports       s3://rampart/some/prefix/reports/"), "{shown}");
     assert_exit(&ask(&["scan", "report", &scan, "--output", "report.html"]), 0);
     let mode = std::fs::metadata(directory.path().join("report.html")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "findings are nobody else's");
