@@ -88,12 +88,20 @@ fn nothing_is_sent_when_the_window_has_closed_and_the_rest_is_for_another_time()
         "--resolver",
         "127.0.0.1:1",
     ];
-    // Far less time than so many requests take.
-    let end = scope(4);
-    let output = scan(directory.path(), &arguments);
+    // Far less time than so many requests take, and more where a busy machine needs that to begin.
+    let begun = [4, 8, 16].into_iter().find_map(|seconds| {
+        let end = scope(seconds);
+        let output = scan(directory.path(), &arguments);
+        let asked = std::mem::take(&mut *site.asked.lock().unwrap());
+        if asked.len() > 3 {
+            return Some((end, output, asked));
+        }
+        // It was closed before it began.
+        let _ = std::fs::remove_dir_all(directory.path().join("out"));
+        None
+    });
+    let (end, output, asked) = begun.expect("a scan begins within 16 seconds");
     assert!(matches!(output.status.code(), Some(1 | 3)), "{}", text(&output.stderr));
-    let asked = site.asked.lock().unwrap().clone();
-    assert!(asked.len() > 3, "{} requests", asked.len());
     // What was sent before may arrive a little later.
     let late = asked.iter().filter(|at| at.duration_since(end).is_ok_and(|by| by > Duration::from_secs(1)));
     assert_eq!(late.count(), 0);
