@@ -257,7 +257,7 @@ impl TenantTx<'_> {
         Ok(())
     }
 
-    pub(crate) async fn read_findings(
+    async fn read_findings(
         &mut self,
         filter: &FindingFilter,
         at_most: usize,
@@ -324,7 +324,7 @@ impl TenantTx<'_> {
         Ok(looks)
     }
 
-    pub(crate) async fn assets_of(
+    async fn assets_of(
         &mut self,
         scan: ScanId,
         after: Option<[u8; 16]>,

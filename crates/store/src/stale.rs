@@ -6,11 +6,11 @@ use std::sync::{
 };
 
 use futures_util::future::BoxFuture;
-use model::{Asset, ScanId, Scope, TaskId, TenantId, scan::Difference};
+use model::{ScanId, Scope, TaskId, TenantId, scan::Difference};
 
 use crate::{
-    Database, FindingFilter, KnownFinding, Location, ReplicaState, ScanFilter, ScanRecord, ScheduleRecord,
-    Store, StoreError, TaskCounts, TaskFilter, TaskRecord, of_tenant,
+    Database, Location, ReplicaState, ScanFilter, ScanRecord, ScheduleRecord, Store, StoreError, TaskCounts,
+    TaskFilter, TaskRecord, of_tenant,
     postgres::{Replica, Whose},
     session::TenantTx,
 };
@@ -134,26 +134,5 @@ impl StaleReads {
     /// As [`Store::scopes`].
     pub async fn scopes(&self, tenant: TenantId) -> Result<Vec<(String, Scope)>, StoreError> {
         self.read(tenant, |tx| Box::pin(async move { tx.scopes().await })).await
-    }
-
-    /// As [`Store::findings`].
-    pub async fn findings(
-        &self,
-        tenant: TenantId,
-        filter: FindingFilter,
-        at_most: usize,
-    ) -> Result<Vec<KnownFinding>, StoreError> {
-        self.read(tenant, move |tx| Box::pin(async move { tx.read_findings(&filter, at_most).await })).await
-    }
-
-    /// As [`Store::assets`].
-    pub async fn assets(
-        &self,
-        tenant: TenantId,
-        scan: ScanId,
-        after: Option<[u8; 16]>,
-        at_most: usize,
-    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
-        self.read(tenant, move |tx| Box::pin(async move { tx.assets_of(scan, after, at_most).await })).await
     }
 }
