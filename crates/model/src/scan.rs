@@ -151,6 +151,18 @@ pub enum Exhausted {
     Cost,
 }
 
+impl Exhausted {
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Exhausted::Packets => "packets",
+            Exhausted::Assets => "assets",
+            Exhausted::Units => "units",
+            Exhausted::Cost => "money",
+        }
+    }
+}
+
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]

@@ -7,8 +7,7 @@ use std::{
 };
 
 use model::{
-    Asset, Finding, Fingerprint, Ledger, ScanId, ScanLife, Severity, Summary, TenantId,
-    scan::{Exhausted, ScanEnd},
+    Asset, Finding, Fingerprint, Ledger, ScanId, ScanLife, Severity, Summary, TenantId, scan::ScanEnd,
 };
 use report::{Format, Source, SourceError, Stream};
 use store::{FindingFilter, ObjectKey, Objects, ScanRecord, Store, StoreError};
@@ -171,13 +170,7 @@ fn incomplete_because(record: &ScanRecord) -> Option<String> {
         ScanEnd::Cancelled => "it was cancelled".to_owned(),
         ScanEnd::Deadline => "its deadline passed".to_owned(),
         ScanEnd::Budget { exhausted } => {
-            let of = match exhausted {
-                Exhausted::Packets => "packets",
-                Exhausted::Assets => "assets",
-                Exhausted::Units => "units",
-                Exhausted::Cost => "money",
-            };
-            format!("its budget of {of} was used up")
+            format!("its budget of {} was used up", exhausted.as_str())
         }
     };
     Some(match record.targets.saturating_sub(record.begun) {

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use model::{
-    ScanLife, Stage, Stop, Target, TenantId,
-    scan::{Exhausted, ScanEnd},
-    task::Life,
-};
+use model::{ScanLife, Stage, Stop, Target, TenantId, scan::ScanEnd, task::Life};
 use report::terminal;
 use serde::Serialize;
 use store::{ObjectKey, ScanRecord, TaskFilter};
@@ -136,16 +132,12 @@ impl Account {
 }
 
 fn state(life: &ScanLife) -> String {
-    let ScanLife::Ended { end: ScanEnd::Budget { exhausted }, .. } = life else {
-        return life.word().to_owned();
-    };
-    let of = match exhausted {
-        Exhausted::Packets => "packets",
-        Exhausted::Assets => "assets",
-        Exhausted::Units => "units",
-        Exhausted::Cost => "cost",
-    };
-    format!("{} ({of})", life.word())
+    match life {
+        ScanLife::Ended { end: ScanEnd::Budget { exhausted }, .. } => {
+            format!("{} ({})", life.word(), exhausted.as_str())
+        }
+        _ => life.word().to_owned(),
+    }
 }
 
 /// The emergency stops that hold something of a scan up, as people read them.
