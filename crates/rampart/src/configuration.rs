@@ -1,7 +1,5 @@
 //! `rampart.toml`, the environment and flags become one configuration, once; nobody else reads them.
 
-mod secret_url;
-
 use std::{
     fmt, fs,
     net::SocketAddr,
@@ -11,12 +9,11 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use model::WorkerPrice;
+use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
 use store::{Location, Objects, ReplicaLocation, Store, Terms};
-use worker::doorbell::{self, Doorbell, DoorbellError};
+use worker::doorbell::{self, Doorbell};
 
-pub(crate) use self::secret_url::SecretUrl;
 use crate::{
     cli::{between, duration},
     library,
@@ -297,14 +294,7 @@ impl Configuration {
     }
 
     pub(crate) fn doorbell(&self) -> anyhow::Result<std::sync::Arc<dyn Doorbell>> {
-        doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default()).map_err(|error| match error
-        {
-            // What is no URL has its password anywhere.
-            DoorbellError::Address { reason, .. } => {
-                anyhow::anyhow!("doorbell address `{}`: {reason}", self.doorbell)
-            }
-            error => error.into(),
-        })
+        Ok(doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default())?)
     }
 
     pub(crate) fn start_logging(&self) -> anyhow::Result<()> {

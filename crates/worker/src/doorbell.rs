@@ -13,7 +13,7 @@ mod remote;
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use model::Stage;
+use model::{SecretUrl, Stage};
 
 use self::{
     in_process::InProcess,
@@ -106,8 +106,8 @@ pub enum DoorbellError {
     /// The address is not one of a doorbell. It is told without name and password.
     #[error("doorbell address `{address}`: {reason}")]
     Address {
-        /// Without name and password.
-        address: String,
+        /// What somebody gave as one.
+        address: SecretUrl,
         /// What is wrong with it.
         reason: String,
     },
@@ -149,7 +149,7 @@ pub type BrokerError = Box<dyn std::error::Error + Send + Sync>;
 /// When the address, or the certificates of the settings, cannot be used.
 pub fn connect(address: &str, settings: &Settings) -> Result<Arc<dyn Doorbell>, DoorbellError> {
     let scheme = address.split_once("://").map_or(address, |(scheme, _)| scheme);
-    let failed = |reason: String| DoorbellError::Address { address: without_credentials(address), reason };
+    let failed = |reason: String| DoorbellError::Address { address: SecretUrl::new(address), reason };
     match scheme {
         "none" => Ok(Arc::new(InProcess::default())),
         "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" => {
@@ -164,14 +164,4 @@ pub fn connect(address: &str, settings: &Settings) -> Result<Arc<dyn Doorbell>, 
 
 fn remote(broker: impl Broker, settings: &Settings) -> Arc<dyn Doorbell> {
     Arc::new(Remote::new(broker, settings.ring_within))
-}
-
-/// For messages: what stands before the host and after the path may be secret.
-fn without_credentials(address: &str) -> String {
-    let address = address.split(['?', '#']).next().unwrap_or_default();
-    match (address.split_once("://"), address.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        (None, Some((_, host))) => host.to_owned(),
-        _ => address.to_owned(),
-    }
 }

@@ -21,6 +21,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
     uri::AMQPUri,
 };
+use model::SecretUrl;
 use tokio::sync::Mutex;
 
 use super::{
@@ -28,7 +29,6 @@ use super::{
     backoff::Backoff,
     desk::{Desk, Ear},
     remote::{Broker, answered},
-    without_credentials,
 };
 
 /// In seconds. A line that died without a word is noticed after two of them.
@@ -76,7 +76,7 @@ impl RabbitMq {
         let mut uri: AMQPUri = address.parse()?;
         uri.query.heartbeat = Some(HEARTBEAT);
         let place = Place {
-            name: without_credentials(address),
+            name: SecretUrl::new(address).to_string(),
             uri,
             authorities: settings.authorities.clone(),
             namespace: settings.namespace.clone(),

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use futures_util::future::select_ok;
+use model::SecretUrl;
 use redis::{AsyncConnectionConfig, Client, TlsCertificates, Value, aio::MultiplexedConnection, cmd};
 
 use super::{ANSWER_WITHIN, BrokerError};
-use crate::doorbell::{remote::answered, without_credentials};
+use crate::doorbell::remote::answered;
 
 /// A server, or those who know it.
 pub(super) struct Address {
@@ -44,7 +45,7 @@ impl Servers {
 
 impl Address {
     pub(super) fn parse(address: &str, authorities: Option<&str>) -> Result<Address, String> {
-        let name = without_credentials(address);
+        let name = SecretUrl::new(address).to_string();
         let way = match address.split_once("+sentinel://") {
             Some((scheme, rest)) => Address::parse_sentinel(scheme, rest, authorities)?,
             None if address.contains(['?', '#']) => return Err("options are not known here".to_owned()),

@@ -15,9 +15,9 @@ fn refused(address: &str) -> String {
 #[test]
 fn wrong_addresses_are_refused_without_their_secrets() {
     for (address, said) in [
-        ("", "doorbell address ``: use none, redis, rediss, redis+sentinel, rediss+sentinel, amqp or amqps"),
+        ("", "doorbell address `…`: use none, redis, rediss, redis+sentinel, rediss+sentinel, amqp or amqps"),
         ("kafka://me:secret@a", "doorbell address `kafka://a`: use none, redis, rediss"),
-        ("redis://", "doorbell address `redis://`: "),
+        ("redis://", "doorbell address `redis://…`: "),
         ("redis://me:secret@a:1/one", "doorbell address `redis://a:1/one`: "),
         ("redis://a?secret=1", "doorbell address `redis://a`: options are not known here"),
         ("rediss://a#insecure", "doorbell address `rediss://a`: options are not known here"),
@@ -25,7 +25,7 @@ fn wrong_addresses_are_refused_without_their_secrets() {
         ("redis+sentinel://a:1/b/c", "the name of the primary stands after the hosts"),
         ("redis+sentinel://a:1/b?secret=c", "options are database, sentinel_name and sentinel_password"),
         ("redis+sentinel://a:1/b?database=c", "doorbell address `redis+sentinel://a:1/b`: "),
-        ("amqp://me:secret@a:b", "doorbell address `amqp://a:b`: "),
+        ("amqp://me:secret@a:b", "doorbell address `amqp://…`: "),
         ("amqp://a?heartbeat=0", "doorbell address `amqp://a`: options are not known here"),
     ] {
         let error = refused(address);

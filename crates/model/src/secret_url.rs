@@ -2,16 +2,18 @@
 
 use std::fmt;
 
-/// A URL that may hold a password: it is never shown.
+/// A URL that may hold a password. Shown, it is where it leads, as far as that is certainly no secret.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SecretUrl(String);
+pub struct SecretUrl(String);
 
 impl SecretUrl {
-    pub(crate) fn new(url: impl Into<String>) -> SecretUrl {
+    /// Whatever somebody gave as one.
+    pub fn new(url: impl Into<String>) -> SecretUrl {
         SecretUrl(url.into())
     }
 
-    pub(crate) fn reveal(&self) -> &str {
+    /// All of it, for whoever connects there.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }
