@@ -219,6 +219,12 @@ impl Ledger {
         total
     }
 
+    /// What it leaves undetermined, in words.
+    pub fn gap(&self) -> Option<String> {
+        let failed: u64 = self.checks.values().map(Account::failed_total).sum();
+        (failed > 0).then(|| format!("{failed} checks failed"))
+    }
+
     /// Has every planned pair ended, and nothing else?
     pub fn balances(&self) -> bool {
         self.checks.values().all(|account| account.planned == account.ended())

@@ -1,6 +1,6 @@
 //! The stages of a scan, and of the work around it.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,13 @@ impl Stage {
             Stage::Report => "report",
             Stage::Exercise => "exercise",
         }
+    }
+}
+
+/// Adds numbers of tasks, by stage, to others.
+pub fn add_counts(total: &mut BTreeMap<Stage, usize>, more: BTreeMap<Stage, usize>) {
+    for (stage, count) in more {
+        *total.entry(stage).or_default() += count;
     }
 }
 

@@ -93,6 +93,15 @@ type LaneKey = (Stage, TenantId, Priority, bool);
 /// How many lanes one process looks at: a bound, for a database full of tenants.
 const LANES: usize = 10_000;
 
+/// What became of the tasks of silent workers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Reclaimed {
+    /// How many there were.
+    pub tasks: usize,
+    /// Those that were tried too often: they wait for a person.
+    pub dead: Vec<TaskId>,
+}
+
 impl QueueTx<'_> {
     /// The first task of each lane in which one is due.
     async fn lanes(&mut self, stage: Stage) -> Result<Vec<Lane<LaneKey>>, StoreError> {
@@ -451,15 +460,14 @@ impl Store {
         self.of_queue(move |tx| Box::pin(async move { tx.heartbeat(&leases, length).await })).await
     }
 
-    /// Gives back to the queue, or buries, what silent workers had: at most so many at once. How many that were.
-    pub async fn reclaim(&self, at_most: usize) -> Result<usize, StoreError> {
+    /// Gives back to the queue, or buries, what silent workers had: at most so many at once.
+    pub async fn reclaim(&self, at_most: usize) -> Result<Reclaimed, StoreError> {
         let lapsed = self.of_queue(move |tx| Box::pin(async move { tx.lapsed(at_most).await })).await?;
         let mut of_tenants: BTreeMap<TenantId, Vec<TaskId>> = BTreeMap::new();
         for (tenant, task) in lapsed {
             of_tenants.entry(tenant).or_default().push(task);
         }
-        let mut reclaimed = 0;
-        let mut failed = None;
+        let (mut reclaimed, mut failed) = (Reclaimed::default(), None);
         for (tenant, tasks) in of_tenants {
             let outcome = self
                 .of_tenant(tenant, move |tx| {
@@ -468,7 +476,10 @@ impl Store {
                 .await;
             // What is wrong with one tenant's rows holds up no other.
             match outcome {
-                Ok(commanded) => reclaimed += commanded.changed as usize,
+                Ok(commanded) => {
+                    reclaimed.tasks += commanded.changed as usize;
+                    reclaimed.dead.extend(commanded.died);
+                }
                 Err(reason) => failed = failed.or(Some(reason)),
             }
         }

@@ -16,6 +16,7 @@ mod findings;
 mod leaders;
 mod objects;
 mod planning;
+mod results;
 mod retention;
 mod scans;
 mod schedules;
@@ -36,15 +37,16 @@ use model::TenantId;
 use tokio::sync::OnceCell;
 
 pub use self::{
-    claims::{Beat, ClaimRequest, Claimed, Lease, Watch},
+    claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     postgres::{ReplicaLocation, ReplicaState, migrate},
+    results::UnitRecord,
     retention::Retention,
-    scans::{NewScan, ScanFilter, ScanRecord, UnitRecord},
-    schedules::{NewSchedule, ScheduleRecord, Terms},
+    scans::{NewScan, ScanFilter, ScanRecord},
+    schedules::{Followed, NewSchedule, RefusedRun, ScheduleRecord, Terms},
     settling::{Ending, HandBack, Settled, Settlement},
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},

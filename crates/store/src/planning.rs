@@ -9,6 +9,7 @@ use model::{
     Frontier, Learned, NewTask, Stage, Target, TaskId, Unit, UnitResult, Work,
     frontier::{Fact, Piece, Subject, pieces},
     scan::ScanEnd,
+    stage::add_counts,
     task::RetryPolicy,
 };
 use uuid::Uuid;
@@ -101,9 +102,7 @@ impl TenantTx<'_> {
                         self.add_address(running, address).await?
                     }
                 };
-                for (stage, count) in more {
-                    *planned.entry(stage).or_default() += count;
-                }
+                add_counts(&mut planned, more);
             }
             if whole {
                 running.next_target += 1;
@@ -234,9 +233,7 @@ impl TenantTx<'_> {
             let result = UnitResult { left_out: vec![visit.told], ..UnitResult::default() };
             self.keep_result(running.id, TaskId::new(Uuid::now_v7()), &unit, &result).await?;
             // What it taught may spare further units.
-            for (stage, count) in Box::pin(self.learn(running, &unit, &visit.learned)).await? {
-                *planned.entry(stage).or_default() += count;
-            }
+            add_counts(&mut planned, Box::pin(self.learn(running, &unit, &visit.learned)).await?);
         }
         Ok(planned)
     }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use model::{
-    Frontier, Ledger, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage, Target,
-    TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
+    Frontier, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TaskId,
+    TenantId, Traffic, Unit, Work, WorkerPrice,
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
@@ -77,23 +77,6 @@ pub struct ScanRecord {
     /// What that comes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
-}
-
-/// What came of one unit of a scan, besides what it found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UnitRecord {
-    /// The task that it was.
-    pub task: TaskId,
-    /// Its stage.
-    pub stage: Stage,
-    /// Its name.
-    pub unit: String,
-    /// How each check ended.
-    pub ledger: Ledger,
-    /// What could not be found out.
-    pub undetermined: Vec<String>,
-    /// What was left out on purpose.
-    pub left_out: Vec<String>,
 }
 
 /// Which scans somebody means.
@@ -509,46 +492,6 @@ impl Store {
                 );
                 let rows = tx.query(&sql, &[tx.tenant(), scan.to_string().into()]).await?;
                 rows.iter().map(|row| row.word(0)).collect()
-            })
-        })
-        .await
-    }
-
-    /// What came of the units of a scan, from after one on.
-    pub async fn unit_results(
-        &self,
-        tenant: TenantId,
-        scan: ScanId,
-        after: Option<TaskId>,
-        at_most: usize,
-    ) -> Result<Vec<UnitRecord>, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let mut values = vec![tx.tenant(), scan.to_string().into()];
-                let beyond = match after {
-                    Some(after) => {
-                        values.push(after.as_uuid().into());
-                        "AND task_id > $3"
-                    }
-                    None => "",
-                };
-                let sql = format!(
-                    "SELECT task_id, stage, unit, ledger, undetermined, left_out FROM unit_results WHERE tenant_id = $1 \
-                     AND scan_id = $2 {beyond} ORDER BY task_id LIMIT {at_most}"
-                );
-                let rows = tx.query(&sql, &values).await?;
-                rows.iter()
-                    .map(|row| {
-                        Ok(UnitRecord {
-                            task: TaskId::new(row.id(0)?),
-                            stage: row.word(1)?,
-                            unit: row.text(2)?.to_owned(),
-                            ledger: row.json(3)?,
-                            undetermined: row.json(4)?,
-                            left_out: row.json(5)?,
-                        })
-                    })
-                    .collect()
             })
         })
         .await

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use model::{
     ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Stage, Target, TenantId, WorkerPrice,
-    schedule::Progress,
+    schedule::Progress, stage::add_counts,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     NewScan, Store, StoreError,
     session::TenantTx,
-    value::{Row, Value, json},
+    value::{Kind, Row, Value, json},
 };
 
 /// A schedule to be kept.
@@ -61,9 +61,31 @@ pub struct ScheduleRecord {
     /// The scan that it began last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scan: Option<ScanId>,
+    /// Why its last run began no scan, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedRun>,
 }
 
-const SCHEDULE: &str = "schedule_id, name, rule, request, targets, enabled, progress, look_again, last_scan";
+/// A run of a schedule that could not begin its scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRun {
+    /// When its time had come.
+    pub at: Timestamp,
+    /// What an operator would have been told.
+    pub reason: String,
+}
+
+/// What came of following schedules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Which stages to wake, and for how many tasks.
+    pub planned: BTreeMap<Stage, usize>,
+    /// Runs that began nothing: nobody else is there to be told.
+    pub refused: Vec<(TenantId, String, RefusedRun)>,
+}
+
+const SCHEDULE: &str =
+    "schedule_id, name, rule, request, targets, enabled, progress, look_again, last_scan, refused";
 
 fn read(row: &Row) -> Result<ScheduleRecord, StoreError> {
     Ok(ScheduleRecord {
@@ -76,7 +98,15 @@ fn read(row: &Row) -> Result<ScheduleRecord, StoreError> {
         progress: row.json(6)?,
         look_again: row.maybe_time(7)?,
         last_scan: row.maybe_text(8)?.map(|_| row.word(8)).transpose()?,
+        refused: row.maybe_json(9)?,
     })
+}
+
+impl Followed {
+    fn add(&mut self, other: Followed) {
+        add_counts(&mut self.planned, other.planned);
+        self.refused.extend(other.refused);
+    }
 }
 
 /// Spreads the starts of schedules that have the same rule.
@@ -92,11 +122,11 @@ impl TenantTx<'_> {
     }
 
     /// Begins what is due, and writes down that it has begun: both or neither.
-    async fn follow(&mut self, id: ScheduleId, terms: &Terms) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    async fn follow(&mut self, id: ScheduleId, terms: &Terms) -> Result<Followed, StoreError> {
         let mut schedule = self.hold_schedule(id).await?;
-        let mut planned = BTreeMap::new();
+        let mut followed = Followed::default();
         if !schedule.enabled {
-            return Ok(planned);
+            return Ok(followed);
         }
         let running = match schedule.last_scan {
             Some(scan) => self.hold_scan(scan).await.map(|scan| scan.life == ScanLife::Running)?,
@@ -114,19 +144,21 @@ impl TenantTx<'_> {
             match self.submit(&new).await {
                 Ok((scan, stages)) => {
                     schedule.last_scan = Some(scan);
-                    for (stage, count) in stages {
-                        *planned.entry(stage).or_default() += count;
-                    }
+                    schedule.refused = None;
+                    followed.add(Followed { planned: stages, ..Followed::default() });
                 }
-                // Its scope is gone, or allows its targets no more: nobody is there to be told but whoever reads the audit.
+                // Its scope is gone, or allows its targets no more.
                 Err(
                     error @ (StoreError::OutOfScope { .. }
                     | StoreError::NoPrice
                     | StoreError::Invalid(_)
                     | StoreError::Missing { .. }),
                 ) => {
+                    let refused = RefusedRun { at: self.now, reason: error.to_string() };
                     let by = format!("schedule {}", schedule.name);
-                    self.audit(&by, "schedule.refused", &id.to_string(), &error.to_string()).await?;
+                    self.audit(&by, "schedule.refused", &id.to_string(), &refused.reason).await?;
+                    followed.refused.push((self.tenant, schedule.name.clone(), refused.clone()));
+                    schedule.refused = Some(refused);
                 }
                 Err(error) => return Err(error),
             }
@@ -137,11 +169,12 @@ impl TenantTx<'_> {
             json(&due.progress)?,
             due.look_again.into(),
             schedule.last_scan.map(|scan| scan.to_string()).into(),
+            schedule.refused.as_ref().map(json).transpose()?.unwrap_or(Value::Null(Kind::Text)),
         ];
-        let sql = "UPDATE schedules SET progress = $3, look_again = $4, last_scan = $5 \
+        let sql = "UPDATE schedules SET progress = $3, look_again = $4, last_scan = $5, refused = $6 \
                    WHERE tenant_id = $1 AND schedule_id = $2";
         self.execute(sql, &values).await?;
-        Ok(planned)
+        Ok(followed)
     }
 
     pub(crate) async fn schedules(&mut self) -> Result<Vec<ScheduleRecord>, StoreError> {
@@ -210,7 +243,7 @@ impl Store {
                 let schedule = tx.hold_schedule(id).await?;
                 let progress = Progress::since(tx.now);
                 let look_again = schedule.rule.due(&progress, tx.now, false, seed(id)).look_again;
-                let sql = "UPDATE schedules SET enabled = $3, progress = $4, look_again = $5 \
+                let sql = "UPDATE schedules SET enabled = $3, progress = $4, look_again = $5, refused = NULL \
                            WHERE tenant_id = $1 AND schedule_id = $2";
                 let values =
                     [tx.tenant(), id.as_uuid().into(), enabled.into(), json(&progress)?, look_again.into()];
@@ -240,9 +273,8 @@ impl Store {
         .await
     }
 
-    /// Follows every schedule whose time has come, each once, however many ask at the same time. Which stages to wake, and for how
-    /// many tasks.
-    pub async fn follow_schedules(&self, terms: &Terms) -> Result<BTreeMap<Stage, usize>, StoreError> {
+    /// Follows every schedule whose time has come, each once, however many ask at the same time.
+    pub async fn follow_schedules(&self, terms: &Terms) -> Result<Followed, StoreError> {
         let ready: Vec<(TenantId, ScheduleId)> = self
             .read_queue(|tx| {
                 Box::pin(async move {
@@ -255,22 +287,18 @@ impl Store {
                 })
             })
             .await?;
-        let (mut planned, mut failed) = (BTreeMap::new(), None);
+        let (mut followed, mut failed) = (Followed::default(), None);
         for (tenant, id) in ready {
             let terms = terms.clone();
-            let followed =
+            let one =
                 self.of_tenant(tenant, move |tx| Box::pin(async move { tx.follow(id, &terms).await })).await;
             // What is wrong with one schedule holds up no other.
-            match followed {
-                Ok(stages) => {
-                    for (stage, count) in stages {
-                        *planned.entry(stage).or_default() += count;
-                    }
-                }
+            match one {
+                Ok(one) => followed.add(one),
                 Err(reason) => failed = failed.or(Some(reason)),
             }
         }
         // Whoever was begun all the same is found by polling.
-        failed.map_or(Ok(planned), Err)
+        failed.map_or(Ok(followed), Err)
     }
 }

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use model::{
     ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
     scan::ScanEnd,
+    stage::add_counts,
     task::{Command, Life, Refused, TaskFailure},
 };
 
 use crate::{
     Lease, ObjectKey, Store, StoreError, TaskFilter,
     scans::RunningScan,
-    session::{TenantTx, insert_rows},
+    session::TenantTx,
     tasks::{Change, LeftDead, TaskRecord, dice, write_changes},
-    value::json,
 };
 
 /// How a try ended.
@@ -72,6 +72,8 @@ pub(crate) struct EndedUnit {
 #[derive(Debug, Default)]
 pub(crate) struct Commanded {
     pub(crate) changed: u64,
+    /// Of these, the ones that are dead now.
+    pub(crate) died: Vec<TaskId>,
     /// Dead ones that were to be brought back.
     pub(crate) left: BTreeMap<ScanId, LeftDead>,
 }
@@ -169,9 +171,7 @@ impl TenantTx<'_> {
         if let Some(mut running) = running {
             let more = self.go_on(&mut running).await?;
             if let Some(Ok(last)) = answers.last_mut() {
-                for (stage, count) in more {
-                    *last.follow_ups.entry(stage).or_default() += count;
-                }
+                add_counts(&mut last.follow_ups, more);
             }
         }
         Ok(answers)
@@ -214,42 +214,6 @@ impl TenantTx<'_> {
         self.keep_result(running.id, record.id, unit, &result).await
     }
 
-    pub(crate) async fn keep_result(
-        &mut self,
-        scan: ScanId,
-        task: TaskId,
-        unit: &Unit,
-        result: &UnitResult,
-    ) -> Result<(), StoreError> {
-        self.keep_results(scan, vec![(task, unit, result)]).await
-    }
-
-    async fn keep_results(
-        &mut self,
-        scan: ScanId,
-        results: Vec<(TaskId, &Unit, &UnitResult)>,
-    ) -> Result<(), StoreError> {
-        let mut rows = Vec::with_capacity(results.len());
-        for (task, unit, result) in results {
-            rows.push(vec![
-                self.tenant(),
-                scan.to_string().into(),
-                task.as_uuid().into(),
-                unit.stage().as_str().into(),
-                unit.to_string().into(),
-                json(&result.ledger)?,
-                json(&result.undetermined)?,
-                json(&result.left_out)?,
-                self.now.into(),
-            ]);
-        }
-        let head = "INSERT INTO unit_results (tenant_id, scan_id, task_id, stage, unit, ledger, undetermined, left_out, done_at)";
-        // A unit that was dead and was brought back is told anew.
-        let tail = "ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET ledger = excluded.ledger, \
-                    undetermined = excluded.undetermined, left_out = excluded.left_out, done_at = excluded.done_at";
-        insert_rows(self.session, head, 9, rows, tail).await.map(drop)
-    }
-
     /// Asks the same of many tasks; those that it does not fit stay as they are.
     pub(crate) async fn command_tasks(
         &mut self,
@@ -282,6 +246,9 @@ impl TenantTx<'_> {
             let Ok((task, _)) = record.task.apply(command, &record.policy, self.now, dice()) else {
                 continue;
             };
+            if let Life::Dead { .. } = task.life {
+                commanded.died.push(record.id);
+            }
             if let Some(running) = record.scan.and_then(|scan| running.get_mut(&scan)) {
                 if let (Command::Redrive, Work::Unit(_), Some(why)) =
                     (command, &record.work, running.leaves_dead(self.now))

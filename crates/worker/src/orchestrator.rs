@@ -95,8 +95,20 @@ async fn look_after(
     if office.is_none() {
         return Ok(());
     }
-    while store.reclaim(RECLAIM).await? == RECLAIM {}
+    loop {
+        let reclaimed = store.reclaim(RECLAIM).await?;
+        for task in reclaimed.dead {
+            tracing::warn!(%task, "a task is dead, its last worker was lost: `rampart task redrive {task}` tries it again");
+        }
+        if reclaimed.tasks < RECLAIM {
+            break;
+        }
+    }
     store.tend_scans().await?;
-    wake(doorbell, store.follow_schedules(terms).await?);
+    let followed = store.follow_schedules(terms).await?;
+    for (tenant, schedule, refused) in &followed.refused {
+        tracing::warn!(%tenant, schedule, reason = refused.reason, "a schedule's run began no scan");
+    }
+    wake(doorbell, followed.planned);
     Ok(())
 }

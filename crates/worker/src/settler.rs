@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use model::{
     Stage,
+    stage::add_counts,
     task::{Retry, TaskFailure},
 };
 use store::{Ending, Settlement, Store};
@@ -54,9 +55,7 @@ async fn commit(
                             if settled.state == "dead" {
                                 warn_of_dead(settlement);
                             }
-                            for (stage, count) in settled.follow_ups {
-                                *follow_ups.entry(stage).or_default() += count;
-                            }
+                            add_counts(&mut follow_ups, settled.follow_ups);
                         }
                         Err(refused) => {
                             tracing::info!(task = %settlement.lease.task, %refused, "a result came too late")
@@ -80,9 +79,7 @@ async fn commit(
                 tracing::warn!(%error, "results are committed one by one");
                 for settlement in settlements.drain(..) {
                     let more = Box::pin(commit(store, holdings, lease, vec![settlement])).await;
-                    for (stage, count) in more {
-                        *follow_ups.entry(stage).or_default() += count;
-                    }
+                    add_counts(&mut follow_ups, more);
                 }
             }
             Err(error) => {

@@ -9,12 +9,12 @@ use store::{ObjectKey, ScanRecord, TaskFilter};
 
 use super::{Desk, length, print_json, print_table, short_time, stops::Lifting};
 
-/// Units that are read at once.
-const PAGE: usize = 500;
-/// Gaps that programs are told, and who waits.
-pub(super) const NAMED: usize = 20;
+/// Gaps that programs are told.
+const NAMED: usize = 20;
 /// Gaps and targets in a table.
 const IN_TABLE: usize = 5;
+/// A scan is reported again when its dead units were brought back: the last task counts.
+const REPORT_TASKS: usize = 500;
 
 /// A scan with what its record does not hold.
 #[derive(Serialize)]
@@ -31,23 +31,13 @@ pub(super) struct Account {
 impl Account {
     pub(super) async fn of(desk: &Desk, tenant: TenantId, record: ScanRecord) -> anyhow::Result<Account> {
         let first_targets = desk.store.targets(tenant, record.id, IN_TABLE).await?;
-        let mut account = Account { record, undetermined_count: 0, undetermined: Vec::new(), first_targets };
-        let mut after = None;
-        loop {
-            let page = desk.store.unit_results(tenant, account.record.id, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(account) };
-            after = Some(last.task);
-            for unit in page {
-                let failed = unit.ledger.total().failed_total();
-                let failed = (failed > 0).then(|| format!("{failed} checks failed"));
-                for why in unit.undetermined.into_iter().chain(failed) {
-                    account.undetermined_count += 1;
-                    if account.undetermined.len() < NAMED {
-                        account.undetermined.push(format!("{}: {}: {why}", unit.stage, unit.unit));
-                    }
-                }
-            }
-        }
+        let (undetermined_count, units) = desk.store.gaps(tenant, record.id, NAMED).await?;
+        let told = units.into_iter().flat_map(|unit| {
+            let about = format!("{}: {}", unit.stage, unit.unit);
+            unit.gaps().map(move |gap| format!("{about}: {gap}"))
+        });
+        let undetermined = told.take(NAMED).collect();
+        Ok(Account { record, undetermined_count, undetermined, first_targets })
     }
 
     pub(super) fn is_without_gaps(&self) -> bool {
@@ -56,8 +46,8 @@ impl Account {
     }
 
     /// The first gaps, and how many more there are, a line each.
-    pub(super) fn gaps(&self, at_most: usize) -> Vec<String> {
-        let mut lines: Vec<String> = self.undetermined.iter().take(at_most).cloned().collect();
+    fn gaps(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.undetermined.iter().take(IN_TABLE).cloned().collect();
         let more = self.undetermined_count - lines.len() as u64;
         if more > 0 {
             lines.push(format!("{more} more"));
@@ -82,7 +72,7 @@ impl Account {
             ("assets", scan.assets.to_string()),
             ("findings", scan.findings.to_string()),
         ];
-        let mut gaps = self.gaps(IN_TABLE).into_iter();
+        let mut gaps = self.gaps().into_iter();
         rows.push(("undetermined", gaps.next().unwrap_or_else(|| self.no_gaps().to_owned())));
         rows.extend(gaps.map(|gap| ("", gap)));
         rows.push((
@@ -165,7 +155,7 @@ fn is_held_by(scan: &ScanRecord, tenant: TenantId, stop: &Stop) -> bool {
 pub(super) async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<String> {
     let tenant = desk.tenant().await?;
     let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(scan.id) };
-    let task = desk.store.tasks(tenant, filter, None, PAGE).await?.pop();
+    let task = desk.store.tasks(tenant, filter, None, REPORT_TASKS).await?.pop();
     match task.map(|task| (task.id, task.task.life)) {
         Some((id, Life::Queued { .. } | Life::Running { .. })) => {
             return Ok(format!("not written yet: `rampart task show {id}`"));

@@ -8,7 +8,7 @@ use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
 
-use super::{print_json, print_table, stops::Lifting};
+use super::{print_json, print_table, schedules::began_nothing, stops::Lifting};
 use crate::configuration::{Configuration, DatabaseUrl};
 
 /// How far the clocks of this machine and of the database may be apart.
@@ -206,6 +206,7 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
         Err(error) => findings.push(Finding::broken("tenant", error.to_string(), "`rampart tenant create`")),
     }
     findings.extend(dead_tasks(store, configuration).await);
+    findings.extend(schedules(store, configuration).await);
     findings.extend(attendance(store, configuration).await);
     for stage in Stage::ALL {
         match store.depth(stage).await {
@@ -246,6 +247,28 @@ async fn dead_tasks(store: &Store, configuration: &Configuration) -> Option<Find
             )
         }
     })
+}
+
+/// Nobody is there to be told when a run begins nothing. Whose tenant is missing has none, and is told that elsewhere.
+async fn schedules(store: &Store, configuration: &Configuration) -> Vec<Finding> {
+    let schedules = async {
+        let tenant = store.tenant_named(&configuration.tenant).await?.id;
+        store.schedules(tenant).await
+    };
+    match schedules.await {
+        Err(StoreError::Missing { .. }) => Vec::new(),
+        Err(error) => vec![Finding::broken("schedule", error.to_string(), "check the database")],
+        Ok(schedules) => {
+            let enabled = schedules.iter().filter(|schedule| schedule.enabled);
+            let refused = enabled.filter_map(|schedule| Some((&schedule.name, schedule.refused.as_ref()?)));
+            refused
+                .map(|(name, refused)| {
+                    let says = format!("{name}: {}", began_nothing(refused));
+                    Finding::warning("schedule", says, "mend that, or make the schedule anew")
+                })
+                .collect()
+        }
+    }
 }
 
 /// Is there somebody for every stage of a scan?

@@ -12,7 +12,7 @@ use worker::REPORT_FORMATS;
 
 use super::{
     Desk,
-    account::{Account, NAMED, stopped, where_reports_are},
+    account::{Account, stopped, where_reports_are},
     attendance::Watch,
     operate, operator, print_json, print_table, put, put_bytes, short_time, targets, with_way_out,
 };
@@ -139,9 +139,6 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         account.show(desk).await?;
         if let Some(baseline) = account.record.baseline {
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
-        }
-        for gap in account.gaps(NAMED) {
-            say(&format!("undetermined: {}\n", terminal::sanitise(&gap)));
         }
     }
     exit_code(desk, tenant, &account).await

@@ -8,8 +8,9 @@ use model::{
     Schedule, TenantId,
     schedule::{CatchUp, DuringBlackout, Overlap, Rhythm},
 };
+use report::terminal;
 use serde_json::json;
-use store::{NewSchedule, ScheduleRecord, StoreError};
+use store::{NewSchedule, RefusedRun, ScheduleRecord, StoreError};
 
 use super::{Desk, length, operate, operator, print_json, print_table, short_time, targets, with_way_out};
 use crate::{
@@ -149,7 +150,19 @@ fn list(schedules: &[ScheduleRecord]) -> anyhow::Result<()> {
             ]
         })
         .collect();
-    print_table(&["NAME", "SCHEDULE", "RULE", "NEXT", "LAST SCAN", "TARGETS"], &rows)
+    print_table(&["NAME", "SCHEDULE", "RULE", "NEXT", "LAST SCAN", "TARGETS"], &rows)?;
+    for schedule in schedules {
+        if let Some(refused) = &schedule.refused {
+            say(&format!("{}: {}\n", schedule.name, began_nothing(refused)));
+        }
+    }
+    Ok(())
+}
+
+/// What somebody would have been told, had there been anybody.
+pub(super) fn began_nothing(refused: &RefusedRun) -> String {
+    let reason = terminal::sanitise(&refused.reason);
+    format!("the run of {} UTC began no scan: {reason}", short_time(refused.at))
 }
 
 fn words<T: ToString>(items: &[T]) -> String {
@@ -207,6 +220,7 @@ fn show(schedule: &ScheduleRecord) -> anyhow::Result<()> {
         ("state", if schedule.enabled { "enabled" } else { "disabled" }.to_owned()),
         ("next run", if schedule.enabled { next_run(rule) } else { "-".to_owned() }),
         ("last scan", schedule.last_scan.map_or_else(|| "-".to_owned(), |scan| scan.to_string())),
+        ("last run", schedule.refused.as_ref().map_or_else(|| "-".to_owned(), began_nothing)),
         ("rhythm", rhythm(rule)),
         ("zone", rule.zone.to_string()),
         ("jitter", length(rule.jitter)),

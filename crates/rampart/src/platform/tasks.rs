@@ -115,9 +115,7 @@ async fn cancel(desk: &Desk, filter: TaskFilter, json: bool) -> anyhow::Result<(
     }
     say(&format!("cancelled: {cancelled}\n"));
     if asked > 0 {
-        say(&format!(
-            "asked to stop: {asked}; each ends when its worker hears of it, with its next heartbeat\n"
-        ));
+        say(&format!("asked to stop: {asked}; each ends when its worker hears of it, within a second\n"));
     }
     Ok(())
 }

@@ -133,10 +133,13 @@ CREATE TABLE unit_results (
     ledger       text NOT NULL,
     undetermined text NOT NULL,
     left_out     text NOT NULL,
+    gaps         bigint NOT NULL,
     done_at      timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, scan_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );
+-- What could not be found out, without what could be.
+CREATE INDEX unit_results_with_gaps ON unit_results (tenant_id, scan_id, task_id, gaps) WHERE gaps > 0;
 
 -- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
 CREATE TABLE unit_visits (
@@ -274,6 +277,7 @@ CREATE TABLE schedules (
     progress     text NOT NULL,
     look_again   timestamptz,
     last_scan    text,
+    refused      text,
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, schedule_id),
     UNIQUE (tenant_id, name)

@@ -93,10 +93,13 @@ CREATE TABLE unit_results (
     ledger       TEXT NOT NULL,
     undetermined TEXT NOT NULL,
     left_out     TEXT NOT NULL,
+    gaps         INTEGER NOT NULL,
     done_at      INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, scan_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+-- What could not be found out, without what could be.
+CREATE INDEX unit_results_with_gaps ON unit_results (tenant_id, scan_id, task_id, gaps) WHERE gaps > 0;
 
 -- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
 CREATE TABLE unit_visits (
@@ -234,6 +237,7 @@ CREATE TABLE schedules (
     progress     TEXT NOT NULL,
     look_again   INTEGER,
     last_scan    TEXT,
+    refused      TEXT,
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (tenant_id, schedule_id),
     UNIQUE (tenant_id, name)

@@ -11,7 +11,8 @@ use model::{
     task::{Retry, TaskFailure},
 };
 use store::{
-    Claimed, Ending, HandBack, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms,
+    Claimed, Ending, Followed, HandBack, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError,
+    TaskFilter, Terms,
 };
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};
@@ -260,7 +261,7 @@ async fn every_try_costs_the_time_that_it_was_held(ground: Ground) {
             Some(ending) => {
                 settle(&ground, task.lease, ending).await.unwrap();
             }
-            None => assert_eq!(ground.store.reclaim(10).await.unwrap(), 1, "the worker is lost"),
+            None => assert_eq!(ground.store.reclaim(10).await.unwrap().tasks, 1, "the worker is lost"),
         }
         assert_worked(&record().await, HOUR * hours, since);
         // Nobody holds it while it waits to be tried again.
@@ -334,11 +335,19 @@ async fn what_scans_of_a_schedule_may_cost_needs_a_price(ground: Ground) {
     ground.store.create_schedule(ground.tenant, new, "test".to_owned()).await.unwrap();
     let scans = async || ground.store.scans(ground.tenant, ScanFilter::default(), 100).await.unwrap();
     ground.advance(HOUR + Duration::from_secs(1)).await;
-    ground.store.follow_schedules(&terms()).await.unwrap();
+    let followed = ground.store.follow_schedules(&terms()).await.unwrap();
     assert_eq!(scans().await.len(), 1, "what it would cost cannot be said");
+    let kept = async || ground.store.schedules(ground.tenant).await.unwrap().remove(0);
+    let refused = kept().await.refused.expect("it began nothing");
+    assert_eq!(refused.reason, StoreError::NoPrice.to_string());
+    assert_eq!(
+        followed,
+        Followed { refused: vec![(ground.tenant, "hourly".to_owned(), refused)], ..followed.clone() }
+    );
     ground.advance(HOUR).await;
     let price = Some("0.07".parse().unwrap());
-    ground.store.follow_schedules(&Terms { price, ..terms() }).await.unwrap();
+    let followed = ground.store.follow_schedules(&Terms { price, ..terms() }).await.unwrap();
+    assert_eq!((followed.planned.len(), followed.refused.len(), kept().await.refused), (1, 0, None));
     assert_eq!((scans().await.len(), scans().await[0].price), (2, price));
 }
 
@@ -353,7 +362,12 @@ async fn a_unit_that_failed_for_good_is_told_and_can_be_brought_back(ground: Gro
     assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Failures { units: 1 }, .. }), "{record:?}");
     let results = ground.store.unit_results(ground.tenant, scan, None, 10).await.unwrap();
     let told: Vec<&str> = results.iter().flat_map(|unit| &unit.undetermined).map(String::as_str).collect();
-    assert_eq!(told, ["out of memory"]);
+    assert_eq!((results.len(), told.as_slice()), (2, ["out of memory"].as_slice()));
+    let (count, units) = ground.store.gaps(ground.tenant, scan, 10).await.unwrap();
+    assert_eq!(
+        (count, units.iter().map(|unit| unit.unit.as_str()).collect::<Vec<_>>()),
+        (1, vec!["ports of 127.0.0.9"])
+    );
 
     let redriven =
         ground.store.redrive_tasks(ground.tenant, TaskFilter::of_scan(scan), 10, "test".to_owned()).await;
@@ -366,6 +380,7 @@ async fn a_unit_that_failed_for_good_is_told_and_can_be_brought_back(ground: Gro
     assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
     let results = ground.store.unit_results(ground.tenant, scan, None, 10).await.unwrap();
     assert!(results.iter().all(|unit| unit.undetermined.is_empty()), "told anew: {results:?}");
+    assert_eq!(ground.store.gaps(ground.tenant, scan, 10).await.unwrap(), (0, Vec::new()));
 }
 
 async fn what_is_not_in_scope_is_refused_as_a_whole(ground: Ground) {
@@ -396,7 +411,7 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     let terms = terms();
     let (one, other) =
         tokio::join!(ground.store.follow_schedules(&terms), ground.store.follow_schedules(&terms));
-    let woken = one.unwrap().len() + other.unwrap().len();
+    let woken = one.unwrap().planned.len() + other.unwrap().planned.len();
     assert_eq!((scans().await, woken), (2, 1), "two who look at once begin it once");
     let kept = ground.store.schedules(ground.tenant).await.unwrap().remove(0);
     let last = ground.store.scans(ground.tenant, ScanFilter::default(), 1).await.unwrap().remove(0);

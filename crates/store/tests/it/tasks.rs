@@ -6,7 +6,7 @@ use model::{
     Priority, Reach, Stage, TaskId,
     task::{Death, Life, Refused, Retry, RetryPolicy},
 };
-use store::{Beat, Ending, HandBack, Settlement, TaskFilter};
+use store::{Beat, Ending, HandBack, Reclaimed, Settlement, TaskFilter};
 
 use crate::ground::{Ground, LEASE, Worker, exercise, exercise_of, failure, settle};
 
@@ -59,13 +59,13 @@ async fn a_silent_worker_loses_its_task_and_what_it_says_then_counts_for_nothing
     let (silent, other) = (Worker::new(1), Worker::new(2));
     let lost = silent.claim(&ground, 1).await[0].lease;
     ground.advance(LEASE - Duration::from_secs(2)).await;
-    assert_eq!(ground.store.reclaim(100).await.unwrap(), 0, "it has time");
+    assert_eq!(ground.store.reclaim(100).await.unwrap().tasks, 0, "it has time");
     assert_eq!(ground.store.heartbeat(vec![lost], LEASE).await.unwrap(), [Beat::Extended]);
     ground.advance(LEASE - Duration::from_secs(2)).await;
-    assert_eq!(ground.store.reclaim(100).await.unwrap(), 0, "it was heard of");
+    assert_eq!(ground.store.reclaim(100).await.unwrap().tasks, 0, "it was heard of");
     ground.advance(Duration::from_secs(3)).await;
-    assert_eq!(ground.store.reclaim(100).await.unwrap(), 1);
-    assert_eq!(ground.store.reclaim(100).await.unwrap(), 0, "once");
+    assert_eq!(ground.store.reclaim(100).await.unwrap().tasks, 1);
+    assert_eq!(ground.store.reclaim(100).await.unwrap().tasks, 0, "once");
     assert_eq!(ground.store.heartbeat(vec![lost], LEASE).await.unwrap(), [Beat::Lost]);
     ground.advance(Duration::from_secs(10)).await;
     let claimed = other.claim(&ground, 1).await;
@@ -89,7 +89,8 @@ async fn every_reclaim_is_an_attempt_and_a_poisonous_task_dies(ground: Ground) {
         let claimed = Worker::new(attempt).claim(&ground, 1).await;
         assert_eq!(u128::from(claimed[0].attempt), attempt);
         ground.advance(LEASE + Duration::from_secs(1)).await;
-        assert_eq!(ground.store.reclaim(100).await.unwrap(), 1);
+        let dead = if attempt == 3 { vec![id] } else { Vec::new() };
+        assert_eq!(ground.store.reclaim(100).await.unwrap(), Reclaimed { tasks: 1, dead });
     }
     ground.advance(Duration::from_secs(3_600)).await;
     assert_eq!(Worker::new(9).claim(&ground, 1).await, []);
@@ -139,7 +140,7 @@ async fn what_was_begun_goes_first_when_it_comes_back(ground: Ground) {
     settle(&ground, held[0], Ending::HandedBack(HandBack::default())).await.unwrap();
     settle(&ground, held[1], failure(Retry::Later)).await.unwrap();
     ground.advance(LEASE).await;
-    assert_eq!(ground.store.reclaim(10).await.unwrap(), 1);
+    assert_eq!(ground.store.reclaim(10).await.unwrap().tasks, 1);
     ground.advance(Duration::from_secs(10)).await;
     let mut first: Vec<TaskId> =
         worker.claim(&ground, 3).await.iter().map(|claim| claim.lease.task).collect();

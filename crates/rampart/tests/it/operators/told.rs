@@ -1,6 +1,9 @@
 //! What operators are told of scans, stops and passwords.
 
+use std::time::Duration;
+
 use serde_json::json as document;
+use store::{Location, Store, Terms};
 
 use crate::{
     platform::{Up, json, run},
@@ -123,4 +126,29 @@ fn a_schedule_that_could_begin_nothing_is_refused() {
     assert_exit(&refused, 2);
     let said = text(&refused.stderr);
     assert!(said.contains("--cron") && said.contains("--every"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_that_begins_nothing_does_not_look_as_if_it_did() {
+    let directory = tempfile::tempdir().unwrap();
+    let ask = |arguments: &[&str]| tokio::task::block_in_place(|| run(directory.path(), arguments));
+    tokio::task::block_in_place(|| Up::start(directory.path(), &[])).end();
+    assert_exit(&ask(&["schedule", "create", "nightly", "127.0.0.1:9", "--every", "1h"]), 0);
+    assert_exit(&ask(&["scope", "delete", "loopback"]), 0);
+    let location = Location::Sqlite(directory.path().join("rampart-data/rampart.db"));
+    let store = Store::open(&location).await.unwrap();
+    store.advance_clock("", Duration::from_secs(2 * 60 * 60)).await.unwrap();
+    store.follow_schedules(&Terms::default()).await.unwrap();
+    let why = "began no scan: there is no scope `loopback`";
+    for (command, place) in [("list", "nightly: the run of "), ("show", "last run"), ("doctor", "schedule")] {
+        let output = match command {
+            "doctor" => ask(&["doctor"]),
+            "show" => ask(&["schedule", "show", "nightly"]),
+            command => ask(&["schedule", command]),
+        };
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.lines().any(|line| line.starts_with(place) && line.contains(why)), "{command}: {said}");
+    }
+    let listed = json(&ask(&["schedule", "list", "--json"]));
+    assert!(listed[0]["refused"]["at"].is_string() && listed[0]["refused"]["reason"].is_string(), "{listed}");
 }

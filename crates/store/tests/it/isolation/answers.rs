@@ -120,6 +120,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 text(&store.unit_results(tenant, things.scan, Some(things.task), 10).await)
             )
         }
+        "gaps" => text(&store.gaps(tenant, things.scan, 10).await),
         "scans" => {
             let before = ScanFilter { before: Some(things.scan), ..ScanFilter::default() };
             format!(
@@ -253,6 +254,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "scan_settings",
         "targets",
         "unit_results",
+        "gaps",
         "scans",
         "difference",
         "findings",
