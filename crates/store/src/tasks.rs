@@ -111,6 +111,12 @@ impl TaskRecord {
 }
 
 impl TaskRecord {
+    /// When the try began that a worker is at.
+    pub(crate) fn begun(&self) -> Result<Timestamp, StoreError> {
+        self.started_at
+            .ok_or_else(|| StoreError::Damaged(format!("task {} runs and was never begun", self.id)))
+    }
+
     /// How long the worker that holds it has done so.
     pub(crate) fn held_for(&self, now: Timestamp) -> Duration {
         self.started_at.map_or(Duration::ZERO, |begun| since(begun, now))

@@ -90,7 +90,10 @@ CREATE TABLE unit_results (
     task_id      BLOB NOT NULL,
     stage        TEXT NOT NULL,
     unit         TEXT NOT NULL,
+    unit_key     BLOB NOT NULL,
+    looked_at    INTEGER,
     ledger       TEXT NOT NULL,
+    found        TEXT NOT NULL,
     undetermined TEXT NOT NULL,
     left_out     TEXT NOT NULL,
     gaps         INTEGER NOT NULL,
@@ -100,6 +103,17 @@ CREATE TABLE unit_results (
 ) STRICT, WITHOUT ROWID;
 -- What could not be found out, without what could be.
 CREATE INDEX unit_results_with_gaps ON unit_results (tenant_id, scan_id, task_id, gaps) WHERE gaps > 0;
+-- What a look says that was committed before an earlier one.
+CREATE INDEX unit_results_at_unit ON unit_results (tenant_id, unit_key, looked_at) WHERE looked_at IS NOT NULL;
+
+-- Units that were looked at, and when the latest look began. Whoever commits a look holds its row: two looks at one unit are
+-- committed one after the other, and the second knows of the first.
+CREATE TABLE unit_looks (
+    tenant_id BLOB NOT NULL REFERENCES tenants,
+    unit_key  BLOB NOT NULL,
+    looked_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, unit_key)
+) STRICT, WITHOUT ROWID;
 
 -- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
 CREATE TABLE unit_visits (
@@ -107,7 +121,8 @@ CREATE TABLE unit_visits (
     unit_key  BLOB NOT NULL,
     looks     BLOB NOT NULL,
     checks    TEXT NOT NULL,
-    done_at   INTEGER NOT NULL,
+    looked_at INTEGER NOT NULL,
+    task_id   BLOB NOT NULL,
     scan_id   TEXT NOT NULL,
     learned   TEXT NOT NULL,
     seen      TEXT NOT NULL,
@@ -159,6 +174,7 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 
+-- Here and below: of two looks that began together, that of the later task counts as the later one.
 CREATE TABLE assets (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
     asset_key  BLOB NOT NULL,
@@ -167,6 +183,7 @@ CREATE TABLE assets (
     body       TEXT NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen  INTEGER NOT NULL,
+    task_id    BLOB NOT NULL,
     PRIMARY KEY (tenant_id, asset_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -179,6 +196,7 @@ CREATE TABLE findings (
     body        TEXT NOT NULL,
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
+    task_id     BLOB NOT NULL,
     decided_at  INTEGER,
     verdict     TEXT,
     PRIMARY KEY (tenant_id, fingerprint)
@@ -194,6 +212,7 @@ CREATE TABLE sightings (
     address     TEXT,
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
+    task_id     BLOB NOT NULL,
     last_missed INTEGER,
     PRIMARY KEY (tenant_id, fingerprint, unit_key),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
@@ -219,6 +238,7 @@ CREATE TABLE evidence (
     body        TEXT,
     object      TEXT,
     taken_at    INTEGER NOT NULL,
+    task_id     BLOB NOT NULL,
     PRIMARY KEY (tenant_id, fingerprint),
     CHECK ((body IS NULL) <> (object IS NULL)),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE

@@ -117,6 +117,18 @@ impl Ground {
         Ground { store, location, ..self }
     }
 
+    /// The same, as another tenant.
+    pub(crate) fn of(&self, tenant: TenantId) -> Ground {
+        let Ground { store, location, owner, .. } = self;
+        Ground {
+            store: store.clone(),
+            location: location.clone(),
+            owner: owner.clone(),
+            tenant,
+            _directory: None,
+        }
+    }
+
     pub(crate) async fn advance(&self, by: Duration) {
         self.store.advance_clock(&self.owner, by).await.unwrap();
     }

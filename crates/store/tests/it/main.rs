@@ -9,6 +9,7 @@ mod ground;
 mod findings;
 mod isolation;
 mod later;
+mod looks;
 mod objects;
 mod replica;
 mod scans;
