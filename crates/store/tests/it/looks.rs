@@ -20,6 +20,7 @@ use store::{Ending, FindingFilter, KnownFinding, NewScan, Settlement};
 use crate::{
     findings::{SITE, almost, finding},
     ground::{Ground, Worker},
+    stored,
 };
 
 crate::contract! {
@@ -301,49 +302,12 @@ async fn outcome(
     let known = ground.store.findings(ground.tenant, FindingFilter::default(), 100).await.unwrap();
     let mut rows = Vec::new();
     for table in ["assets", "findings", "sightings", "evidence", "unit_visits", "observations"] {
-        for row in everything(&ground, table).await {
+        for row in stored::rows(&ground, table).await {
             rows.push(format!("{table} {:?}", plain(row, &words)));
         }
     }
     rows.sort();
     (rows, known, told)
-}
-
-/// The rows of a table that are the tenant's.
-async fn everything(ground: &Ground, table: &str) -> Vec<BTreeMap<String, Value>> {
-    if let store::Location::Sqlite(file) = &ground.location {
-        use rusqlite::types::ValueRef;
-        let database = rusqlite::Connection::open(file).unwrap();
-        let mut statement = database.prepare(&format!("SELECT * FROM {table} WHERE tenant_id = ?1")).unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let read = |row: &rusqlite::Row<'_>| {
-            names
-                .iter()
-                .enumerate()
-                .map(|(column, name)| {
-                    let value = match row.get_ref(column)? {
-                        ValueRef::Null => Value::Null,
-                        ValueRef::Integer(number) => number.into(),
-                        ValueRef::Real(number) => number.into(),
-                        ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
-                        ValueRef::Blob(bytes) => hex(bytes).into(),
-                    };
-                    Ok((name.clone(), value))
-                })
-                .collect()
-        };
-        let tenant = ground.tenant.as_uuid().as_bytes().to_vec();
-        return statement.query_map([tenant], read).unwrap().collect::<Result<_, _>>().unwrap();
-    }
-    let (owner, connection) = tokio_postgres::connect(&ground.owner, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(async move { connection.await.ok() });
-    let sql = format!(
-        "SELECT to_jsonb(known)::text FROM rampart.{table} AS known WHERE tenant_id = '{}'",
-        ground.tenant
-    );
-    let rows = owner.query(&sql, &[]).await.unwrap();
-    rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect()
 }
 
 /// Without what is new each time. A time or a task that no look has does not belong there.

@@ -13,6 +13,7 @@ mod looks;
 mod objects;
 mod replica;
 mod scans;
+mod stored;
 mod tasks;
 mod tending;
 mod workers;
