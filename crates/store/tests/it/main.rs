@@ -10,6 +10,7 @@ mod findings;
 mod isolation;
 mod later;
 mod looks;
+mod machine;
 mod objects;
 mod replica;
 mod scans;
