@@ -6,6 +6,7 @@
 
 mod ground;
 
+mod batches;
 mod findings;
 mod isolation;
 mod later;
