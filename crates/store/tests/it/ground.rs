@@ -167,14 +167,21 @@ impl Worker {
     }
 
     pub(crate) async fn claim_of(&self, ground: &Ground, stages: &[Stage], most: usize) -> Vec<Claimed> {
-        let request = ClaimRequest {
+        ground.store.claim(self.wants(stages, most)).await.unwrap()
+    }
+
+    pub(crate) fn wants(&self, stages: &[Stage], most: usize) -> ClaimRequest {
+        ClaimRequest {
             worker: self.id,
             stages: stages.to_vec(),
             most,
             lease: LEASE,
             turns: Arc::clone(&self.turns),
-        };
-        ground.store.claim(request).await.unwrap()
+        }
+    }
+
+    pub(crate) fn id(&self) -> WorkerId {
+        self.id
     }
 }
 
