@@ -438,8 +438,8 @@ impl Store {
         self.read_tenant(tenant, |tx| Box::pin(async move { tx.task_counts().await })).await
     }
 
-    /// Nobody wants them any more: what waits is gone at once, what is at work hears of it with its next heartbeat. How many that
-    /// were.
+    /// Nobody wants them any more: what waits is gone at once, the workers of what is at work hear of it at their next look. How
+    /// many that were.
     pub async fn cancel_tasks(
         &self,
         tenant: TenantId,
