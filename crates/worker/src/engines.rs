@@ -32,9 +32,9 @@ use tokio_util::sync::CancellationToken;
 use crate::pulse;
 
 /// How long a process that joins others in a scan sends nothing: by then each of them has seen that there is one more, or has
-/// stopped for not having seen anything.
-const ARRIVAL: Duration = Duration::from_millis(1_600);
-const _: () = assert!(ARRIVAL.as_millis() > pulse::BLIND_FOR.as_millis());
+/// stopped for not having seen anything, which it notices when the last look that it waited for is over.
+const ARRIVAL: Duration = Duration::from_secs(2);
+const _: () = assert!(ARRIVAL.as_millis() > pulse::BLIND_FOR.as_millis() + pulse::LOOK_WITHIN.as_millis());
 
 /// The templates that this process has.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ const BEATS: u32 = 3;
 /// How often stops and cancellations are looked for, however well bells ring.
 const LOOK: Duration = Duration::from_millis(400);
 /// How long one look may take.
-const LOOK_WITHIN: Duration = Duration::from_millis(600);
+pub(crate) const LOOK_WITHIN: Duration = Duration::from_millis(600);
 /// Who has not seen the stops for so long sends nothing: with the time that a look takes, less than the two seconds in which a stop
 /// must hold.
 pub(crate) const BLIND_FOR: Duration = Duration::from_millis(1_200);
