@@ -87,6 +87,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "task" => text(&store.task(tenant, things.task).await),
         "task_counts" => text(&store.task_counts(tenant).await),
+        "dead_tasks" => text(&store.dead_tasks(tenant).await),
         "cancel_tasks" => {
             let one = store.cancel_tasks(tenant, task, by()).await;
             format!("{} {}", text(&one), text(&store.cancel_tasks(tenant, of_scan, by()).await))
@@ -250,6 +251,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "tasks",
         "task",
         "task_counts",
+        "dead_tasks",
         "scan",
         "scan_settings",
         "targets",
