@@ -67,7 +67,7 @@ impl TenantTx<'_> {
     }
 
     /// Gives up what is planned: what waits is gone, what is at work hears of it. Whether that is new.
-    async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
+    pub(crate) async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
         let mut scan = self.hold_scan(id).await?;
         if !scan.is_open() {
             return Ok(false);

@@ -2,6 +2,7 @@
 
 mod costs;
 mod objects;
+mod packets;
 mod redriving;
 mod side_by_side;
 

@@ -121,6 +121,9 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 text(&store.unit_results(tenant, things.scan, Some(things.task), 10).await)
             )
         }
+        "grant_packets" => text(&store.grant_packets(tenant, things.scan, 5).await),
+        "return_packets" => text(&store.return_packets(tenant, things.scan, 1).await),
+        "end_for_packets" => text(&store.end_for_packets(tenant, things.scan).await),
         "gaps" => text(&store.gaps(tenant, things.scan, 10).await),
         "scans" => {
             let before = ScanFilter { before: Some(things.scan), ..ScanFilter::default() };
