@@ -16,6 +16,7 @@ mod findings;
 mod leaders;
 mod looks;
 mod objects;
+mod packets;
 mod planning;
 mod results;
 mod retention;
