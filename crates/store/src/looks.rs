@@ -12,7 +12,7 @@ use model::{Asset, CheckId, Finding, Fingerprint, Ledger, ScanId, TaskId, findin
 use crate::{
     ObjectKey, StoreError,
     scans::{RunningScan, digest},
-    session::{TenantTx, insert_rows},
+    session::{Dialect, TenantTx, insert_rows},
     settling::EndedUnit,
     value::{Value, json, places, rows_of_places},
     visits::Seen,
@@ -79,6 +79,32 @@ impl Account<'_> {
         let account = self.ledger.checks.get(check);
         !self.found.contains(&fingerprint) && account.map(Look::of_missing) == Some(Look::Missed)
     }
+}
+
+/// What is known at so many units. Left to itself SQLite walks through all that the tenant ever had, and below, too.
+fn known_at(dialect: Dialect, units: usize) -> String {
+    let index = match dialect {
+        Dialect::Sqlite => "INDEXED BY sightings_at_unit",
+        Dialect::Postgres => "",
+    };
+    format!(
+        "SELECT unit_key, fingerprint, check_id, first_seen, last_missed FROM sightings {index} WHERE tenant_id = $1 \
+         AND unit_key IN ({})",
+        places(2, units)
+    )
+}
+
+/// What came of looks at so many units that began after a time.
+fn later_looks(dialect: Dialect, units: usize) -> String {
+    let index = match dialect {
+        Dialect::Sqlite => "INDEXED BY unit_results_at_unit",
+        Dialect::Postgres => "",
+    };
+    format!(
+        "SELECT unit_key, looked_at, ledger, found FROM unit_results {index} WHERE tenant_id = $1 AND looked_at > $2 \
+         AND unit_key IN ({})",
+        places(3, units)
+    )
 }
 
 impl TenantTx<'_> {
@@ -254,11 +280,7 @@ impl TenantTx<'_> {
                 looks.entry(unit.key().0).or_default().push(look);
             }
             self.recall_later(&mut looks).await?;
-            let sql = format!(
-                "SELECT unit_key, fingerprint, check_id, first_seen, last_missed FROM sightings WHERE tenant_id = $1 \
-                 AND unit_key IN ({})",
-                places(2, looks.len())
-            );
+            let sql = known_at(self.dialect(), looks.len());
             let mut values = vec![self.tenant()];
             values.extend(looks.keys().map(|unit| Value::from(*unit)));
             for row in self.query(&sql, &values).await? {
@@ -299,11 +321,7 @@ impl TenantTx<'_> {
         looks: &mut BTreeMap<[u8; 16], Vec<Account<'_>>>,
     ) -> Result<(), StoreError> {
         let Some(earliest) = looks.values().flatten().map(|look| look.at).min() else { return Ok(()) };
-        let sql = format!(
-            "SELECT unit_key, looked_at, ledger, found FROM unit_results WHERE tenant_id = $1 AND looked_at > $2 \
-             AND unit_key IN ({})",
-            places(3, looks.len())
-        );
+        let sql = later_looks(self.dialect(), looks.len());
         let mut values = vec![self.tenant(), earliest.into()];
         values.extend(looks.keys().map(|unit| Value::from(*unit)));
         for row in self.query(&sql, &values).await? {
@@ -313,5 +331,37 @@ impl TenantTx<'_> {
             looks.entry(row.key(0)?).or_default().push(look);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::TenantId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Location, Store};
+
+    #[tokio::test]
+    async fn sqlite_looks_only_at_the_units_that_were_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
+        let statements: [fn(Dialect, usize) -> String; 2] = [known_at, later_looks];
+        for (statement, units) in statements.into_iter().flat_map(|sql| [1, 2, 256].map(|units| (sql, units)))
+        {
+            let told = store.read_tenant(TenantId::new(Uuid::nil()), move |tx| {
+                Box::pin(async move {
+                    let sql = statement(tx.dialect(), units);
+                    let mut values = vec![tx.tenant()];
+                    values.extend(sql.contains("looked_at >").then_some(Value::from(tx.now)));
+                    values.extend((0..units).map(|_| Value::from([0; 16])));
+                    let rows = tx.query(&format!("EXPLAIN QUERY PLAN {sql}"), &values).await?;
+                    rows.iter().map(|row| row.text(3).map(str::to_owned)).collect::<Result<Vec<_>, _>>()
+                })
+            });
+            let plan = told.await.unwrap();
+            let by_unit = |step: &String| step.contains("USING INDEX") && step.contains("unit_key=?");
+            assert!(matches!(&plan[..], [step] if by_unit(step)), "{units}: {plan:?}");
+        }
     }
 }

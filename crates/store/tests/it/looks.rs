@@ -15,16 +15,17 @@ use model::{
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::Value;
-use store::{Ending, FindingFilter, KnownFinding, NewScan, Settlement};
+use store::{Beat, Ending, FindingFilter, KnownFinding, NewScan, Settlement};
 
 use crate::{
     findings::{SITE, almost, finding},
-    ground::{Ground, Worker},
+    ground::{Ground, LEASE, Worker},
     stored,
 };
 
 crate::contract! {
     a_look_that_is_committed_late_overturns_nothing
+    a_look_is_dated_by_the_try_that_made_it
     looks_that_are_committed_at_once_know_of_each_other
     what_the_latest_look_saw_is_kept
 }
@@ -72,6 +73,26 @@ async fn a_look_that_is_committed_late_overturns_nothing(ground: Ground) {
         assert_eq!(known.life, Life::Reopened { after: missed_at }, "late: {late}");
         assert_eq!((known.history.first_seen, known.history.last_seen), (seen_at, again_at), "late: {late}");
     }
+}
+
+async fn a_look_is_dated_by_the_try_that_made_it(ground: Ground) {
+    let seen = vec![finding("git-config", Severity::High)];
+    let (_, lost) = almost(&ground, seen, &[("git-config", Outcome::Matched)]).await;
+    let first_try = begun(&ground, &lost).await;
+    ground.advance(Duration::from_secs(10)).await;
+    assert_eq!(ground.store.heartbeat(vec![lost.lease], LEASE).await.unwrap(), [Beat::Extended]);
+    assert_eq!(begun(&ground, &lost).await, first_try, "a heartbeat begins nothing");
+    // As long as a lease and the longest wait after it.
+    ground.advance(LEASE).await;
+    assert_eq!(ground.store.reclaim(10).await.unwrap().tasks, 1);
+    ground.advance(Duration::from_secs(600)).await;
+    let lease = Worker::new(2).claim_of(&ground, &[Stage::Check], 1).await.remove(0).lease;
+    let second = Settlement { lease, ..lost };
+    ground.advance(Duration::from_secs(60)).await;
+    settled(&ground, std::slice::from_ref(&second)).await;
+    let (begun, history) = (begun(&ground, &second).await, the_one(&ground).await.history);
+    assert!(begun > first_try);
+    assert_eq!((history.first_seen, history.last_seen), (begun, begun));
 }
 
 async fn looks_that_are_committed_at_once_know_of_each_other(ground: Ground) {

@@ -13,7 +13,7 @@ pub(crate) async fn rows(ground: &Ground, table: &str) -> Vec<BTreeMap<String, V
     if let Location::Sqlite(file) = &ground.location {
         let database = rusqlite::Connection::open(file).unwrap();
         let mut statement = database.prepare(&format!("SELECT * FROM {table} WHERE tenant_id = ?1")).unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let read = |row: &rusqlite::Row<'_>| {
             names
