@@ -211,6 +211,9 @@ pub(crate) fn digest(text: &str) -> [u8; 16] {
 const SCAN: &str = "scan_id, request, life, submitted_by, submitted_at, deadline, baseline, targets, next_target, \
                     open_tasks, dead_tasks, units, assets, findings, traffic, worked, price";
 
+/// Those that are forgotten are not there, also while something of them is left.
+pub(crate) const KNOWN: &str = "state <> 'forgotten'";
+
 /// What the time of workers costs, as it stands in a row.
 fn price(row: &Row, column: usize) -> Result<Option<WorkerPrice>, StoreError> {
     Ok(row.maybe_count(column)?.map(Money::from_millionths).and_then(WorkerPrice::an_hour))
@@ -246,7 +249,7 @@ impl TenantTx<'_> {
         let lock = self.dialect().for_update();
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
-             names_left, units, assets, findings, traffic, checks, worked, price, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+             names_left, units, assets, findings, traffic, checks, worked, price, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -420,7 +423,7 @@ impl TenantTx<'_> {
     }
 
     pub(crate) async fn one_scan(&mut self, id: ScanId) -> Result<ScanRecord, StoreError> {
-        let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2");
+        let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}");
         read(&self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?)
     }
 
@@ -441,7 +444,7 @@ impl TenantTx<'_> {
             );
         }
         let sql = format!(
-            "SELECT {SCAN} FROM scans WHERE tenant_id = $1{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
+            "SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND {KNOWN}{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
         );
         self.query(&sql, &values).await?.iter().map(read).collect()
     }
@@ -470,8 +473,10 @@ impl Store {
     ) -> Result<(ScanRequest, Scope, Limits, Timestamp), StoreError> {
         self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let sql = "SELECT request, scope_body, limits, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2";
-                let row = tx.one(sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?;
+                let sql = format!(
+                    "SELECT request, scope_body, limits, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}"
+                );
+                let row = tx.one(&sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?;
                 Ok((row.json(0)?, row.json(1)?, row.json(2)?, row.time(3)?))
             })
         })

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    scans::KNOWN,
     session::{Session, TenantTx, insert_rows},
     value::{Row, Value, json, places, rows_of_places},
 };
@@ -405,8 +406,9 @@ impl Store {
             Box::pin(async move {
                 let scans: BTreeSet<ScanId> = tasks.iter().filter_map(|task| task.scan).collect();
                 for scan in scans {
-                    let sql = "SELECT 1 FROM scans WHERE tenant_id = $1 AND scan_id = $2";
-                    tx.one(sql, &[tx.tenant(), scan.to_string().into()], ("scan", scan)).await?;
+                    let sql =
+                        format!("SELECT 1 FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}");
+                    tx.one(&sql, &[tx.tenant(), scan.to_string().into()], ("scan", scan)).await?;
                 }
                 tx.enqueue(&tasks).await
             })

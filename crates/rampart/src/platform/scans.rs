@@ -62,7 +62,12 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             let Some(baseline) = with.or(record.baseline) else {
                 bail!("scan {id} is the first of its kind: --with names one to compare with");
             };
-            reads.scan(tenant, baseline).await?;
+            match reads.scan(tenant, baseline).await {
+                Err(StoreError::Missing { .. }) if with.is_none() => bail!(
+                    "scan {baseline}, the one before scan {id}, is forgotten (--keep-scans): --with names another to compare with"
+                ),
+                compared => compared?,
+            };
             let difference = reads.difference(tenant, *id, baseline).await?;
             if *json {
                 print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }))?;
@@ -137,11 +142,21 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     } else {
         print_findings(desk, tenant, id).await?;
         account.show(desk).await?;
-        if let Some(baseline) = account.record.baseline {
+        if let Some(baseline) = account.record.baseline
+            && is_known(desk, tenant, baseline).await?
+        {
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
         }
     }
     exit_code(desk, tenant, &account).await
+}
+
+/// It may be forgotten by now.
+async fn is_known(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<bool> {
+    match desk.store.scan(tenant, id).await {
+        Err(StoreError::Missing { .. }) => Ok(false),
+        found => found.map(|_| true).map_err(Into::into),
+    }
 }
 
 /// Until the scan has ended and its reports are written.

@@ -57,7 +57,8 @@ CREATE TABLE scopes (
     PRIMARY KEY (tenant_id, name)
 );
 
--- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
+-- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths. What is
+-- forgotten is there for nobody any more, and its rows and reports go a little at a time.
 CREATE TABLE scans (
     tenant_id    uuid NOT NULL REFERENCES tenants,
     scan_id      text NOT NULL,
@@ -68,7 +69,7 @@ CREATE TABLE scans (
     submitted_by text NOT NULL,
     submitted_at timestamptz NOT NULL,
     deadline     timestamptz NOT NULL,
-    state        text NOT NULL CHECK (state IN ('running', 'ended')),
+    state        text NOT NULL CHECK (state IN ('running', 'ended', 'forgotten')),
     life         text NOT NULL,
     ended_at     timestamptz,
     purpose      bytea NOT NULL,
@@ -94,6 +95,7 @@ CREATE TABLE scans (
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
 CREATE INDEX scans_by_purpose ON scans (tenant_id, purpose, submitted_at);
 CREATE INDEX scans_running ON scans (deadline) WHERE state = 'running';
+CREATE INDEX scans_forgotten ON scans (tenant_id) WHERE state = 'forgotten';
 
 CREATE TABLE scan_targets (
     tenant_id uuid NOT NULL,
@@ -460,7 +462,7 @@ CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK 
 GRANT SELECT, INSERT ON keys TO rampart_queue;
 CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 GRANT INSERT ON audit TO rampart_queue;
-GRANT SELECT, INSERT, UPDATE ON stops TO rampart_queue;
+GRANT SELECT, INSERT, UPDATE, DELETE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;
 

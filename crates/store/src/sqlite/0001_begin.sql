@@ -17,7 +17,8 @@ CREATE TABLE scopes (
     PRIMARY KEY (tenant_id, name)
 ) STRICT, WITHOUT ROWID;
 
--- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
+-- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths. What is
+-- forgotten is there for nobody any more, and its rows and reports go a little at a time.
 CREATE TABLE scans (
     tenant_id    BLOB NOT NULL REFERENCES tenants,
     scan_id      TEXT NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE scans (
     submitted_by TEXT NOT NULL,
     submitted_at INTEGER NOT NULL,
     deadline     INTEGER NOT NULL,
-    state        TEXT NOT NULL CHECK (state IN ('running', 'ended')),
+    state        TEXT NOT NULL CHECK (state IN ('running', 'ended', 'forgotten')),
     life         TEXT NOT NULL,
     ended_at     INTEGER,
     purpose      BLOB NOT NULL,
@@ -54,6 +55,7 @@ CREATE TABLE scans (
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
 CREATE INDEX scans_by_purpose ON scans (tenant_id, purpose, submitted_at);
 CREATE INDEX scans_running ON scans (deadline) WHERE state = 'running';
+CREATE INDEX scans_forgotten ON scans (tenant_id) WHERE state = 'forgotten';
 
 CREATE TABLE scan_targets (
     tenant_id BLOB NOT NULL,

@@ -11,6 +11,7 @@ mod isolation;
 mod later;
 mod objects;
 mod replica;
+mod retention;
 mod scans;
 mod tasks;
 mod tending;

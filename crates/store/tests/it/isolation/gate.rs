@@ -149,7 +149,7 @@ const ALLOWED: &[Allowed] = &[
             ("schedules SELECT (enabled look_again schedule_id tenant_id)", "nothing of what is asked for"),
             ("keys INSERT SELECT", "whose a key is"),
             ("audit INSERT", "written, never read"),
-            ("stops INSERT SELECT UPDATE", "they hold for all"),
+            ("stops DELETE INSERT SELECT UPDATE", "they hold for all"),
             ("leaders INSERT SELECT UPDATE", "offices are of processes"),
             ("workers DELETE INSERT SELECT UPDATE", "processes work for all tenants"),
         ],
