@@ -26,6 +26,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod tending;
+mod triage;
 mod visits;
 mod workers;
 
@@ -39,7 +40,6 @@ use tokio::sync::OnceCell;
 pub use self::{
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
     error::StoreError,
-    findings::{FindingFilter, KnownFinding},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     postgres::{ReplicaLocation, ReplicaState, migrate},
@@ -51,6 +51,7 @@ pub use self::{
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
+    triage::{FindingFilter, KnownFinding},
     workers::Introduction,
 };
 use self::{

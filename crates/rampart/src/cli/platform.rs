@@ -1,5 +1,6 @@
 //! The options of the platform's commands.
 
+mod findings;
 mod scans;
 mod schedules;
 mod tasks;
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
+    findings::{FindingCommand, FindingDecideArguments, FindingListArguments},
     scans::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,
@@ -82,6 +84,8 @@ pub(crate) enum PlatformCommand {
     Resume(OnPlatform<ResumeArguments>),
     /// List, show, cancel and redrive the platform's tasks
     Task(FamilyOnPlatform<TaskCommand>),
+    /// List and show what was found over all scans, and say what you make of it
+    Finding(FamilyOnPlatform<FindingCommand>),
     /// Begin scans by the clock
     Schedule(FamilyOnPlatform<ScheduleCommand>),
     /// Make and list tenants

@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference};
+use model::{Finding, ScanId, ScanLife, Severity, Stage, TenantId, finding::Life, scan::Difference};
 use report::terminal;
 use serde_json::json;
 use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
@@ -14,6 +14,7 @@ use super::{
     Desk,
     account::{Account, stopped, where_reports_are},
     attendance::Watch,
+    findings::standing,
     operate, operator, print_json, print_table, put, put_bytes, short_time, targets, with_way_out,
 };
 use crate::{
@@ -28,6 +29,8 @@ use crate::{
 /// How often somebody who waits looks.
 const LOOK: Duration = Duration::from_millis(250);
 const PAGE: usize = 500;
+/// Where findings stand that make a scan exit as one that found something. What is fixed by now was there when it looked.
+const COUNTED: [&str; 4] = ["open", "reopened", "triaged", "fixed"];
 
 pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
     operate(&command.configuration()?, async |desk| match command {
@@ -190,21 +193,28 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
         let page = desk.store.findings(tenant, filter, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.finding.fingerprint);
-        found.extend(page.into_iter().map(|known| known.finding));
+        found.extend(page.into_iter().map(|known| (known.finding, known.life)));
     }
-    found.sort_by_cached_key(|finding| {
+    found.sort_by_cached_key(|(finding, _)| {
         (std::cmp::Reverse(finding.severity), finding.check.clone(), finding.location.to_string())
     });
-    let lines: Vec<String> =
-        found.iter().map(|finding| terminal::finding_line(finding, false) + "\n").collect();
+    let line = |(finding, life): &(Finding, Life)| {
+        let stands = match life {
+            Life::Open => String::new(),
+            life => format!("  ({})", standing(life)),
+        };
+        terminal::finding_line(finding, false) + &stands + "\n"
+    };
+    let lines: Vec<String> = found.iter().map(line).collect();
     put(&lines.concat())
 }
 
-/// As a scan in this process would exit.
+/// As a scan in this process would exit, but for what somebody decided to be no problem.
 async fn exit_code(desk: &Desk, tenant: TenantId, account: &Account) -> anyhow::Result<ExitCode> {
     let filter = FindingFilter {
         scan: Some(account.record.id),
         at_least: Some(Severity::Low),
+        states: COUNTED.to_vec(),
         ..FindingFilter::default()
     };
     Ok(if !desk.store.findings(tenant, filter, 1).await?.is_empty() {

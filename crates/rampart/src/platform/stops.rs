@@ -9,7 +9,7 @@ use scanner::check::shell_quoted;
 use store::{StoreError, TenantRecord};
 use worker::doorbell::Bell;
 
-use super::{Desk, operate, operator, short_time};
+use super::{Desk, on_behalf_of, operate, operator, short_time};
 use crate::{
     cli::{ReachArguments, ResumeArguments, StopArguments, say},
     configuration::Configuration,
@@ -122,7 +122,7 @@ async fn require_scan(desk: &Desk, reach: &Reach) -> anyhow::Result<()> {
 pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
-        let by = format!("{} ({})", arguments.by, operator());
+        let by = on_behalf_of(Some(&arguments.by));
         let lifted = desk.store.lift_stops(Some(reach), arguments.reason.clone(), by).await?;
         // Whoever waits looks again at once.
         let rung = desk.doorbell.ring(Bell::Stop, 1).await;

@@ -1,5 +1,6 @@
 //! What operators ask of the platform, and what they are told when they ask in a wrong way.
 
+mod deciding;
 mod keeping;
 mod told;
 

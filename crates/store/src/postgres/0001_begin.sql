@@ -223,6 +223,8 @@ CREATE TABLE findings (
     last_seen   timestamptz NOT NULL,
     decided_at  timestamptz,
     verdict     text,
+    decided_by  text,
+    reason      text,
     PRIMARY KEY (tenant_id, fingerprint)
 );
 CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);

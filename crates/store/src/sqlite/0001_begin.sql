@@ -183,6 +183,8 @@ CREATE TABLE findings (
     last_seen   INTEGER NOT NULL,
     decided_at  INTEGER,
     verdict     TEXT,
+    decided_by  TEXT,
+    reason      TEXT,
     PRIMARY KEY (tenant_id, fingerprint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);

@@ -141,18 +141,21 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "findings" => {
             let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
-            format!(
-                "{} {}",
-                text(&store.findings(tenant, filter(), 10).await),
-                text(&store.findings(tenant, after, 10).await)
-            )
+            let worst = FindingFilter { worst_first: true, ..after.clone() };
+            let open = FindingFilter { states: vec!["open"], ..FindingFilter::default() };
+            let mut answers = String::new();
+            for filter in [filter(), after, worst, open] {
+                answers += &text(&store.findings(tenant, filter, 10).await);
+            }
+            answers
         }
+        "finding" => text(&store.finding(tenant, things.finding).await),
         "finding_documents" => text(&store.finding_documents(tenant, vec![things.finding]).await),
         "assets" => text(&store.assets(tenant, things.scan, None, 10).await),
         "asset_counts" => text(&store.asset_counts(tenant, things.scan).await),
         "decide" => {
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
-            text(&store.decide(tenant, things.finding, decision, by()).await)
+            text(&store.decide(tenant, things.finding, decision, by(), "because".to_owned()).await)
         }
         "evidence" => text(&store.evidence(tenant, things.finding).await),
         "create_schedule" => {
@@ -258,6 +261,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "scans",
         "difference",
         "findings",
+        "finding",
         "finding_documents",
         "assets",
         "asset_counts",

@@ -1,0 +1,255 @@
+//! Findings as people look at them: where each stands, and what somebody makes of it.
+
+use std::collections::BTreeMap;
+
+use model::{
+    CheckId, Finding, Fingerprint, ScanId, Severity, TenantId,
+    finding::{Decision, History, Life},
+};
+use serde::Serialize;
+
+use crate::{
+    Store, StoreError,
+    session::TenantTx,
+    value::{Row, Value, json, places},
+};
+
+/// Findings that are read at once while those that stand somewhere are looked for.
+const PAGE: usize = 500;
+
+/// A finding with its history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KnownFinding {
+    /// What and where; its evidence only when one finding was asked for.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// When it was seen and missed, and what somebody made of it.
+    pub history: History,
+    /// Where it stands now.
+    #[serde(flatten)]
+    pub life: Life,
+    /// Who said what the decision in its history says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// And why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_because: Option<String>,
+}
+
+/// Which findings somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FindingFilter {
+    /// Only those that this scan saw.
+    pub scan: Option<ScanId>,
+    /// Only as severe as this, or more.
+    pub at_least: Option<Severity>,
+    /// Only of this check.
+    pub check: Option<CheckId>,
+    /// Only those that stand somewhere among these, in [`Life::WORDS`]; anywhere without any.
+    pub states: Vec<&'static str>,
+    /// The most severe first, instead of in the order of their fingerprints.
+    pub worst_first: bool,
+    /// From after this one on.
+    pub after: Option<Fingerprint>,
+}
+
+const FINDING: &str = "findings.fingerprint, body, verdict, decided_at, decided_by, reason";
+
+/// Nobody decided anything about what stands elsewhere.
+const DECIDED: [&str; 3] = ["triaged", "accepted", "false-positive"];
+
+fn decision(row: &Row, verdict: usize, at: usize) -> Result<Option<Decision>, StoreError> {
+    Ok(match (row.maybe_json(verdict)?, row.maybe_time(at)?) {
+        (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
+        _ => None,
+    })
+}
+
+impl TenantTx<'_> {
+    async fn read_findings(
+        &mut self,
+        filter: &FindingFilter,
+        at_most: usize,
+    ) -> Result<Vec<KnownFinding>, StoreError> {
+        if filter.states.is_empty() {
+            let rows = self.finding_rows(filter, filter.after, at_most).await?;
+            return self.known(&rows).await;
+        }
+        // Where one stands is the model's to say, not a statement's.
+        let (mut found, mut after) = (Vec::new(), filter.after);
+        loop {
+            let rows = self.finding_rows(filter, after, PAGE).await?;
+            let Some(last) = rows.last() else { return Ok(found) };
+            after = Some(last.json::<Finding>(1)?.fingerprint);
+            let known = self.known(&rows).await?;
+            found.extend(known.into_iter().filter(|known| filter.states.contains(&known.life.word())));
+            if found.len() >= at_most {
+                found.truncate(at_most);
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn finding_rows(
+        &mut self,
+        filter: &FindingFilter,
+        after: Option<Fingerprint>,
+        at_most: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut values = vec![self.tenant()];
+        let mut sql = format!("SELECT {FINDING} FROM findings WHERE tenant_id = $1");
+        let mut also = |condition: &str, value: Value, values: &mut Vec<Value>| {
+            values.push(value);
+            sql.push_str(&condition.replace('#', &values.len().to_string()));
+        };
+        if let Some(scan) = filter.scan {
+            let seen = " AND EXISTS (SELECT 1 FROM observations WHERE observations.tenant_id = $1 AND scan_id = $# \
+                        AND kind = 'finding' AND subject = findings.fingerprint)";
+            also(seen, scan.to_string().into(), &mut values);
+        }
+        if let Some(severity) = filter.at_least {
+            also(" AND severity >= $#", (severity as u8).into(), &mut values);
+        }
+        if let Some(check) = &filter.check {
+            also(" AND check_id = $#", check.as_str().into(), &mut values);
+        }
+        if let Some(after) = after {
+            let beyond = match filter.worst_first {
+                false => " AND fingerprint > $#",
+                true => {
+                    " AND (severity, fingerprint) < (SELECT severity, fingerprint FROM findings WHERE tenant_id = $1 \
+                     AND fingerprint = $#)"
+                }
+            };
+            also(beyond, after.bytes().into(), &mut values);
+        }
+        if !filter.states.is_empty() && filter.states.iter().all(|state| DECIDED.contains(state)) {
+            sql.push_str(" AND verdict IS NOT NULL");
+        }
+        let order = if filter.worst_first { "severity DESC, fingerprint DESC" } else { "fingerprint" };
+        sql.push_str(&format!(" ORDER BY {order} LIMIT {at_most}"));
+        self.query(&sql, &values).await
+    }
+
+    /// With their histories; without those that nobody ever saw.
+    async fn known(&mut self, rows: &[Row]) -> Result<Vec<KnownFinding>, StoreError> {
+        let fingerprints = rows.iter().map(|row| row.key(0)).collect::<Result<Vec<_>, _>>()?;
+        let mut looks = self.looks(&fingerprints).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let places = looks.remove(&row.key(0)?).unwrap_or_default();
+            let Some(history) = History::over(&places, decision(row, 2, 3)?) else { continue };
+            found.push(KnownFinding {
+                finding: row.json(1)?,
+                history,
+                life: history.life(self.now),
+                decided_by: row.maybe_text(4)?.map(str::to_owned),
+                decided_because: row.maybe_text(5)?.map(str::to_owned),
+            });
+        }
+        Ok(found)
+    }
+
+    /// The looks at each place of these findings.
+    async fn looks(
+        &mut self,
+        fingerprints: &[[u8; 16]],
+    ) -> Result<BTreeMap<[u8; 16], Vec<History>>, StoreError> {
+        let mut looks: BTreeMap<[u8; 16], Vec<History>> = BTreeMap::new();
+        for chunk in fingerprints.chunks(1_000) {
+            let mut values = vec![self.tenant()];
+            values.extend(chunk.iter().map(|key| Value::from(*key)));
+            let sql = format!(
+                "SELECT fingerprint, first_seen, last_seen, last_missed FROM sightings WHERE tenant_id = $1 \
+                 AND fingerprint IN ({})",
+                places(2, chunk.len())
+            );
+            for row in self.query(&sql, &values).await? {
+                looks.entry(row.key(0)?).or_default().push(History {
+                    first_seen: row.time(1)?,
+                    last_seen: row.time(2)?,
+                    last_missed: row.maybe_time(3)?,
+                    decision: None,
+                });
+            }
+        }
+        Ok(looks)
+    }
+}
+
+impl Store {
+    /// Findings, without evidence.
+    pub async fn findings(
+        &self,
+        tenant: TenantId,
+        filter: FindingFilter,
+        at_most: usize,
+    ) -> Result<Vec<KnownFinding>, StoreError> {
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.read_findings(&filter, at_most).await }))
+            .await
+    }
+
+    /// One finding, with its evidence and every machine on which it is seen.
+    pub async fn finding(
+        &self,
+        tenant: TenantId,
+        fingerprint: Fingerprint,
+    ) -> Result<KnownFinding, StoreError> {
+        let missing = || StoreError::Missing { kind: "finding", name: fingerprint.to_string() };
+        let known = self
+            .read_tenant(tenant, move |tx| {
+                Box::pin(async move {
+                    let sql =
+                        format!("SELECT {FINDING} FROM findings WHERE tenant_id = $1 AND fingerprint = $2");
+                    let rows = tx.query(&sql, &[tx.tenant(), fingerprint.bytes().into()]).await?;
+                    tx.known(&rows).await
+                })
+            })
+            .await?;
+        let known = known.into_iter().next().ok_or_else(missing)?;
+        let documents = self.finding_documents(tenant, vec![fingerprint]).await?;
+        let finding = documents.into_iter().next().ok_or_else(missing)?;
+        Ok(KnownFinding { finding, ..known })
+    }
+
+    /// What somebody makes of a finding. An older decision than the one that is there changes nothing: whether this one holds.
+    pub async fn decide(
+        &self,
+        tenant: TenantId,
+        fingerprint: Fingerprint,
+        decision: Decision,
+        by: String,
+        reason: String,
+    ) -> Result<bool, StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let key = fingerprint.bytes();
+                let lock = tx.dialect().for_update();
+                let sql = format!(
+                    "SELECT verdict, decided_at FROM findings WHERE tenant_id = $1 AND fingerprint = $2{lock}"
+                );
+                let row = tx.one(&sql, &[tx.tenant(), key.into()], ("finding", fingerprint)).await?;
+                let earlier = self::decision(&row, 0, 1)?;
+                if earlier.max(Some(decision)) != Some(decision) {
+                    return Ok(false);
+                }
+                let Decision { at, verdict } = decision;
+                let values = [
+                    tx.tenant(),
+                    key.into(),
+                    json(&verdict)?,
+                    at.into(),
+                    by.as_str().into(),
+                    reason.as_str().into(),
+                ];
+                let sql = "UPDATE findings SET verdict = $3, decided_at = $4, decided_by = $5, reason = $6 \
+                           WHERE tenant_id = $1 AND fingerprint = $2";
+                tx.execute(sql, &values).await?;
+                let detail = format!("{verdict}: {reason}");
+                tx.audit(&by, "finding.decide", &fingerprint.to_string(), &detail).await?;
+                Ok(true)
+            })
+        })
+        .await
+    }
+}
