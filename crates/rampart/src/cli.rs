@@ -16,11 +16,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        DiffArguments, FindingCommand, FindingDecideArguments, FindingListArguments, JsonArguments,
-        MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand, ReachArguments, ReportArguments,
-        ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand, ScheduleCreateArguments,
-        ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments, TaskCommand,
-        TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
+        AuditCommand, AuditListArguments, DiffArguments, FindingCommand, FindingDecideArguments,
+        FindingListArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
+        ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
+        ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
+        TaskCommand, TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

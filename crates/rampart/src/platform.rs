@@ -2,6 +2,7 @@
 
 mod account;
 mod attendance;
+mod audit;
 mod doctor;
 mod findings;
 mod health;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Task(asked) => tasks::task(&asked.configuration()?, &asked.command),
         PlatformCommand::Finding(asked) => findings::finding(&asked.configuration()?, &asked.command),
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
+        PlatformCommand::Audit(asked) => audit::audit(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) => {

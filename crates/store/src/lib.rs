@@ -10,6 +10,7 @@ mod sqlite;
 mod steps;
 mod value;
 
+mod audit;
 mod claims;
 mod evidence;
 mod findings;
@@ -38,6 +39,7 @@ use model::TenantId;
 use tokio::sync::OnceCell;
 
 pub use self::{
+    audit::{AuditEntry, AuditFilter},
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
     error::StoreError,
     leaders::Office,

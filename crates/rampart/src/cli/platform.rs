@@ -88,6 +88,8 @@ pub(crate) enum PlatformCommand {
     Finding(FamilyOnPlatform<FindingCommand>),
     /// Begin scans by the clock
     Schedule(FamilyOnPlatform<ScheduleCommand>),
+    /// Read who did what, and when
+    Audit(FamilyOnPlatform<AuditCommand>),
     /// Make and list tenants
     Tenant(FamilyOnPlatform<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
@@ -247,6 +249,43 @@ pub(crate) enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List what was done to the tenant, the newest first
+    List(AuditListArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditListArguments {
+    /// Only this action, such as scan.submit, or a family of them, such as scan
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+
+    /// Only of those whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) by: Option<String>,
+
+    /// Only of the last TIME, such as 7d
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+
+    /// Also what was done to all tenants at once, such as a stop of everything
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = between::<usize, 1, 100_000>)]
+    pub(crate) limit: usize,
+
+    /// Only older than the one with this number
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<u64>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

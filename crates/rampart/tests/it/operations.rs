@@ -104,6 +104,7 @@ fn every_option_of_the_platform_is_explained() {
         &["finding", "list"],
         &["finding", "show"],
         &["finding", "decide"],
+        &["audit", "list"],
         &["task", "list"],
         &["task", "show"],
         &["task", "cancel"],

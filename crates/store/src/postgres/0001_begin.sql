@@ -463,7 +463,9 @@ GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampa
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON keys TO rampart_queue;
 CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
-GRANT INSERT ON audit TO rampart_queue;
+-- What was done to all, and nothing of what was done to one.
+CREATE POLICY of_nobody ON audit FOR SELECT TO rampart_queue USING (tenant_id IS NULL);
+GRANT SELECT, INSERT ON audit TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;

@@ -6,6 +6,7 @@
 
 mod ground;
 
+mod audit;
 mod findings;
 mod isolation;
 mod later;

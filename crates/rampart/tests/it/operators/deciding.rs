@@ -95,6 +95,13 @@ fn what_is_decided_about_a_finding_holds_from_scan_to_scan() {
     assert_exit(&ask(&[&["finding", "decide", fingerprint][..], &verdict].concat()), 0);
     assert_exit(&scan(), 0);
 
+    let audit = json(&ask(&["audit", "list", "--action", "finding", "--json"]));
+    let told: Vec<&str> =
+        audit.as_array().unwrap().iter().map(|entry| entry["detail"].as_str().unwrap()).collect();
+    assert_eq!(told[..2], ["false-positive: a honeypot", "withdrawn: no"], "{audit}");
+    assert!(audit[2]["by"].as_str().unwrap().starts_with("J. Doe ("), "{audit}");
+    assert_eq!((told.len(), &audit[2]["subject"]), (3, &fingerprint.into()));
+
     careless.store(false, Ordering::SeqCst);
     assert_exit(&scan(), 0);
     let fixed = list(&["--state", "fixed"]);

@@ -10,8 +10,8 @@ use model::{
     schedule::Rhythm,
 };
 use store::{
-    Ending, FindingFilter, HandBack, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store, StoreError,
-    TaskFilter,
+    AuditFilter, Ending, FindingFilter, HandBack, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store,
+    StoreError, TaskFilter,
 };
 
 use super::scan;
@@ -74,6 +74,10 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
     let later = Timestamp::now() + SignedDuration::from_hours(24);
     match method {
         "put_scope" => text(&store.put_scope(tenant, "home of the intruder", Scope::loopback(), by()).await),
+        "audit" => text(&store.audit(tenant, AuditFilter::default(), 1_000).await.map(|entries| {
+            // What the intruder does, it sees.
+            entries.into_iter().filter(|entry| entry.by != "intruder").collect::<Vec<_>>()
+        })),
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
             let new = NewTask { scan: Some(things.scan), ..exercise() };
@@ -249,6 +253,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
 async fn sees(ground: &Ground, things: Things) -> Vec<String> {
     let mut seen = Vec::new();
     for method in [
+        "audit",
         "scopes",
         "tasks",
         "task",

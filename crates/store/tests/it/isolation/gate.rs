@@ -125,6 +125,10 @@ const ALLOWED: &[Allowed] = &[
             ("schedules of_queue SELECT using true check ", "schedules that are due"),
             ("keys of_queue ALL using true check true", "whose a key is"),
             ("audit of_queue INSERT using  check true", "what is done to all"),
+            (
+                "audit of_nobody SELECT using (tenant_id IS NULL) check ",
+                "and nothing of what was done to one",
+            ),
         ],
     },
     Allowed {
@@ -148,7 +152,7 @@ const ALLOWED: &[Allowed] = &[
             ),
             ("schedules SELECT (enabled look_again schedule_id tenant_id)", "nothing of what is asked for"),
             ("keys INSERT SELECT", "whose a key is"),
-            ("audit INSERT", "written, never read"),
+            ("audit INSERT SELECT", "written, and read where it is of no tenant; never changed"),
             ("stops DELETE INSERT SELECT UPDATE", "they hold for all"),
             ("leaders INSERT SELECT UPDATE", "offices are of processes"),
             ("workers DELETE INSERT SELECT UPDATE", "processes work for all tenants"),
