@@ -20,7 +20,7 @@ pub(crate) use self::{
         FindingListArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
         ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
-        TaskCommand, TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
+        TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

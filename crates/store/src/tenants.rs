@@ -103,6 +103,40 @@ impl Store {
         .await
     }
 
+    /// Changes what a tenant may take; what is not given stays as it is. Tasks at work go on.
+    pub async fn set_tenant(
+        &self,
+        tenant: TenantId,
+        weight: Option<u32>,
+        most_in_flight: Option<u64>,
+        by: String,
+    ) -> Result<TenantRecord, StoreError> {
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let lock = tx.session.dialect().for_update();
+                let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1{lock}");
+                let rows = tx.session.query(&sql, &[tenant.as_uuid().into()]).await?;
+                let missing = || StoreError::Missing { kind: "tenant", name: tenant.to_string() };
+                let before = TenantRecord::read(rows.first().ok_or_else(missing)?)?;
+                let after = TenantRecord {
+                    weight: weight.unwrap_or(before.weight),
+                    most_in_flight: most_in_flight.unwrap_or(before.most_in_flight),
+                    ..before.clone()
+                };
+                let sql = "UPDATE tenants SET weight = $2, most_in_flight = $3 WHERE tenant_id = $1";
+                let values = [tenant.as_uuid().into(), after.weight.into(), after.most_in_flight.into()];
+                tx.session.execute(sql, &values).await?;
+                let detail = format!(
+                    "weight {}, before {}; most in flight {}, before {}",
+                    after.weight, before.weight, after.most_in_flight, before.most_in_flight
+                );
+                tx.audit(Some(tenant), &by, "tenant.set", &after.name, &detail).await?;
+                Ok(after)
+            })
+        })
+        .await
+    }
+
     /// Every tenant, by name.
     pub async fn tenants(&self) -> Result<Vec<TenantRecord>, StoreError> {
         self.read_queue(|tx| {

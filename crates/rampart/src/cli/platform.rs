@@ -7,7 +7,7 @@ mod tasks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
@@ -90,7 +90,7 @@ pub(crate) enum PlatformCommand {
     Schedule(FamilyOnPlatform<ScheduleCommand>),
     /// Read who did what, and when
     Audit(FamilyOnPlatform<AuditCommand>),
-    /// Make and list tenants
+    /// Make, change, show and list tenants
     Tenant(FamilyOnPlatform<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
     Migrate(OnPlatform<MigrateArguments>),
@@ -210,6 +210,10 @@ pub(crate) struct StopArguments {
 
     #[command(flatten)]
     pub(crate) reach: ReachArguments,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -224,6 +228,29 @@ pub(crate) struct ResumeArguments {
 
     #[command(flatten)]
     pub(crate) reach: ReachArguments,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("shares").args(["weight", "most_in_flight"]).required(true).multiple(true)))]
+pub(crate) struct TenantSetArguments {
+    /// Which
+    pub(crate) name: String,
+
+    /// Its share against the others'
+    #[arg(long, value_name = "N", value_parser = between::<u32, 1, 1000>)]
+    pub(crate) weight: Option<u32>,
+
+    /// Tasks at work at once, at most
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000>)]
+    pub(crate) most_in_flight: Option<u64>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -239,6 +266,16 @@ pub(crate) enum TenantCommand {
         /// Tasks at work at once, at most
         #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = between::<u64, 1, 1_000_000>)]
         most_in_flight: u64,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change what a tenant may take
+    Set(TenantSetArguments),
+    /// Show a tenant: what it may take, what it has at work, its scopes
+    Show {
+        /// Which
+        name: String,
         /// As JSON
         #[arg(long)]
         json: bool,

@@ -119,6 +119,8 @@ fn every_option_of_the_platform_is_explained() {
         &["schedule", "delete"],
         &["tenant", "create"],
         &["tenant", "list"],
+        &["tenant", "set"],
+        &["tenant", "show"],
         &["scope", "put"],
         &["scope", "list"],
         &["scope", "delete"],

@@ -2,6 +2,7 @@
 
 mod auditing;
 mod deciding;
+mod for_programs;
 mod keeping;
 mod told;
 

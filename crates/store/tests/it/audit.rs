@@ -1,15 +1,16 @@
-//! The audit: each sees what was done to it, and whoever asks for it what was done to all.
+//! The audit: each sees what was done to it, and whoever asks for it what was done to all. Tenants are changed, and that is told.
 
 use std::time::Duration;
 
 use model::{Reach, Scope, Stage};
-use store::{AuditEntry, AuditFilter};
+use store::{AuditEntry, AuditFilter, StoreError};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Worker, exercise};
 
 crate::contract! {
     what_was_done_is_read_the_newest_first
     what_was_done_to_all_is_of_no_tenant
+    a_tenant_takes_what_it_is_given
 }
 
 fn actions(entries: &[AuditEntry]) -> Vec<&str> {
@@ -68,4 +69,24 @@ async fn what_was_done_to_all_is_of_no_tenant(ground: Ground) {
     assert!(of_nobody.iter().all(|entry| entry.tenant.is_none()), "{of_nobody:?}");
     assert_eq!(of_nobody[1].subject, Reach::Everything.to_string());
     assert_eq!(actions(&read(&ground, AuditFilter::default()).await), ["stop.order", "tenant.create"]);
+}
+
+async fn a_tenant_takes_what_it_is_given(ground: Ground) {
+    let other = ground.another_tenant("other").await;
+    let set =
+        async |tenant, weight, most| ground.store.set_tenant(tenant, weight, most, "J. Doe".to_owned()).await;
+    let set_to = set(ground.tenant, Some(7), None).await.unwrap();
+    assert_eq!((set_to.weight, set_to.most_in_flight, set_to.name.as_str()), (7, 10_000, "acme"));
+    let set_to = set(ground.tenant, None, Some(1)).await.unwrap();
+    assert_eq!((set_to.weight, set_to.most_in_flight), (7, 1));
+    assert_eq!(ground.store.tenant_named("acme").await.unwrap(), set_to);
+    assert_eq!(ground.store.tenant_named("other").await.unwrap().weight, 1, "{other}");
+    let told = read(&ground, AuditFilter::default()).await;
+    assert_eq!(actions(&told), ["tenant.set", "tenant.set", "tenant.create"]);
+    assert_eq!(told[0].detail, "weight 7, before 7; most in flight 1, before 10000");
+    // Who has one task at work gets no other.
+    ground.enqueue([exercise(), exercise()]).await;
+    assert_eq!(Worker::new(1).claim(&ground, 10).await.len(), 1);
+    let nobody = model::TenantId::new(uuid::Uuid::from_u128(1));
+    assert!(matches!(set(nobody, Some(1), None).await, Err(StoreError::Missing { kind: "tenant", .. })));
 }

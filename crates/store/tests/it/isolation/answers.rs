@@ -78,6 +78,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             // What the intruder does, it sees.
             entries.into_iter().filter(|entry| entry.by != "intruder").collect::<Vec<_>>()
         })),
+        "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
             let new = NewTask { scan: Some(things.scan), ..exercise() };
