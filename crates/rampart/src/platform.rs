@@ -106,6 +106,9 @@ fn with_way_out(error: StoreError) -> anyhow::Error {
             "{error}: set price_per_worker_hour in rampart.toml, --price-per-worker-hour or RAMPART_PRICE_PER_WORKER_HOUR, or leave \
              --most-cost out"
         ),
+        StoreError::KeyTaken(_) => {
+            anyhow::anyhow!("{error}: ask for the same again, or give this one a key of its own")
+        }
         _ => error.into(),
     }
 }

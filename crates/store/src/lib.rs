@@ -16,6 +16,7 @@ mod evidence;
 mod findings;
 mod leaders;
 mod objects;
+mod once;
 mod planning;
 mod results;
 mod retention;
@@ -44,6 +45,7 @@ pub use self::{
     error::StoreError,
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
+    once::Submission,
     postgres::{ReplicaLocation, ReplicaState, migrate},
     results::UnitRecord,
     retention::Retention,

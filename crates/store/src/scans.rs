@@ -317,6 +317,16 @@ impl TenantTx<'_> {
         &mut self,
         new: &NewScan,
     ) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
+        let id = ScanId::from_random(rand::random());
+        Ok((id, self.submit_as(id, new).await?))
+    }
+
+    /// By that name, which is nobody else's.
+    pub(crate) async fn submit_as(
+        &mut self,
+        id: ScanId,
+        new: &NewScan,
+    ) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let scope = self.scope(&new.request.scope).await?;
         if new.targets.is_empty() {
             return Err(StoreError::Invalid("there is no target: name at least one".to_owned()));
@@ -339,7 +349,6 @@ impl TenantTx<'_> {
             (Some(_), None) => return Err(StoreError::NoPrice),
         };
         let limits = scope.ceilings.lower(&new.request.profile.limits());
-        let id = ScanId::from_random(rand::random());
         let purpose = purpose(&new.request, &new.targets);
         let sql = "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' \
                    AND stopping IS NULL AND dead_tasks = 0 ORDER BY submitted_at DESC LIMIT 1";
@@ -380,8 +389,7 @@ impl TenantTx<'_> {
         self.audit(&new.by, "scan.submit", &id.to_string(), &format!("{} targets", new.targets.len()))
             .await?;
         let mut running = self.hold_scan(id).await?;
-        let planned = self.go_on(&mut running).await?;
-        Ok((id, planned))
+        self.go_on(&mut running).await
     }
 
     pub(crate) async fn difference(

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a key of idempotency is remembered.
-const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A task as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]

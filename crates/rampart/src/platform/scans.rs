@@ -6,7 +6,9 @@ use anyhow::{Context, bail};
 use model::{Finding, ScanId, ScanLife, Severity, Stage, TenantId, finding::Life, scan::Difference};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
+use store::{
+    FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, Submission, TaskFilter, Terms,
+};
 use tempfile::NamedTempFile;
 use worker::REPORT_FORMATS;
 
@@ -121,8 +123,14 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         checks,
         price,
     };
-    let (id, planned) =
-        desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
+    let Submission { scan: id, is_new, planned } =
+        begin(desk, tenant, new, arguments.idempotency_key.clone())
+            .await
+            .map_err(with_way_out)
+            .context("the scan was not begun")?;
+    if !is_new {
+        say(&format!("scan {id} was asked for under this key before: it is the same one\n"));
+    }
     desk.wake(planned).await;
     let mut stages = arguments.request.request().stages;
     stages.insert(Stage::Report);
@@ -152,6 +160,21 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         }
     }
     exit_code(desk, tenant, &account).await
+}
+
+async fn begin(
+    desk: &Desk,
+    tenant: TenantId,
+    new: NewScan,
+    key: Option<String>,
+) -> Result<Submission, StoreError> {
+    match key {
+        Some(key) => desk.store.submit_scan_once(tenant, new, key).await,
+        None => {
+            let (scan, planned) = desk.store.submit_scan(tenant, new).await?;
+            Ok(Submission { scan, is_new: true, planned })
+        }
+    }
 }
 
 /// It may be forgotten by now.

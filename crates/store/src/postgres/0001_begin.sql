@@ -201,6 +201,16 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 );
 
+-- What was asked for under a key is begun once: by the digest of it another question under the same key is told from the same one.
+CREATE TABLE scan_keys (
+    tenant_id       uuid NOT NULL REFERENCES tenants,
+    idempotency_key text NOT NULL,
+    asked           bytea NOT NULL,
+    scan_id         text NOT NULL,
+    expires_at      timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+);
+
 CREATE TABLE assets (
     tenant_id  uuid NOT NULL REFERENCES tenants,
     asset_key  bytea NOT NULL,
@@ -400,6 +410,12 @@ ALTER TABLE task_keys FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON task_keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO rampart_tenant;
+
+ALTER TABLE scan_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scan_keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scan_keys FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scan_keys TO rampart_tenant;
 
 ALTER TABLE assets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE assets FORCE ROW LEVEL SECURITY;

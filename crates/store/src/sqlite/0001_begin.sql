@@ -161,6 +161,16 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 
+-- What was asked for under a key is begun once: by the digest of it another question under the same key is told from the same one.
+CREATE TABLE scan_keys (
+    tenant_id       BLOB NOT NULL REFERENCES tenants,
+    idempotency_key TEXT NOT NULL,
+    asked           BLOB NOT NULL,
+    scan_id         TEXT NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE assets (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
     asset_key  BLOB NOT NULL,

@@ -11,6 +11,7 @@ mod findings;
 mod isolation;
 mod later;
 mod objects;
+mod once;
 mod replica;
 mod retention;
 mod scans;

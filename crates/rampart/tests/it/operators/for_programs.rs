@@ -37,6 +37,26 @@ fn a_tenant_is_changed_and_shown() {
 }
 
 #[test]
+fn a_scan_that_is_asked_for_again_under_its_key_is_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let ask = |words: &[&str]| run(directory.path(), words);
+    let up = Up::start(directory.path(), &[]);
+    let submit = ["scan", "submit", "127.0.0.1:9", "--stages", "ports", "--idempotency-key", "deploy 7"];
+    let first = ask(&submit);
+    assert_exit(&first, 0);
+    let again = ask(&[&submit[..], &["--wait", "--json"]].concat());
+    let id = text(&first.stdout);
+    assert_eq!(json(&again)["id"], id.trim());
+    assert!(text(&again.stderr).contains("was asked for under this key before"), "{}", text(&again.stderr));
+    let other = ask(&[&submit[..], &["--priority", "high"]].concat());
+    assert_exit(&other, 2);
+    let says = "the idempotency key `deploy 7` was used for another request: ask for the same again";
+    assert!(text(&other.stderr).contains(says), "{}", text(&other.stderr));
+    assert_eq!(json(&ask(&["scan", "list", "--json"])).as_array().unwrap().len(), 1);
+    up.end();
+}
+
+#[test]
 fn programs_are_told_of_stops_and_how_they_are_lifted() {
     let directory = tempfile::tempdir().unwrap();
     let ask = |words: &[&str]| run(directory.path(), words);

@@ -114,6 +114,16 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             };
             text(&store.submit_scan(tenant, new).await)
         }
+        "submit_scan_once" => {
+            let new = NewScan {
+                request: request(),
+                targets: targets(),
+                by: by(),
+                checks: "1".to_owned(),
+                price: None,
+            };
+            text(&store.submit_scan_once(tenant, new, "of the tenant".to_owned()).await)
+        }
         "scan" => text(&store.scan(tenant, things.scan).await),
         "scan_settings" => text(&store.scan_settings(tenant, things.scan).await),
         "targets" => text(&store.targets(tenant, things.scan, 10).await),
@@ -228,7 +238,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     for claim in &claimed {
         settle(ground, claim.lease, Ending::Unit(Box::new(scan::result()))).await.unwrap();
     }
-    let other_scan = scan::begin(store, tenant).await;
+    let other_scan = scan::begin_under(store, tenant, "of the tenant").await;
     let task = ground.enqueue([NewTask { priority: Priority::High, ..exercise() }]).await[0];
     assert_eq!(worker.claim(ground, 1).await[0].lease.task, task);
     let new = NewSchedule {

@@ -108,6 +108,10 @@ const ALLOWED: &[Allowed] = &[
             ("rampart.unit_results.task_id", "results outlive their tasks"),
             ("rampart.unit_visits.scan_id", "what was learned outlives the scan"),
             ("rampart.task_keys.task_id", "a key outlives a task that is purged"),
+            (
+                "rampart.scan_keys.scan_id",
+                "a key is taken before its scan is begun, and outlives one that is forgotten",
+            ),
             ("rampart.findings.check_id", "checks are files, not rows"),
             ("rampart.sightings.check_id", "checks are files, not rows"),
             ("rampart.evidence.scan_id", "evidence outlives the scan that it was seen in"),
