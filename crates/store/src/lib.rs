@@ -17,6 +17,7 @@ mod findings;
 mod leaders;
 mod objects;
 mod once;
+mod packets;
 mod planning;
 mod results;
 mod retention;

@@ -5,7 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use model::{ScanId, ScanLife, TenantId};
 
-use crate::{Objects, Store, StoreError, session::TenantTx};
+use crate::{
+    Objects, Store, StoreError,
+    session::{Dialect, TenantTx},
+};
 
 /// How long things are kept after their end. Findings and assets are kept for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +105,13 @@ impl TenantTx<'_> {
     }
 
     async fn forgotten_scans(&mut self) -> Result<Vec<ScanId>, StoreError> {
+        // Left to itself SQLite walks through all scans of the tenant.
+        let index = match self.dialect() {
+            Dialect::Sqlite => "INDEXED BY scans_forgotten",
+            Dialect::Postgres => "",
+        };
         let sql = format!(
-            "SELECT scan_id FROM scans WHERE tenant_id = $1 AND state = 'forgotten' LIMIT {SCANS_AT_ONCE}"
+            "SELECT scan_id FROM scans {index} WHERE tenant_id = $1 AND state = 'forgotten' LIMIT {SCANS_AT_ONCE}"
         );
         self.query(&sql, &[self.tenant()]).await?.iter().map(|row| row.word(0)).collect()
     }

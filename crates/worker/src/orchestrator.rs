@@ -10,7 +10,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{doorbell::Doorbell, settler::wake};
+use crate::{
+    doorbell::{Bell, Doorbell},
+    settler::wake,
+};
 
 /// What the one who leads holds in the store.
 pub const OFFICE: &str = "orchestrator";
@@ -22,6 +25,8 @@ pub const TERM: Duration = Duration::from_secs(10);
 pub const ROUND: Duration = Duration::from_secs(1);
 /// How often something is forgotten, from the moment on when somebody leads.
 const FORGET: Duration = Duration::from_secs(10 * 60);
+/// How often what is left of forgotten scans is taken away, with their reports.
+const SWEEP_SCANS: Duration = Duration::from_secs(60);
 /// How often evidence that no finding names is looked for: everything in the object storage is listed for it.
 const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// When it is looked for the first time: also where processes are started anew each day.
@@ -54,6 +59,7 @@ pub async fn run(
     let mut quiet_since = Instant::now();
     let mut forget_at = Instant::now();
     let mut sweep_at = Instant::now() + FIRST_SWEEP;
+    let mut sweep_scans_at = Instant::now();
     let (mut sweeping, mut sweeping_scans) = (JoinSet::new(), JoinSet::new());
     loop {
         tokio::select! {
@@ -61,16 +67,17 @@ pub async fn run(
             _ = round.tick() => {}
         }
         let mut done = look_after(&store, &doorbell, &terms, id, &mut leads).await;
-        if leads && done.is_ok() && Instant::now() >= forget_at {
-            done = store.forget(keeping.retention).await.map(|rows| {
+        if leads && Instant::now() >= forget_at {
+            match store.forget(keeping.retention).await {
                 // More is left: the next round goes on.
-                if rows == 0 {
-                    forget_at = Instant::now() + FORGET;
-                    if sweeping_scans.is_empty() {
-                        sweeping_scans.spawn(sweep_scans(store.clone(), keeping.reports.clone()));
-                    }
-                }
-            });
+                Ok(1..) => {}
+                Ok(0) => forget_at = Instant::now() + FORGET,
+                Err(error) => done = done.and(Err(error)),
+            }
+        }
+        if leads && Instant::now() >= sweep_scans_at && sweeping_scans.is_empty() {
+            sweep_scans_at = Instant::now() + SWEEP_SCANS;
+            sweeping_scans.spawn(sweep_scans(store.clone(), keeping.reports.clone()));
         }
         if leads && Instant::now() >= sweep_at && sweeping.is_empty() {
             sweep_at = Instant::now() + SWEEP;
@@ -106,7 +113,7 @@ async fn sweep_scans(store: Store, reports: Option<Objects>) {
         Ok(0) => {}
         Ok(scans) => tracing::info!(scans, "old scans were forgotten, with their reports"),
         Err(error) => {
-            tracing::warn!(%error, "something of forgotten scans is left; it is tried again in ten minutes")
+            tracing::warn!(%error, "something of forgotten scans is left; it is tried again in a minute")
         }
     }
 }
@@ -126,16 +133,39 @@ async fn look_after(
     if office.is_none() {
         return Ok(());
     }
+    // What is wrong with a row of one tenant holds up nothing else: each has its turn, and the first trouble is told.
+    let reclaimed = reclaim(store).await;
+    let tended = store.tend_scans().await.map(|ended| tell_of_ended(doorbell, ended));
+    let followed = follow(store, doorbell, terms).await;
+    reclaimed.and(tended).and(followed)
+}
+
+/// What is at work for scans that ended is cut at once; unheard, a look later.
+fn tell_of_ended(doorbell: &Arc<dyn Doorbell>, scans: usize) {
+    if scans == 0 {
+        return;
+    }
+    let doorbell = Arc::clone(doorbell);
+    tokio::spawn(async move {
+        if let Err(error) = doorbell.ring(Bell::Stop, 1).await {
+            tracing::debug!(%error, "nobody was told");
+        }
+    });
+}
+
+async fn reclaim(store: &Store) -> Result<(), StoreError> {
     loop {
         let reclaimed = store.reclaim(RECLAIM).await?;
         for task in reclaimed.dead {
             tracing::warn!(%task, "a task is dead, its last worker was lost: `rampart task redrive {task}` tries it again");
         }
         if reclaimed.tasks < RECLAIM {
-            break;
+            return Ok(());
         }
     }
-    store.tend_scans().await?;
+}
+
+async fn follow(store: &Store, doorbell: &Arc<dyn Doorbell>, terms: &Terms) -> Result<(), StoreError> {
     let followed = store.follow_schedules(terms).await?;
     for (tenant, schedule, refused) in &followed.refused {
         tracing::warn!(%tenant, schedule, reason = refused.reason, "a schedule's run began no scan");

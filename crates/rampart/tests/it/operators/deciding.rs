@@ -18,9 +18,9 @@ const CONFIGURATION: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = fal
 fn site(careless: &AtomicBool, seen: &Seen) -> Vec<u8> {
     match seen.target().as_str() {
         "/.git/config" if careless.load(Ordering::SeqCst) => {
-            response("200 OK", &["Content-Type: text/plain"], CONFIGURATION.to_owned())
+            response("200 OK", &["Content-Type: text/plain"], CONFIGURATION)
         }
-        _ => response("404 Not Found", &["Content-Type: text/plain"], "nothing here".to_owned()),
+        _ => response("404 Not Found", &["Content-Type: text/plain"], "nothing here"),
     }
 }
 
