@@ -8,9 +8,11 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use model::{Evidence, Finding, Fingerprint, ScanId, TenantId};
+use tokio::time::Instant;
 
 use crate::{
     Ending, ObjectKey, Objects, Settlement, Store, StoreError,
+    objects::LONGEST_PUT,
     session::{TenantTx, insert_rows},
     value::{Row, Value, json, places},
 };
@@ -117,13 +119,14 @@ impl TenantTx<'_> {
 
 impl Store {
     /// Brings the evidence of these results to object storage, when that is where it goes, before anything names it. Its key for
-    /// each of them; none when the storage is away: then it goes into the database, since no result may wait for that. Who says the
-    /// same again writes the same again.
+    /// each of them; none when the storage is away or slow: then it goes into the database, since results wait for it for some seconds,
+    /// all of them together, and no longer. Who says the same again writes the same again.
     pub(crate) async fn keep_evidence(
         &self,
         settlements: &[Settlement],
     ) -> Result<Vec<Option<ObjectKey>>, StoreError> {
         let Some(objects) = &self.evidence else { return Ok(vec![None; settlements.len()]) };
+        let begin_by = Instant::now() + LONGEST_PUT;
         let keeping = settlements.iter().map(|Settlement { lease, ending }| async move {
             let findings = match ending {
                 Ending::Unit(result) if !result.findings.is_empty() => &result.findings,
@@ -134,7 +137,7 @@ impl Store {
             let body = serde_json::to_vec(&document)
                 .map_err(|error| StoreError::Invalid(format!("evidence cannot be written: {error}")))?;
             let key = ObjectKey::evidence(lease);
-            Ok(objects.try_to_put(&key, body).await.then_some(key))
+            Ok(objects.try_to_put(&key, body, begin_by).await.then_some(key))
         });
         // Not a stream over the closure: such a one is not `Send` for every lifetime.
         let keeping: Vec<_> = keeping.collect();

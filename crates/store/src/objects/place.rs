@@ -32,7 +32,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::Objects;
+use super::{Objects, answer};
 use crate::StoreError;
 
 /// How long somebody waits for a connection.
@@ -351,7 +351,8 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Waits for an answer for as long as what is sent may take. The clock of `reqwest` for reading runs while it still sends.
+/// Waits for an answer for as long as what is sent may take, and no longer for any piece of it. The clock of `reqwest` for reading
+/// runs while it still sends.
 #[derive(Debug)]
 struct Patient {
     client: reqwest::Client,
@@ -367,12 +368,15 @@ impl HttpService for Patient {
         }
         let within = ANSWER + Duration::from_secs(request.body().content_length() as u64 / BYTES_A_SECOND);
         let late = |elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed);
-        timeout(within, self.client.call(request)).await.map_err(late)?
+        let answer = timeout(within, self.client.call(request)).await.map_err(late)??;
+        Ok(answer::held_to_time(answer).await)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use object_store::client::HttpRequestBody;
+
     use super::*;
 
     fn refusal(url: &str) -> String {
@@ -453,5 +457,29 @@ mod tests {
         assert_eq!(objects.to_string(), format!("file:{}", root.display()));
         let mode = std::fs::metadata(&root).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_stops_in_its_middle_ends() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read(&mut [0; 1 << 10]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+            stream
+        });
+        let connector = Connector { tls: tls().unwrap(), unsigned: true };
+        let client = connector.connect(&ClientOptions::new().with_allow_http(true)).unwrap();
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = format!("http://{address}/").parse().unwrap();
+        let answer = client.execute(request).await.unwrap();
+        let _open = server.join().unwrap();
+        // From here on the clock moves only when everybody waits.
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        let error = answer.into_body().bytes().await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed().as_secs()), (HttpErrorKind::Timeout, 30), "{error}");
     }
 }

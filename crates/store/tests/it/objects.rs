@@ -4,7 +4,11 @@ use std::{io::Write, path::Path, sync::OnceLock, time::Duration};
 
 use model::{Outcome, ScanId, Severity, Stage, TenantId};
 use store::{Ending, ObjectKey, Objects, StoreError};
-use testkit::objects::{Access, Server};
+use testkit::{
+    objects::{Access, Server},
+    tcp::TcpServer,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     findings::{almost, finding, scan},
@@ -14,6 +18,7 @@ use crate::{
 crate::contract! {
     evidence_lies_in_objects_and_is_found_there
     no_result_waits_for_the_object_storage
+    no_result_waits_for_an_object_storage_that_stalls
     what_no_finding_names_is_swept_after_a_week_and_nothing_else
     evidence_that_somebody_removed_is_said_to_be_cut
     evidence_from_before_stays_in_the_database
@@ -212,6 +217,67 @@ async fn no_result_waits_for_the_object_storage(ground: Ground) {
     scan(&ground, vec![env.clone()], &SEEN[1..]).await;
     assert_eq!(files(&server.objects()).len(), 2);
     assert!(matches!(plain.evidence(ground.tenant, env.fingerprint).await, Err(StoreError::Invalid(_))));
+}
+
+/// Takes connections, says no more than this, and leaves them open.
+async fn stalling(says: &'static str) -> TcpServer {
+    TcpServer::start(async move |mut stream, _| {
+        let mut asked = [0; 1 << 10];
+        while stream.read(&mut asked).await? == asked.len() {}
+        stream.write_all(says.as_bytes()).await?;
+        std::future::pending().await
+    })
+    .await
+}
+
+fn objects_at(server: &TcpServer) -> Objects {
+    Objects::open(&format!("s3://key:secret@bucket?endpoint=http://{}", server.address())).unwrap()
+}
+
+const STALLS: [&str; 2] = ["", "HTTP/1.1 403 Forbidden\r\nContent-Length: 999\r\n\r\n<Error>"];
+
+async fn no_result_waits_for_an_object_storage_that_stalls(mut ground: Ground) {
+    // Far longer than anybody may wait, and shorter than an answer of a storage may take.
+    const SOME_SECONDS: Duration = Duration::from_secs(25);
+    let plain = ground.store.clone();
+    for says in STALLS {
+        let server = stalling(says).await;
+        ground.store = plain.clone().with_evidence_in(objects_at(&server));
+        let git = finding("git-config", Severity::High);
+        let (_, settlement) = almost(&ground, vec![git.clone()], &SEEN[..1]).await;
+        let settling = tokio::time::timeout(SOME_SECONDS, ground.store.settle(vec![settlement]));
+        let settled = settling.await.unwrap().unwrap().remove(0).unwrap();
+        assert_eq!((settled.state, settled.again), ("completed", false));
+        assert_eq!(plain.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+        let report = Worker::new(1).claim_of(&ground, &[Stage::Report], 1).await.remove(0);
+        settle(&ground, report.lease, Ending::Completed).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_ever_for_what_an_object_storage_does_not_say() {
+    const A_MINUTE: Duration = Duration::from_secs(60);
+    let server = stalling(STALLS[1]).await;
+    let objects = objects_at(&server);
+    let write = |objects: Objects| {
+        let mut upload = objects.begin(&key("small")).unwrap();
+        upload.write_all(b"small").unwrap();
+        upload.finish()
+    };
+    let to = objects.clone();
+    let asked = async { tokio::join!(objects.check(), tokio::task::spawn_blocking(move || write(to))) };
+    let (checked, written) = tokio::time::timeout(A_MINUTE, asked).await.unwrap();
+    for refused in [checked, written.unwrap()] {
+        // What was said is told, as far as it came.
+        assert!(
+            matches!(&refused, Err(StoreError::Objects(why)) if why.ends_with("403 Forbidden: <Error>")),
+            "{refused:?}"
+        );
+    }
+    let ground = Ground::sqlite().await;
+    let store = ground.store.clone().with_evidence_in(objects);
+    let swept = tokio::time::timeout(A_MINUTE, store.sweep_evidence(Duration::ZERO)).await.unwrap();
+    assert!(matches!(&swept, Err(StoreError::Objects(_))), "{swept:?}");
 }
 
 async fn what_no_finding_names_is_swept_after_a_week_and_nothing_else(ground: Ground) {
