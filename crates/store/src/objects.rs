@@ -19,6 +19,7 @@ use model::{ScanId, TenantId};
 use object_store::{Error, ObjectStore, ObjectStoreExt, path::Path};
 use tokio::time::{Instant, timeout};
 
+use self::place::Absent;
 pub use self::upload::Upload;
 use crate::{Lease, StoreError};
 
@@ -130,10 +131,15 @@ impl fmt::Display for ObjectKey {
 }
 
 impl Objects {
-    /// The place that a URL names, as `docs/operations.md` describes it. A directory is made, for its owner alone; whether a bucket
-    /// can be used is seen when it is: [`Objects::check`].
+    /// The place that a URL names, as `docs/operations.md` describes it. A directory has to be there; whether a bucket can be used is
+    /// seen when it is: [`Objects::check`].
     pub fn open(url: &str) -> Result<Objects, StoreError> {
-        place::open(url)
+        place::open(url, Absent::Refused)
+    }
+
+    /// The same for those who write there first: a directory is made if there is none, for its owner alone, and that is said.
+    pub fn open_or_make(url: &str) -> Result<Objects, StoreError> {
+        place::open(url, Absent::Made)
     }
 
     /// A directory; it is made if there is none.
