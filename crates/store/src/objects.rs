@@ -39,6 +39,8 @@ const PUT: Duration = Duration::from_secs(3);
 const PUT_A_SECOND: u64 = 256 << 10;
 /// and how long at most. Of many, none is begun later than so long after the first.
 pub(crate) const LONGEST_PUT: Duration = Duration::from_secs(10);
+/// Characters of an error that are told.
+const MOST_TOLD: usize = 600;
 /// Who has not written to a file for so long will not go on.
 const LEFT: Duration = Duration::from_secs(60 * 60);
 
@@ -156,7 +158,7 @@ impl Objects {
         }
         // That something is missing can only be the bucket.
         let put = self.inner.put(&key.path(), body.into()).await;
-        put.map(drop).map_err(|error| StoreError::Objects(format!("{self}: {error}")))
+        put.map(drop).map_err(|error| StoreError::Objects(format!("{self}: {}", brief(error))))
     }
 
     /// The same of what can be kept elsewhere: was it put there? Who asks waits for some seconds at most, and while the place is away
@@ -280,7 +282,7 @@ impl Objects {
                     Some(Ok(ObjectKey(entry.location.to_string())))
                 }
                 Ok(_) => None,
-                Err(error) => Some(Err(StoreError::Objects(format!("{objects}: {error}")))),
+                Err(error) => Some(Err(StoreError::Objects(format!("{objects}: {}", brief(error))))),
             };
             std::future::ready(found)
         })
@@ -318,9 +320,21 @@ impl Objects {
     fn trouble(&self, key: &ObjectKey, error: &Error) -> StoreError {
         match error {
             Error::NotFound { .. } => StoreError::Missing { kind: "object", name: key.to_string() },
-            other => StoreError::Objects(format!("{self}: {other}")),
+            other => StoreError::Objects(format!("{self}: {}", brief(other))),
         }
     }
+}
+
+/// What went wrong, as far as people read it: these carry whatever a server said.
+fn brief(error: impl fmt::Display) -> String {
+    let text = error.to_string();
+    let cut = text.char_indices().nth(MOST_TOLD);
+    let told = cut.map_or(text.as_str(), |(end, _)| &text[..end]);
+    let mut told = told.replace(char::is_control, " ");
+    if cut.is_some() {
+        told.push('…');
+    }
+    told
 }
 
 fn longest_put_of(bytes: usize) -> Duration {
@@ -376,6 +390,13 @@ mod tests {
         assert_eq!(put(1 << 20).await, 3 + 4, "more may take longer");
         tokio::time::advance(Duration::from_secs(71)).await;
         assert_eq!(put(64 << 20).await, 10, "but not for ever");
+    }
+
+    #[test]
+    fn of_what_went_wrong_some_hundred_characters_are_told() {
+        assert_eq!(brief("403 Forbidden: <Error>\r\n\u{1b}[31m"), "403 Forbidden: <Error>   [31m");
+        let told = brief("é".repeat(5_000));
+        assert_eq!((told.chars().count(), told.ends_with("é…")), (601, true));
     }
 
     #[tokio::test(start_paused = true)]

@@ -17,7 +17,8 @@
 //! Credentials that the URL does not have come from the environment, by the names that the cloud's own tools use.
 
 use std::{
-    fmt::Display, fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration,
+    fmt::Display, fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -82,7 +83,9 @@ pub(super) fn open(text: &str, absent: Absent) -> Result<Objects, StoreError> {
             let is_there = path.try_exists().map_err(|why| unusable(path, why))?;
             match absent {
                 _ if is_there => {}
-                Absent::Made => tracing::warn!(directory = %path.display(), "the directory for objects is made"),
+                Absent::Made => {
+                    tracing::warn!(directory = %path.display(), "the directory for objects is made")
+                }
                 Absent::Refused => {
                     return Err(unusable(path, "there is none; `rampart up` and workers make it"));
                 }
@@ -472,7 +475,8 @@ mod tests {
 
     #[test]
     fn a_key_is_never_shown() {
-        let objects = open("s3://AKIA:hunter2@bucket/some/prefix/?region=eu-central-1", Absent::Refused).unwrap();
+        let objects =
+            open("s3://AKIA:hunter2@bucket/some/prefix/?region=eu-central-1", Absent::Refused).unwrap();
         assert_eq!(format!("{objects} {objects:?}"), "s3://bucket/some/prefix s3://bucket/some/prefix");
         let read = Asked::read("s3://A%2FKIA:hun%2Fter@bucket").map(|asked| (asked.key, asked.prefix));
         assert_eq!(read.unwrap(), (Some(("A/KIA".to_owned(), "hun/ter".to_owned())), String::new()));
@@ -485,7 +489,10 @@ mod tests {
         let root = above.path().join("with space");
         let url = format!("file:{}", root.display()).replace(' ', "%20");
         let refused = open(&url, Absent::Refused);
-        assert!(matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("with space")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("with space")),
+            "{refused:?}"
+        );
         assert!(!root.exists(), "who only reads makes nothing");
         let objects = open(&url, Absent::Made).unwrap();
         assert_eq!(objects.to_string(), format!("file:{}", root.display()));

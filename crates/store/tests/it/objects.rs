@@ -5,6 +5,7 @@ use std::{io::Write, path::Path, sync::OnceLock, time::Duration};
 use model::{Outcome, ScanId, Severity, Stage, TenantId};
 use store::{Ending, ObjectKey, Objects, StoreError};
 use testkit::{
+    http::{HttpServer, response},
     objects::{Access, Server},
     tcp::TcpServer,
 };
@@ -278,6 +279,33 @@ async fn nobody_waits_for_ever_for_what_an_object_storage_does_not_say() {
     let store = ground.store.clone().with_evidence_in(objects);
     let swept = tokio::time::timeout(A_MINUTE, store.sweep_evidence(Duration::ZERO)).await.unwrap();
     assert!(matches!(&swept, Err(StoreError::Objects(_))), "{swept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_winded_object_storage_is_not_repeated_at_length() {
+    let server = HttpServer::start(|_| response("403 Forbidden", &[], [b'x'; 100 << 10])).await;
+    let objects =
+        Objects::open(&format!("s3://key:secret@bucket?endpoint=http://{}", server.address())).unwrap();
+    let to = objects.clone();
+    let write = move || {
+        let mut upload = to.begin(&key("small")).unwrap();
+        upload.write_all(b"small").unwrap();
+        upload.finish()
+    };
+    let write_much = {
+        let to = objects.clone();
+        move || (0..64).find_map(|_| to.begin(&key("large")).unwrap().write_all(&[7; 24 << 20]).err())
+    };
+    let refusals = [
+        objects.put(&key("small"), b"small".to_vec()).await.unwrap_err().to_string(),
+        objects.get(&key("small")).await.unwrap_err().to_string(),
+        objects.delete(&key("small")).await.unwrap_err().to_string(),
+        tokio::task::spawn_blocking(write).await.unwrap().unwrap_err().to_string(),
+        tokio::task::spawn_blocking(write_much).await.unwrap().unwrap().to_string(),
+    ];
+    for said in refusals {
+        assert!(said.contains("403 Forbidden: xxx") && said.len() < 1_000, "{}: {said}", said.len());
+    }
 }
 
 async fn what_no_finding_names_is_swept_after_a_week_and_nothing_else(ground: Ground) {

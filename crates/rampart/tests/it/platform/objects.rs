@@ -148,7 +148,10 @@ fn a_directory_for_objects_is_made_by_who_writes_there_and_missed_by_everybody_e
         let refused = run(directory.path(), &[words, &["--objects", &url]].concat());
         assert_exit(&refused, code);
         let said = text(&refused.stdout) + &text(&refused.stderr);
-        assert!(words[0] == "scan" || said.contains("there is none; `rampart up` and workers make it"), "{said}");
+        assert!(
+            words[0] == "scan" || said.contains("there is none; `rampart up` and workers make it"),
+            "{said}"
+        );
         assert!(!mistyped.exists(), "{words:?}");
     }
 }
