@@ -203,31 +203,6 @@ impl Store {
             .collect())
     }
 
-    /// What was sent and what came back, of one finding.
-    pub async fn evidence(
-        &self,
-        tenant: TenantId,
-        fingerprint: Fingerprint,
-    ) -> Result<Vec<Evidence>, StoreError> {
-        let kept = self
-            .read_tenant(tenant, move |tx| {
-                Box::pin(async move {
-                    let sql = "SELECT body, object FROM evidence WHERE tenant_id = $1 AND fingerprint = $2";
-                    let key = Value::from(fingerprint.bytes());
-                    let row = tx.one(sql, &[tx.tenant(), key], ("evidence of finding", fingerprint)).await?;
-                    tx.kept(&row, 0, 1)
-                })
-            })
-            .await?;
-        match kept {
-            Kept::Here(evidence) => Ok(evidence),
-            Kept::There(key) => {
-                let mut document = self.read_document(&key).await?;
-                Ok(document.remove(&fingerprint).unwrap_or_default())
-            }
-        }
-    }
-
     /// Deletes evidence that no finding names and that was written longer ago than this: of results that came too late, and of what
     /// was looked at again since. How many objects. What belongs to tenants that this database does not know is somebody else's.
     pub async fn sweep_evidence(&self, kept_for: Duration) -> Result<u64, StoreError> {
