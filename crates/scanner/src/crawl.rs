@@ -283,7 +283,7 @@ pub struct CrawlReport {
     pub robots_answer: RobotsAnswer,
     /// Everything the site is made with, sorted; for a technology that tells its version somewhere, with the version only.
     pub technologies: Vec<Technology>,
-    /// The first failures, of robots.txt and sitemaps too: URL and reason.
+    /// The first failures, of robots.txt and sitemaps too, and answers of which only the beginning was read: URL and reason.
     pub failures: Vec<(Url, String)>,
     /// All failures, by reason.
     pub lost: Account,

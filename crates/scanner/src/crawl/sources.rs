@@ -194,7 +194,12 @@ impl Sources<'_> {
             };
             hops += 1;
             match response.status {
-                200..=299 => return Ok((Robots::parse(&response.body), RobotsAnswer::Found)),
+                200..=299 => {
+                    if response.truncated {
+                        self.failed.push((url, only_the_beginning()));
+                    }
+                    return Ok((Robots::parse(&response.body), RobotsAnswer::Found));
+                }
                 300..=399 => match page::read(self.origin, &url, &response).redirect {
                     Some(next) => url = next,
                     None => break,
@@ -241,8 +246,11 @@ impl Sources<'_> {
                 }
                 _ => continue,
             }
-            let map = sitemap::parse(&response.body, self.response_bytes);
+            let map = sitemap::parse(&response.body, !response.truncated, self.response_bytes);
             drop(response);
+            if map.cut {
+                self.failed.push((url.clone(), only_the_beginning()));
+            }
             map.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.name(url));
             let mut refused = Refused::default();
             for page in map.pages {
@@ -262,6 +270,12 @@ impl Sources<'_> {
         told.beyond += maps.beyond;
         Ok(())
     }
+}
+
+/// What is named by the rest of it alone is not known.
+pub(super) fn only_the_beginning() -> Failure {
+    let why = "only its beginning was read: what the rest of it names is not known";
+    Failure::Failed(FailReason::Incomplete, why.to_owned())
 }
 
 /// As RFC 9309 calls it (2.3.1.4).

@@ -20,7 +20,7 @@ use super::{
     link::{LONGEST_URL, LinkKind},
     origin::{self, Origin},
     sieve::{Sieve, worth_reading},
-    sources::{Sources, Told},
+    sources::{Sources, Told, only_the_beginning},
     visit::{Found, Seen, Visit, visit},
 };
 use crate::http::{HttpClient, HttpSession};
@@ -250,6 +250,9 @@ impl Walk<'_> {
             Ok(seen) => {
                 self.failures_in_a_row = 0;
                 self.report.pages += 1;
+                if seen.cut {
+                    self.report.lose(url.clone(), &only_the_beginning());
+                }
                 self.frontier.settle(entry.shape, entry.variable, seen.skeleton);
                 self.offer(&seen, &url, entry.depth, entry.hops).await;
                 self.tell(seen, url).await;

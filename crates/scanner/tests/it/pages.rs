@@ -165,6 +165,47 @@ async fn sources_of_pages_that_fail_are_told_and_those_that_are_not_there_are_no
 }
 
 #[tokio::test]
+async fn what_only_the_rest_of_a_long_answer_names_was_not_looked_at() {
+    let limits = || Limits { response_bytes: 4 << 10, ..limits() };
+    let listed: String = (0..500).map(|number| format!("<loc>/{number}</loc>")).collect();
+    let packed = {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(listed.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    assert!(packed.len() < 4 << 10);
+    let rules: String = (0..500).map(|number| format!("Allow: /{number}\n")).collect();
+    let page = response("200 OK", &["Content-Type: text/html"], [b' '; 8 << 10]);
+    for (long, answered, cut) in [
+        ("/sitemap.xml", ok(listed), true),
+        ("/sitemap.xml", ok(packed), true),
+        ("/robots.txt", ok(format!("User-agent: *\n{rules}")), true),
+        ("/", links(500), true),
+        ("/0", links(500), true),
+        // Many sites say so with a page.
+        ("/sitemap.xml", page, false),
+        ("/0", response("200 OK", &["Content-Type: image/png"], [b'x'; 8 << 10]), false),
+    ] {
+        let (account, result) = crawl(limits(), move |target| match target {
+            target if target == long => Some(answered.clone()),
+            "/" => Some(links(1)),
+            "/robots.txt" | "/sitemap.xml" => None,
+            _ => Some(ok("nothing")),
+        })
+        .await;
+        let failed = account.failed.get(&FailReason::Incomplete).copied().unwrap_or_default();
+        // What a check says of a page of which it saw the beginning only is its own affair.
+        let of_page = u64::from(long == "/0");
+        assert!((u64::from(cut)..=u64::from(cut) + of_page).contains(&failed), "{long}: {account:?}");
+        let told = result.undetermined.iter().filter(|why| why.contains("what the rest of it names")).count();
+        assert_eq!(told, usize::from(cut), "{long}: {:?}", result.undetermined);
+        assert!(!cut || Look::of_missing(&account) == Look::Blind, "{long}: {account:?}");
+        assert!(account.not_matched > 0 || long == "/0", "{long}: {account:?}");
+    }
+}
+
+#[tokio::test]
 async fn answers_that_are_kept_for_other_checks_leave_room_for_the_next() {
     const CHECKS: u64 = 40;
     let server = HttpServer::start(|_| ok(vec![b'x'; 60 << 10])).await;
