@@ -213,6 +213,8 @@ impl Walk<'_> {
         while self.tasks.len() < width
             && self.sent < self.taken_in + AHEAD * width as u64
             && !self.frontier.is_empty()
+            // What waits for an earlier answer leaves the room to that one.
+            && (self.arrived.is_empty() || !self.session.allowance().is_half_taken())
         {
             if self.sent >= u64::from(self.limits.crawl_pages) {
                 // What is under way may still show that the rest is to be folded.
@@ -261,7 +263,8 @@ impl Walk<'_> {
                 let stop = stop_of(&failure);
                 if stop != Some(Budget::Stopped) {
                     self.report.failed += 1;
-                    self.failures_in_a_row += 1;
+                    self.failures_in_a_row =
+                        if failure.says_host_is_gone() { self.failures_in_a_row + 1 } else { 0 };
                     self.report.lose(url, &failure);
                 }
                 self.frontier.settle(entry.shape, entry.variable, 0);
