@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use checks::template;
+use jiff::Timestamp;
 use model::{
     Account, CheckId, Endpoint, FailReason, Limits, PortSet, Profile, ScanId, Scope, Site, SkipReason, Stage,
-    Unit, UnitResult, finding::Look,
+    Unit, UnitResult, finding::Look, scope::TimeWindow,
 };
 use scanner::{
     check::{CheckSet, Reproduce},
@@ -15,7 +16,10 @@ use scanner::{
     pipeline::{self, Checking, Scan, ScanOptions},
     socket::Dialer,
 };
-use testkit::http::{HttpServer, ok, response};
+use testkit::{
+    http::{HttpServer, ok, response},
+    tcp::TcpServer,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +28,12 @@ const LISTING: &str = "id: listing\ninfo:\n  name: N\n  author: t\n  severity: l
 
 /// A scan with these templates, that asks as fast as it can.
 fn scan(limits: Limits, templates: &[String]) -> Scan {
+    scan_within(Scope::loopback(), limits, templates)
+}
+
+fn scan_within(scope: Scope, limits: Limits, templates: &[String]) -> Scan {
     let limits = Limits { requests_per_second: 1_000_000, requests_per_second_per_host: 1_000_000, ..limits };
-    let dialer = Dialer::new(Scope::loopback(), limits, CancellationToken::new());
+    let dialer = Dialer::new(scope, limits, CancellationToken::new());
     let parsed = |text: &String| Arc::new(template::parse(text, "test.yaml").unwrap());
     let checking = Checking {
         resolvers: Vec::new(),
@@ -220,6 +228,25 @@ async fn answers_that_are_kept_for_other_checks_leave_room_for_the_next() {
     let total = result.ledger.total();
     assert_eq!((total.planned, total.not_matched), (CHECKS, CHECKS), "{total:?}");
     assert_eq!(result.undetermined, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_unit_ends_when_the_time_window_closes_also_in_the_middle_of_an_answer() {
+    let server = TcpServer::start(async |_stream, _| std::future::pending().await).await;
+    let address = server.address();
+    let endpoint = Endpoint { name: None, address: address.ip(), port: address.port() };
+    let site = Site { base: format!("http://{address}/").parse().unwrap(), endpoint };
+    let long = Duration::from_secs(600);
+    let limits = Limits { request_deadline: long, host_deadline: long, crawl_deadline: long, ..limits() };
+    for unit in [Unit::CheckSite(site.clone()), Unit::Crawl(site)] {
+        let closes = Timestamp::now() + Duration::from_millis(500);
+        let window = TimeWindow { not_after: Some(closes), ..TimeWindow::ALWAYS };
+        let scope = Scope { window, ..Scope::loopback() };
+        let scan = scan_within(scope, limits.clone(), &[LISTING.to_owned()]);
+        let unit = pipeline::perform(&scan, &unit, Instant::now() + long);
+        let ended = tokio::time::timeout(Duration::from_secs(60), unit).await;
+        assert!(matches!(ended, Ok(None)), "{ended:?}: it has no result, and somebody does it again");
+    }
 }
 
 #[tokio::test]
