@@ -66,6 +66,8 @@ pub(super) struct Told {
     pub(super) disallowed: Vec<Kept>,
     /// URLs of the site beyond those that are kept.
     pub(super) beyond: u64,
+    /// URLs of other origins beyond those that are kept, each as often as it is named.
+    pub(super) external_beyond: u64,
 }
 
 /// Sitemaps that wait to be read, each once.
@@ -262,7 +264,8 @@ impl Sources<'_> {
                     Reference::Outside(url) if told.external.len() < self.most_urls => {
                         self.keep(url, &mut told.external, &mut refused);
                     }
-                    Reference::Outside(_) | Reference::Named(_) | Reference::Nothing => {}
+                    Reference::Outside(_) => told.external_beyond += 1,
+                    Reference::Named(_) | Reference::Nothing => {}
                 }
             }
             self.note_refused(url, &refused);

@@ -122,7 +122,7 @@ async fn read_sources(
         }
         stop
     })?;
-    report.robots_answer = told.answer;
+    (report.robots_answer, report.external_untold) = (told.answer, told.external_beyond);
     Ok(told)
 }
 

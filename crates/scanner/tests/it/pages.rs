@@ -249,6 +249,36 @@ async fn a_unit_ends_when_the_time_window_closes_also_in_the_middle_of_an_answer
     }
 }
 
+/// The checks of the site account for its first page; what that would have led to was not looked at by anybody.
+#[tokio::test]
+async fn a_first_page_that_fails_leaves_all_pages_undetermined() {
+    let (account, _) = crawl(limits(), |target| (target == "/").then(broken)).await;
+    assert_eq!(account.failed, BTreeMap::from([(FailReason::Protocol, 1)]), "{account:?}");
+    let mut of_both = Account { planned: 1, not_matched: 1, ..Account::default() };
+    assert_eq!(Look::of_missing(&of_both), Look::Missed);
+    of_both.add(&account);
+    assert_eq!(Look::of_missing(&of_both), Look::Blind);
+}
+
+#[tokio::test]
+async fn addresses_elsewhere_are_counted_beyond_those_that_are_kept() {
+    const QUEUE: u64 = 50;
+    let server = HttpServer::start(|seen| match seen.target().as_str() {
+        "/" => ok("first"),
+        "/sitemap.xml" => {
+            let urls = (0..QUEUE + 20).map(|number| format!("<loc>http://other.test/{number}</loc>"));
+            ok(urls.collect::<String>())
+        }
+        _ => response("404 Not Found", &[], ""),
+    })
+    .await;
+    let mut scan = scan(limits(), &[]);
+    let options = Arc::get_mut(&mut scan.options).unwrap();
+    options.crawl.queue = QUEUE as u32;
+    let result = perform(&scan, Unit::Crawl(site(&server))).await;
+    assert_eq!(result.left_out, ["links to other origins are not followed: 70"]);
+}
+
 #[tokio::test]
 async fn sitemaps_beyond_those_that_are_read_count_as_not_looked_at() {
     let (account, result) = crawl(limits(), |target| match target {
