@@ -11,7 +11,7 @@ use std::{
 
 use model::TaskId;
 use store::{Location, ReplicaLocation, ReplicaState, StaleReads, Store, StoreError, TaskFilter};
-use testkit::postgres::Server;
+use testkit::{postgres::Server, proxy::TcpProxy};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -345,4 +345,66 @@ async fn one_look_never_goes_back_in_time_from_one_replica_to_another() {
     // First it is noticed that nobody is there any more, and after a while the other one is found.
     look_that_sees(&ground, &old, &three).await;
     assert_eq!(all(&look, &ground).await, three, "it saw more before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slow_question_keeps_nobody_else_from_the_replica() {
+    let pair = Pair::start().await;
+    let ground = pair.ground(EVER).await;
+    let tasks = ground.enqueue([exercise()]).await;
+    pair.follow().await;
+    let (mut owner, connection) =
+        tokio_postgres::connect(&ground.owner, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(async move { connection.await.ok() });
+    const LOCK: &str = "LOCK TABLE rampart.scopes IN ACCESS EXCLUSIVE MODE";
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                           AND backend_type = 'client backend'";
+    let lock = owner.transaction().await.unwrap();
+    lock.batch_execute(LOCK).await.unwrap();
+    ground.another_tenant("other").await;
+    pair.follow().await;
+    // There it is held from now on.
+    pair.with(|_, replica| replica.pause_replay()).await;
+    lock.rollback().await.unwrap();
+    let both = [tasks.clone(), ground.enqueue([exercise()]).await].concat();
+    let others_are_answered = async {
+        loop {
+            look_that_sees(&ground, &tasks, &both).await;
+            let lock = owner.transaction().await.unwrap();
+            lock.batch_execute(LOCK).await.unwrap();
+            let (store, tenant) = (ground.store.clone(), ground.tenant);
+            let slow = tokio::spawn(async move { looks(&store).await.scopes(tenant).await });
+            // When it has waited there for long enough it waits for the same at the primary.
+            pair.with(|primary, _| primary.wait_for_answer(WAITING, "1")).await;
+            let seen = lists(&ground).await;
+            lock.rollback().await.unwrap();
+            slow.await.unwrap().unwrap();
+            if seen == tasks {
+                break;
+            }
+            // So busy that this one came too late, too.
+            assert_eq!(seen, both);
+        }
+    };
+    timeout(PATIENCE, others_are_answered).await.expect("others are answered by the replica all the while");
+}
+
+#[tokio::test]
+async fn a_primary_that_says_nothing_any_more_is_not_waited_for_for_ever() {
+    let ground = Ground::postgres().await;
+    let Location::Postgres { url, connections, .. } = &ground.location else { panic!() };
+    let (user, place) = url.split_once('@').unwrap();
+    let (server, database) = place.split_once('/').unwrap();
+    let line = TcpProxy::start(server.parse().unwrap()).await;
+    let url = format!("{user}@{}/{database}", line.address());
+    let (replica, _) = silence().await;
+    let replica = ReplicaLocation { url: format!("{user}@{replica}/{database}"), most_behind: EVER };
+    let location = Location::Postgres { url, connections: *connections, replica: Some(replica) };
+    let store = Store::open(&location).await.unwrap();
+    store.stops().await.unwrap();
+    line.stall(true);
+    // From here on the clock moves only when everybody waits.
+    tokio::time::pause();
+    let looking = timeout(Duration::from_secs(60 * 60), store.stale_reads()).await.expect("it ends");
+    assert!(matches!(looking, Err(StoreError::Unavailable(_))), "{looking:?}");
 }
