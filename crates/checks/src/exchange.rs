@@ -173,6 +173,14 @@ pub enum Failure {
     Skipped(model::SkipReason),
 }
 
+impl Failure {
+    /// Does it say that nobody answers? Enough of these in a row, and a host counts as unresponsive.
+    pub fn says_host_is_gone(&self) -> bool {
+        use FailReason::{Refused, Reset, TimedOut, Unreachable};
+        matches!(self, Failure::Failed(TimedOut | Refused | Unreachable | Reset, _))
+    }
+}
+
 /// One HTTP response. Everything in it is hostile.
 #[derive(Debug, Clone, Default)]
 pub struct HttpResponse {

@@ -51,6 +51,12 @@ impl Allowance {
         self.0.now.load(Ordering::Relaxed)
     }
 
+    /// Is half of the room taken that what only waits for its turn leaves? Then nobody asks for what would come before its turn.
+    pub fn is_half_taken(&self) -> bool {
+        let waiting = self.0.waiting.load(Ordering::Relaxed);
+        self.held().saturating_sub(waiting) > self.0.most.saturating_sub(waiting) / 2
+    }
+
     /// The most that was ever held at once.
     pub fn peak(&self) -> u64 {
         self.0.peak.load(Ordering::Relaxed)
@@ -139,13 +145,24 @@ mod tests {
         let allowance = Allowance::of(100);
         let (mut one, mut other) = (allowance.charge(), allowance.charge());
         assert_eq!((one.cover(60), other.cover(41)), (Ok(()), Err(Exceeded { most: 100 })));
-        assert_eq!((other.cover(40), allowance.held()), (Ok(()), 100));
+        assert_eq!((other.cover(40), allowance.held(), allowance.is_half_taken()), (Ok(()), 100, true));
         drop(one);
-        assert_eq!((allowance.held(), allowance.peak()), (40, 100));
+        assert_eq!((allowance.held(), allowance.peak(), allowance.is_half_taken()), (40, 100, false));
         assert_eq!(other.cover(u64::MAX), Err(Exceeded { most: 100 }));
         drop(other);
         assert_eq!(allowance.held(), 0);
         assert_eq!(Charge::default().cover(u64::MAX), Ok(()));
+    }
+
+    #[test]
+    fn half_of_what_those_leave_who_wait_is_half() {
+        let allowance = Allowance::of(100);
+        let waits = allowance.charge_waiting(40).unwrap();
+        let mut looked_at = allowance.charge();
+        assert_eq!((looked_at.cover(30), allowance.is_half_taken()), (Ok(()), false));
+        assert_eq!((looked_at.cover(31), allowance.is_half_taken()), (Ok(()), true));
+        drop(waits);
+        assert!(!allowance.is_half_taken());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
-use store::{Location, Objects, ReplicaLocation, Retention, Store, Terms};
+use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
 use worker::{
     doorbell::{self, Doorbell},
     orchestrator::Keeping,
@@ -311,8 +311,17 @@ impl Configuration {
 
     /// Where reports are kept.
     pub(crate) fn objects(&self) -> anyhow::Result<Objects> {
+        self.objects_by(Objects::open)
+    }
+
+    /// The same for those who write reports: a directory that is not there is made.
+    pub(crate) fn make_objects(&self) -> anyhow::Result<Objects> {
+        self.objects_by(Objects::open_or_make)
+    }
+
+    fn objects_by(&self, open: fn(&str) -> Result<Objects, StoreError>) -> anyhow::Result<Objects> {
         let opened = match &self.objects {
-            Some(url) => Objects::open(url.reveal()),
+            Some(url) => open(url.reveal()),
             None => Objects::directory(&self.data),
         };
         opened.context("--objects says where evidence and reports are kept")

@@ -275,6 +275,8 @@ pub struct CrawlReport {
     pub bytes: u64,
     /// URLs found and not fetched.
     pub passed_over: PassedOver,
+    /// URLs of other origins that sitemaps name beyond those that were told, each as often as it is named.
+    pub external_untold: u64,
     /// What ended the crawl early.
     pub stopped_by: Option<Budget>,
     /// Which policy was used.
@@ -283,7 +285,7 @@ pub struct CrawlReport {
     pub robots_answer: RobotsAnswer,
     /// Everything the site is made with, sorted; for a technology that tells its version somewhere, with the version only.
     pub technologies: Vec<Technology>,
-    /// The first failures, of robots.txt and sitemaps too: URL and reason.
+    /// The first failures, of robots.txt and sitemaps too, and answers of which only the beginning was read: URL and reason.
     pub failures: Vec<(Url, String)>,
     /// All failures, by reason.
     pub lost: Account,
@@ -312,7 +314,8 @@ impl CrawlReport {
         unseen
     }
 
-    /// Notes a failure; the first of them with their reasons.
+    /// Notes a failure; the first of them with their reasons. That of a page to begin with is one, too, though the checks of the site
+    /// account for that page: here it stands for all that only this page links to.
     fn lose(&mut self, url: Url, failure: &Failure) {
         let (outcome, why) = match failure {
             Failure::Failed(reason, detail) if detail.is_empty() => {

@@ -171,7 +171,8 @@ pub async fn run(
     let units_at_once = limits.units_at_once() as usize;
     let mut done = done;
     let mut cut_by_host_deadline = 0;
-    let _watch = AbortOnDrop(tokio::spawn(stop_when_window_closes(scan.dialer.clone())));
+    let watched = scan.dialer.clone();
+    let _watch = AbortOnDrop(tokio::spawn(async move { stop_when_window_closes(&watched).await }));
     loop {
         while running.len() < units_at_once && ending(&scan, deadline).is_none() {
             let unit = match hosts.unpark().or_else(|| frontier.next_unit()) {
@@ -272,7 +273,14 @@ pub async fn perform(scan: &Scan, unit: &Unit, deadline: Instant) -> Option<Unit
             }
         }
     };
-    let ((), ()) = tokio::join!(work, collect);
+    // Boxed: it holds everything that the unit does.
+    let mut worked = Box::pin(async { tokio::join!(work, collect) });
+    tokio::select! {
+        ((), ()) = &mut worked => {}
+        // What waits for an answer sees it too, and comes to its end.
+        () = stop_when_window_closes(&scan.dialer) => drop(worked.as_mut().await),
+    }
+    drop(worked);
     let mut result = gathering.result();
     if scan.dialer.stop().is_cancelled() {
         return None;
@@ -298,7 +306,7 @@ fn ending(scan: &Scan, deadline: Instant) -> Option<End> {
 
 /// Ends what is under way when the scope's time is over, also where nothing new is sent that would be refused. The clock is
 /// looked at every second: it may be set, and machines sleep.
-async fn stop_when_window_closes(dialer: Dialer) {
+async fn stop_when_window_closes(dialer: &Dialer) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     while dialer.is_open_now() {
         tick.tick().await;

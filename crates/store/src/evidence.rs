@@ -8,10 +8,12 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use model::{Evidence, Finding, Fingerprint, ScanId, TenantId};
+use tokio::time::Instant;
 
 use crate::{
     Ending, ObjectKey, Objects, Settlement, Store, StoreError,
     looks::Moment,
+    objects::LONGEST_PUT,
     session::{TenantTx, insert_rows},
     value::{Row, Value, json, places},
 };
@@ -120,13 +122,14 @@ impl TenantTx<'_> {
 
 impl Store {
     /// Brings the evidence of these results to object storage, when that is where it goes, before anything names it. Its key for
-    /// each of them; none when the storage is away: then it goes into the database, since no result may wait for that. Who says the
-    /// same again writes the same again.
+    /// each of them; none when the storage is away or slow: then it goes into the database, since results wait for it for some seconds,
+    /// all of them together, and no longer. Who says the same again writes the same again.
     pub(crate) async fn keep_evidence(
         &self,
         settlements: &[Settlement],
     ) -> Result<Vec<Option<ObjectKey>>, StoreError> {
         let Some(objects) = &self.evidence else { return Ok(vec![None; settlements.len()]) };
+        let begin_by = Instant::now() + LONGEST_PUT;
         let keeping = settlements.iter().map(|Settlement { lease, ending }| async move {
             let findings = match ending {
                 Ending::Unit(result) if !result.findings.is_empty() => &result.findings,
@@ -137,7 +140,7 @@ impl Store {
             let body = serde_json::to_vec(&document)
                 .map_err(|error| StoreError::Invalid(format!("evidence cannot be written: {error}")))?;
             let key = ObjectKey::evidence(lease);
-            Ok(objects.try_to_put(&key, body).await.then_some(key))
+            Ok(objects.try_to_put(&key, body, begin_by).await.then_some(key))
         });
         // Not a stream over the closure: such a one is not `Send` for every lifetime.
         let keeping: Vec<_> = keeping.collect();
@@ -201,31 +204,6 @@ impl Store {
                 finding
             })
             .collect())
-    }
-
-    /// What was sent and what came back, of one finding.
-    pub async fn evidence(
-        &self,
-        tenant: TenantId,
-        fingerprint: Fingerprint,
-    ) -> Result<Vec<Evidence>, StoreError> {
-        let kept = self
-            .read_tenant(tenant, move |tx| {
-                Box::pin(async move {
-                    let sql = "SELECT body, object FROM evidence WHERE tenant_id = $1 AND fingerprint = $2";
-                    let key = Value::from(fingerprint.bytes());
-                    let row = tx.one(sql, &[tx.tenant(), key], ("evidence of finding", fingerprint)).await?;
-                    tx.kept(&row, 0, 1)
-                })
-            })
-            .await?;
-        match kept {
-            Kept::Here(evidence) => Ok(evidence),
-            Kept::There(key) => {
-                let mut document = self.read_document(&key).await?;
-                Ok(document.remove(&fingerprint).unwrap_or_default())
-            }
-        }
     }
 
     /// Deletes evidence that no finding names and that was written longer ago than this: of results that came too late, and of what

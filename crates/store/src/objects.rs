@@ -1,5 +1,6 @@
 //! Large documents beside the database: evidence and reports, in a directory or in object storage.
 
+mod answer;
 mod place;
 mod upload;
 
@@ -8,16 +9,17 @@ use std::{
     fs::DirBuilder,
     os::unix::fs::DirBuilderExt,
     path::{Path as FilePath, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use model::{ScanId, TenantId};
 use object_store::{Error, ObjectStore, ObjectStoreExt, path::Path};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use self::place::Absent;
 pub use self::upload::Upload;
 use crate::{Lease, StoreError};
 
@@ -27,8 +29,18 @@ const EVIDENCE: &str = "evidence";
 const REPORTS: &str = "reports";
 /// How long somebody waits for the next piece of a document.
 const PIECE: Duration = Duration::from_secs(30);
-/// How long a place is left alone where something could not be put.
+/// How long a place is left alone where something could not be put, at least.
 const REST: Duration = Duration::from_secs(5);
+/// Who waited in vain leaves it alone so many times as long: of the time in which nothing is put there, little is waiting.
+const REST_OF_WAIT: u32 = 10;
+/// How long anybody waits to put there what can be kept elsewhere,
+const PUT: Duration = Duration::from_secs(3);
+/// longer the more it is, at as much as passes in a second at least,
+const PUT_A_SECOND: u64 = 256 << 10;
+/// and how long at most. Of many, none is begun later than so long after the first.
+pub(crate) const LONGEST_PUT: Duration = Duration::from_secs(10);
+/// Characters of an error that are told.
+const MOST_TOLD: usize = 600;
 /// Who has not written to a file for so long will not go on.
 const LEFT: Duration = Duration::from_secs(60 * 60);
 
@@ -121,10 +133,15 @@ impl fmt::Display for ObjectKey {
 }
 
 impl Objects {
-    /// The place that a URL names, as `docs/operations.md` describes it. A directory is made, for its owner alone; whether a bucket
-    /// can be used is seen when it is: [`Objects::check`].
+    /// The place that a URL names, as `docs/operations.md` describes it. A directory has to be there; whether a bucket can be used is
+    /// seen when it is: [`Objects::check`].
     pub fn open(url: &str) -> Result<Objects, StoreError> {
-        place::open(url)
+        place::open(url, Absent::Refused)
+    }
+
+    /// The same for those who write there first: a directory is made if there is none, for its owner alone, and that is said.
+    pub fn open_or_make(url: &str) -> Result<Objects, StoreError> {
+        place::open(url, Absent::Made)
     }
 
     /// A directory; it is made if there is none.
@@ -141,18 +158,31 @@ impl Objects {
         }
         // That something is missing can only be the bucket.
         let put = self.inner.put(&key.path(), body.into()).await;
-        put.map(drop).map_err(|error| StoreError::Objects(format!("{self}: {error}")))
+        put.map(drop).map_err(|error| StoreError::Objects(format!("{self}: {}", brief(error))))
     }
 
-    /// The same of what can be kept elsewhere: while the place is away, nobody waits for it again and again. Was it put there?
-    pub(crate) async fn try_to_put(&self, key: &ObjectKey, body: Vec<u8>) -> bool {
-        let rests = || self.rests.lock().unwrap_or_else(PoisonError::into_inner);
-        if rests().is_some_and(|until| Instant::now() < until) {
-            return false;
+    /// The same of what can be kept elsewhere: was it put there? Who asks waits for some seconds at most, and while the place is away
+    /// one at a time, now and then. What comes to its turn only after `begin_by` finds the place too slow.
+    pub(crate) async fn try_to_put(&self, key: &ObjectKey, body: Vec<u8>, begin_by: Instant) -> bool {
+        let begun = Instant::now();
+        let within = longest_put_of(body.len());
+        {
+            let mut rests = self.rests();
+            match *rests {
+                Some(until) if begun < until => return false,
+                // The others need not wait to learn what this one learns.
+                Some(_) => *rests = Some(begun + within),
+                None => {}
+            }
         }
-        let put = self.put(key, body).await;
-        let rest = put.is_err().then(|| Instant::now() + REST);
-        let before = std::mem::replace(&mut *rests(), rest);
+        let put = if begun > begin_by {
+            Err(StoreError::Objects(format!("{self}: what was to be put before took too long")))
+        } else {
+            let late = |_| Err(StoreError::Objects(format!("{self}: there was no answer within {within:?}")));
+            timeout(within, self.put(key, body)).await.unwrap_or_else(late)
+        };
+        let rest = put.is_err().then(|| Instant::now() + REST.max(begun.elapsed() * REST_OF_WAIT));
+        let before = std::mem::replace(&mut *self.rests(), rest);
         match put {
             Err(error) if before.is_none() => tracing::warn!(%error, "evidence goes into the database"),
             Err(error) => tracing::debug!(%error, "evidence still goes into the database"),
@@ -162,6 +192,10 @@ impl Objects {
             Ok(()) => return true,
         }
         rest.is_none()
+    }
+
+    fn rests(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.rests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All of it.
@@ -271,7 +305,7 @@ impl Objects {
                     Some(Ok(ObjectKey(entry.location.to_string())))
                 }
                 Ok(_) => None,
-                Err(error) => Some(Err(StoreError::Objects(format!("{objects}: {error}")))),
+                Err(error) => Some(Err(StoreError::Objects(format!("{objects}: {}", brief(error))))),
             };
             std::future::ready(found)
         })
@@ -309,9 +343,25 @@ impl Objects {
     fn trouble(&self, key: &ObjectKey, error: &Error) -> StoreError {
         match error {
             Error::NotFound { .. } => StoreError::Missing { kind: "object", name: key.to_string() },
-            other => StoreError::Objects(format!("{self}: {other}")),
+            other => StoreError::Objects(format!("{self}: {}", brief(other))),
         }
     }
+}
+
+/// What went wrong, as far as people read it: these carry whatever a server said.
+fn brief(error: impl fmt::Display) -> String {
+    let text = error.to_string();
+    let cut = text.char_indices().nth(MOST_TOLD);
+    let told = cut.map_or(text.as_str(), |(end, _)| &text[..end]);
+    let mut told = told.replace(char::is_control, " ");
+    if cut.is_some() {
+        told.push('…');
+    }
+    told
+}
+
+fn longest_put_of(bytes: usize) -> Duration {
+    (PUT + Duration::from_secs(bytes as u64 / PUT_A_SECOND)).min(LONGEST_PUT)
 }
 
 /// `object_store` writes to `NAME#NUMBER` and renames it at the end.
@@ -332,4 +382,56 @@ fn is_left(entry: &std::fs::DirEntry) -> bool {
     let modified = entry.metadata().and_then(|metadata| metadata.modified());
     // What is gone in the meantime is nobody's concern.
     modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|since| since > LEFT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clock stands still while something is done, and moves when everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_says_nothing_is_waited_for_seconds_and_then_left_alone_for_ten_times_as_long() {
+        // The kernel takes the connection; nobody ever reads from it.
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = silent.local_addr().unwrap();
+        let objects = Objects::open(&format!("s3://key:secret@bucket?endpoint=http://{address}")).unwrap();
+        let key = ObjectKey(format!("{EVIDENCE}/one.json"));
+        let put = async |bytes: usize| {
+            let begun = Instant::now();
+            assert!(!objects.try_to_put(&key, vec![b'x'; bytes], begun + LONGEST_PUT).await);
+            begun.elapsed().as_secs()
+        };
+        assert_eq!(put(1).await, 3);
+        assert_eq!(put(1).await, 0, "it rests");
+        tokio::time::advance(Duration::from_secs(29)).await;
+        assert_eq!(put(1).await, 0, "it still rests");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        // One finds out, for all of them.
+        let (first, second) = tokio::join!(put(1), put(1));
+        assert_eq!((first, second), (3, 0));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert_eq!(put(1 << 20).await, 3 + 4, "more may take longer");
+        tokio::time::advance(Duration::from_secs(71)).await;
+        assert_eq!(put(64 << 20).await, 10, "but not for ever");
+    }
+
+    #[test]
+    fn of_what_went_wrong_some_hundred_characters_are_told() {
+        assert_eq!(brief("403 Forbidden: <Error>\r\n\u{1b}[31m"), "403 Forbidden: <Error>   [31m");
+        let told = brief("é".repeat(5_000));
+        assert_eq!((told.chars().count(), told.ends_with("é…")), (601, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_to_its_turn_too_late_is_not_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = Objects::directory(directory.path()).unwrap();
+        let key = ObjectKey(format!("{EVIDENCE}/one.json"));
+        let begin_by = Instant::now();
+        assert!(objects.try_to_put(&key, b"{}".to_vec(), begin_by).await);
+        objects.delete(&key).await.unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!objects.try_to_put(&key, b"{}".to_vec(), begin_by).await);
+        assert!(matches!(objects.get(&key).await, Err(StoreError::Missing { .. })));
+    }
 }

@@ -27,8 +27,9 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
     runtime()?.block_on(async {
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
+        let objects = configuration.make_objects()?;
         let store = configuration.with_evidence(desk.store)?;
-        let stages = Stages::new(store.clone(), checks(false)?, configuration.objects()?);
+        let stages = Stages::new(store.clone(), checks(false)?, objects);
         let options = PoolOptions {
             stages: arguments.stages.clone(),
             concurrency: arguments.concurrency,

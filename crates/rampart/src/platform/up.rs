@@ -48,8 +48,9 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     if let DatabaseUrl::Sqlite(path) = &configuration.database {
         keep_private(path)?;
     }
-    let store = configuration.with_evidence(configuration.make().await?)?;
-    let objects = configuration.objects()?;
+    let store = configuration.make().await?;
+    let objects = configuration.make_objects()?;
+    let store = configuration.with_evidence(store)?;
     let reports = objects.describe_reports();
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
     let estate = match arguments.demo {

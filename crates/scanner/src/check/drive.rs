@@ -118,7 +118,7 @@ impl Board<'_> {
 
     fn answered(&mut self, id: usize, answer: Answer) {
         if let Err(failure) = &answer
-            && says_host_is_gone(failure)
+            && failure.says_host_is_gone()
             && let Some(slot) = self.slots.get_mut(&id)
         {
             match std::mem::replace(&mut slot.retry, Retry::Under(failure.clone())) {
@@ -247,7 +247,7 @@ pub(super) async fn drive(
         };
         let Some((id, answer)) = next else { break };
         failures_in_a_row =
-            if answer.as_ref().is_err_and(says_host_is_gone) { failures_in_a_row + 1 } else { 0 };
+            if answer.as_ref().is_err_and(Failure::says_host_is_gone) { failures_in_a_row + 1 } else { 0 };
         board.answered(id, answer);
         if failures_in_a_row >= settings.failures_allowed {
             let gone = Failure::Skipped(SkipReason::HostUnresponsive);
@@ -258,14 +258,4 @@ pub(super) async fn drive(
         tokio::task::consume_budget().await;
     }
     settings.counters.shared.fetch_add(board.shared, Ordering::Relaxed);
-}
-
-fn says_host_is_gone(failure: &Failure) -> bool {
-    matches!(
-        failure,
-        Failure::Failed(
-            FailReason::TimedOut | FailReason::Refused | FailReason::Unreachable | FailReason::Reset,
-            _
-        )
-    )
 }

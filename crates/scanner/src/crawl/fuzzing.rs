@@ -75,7 +75,7 @@ pub fn robots_and_sitemap(data: &[u8]) {
     for line in String::from_utf8_lossy(data).lines().take(50) {
         robots.allows(line);
     }
-    let map = sitemap::parse(data, CAP);
+    let map = sitemap::parse(data, true, CAP);
     let listed: usize = map.pages.iter().chain(&map.sitemaps).map(String::len).sum();
     // Every listed text stands there; lossy decoding may make three bytes of one.
     assert!(listed <= 3 * CAP);

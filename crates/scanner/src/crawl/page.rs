@@ -55,6 +55,8 @@ pub struct PageFacts {
     pub redirect: Option<Url>,
     /// Distinct names of elements, sorted: the skeleton by which pages are compared.
     pub elements: Vec<String>,
+    /// It names more than that, or may: only its beginning was read.
+    pub cut: bool,
 }
 
 /// What kind of text a body is.
@@ -82,6 +84,7 @@ pub fn read(origin: &Origin, url: &Url, response: &HttpResponse) -> PageFacts {
     if kind == Body::Other || response.body.is_empty() {
         return reader.facts;
     }
+    reader.facts.cut = response.truncated;
     let text = charset::decode(&response.body, content_type);
     let mut raw = Vec::new();
     let mut push = |kind, reference: &str| {
@@ -134,6 +137,7 @@ impl Reader<'_> {
     }
 
     fn links(&mut self, base: &Url, raw: Vec<RawLink>) {
+        self.facts.cut |= raw.len() == MOST_REFERENCES;
         for link in raw {
             self.link(base, link.kind, &link.reference);
         }

@@ -1,6 +1,6 @@
 //! Sitemaps: XML, index of sitemaps, plain text, each perhaps compressed (sitemaps.org protocol 0.9).
 
-use std::io::Read;
+use std::io::Read as _;
 
 /// What a sitemap lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,41 +9,60 @@ pub struct Sitemap {
     pub pages: Vec<String>,
     /// Further sitemaps.
     pub sitemaps: Vec<String>,
+    /// It lists, or may list, more than that: only its beginning was read.
+    pub cut: bool,
 }
 
 /// The protocol allows 50,000 URLs in a file.
 const MOST: usize = 50_000;
 /// Bytes of the longest element name that is read.
 const LONGEST_NAME: usize = 64;
+/// Elements that only sitemaps have.
+const OWN: [&str; 5] = ["urlset", "sitemapindex", "sitemap", "url", "loc"];
 
-/// Reads at most `cap` bytes, after decompression. Total over any bytes.
-pub fn parse(body: &[u8], cap: usize) -> Sitemap {
-    let inflated;
-    let body = if body.starts_with(b"\x1f\x8b") {
-        let mut bytes = Vec::new();
+/// Reads at most `cap` bytes, after decompression, of a file that is there as a whole or only in its beginning. Total over any bytes.
+pub fn parse(body: &[u8], whole: bool, cap: usize) -> Sitemap {
+    let mut whole = whole;
+    let mut inflated = Vec::new();
+    let is_packed = body.starts_with(b"\x1f\x8b");
+    let body = if is_packed {
         // What was inflated before an error counts: a cut file still lists pages.
-        let _ = flate2::read::MultiGzDecoder::new(body).take(cap as u64).read_to_end(&mut bytes);
-        inflated = bytes;
+        let reading = flate2::read::MultiGzDecoder::new(body).take(cap as u64 + 1).read_to_end(&mut inflated);
+        whole &= reading.is_ok();
         &inflated[..]
     } else {
-        &body[..body.len().min(cap)]
+        body
     };
-    let text = String::from_utf8_lossy(body);
+    whole &= body.len() <= cap;
+    let text = String::from_utf8_lossy(&body[..body.len().min(cap)]);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim_start();
-    if text.starts_with('<') { xml(text) } else { plain(text) }
+    let read = if text.starts_with('<') { xml(text, whole) } else { plain(text, whole) };
+    // What does not look like a sitemap, such as a page that says so, is none of which something was cut.
+    let is_one = is_packed || read.is_one;
+    Sitemap { cut: is_one && (!whole || read.has_more), ..read.map }
+}
+
+#[derive(Default)]
+struct Read {
+    map: Sitemap,
+    is_one: bool,
+    /// Than was kept of it.
+    has_more: bool,
 }
 
 /// One URL a line. Anything else is no sitemap.
-fn plain(text: &str) -> Sitemap {
-    let lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("http://") || line.starts_with("https://"));
-    Sitemap { pages: lines.take(MOST).map(str::to_owned).collect(), sitemaps: Vec::new() }
+fn plain(text: &str, whole: bool) -> Read {
+    // Of a file that was cut the last line may be half an address.
+    let lines = if whole { text } else { text.rsplit_once('\n').map_or("", |(lines, _)| lines) };
+    let is_address = |line: &&str| line.starts_with("http://") || line.starts_with("https://");
+    let mut lines = lines.lines().map(str::trim).filter(is_address);
+    let pages: Vec<String> = lines.by_ref().take(MOST).map(str::to_owned).collect();
+    let is_one = text.lines().next().is_some_and(|line| is_address(&line.trim())) || !pages.is_empty();
+    Read { map: Sitemap { pages, ..Sitemap::default() }, is_one, has_more: lines.next().is_some() }
 }
 
-fn xml(text: &str) -> Sitemap {
-    let mut map = Sitemap::default();
+fn xml(text: &str, whole: bool) -> Read {
+    let mut read = Read::default();
     let mut in_index = false;
     let mut rest = text;
     while let Some(start) = rest.find('<') {
@@ -52,6 +71,7 @@ fn xml(text: &str) -> Sitemap {
         let ends = |byte: &u8| matches!(byte, b'>' | b'/' | b'<') || byte.is_ascii_whitespace();
         let Some(name) = beginning.iter().position(ends).and_then(|end| rest.get(..end)) else { continue };
         let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
+        read.is_one |= OWN.contains(&name);
         match name {
             "sitemap" => in_index = true,
             "url" => in_index = false,
@@ -60,16 +80,21 @@ fn xml(text: &str) -> Sitemap {
                 rest = &rest[open + 1..];
                 let (content, after) = content(rest);
                 rest = after;
-                let list = if in_index { &mut map.sitemaps } else { &mut map.pages };
-                let location = content.trim();
-                if !location.is_empty() && list.len() < MOST {
-                    list.push(location.to_owned());
+                if rest.is_empty() && !whole {
+                    // Half an address.
+                    break;
                 }
+                let list = if in_index { &mut read.map.sitemaps } else { &mut read.map.pages };
+                let location = content.trim();
+                if location.is_empty() {
+                    continue;
+                }
+                if list.len() < MOST { list.push(location.to_owned()) } else { read.has_more = true }
             }
             _ => {}
         }
     }
-    map
+    read
 }
 
 /// Text up to the next tag, and the rest.
@@ -113,20 +138,20 @@ mod tests {
     #[test]
     fn pages_and_indexes_are_read() {
         assert_eq!(
-            parse(PAGES.as_bytes(), 1 << 20).pages,
+            parse(PAGES.as_bytes(), true, 1 << 20).pages,
             ["http://a.test/1?x=1&y=2", "http://a.test/2?a&b"]
         );
-        let index = parse(b"<sitemapindex><sitemap><loc>/a.xml</loc></sitemap><sitemap><loc>/b.xml.gz</loc></sitemap></sitemapindex>", 1_000);
+        let index = parse(b"<sitemapindex><sitemap><loc>/a.xml</loc></sitemap><sitemap><loc>/b.xml.gz</loc></sitemap></sitemapindex>", true, 1_000);
         assert_eq!(
             (index.pages.len(), index.sitemaps),
             (0, vec!["/a.xml".to_owned(), "/b.xml.gz".to_owned()])
         );
         assert_eq!(
-            parse(b"http://a.test/x\nnot a url\nhttps://a.test/y\n", 1_000).pages,
+            parse(b"http://a.test/x\nnot a url\nhttps://a.test/y\n", true, 1_000).pages,
             ["http://a.test/x", "https://a.test/y"]
         );
         assert_eq!(
-            parse(b"<!doctype html><title>Not found</title><a href=/>home</a>", 1_000),
+            parse(b"<!doctype html><title>Not found</title><a href=/>home</a>", true, 1_000),
             Sitemap::default()
         );
     }
@@ -138,16 +163,49 @@ mod tests {
         encoder.write_all(&vec![b' '; 4 << 20]).unwrap();
         encoder.write_all(b"<url><loc>http://a.test/beyond</loc></url>").unwrap();
         let bomb = encoder.finish().unwrap();
-        assert_eq!(parse(&bomb, 64 << 10).pages.len(), 2);
-        assert_eq!(parse(&bomb[..bomb.len() / 2], 64 << 10).pages.len(), 2);
+        for bomb in [&bomb[..], &bomb[..bomb.len() / 2]] {
+            let map = parse(bomb, true, 64 << 10);
+            assert_eq!((map.pages.len(), map.cut), (2, true));
+        }
+        assert!(!parse(&bomb, true, 8 << 20).cut);
+        assert!(parse(&bomb[..bomb.len() / 2], true, 8 << 20).cut, "the file ends before it should");
+    }
+
+    #[test]
+    fn what_is_cut_says_so_and_lists_no_half_address() {
+        let map = parse(PAGES.as_bytes(), true, PAGES.len());
+        assert_eq!((map.pages.len(), map.cut), (2, false));
+        let end = PAGES.find("a&b]]").unwrap();
+        let lines = b"http://a.test/x\nhttps://a.test/yyy";
+        for (body, cap, listed) in [
+            (PAGES.as_bytes(), PAGES.len() - 1, 2),
+            (PAGES.as_bytes(), end, 1),
+            (PAGES.as_bytes(), PAGES.find("1?x").unwrap(), 0),
+            (lines, lines.len() - 1, 1),
+            (lines, 10, 0),
+        ] {
+            for (whole, body) in [(true, body), (false, &body[..cap])] {
+                let map = parse(body, whole, cap);
+                assert_eq!((map.pages.len(), map.cut), (listed, true), "{cap}");
+            }
+        }
+        let many: String = (0..=MOST).map(|number| format!("http://a.test/{number}\n")).collect();
+        let loc: String = many.lines().map(|line| format!("<loc>{line}</loc>")).collect();
+        for many in [many, loc] {
+            let map = parse(many.as_bytes(), true, 64 << 20);
+            assert_eq!((map.pages.len(), map.cut), (MOST, true));
+        }
+        let page = b"<!doctype html><title>Not found</title><a href=/>home</a>";
+        assert_eq!(parse(page, false, 30), Sitemap::default(), "it is none");
+        assert_eq!(parse(b"not found", false, 5), Sitemap::default(), "it is none");
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "(<loc>|</loc>|<sitemap|>|<!\\[CDATA\\[|\\]\\]>|&amp;|a| ){0,30}") {
-            parse(&bytes, 1_000);
-            parse(&[b"\x1f\x8b", &bytes[..]].concat(), 1_000);
-            parse(text.as_bytes(), 1_000);
+            parse(&bytes, true, 1_000);
+            parse(&[b"\x1f\x8b", &bytes[..]].concat(), true, 1_000);
+            parse(text.as_bytes(), false, 1_000);
         }
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Told {
     pub(super) disallowed: Vec<Kept>,
     /// URLs of the site beyond those that are kept.
     pub(super) beyond: u64,
+    /// URLs of other origins beyond those that are kept, each as often as it is named.
+    pub(super) external_beyond: u64,
 }
 
 /// Sitemaps that wait to be read, each once.
@@ -194,7 +196,12 @@ impl Sources<'_> {
             };
             hops += 1;
             match response.status {
-                200..=299 => return Ok((Robots::parse(&response.body), RobotsAnswer::Found)),
+                200..=299 => {
+                    if response.truncated {
+                        self.failed.push((url, only_the_beginning()));
+                    }
+                    return Ok((Robots::parse(&response.body), RobotsAnswer::Found));
+                }
                 300..=399 => match page::read(self.origin, &url, &response).redirect {
                     Some(next) => url = next,
                     None => break,
@@ -241,8 +248,11 @@ impl Sources<'_> {
                 }
                 _ => continue,
             }
-            let map = sitemap::parse(&response.body, self.response_bytes);
+            let map = sitemap::parse(&response.body, !response.truncated, self.response_bytes);
             drop(response);
+            if map.cut {
+                self.failed.push((url.clone(), only_the_beginning()));
+            }
             map.sitemaps.iter().filter_map(|location| inside(location)).for_each(|url| maps.name(url));
             let mut refused = Refused::default();
             for page in map.pages {
@@ -254,7 +264,8 @@ impl Sources<'_> {
                     Reference::Outside(url) if told.external.len() < self.most_urls => {
                         self.keep(url, &mut told.external, &mut refused);
                     }
-                    Reference::Outside(_) | Reference::Named(_) | Reference::Nothing => {}
+                    Reference::Outside(_) => told.external_beyond += 1,
+                    Reference::Named(_) | Reference::Nothing => {}
                 }
             }
             self.note_refused(url, &refused);
@@ -262,6 +273,12 @@ impl Sources<'_> {
         told.beyond += maps.beyond;
         Ok(())
     }
+}
+
+/// What is named by the rest of it alone is not known.
+pub(super) fn only_the_beginning() -> Failure {
+    let why = "only its beginning was read: what the rest of it names is not known";
+    Failure::Failed(FailReason::Incomplete, why.to_owned())
 }
 
 /// As RFC 9309 calls it (2.3.1.4).

@@ -42,6 +42,8 @@ pub(super) struct Seen {
     pub(super) technologies: Vec<Technology>,
     /// What the checks about every page say.
     pub(super) checked: Option<Checked>,
+    /// It may link to more than that.
+    pub(super) cut: bool,
     /// Equal for pages that look the same.
     pub(super) skeleton: u64,
     /// The room that it takes until it is taken in.
@@ -133,6 +135,7 @@ fn see(sieve: &Sieve, entry: &Entry, url: &Url, response: &HttpResponse) -> Seen
     Seen {
         page,
         body_bytes: response.body.len() as u64,
+        cut: facts.cut && !is_error,
         redirect: facts.redirect.as_ref().map(|url| sieve.candidate(LinkKind::Page, url)),
         checked: None,
         skeleton: skeleton(sieve, response, &facts, &links),

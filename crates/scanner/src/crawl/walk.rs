@@ -20,7 +20,7 @@ use super::{
     link::{LONGEST_URL, LinkKind},
     origin::{self, Origin},
     sieve::{Sieve, worth_reading},
-    sources::{Sources, Told},
+    sources::{Sources, Told, only_the_beginning},
     visit::{Found, Seen, Visit, visit},
 };
 use crate::http::{HttpClient, HttpSession};
@@ -122,7 +122,7 @@ async fn read_sources(
         }
         stop
     })?;
-    report.robots_answer = told.answer;
+    (report.robots_answer, report.external_untold) = (told.answer, told.external_beyond);
     Ok(told)
 }
 
@@ -213,6 +213,8 @@ impl Walk<'_> {
         while self.tasks.len() < width
             && self.sent < self.taken_in + AHEAD * width as u64
             && !self.frontier.is_empty()
+            // What waits for an earlier answer leaves the room to that one.
+            && (self.arrived.is_empty() || !self.session.allowance().is_half_taken())
         {
             if self.sent >= u64::from(self.limits.crawl_pages) {
                 // What is under way may still show that the rest is to be folded.
@@ -250,6 +252,9 @@ impl Walk<'_> {
             Ok(seen) => {
                 self.failures_in_a_row = 0;
                 self.report.pages += 1;
+                if seen.cut {
+                    self.report.lose(url.clone(), &only_the_beginning());
+                }
                 self.frontier.settle(entry.shape, entry.variable, seen.skeleton);
                 self.offer(&seen, &url, entry.depth, entry.hops).await;
                 self.tell(seen, url).await;
@@ -258,7 +263,8 @@ impl Walk<'_> {
                 let stop = stop_of(&failure);
                 if stop != Some(Budget::Stopped) {
                     self.report.failed += 1;
-                    self.failures_in_a_row += 1;
+                    self.failures_in_a_row =
+                        if failure.says_host_is_gone() { self.failures_in_a_row + 1 } else { 0 };
                     self.report.lose(url, &failure);
                 }
                 self.frontier.settle(entry.shape, entry.variable, 0);

@@ -457,6 +457,9 @@ async fn pages(scan: &Scan, site: &Site, deadline: Instant, reporter: &Reporter<
     });
     let crawling = crawl::site(&scan.client, &start, &limits, &scan.options.crawl, look_at, sender);
     let (report, ()) = tokio::join!(tokio::time::timeout_at(deadline, crawling), collect);
+    if let Ok(report) = &report {
+        elsewhere += report.external_untold;
+    }
     if elsewhere > 0 {
         reporter.left_out(format!("links to other origins are not followed: {elsewhere}")).await;
     }

@@ -6,12 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use checks::exchange::{Failure, HttpForm, HttpRequest, HttpResponse, Origin, TcpRequest};
 use model::{Allowance, Endpoint, FailReason, Limits, Profile, Scope};
 use scanner::{
-    crawl::{self, CrawlOptions},
+    crawl::{self, CrawlOptions, CrawlReport},
     dialogue,
     http::{HttpClient, HttpSession, Identity},
     socket::Dialer,
@@ -20,7 +21,11 @@ use testkit::{
     http::{HttpServer, ok, read_request, response},
     tcp::{TcpServer, endlessly},
 };
-use tokio::{io::AsyncWriteExt, sync::mpsc};
+use tokio::{
+    io::AsyncWriteExt,
+    sync::{mpsc, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -195,6 +200,85 @@ async fn a_crawl_does_not_hold_what_pages_name_without_end() {
     let [(url, why)] = report.failures.as_slice() else { panic!("{report:?}") };
     assert!(url.path().ends_with("/7") && why.contains(&MOST.to_string()), "{url} {why}");
     assert_eq!((dialer.allowance().held(), dialer.allowance().peak() <= MOST), (0, true));
+}
+
+/// Crawls a site with so much room and so many connections.
+async fn crawl(address: SocketAddr, most: u64, connections: u32) -> (CrawlReport, Allowance) {
+    let dialer = dialer(most);
+    let root = Url::parse(&format!("http://{address}/")).unwrap();
+    let site = crawl::Site { root, endpoint: endpoint(address), starts: Vec::new() };
+    let options = CrawlOptions { fold_after: None, ..CrawlOptions::of(Profile::Standard) };
+    let limits = Limits { connections_per_host: connections, ..dialer.limits().clone() };
+    let (sender, mut receiver) = mpsc::channel(16);
+    let client = client(&dialer);
+    let listen = async { while receiver.recv().await.is_some() {} };
+    let crawling = crawl::site(&client, &site, &limits, &options, None, sender);
+    let (report, ()) = tokio::join!(crawling, listen);
+    (report, dialer.allowance().clone())
+}
+
+fn links(to: impl Iterator<Item = String>) -> Vec<u8> {
+    let links: String = to.map(|to| format!("<a href={to}>x</a>")).collect();
+    response("200 OK", &["Content-Type: text/html"], links)
+}
+
+#[tokio::test]
+async fn a_host_whose_answers_find_no_room_is_not_gone() {
+    const MOST: u64 = 1_024 * KIB;
+    let large = 2 * dialer(MOST).limits().failures_in_a_row;
+    let server = HttpServer::start(move |seen| match seen.target().as_str() {
+        "/" => links((0..large + 5).map(|number| number.to_string())),
+        "/robots.txt" | "/sitemap.xml" => response("404 Not Found", &[], ""),
+        target if target[1..].parse::<u32>().unwrap() < large => {
+            links((0..10_000).map(|number| format!("//other.test/{number}")))
+        }
+        _ => ok("small"),
+    })
+    .await;
+    let (report, allowance) = crawl(server.address(), MOST, 1).await;
+    assert_eq!((report.pages, report.failed, report.stopped_by), (6, u64::from(large), None), "{report:?}");
+    assert_eq!(report.lost.failed, [(FailReason::Memory, u64::from(large))].into(), "{report:?}");
+    assert_eq!((allowance.held(), allowance.peak() <= MOST), (0, true));
+}
+
+#[tokio::test]
+async fn answers_ahead_of_a_slow_one_leave_it_room() {
+    const MOST: u64 = 2_048 * KIB;
+    /// As many as there would not be room for, each about 100 KiB.
+    const TOO_MANY: usize = 28;
+    let asked = watch::Sender::new(0);
+    let server = TcpServer::start({
+        let asked = asked.clone();
+        move |mut stream, _| {
+            let asked = asked.clone();
+            async move {
+                while let Some(bytes) = read_request(&mut stream).await? {
+                    let request = String::from_utf8_lossy(&bytes).into_owned();
+                    let answer = match request.split(' ').nth(1).unwrap() {
+                        "/" => links(["/slow".to_owned()].into_iter().chain((0..60).map(|n| n.to_string()))),
+                        "/robots.txt" | "/sitemap.xml" => response("404 Not Found", &[], ""),
+                        "/slow" => {
+                            // Nobody asks for so many before this is answered: that takes a moment to see.
+                            let mut ahead = asked.subscribe();
+                            let too_many = ahead.wait_for(|asked| *asked >= TOO_MANY);
+                            let _ = timeout(Duration::from_secs(1), too_many).await;
+                            ok("slow")
+                        }
+                        _ => {
+                            asked.send_modify(|asked| *asked += 1);
+                            links((0..100).map(|n| format!("//other.test/{}{n}", "a".repeat(1_000))))
+                        }
+                    };
+                    stream.write_all(&answer).await?;
+                }
+                Ok(())
+            }
+        }
+    })
+    .await;
+    let (report, allowance) = crawl(server.address(), MOST, 2).await;
+    assert_eq!((report.pages, report.failed, report.stopped_by), (62, 0, None), "{report:?}");
+    assert_eq!((allowance.held(), allowance.peak() <= MOST), (0, true));
 }
 
 #[tokio::test]

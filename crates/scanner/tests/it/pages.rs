@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use checks::template;
+use jiff::Timestamp;
 use model::{
     Account, CheckId, Endpoint, FailReason, Limits, PortSet, Profile, ScanId, Scope, Site, SkipReason, Stage,
-    Unit, UnitResult, finding::Look,
+    Unit, UnitResult, finding::Look, scope::TimeWindow,
 };
 use scanner::{
     check::{CheckSet, Reproduce},
@@ -15,7 +16,10 @@ use scanner::{
     pipeline::{self, Checking, Scan, ScanOptions},
     socket::Dialer,
 };
-use testkit::http::{HttpServer, ok, response};
+use testkit::{
+    http::{HttpServer, ok, response},
+    tcp::TcpServer,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +28,12 @@ const LISTING: &str = "id: listing\ninfo:\n  name: N\n  author: t\n  severity: l
 
 /// A scan with these templates, that asks as fast as it can.
 fn scan(limits: Limits, templates: &[String]) -> Scan {
+    scan_within(Scope::loopback(), limits, templates)
+}
+
+fn scan_within(scope: Scope, limits: Limits, templates: &[String]) -> Scan {
     let limits = Limits { requests_per_second: 1_000_000, requests_per_second_per_host: 1_000_000, ..limits };
-    let dialer = Dialer::new(Scope::loopback(), limits, CancellationToken::new());
+    let dialer = Dialer::new(scope, limits, CancellationToken::new());
     let parsed = |text: &String| Arc::new(template::parse(text, "test.yaml").unwrap());
     let checking = Checking {
         resolvers: Vec::new(),
@@ -165,6 +173,47 @@ async fn sources_of_pages_that_fail_are_told_and_those_that_are_not_there_are_no
 }
 
 #[tokio::test]
+async fn what_only_the_rest_of_a_long_answer_names_was_not_looked_at() {
+    let limits = || Limits { response_bytes: 4 << 10, ..limits() };
+    let listed: String = (0..500).map(|number| format!("<loc>/{number}</loc>")).collect();
+    let packed = {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(listed.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    assert!(packed.len() < 4 << 10);
+    let rules: String = (0..500).map(|number| format!("Allow: /{number}\n")).collect();
+    let page = response("200 OK", &["Content-Type: text/html"], [b' '; 8 << 10]);
+    for (long, answered, cut) in [
+        ("/sitemap.xml", ok(listed), true),
+        ("/sitemap.xml", ok(packed), true),
+        ("/robots.txt", ok(format!("User-agent: *\n{rules}")), true),
+        ("/", links(500), true),
+        ("/0", links(500), true),
+        // Many sites say so with a page.
+        ("/sitemap.xml", page, false),
+        ("/0", response("200 OK", &["Content-Type: image/png"], [b'x'; 8 << 10]), false),
+    ] {
+        let (account, result) = crawl(limits(), move |target| match target {
+            target if target == long => Some(answered.clone()),
+            "/" => Some(links(1)),
+            "/robots.txt" | "/sitemap.xml" => None,
+            _ => Some(ok("nothing")),
+        })
+        .await;
+        let failed = account.failed.get(&FailReason::Incomplete).copied().unwrap_or_default();
+        // What a check says of a page of which it saw the beginning only is its own affair.
+        let of_page = u64::from(long == "/0");
+        assert!((u64::from(cut)..=u64::from(cut) + of_page).contains(&failed), "{long}: {account:?}");
+        let told = result.undetermined.iter().filter(|why| why.contains("what the rest of it names")).count();
+        assert_eq!(told, usize::from(cut), "{long}: {:?}", result.undetermined);
+        assert!(!cut || Look::of_missing(&account) == Look::Blind, "{long}: {account:?}");
+        assert!(account.not_matched > 0 || long == "/0", "{long}: {account:?}");
+    }
+}
+
+#[tokio::test]
 async fn answers_that_are_kept_for_other_checks_leave_room_for_the_next() {
     const CHECKS: u64 = 40;
     let server = HttpServer::start(|_| ok(vec![b'x'; 60 << 10])).await;
@@ -179,6 +228,55 @@ async fn answers_that_are_kept_for_other_checks_leave_room_for_the_next() {
     let total = result.ledger.total();
     assert_eq!((total.planned, total.not_matched), (CHECKS, CHECKS), "{total:?}");
     assert_eq!(result.undetermined, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_unit_ends_when_the_time_window_closes_also_in_the_middle_of_an_answer() {
+    let server = TcpServer::start(async |_stream, _| std::future::pending().await).await;
+    let address = server.address();
+    let endpoint = Endpoint { name: None, address: address.ip(), port: address.port() };
+    let site = Site { base: format!("http://{address}/").parse().unwrap(), endpoint };
+    let long = Duration::from_secs(600);
+    let limits = Limits { request_deadline: long, host_deadline: long, crawl_deadline: long, ..limits() };
+    for unit in [Unit::CheckSite(site.clone()), Unit::Crawl(site)] {
+        let closes = Timestamp::now() + Duration::from_millis(500);
+        let window = TimeWindow { not_after: Some(closes), ..TimeWindow::ALWAYS };
+        let scope = Scope { window, ..Scope::loopback() };
+        let scan = scan_within(scope, limits.clone(), &[LISTING.to_owned()]);
+        let unit = pipeline::perform(&scan, &unit, Instant::now() + long);
+        let ended = tokio::time::timeout(Duration::from_secs(60), unit).await;
+        assert!(matches!(ended, Ok(None)), "{ended:?}: it has no result, and somebody does it again");
+    }
+}
+
+/// The checks of the site account for its first page; what that would have led to was not looked at by anybody.
+#[tokio::test]
+async fn a_first_page_that_fails_leaves_all_pages_undetermined() {
+    let (account, _) = crawl(limits(), |target| (target == "/").then(broken)).await;
+    assert_eq!(account.failed, BTreeMap::from([(FailReason::Protocol, 1)]), "{account:?}");
+    let mut of_both = Account { planned: 1, not_matched: 1, ..Account::default() };
+    assert_eq!(Look::of_missing(&of_both), Look::Missed);
+    of_both.add(&account);
+    assert_eq!(Look::of_missing(&of_both), Look::Blind);
+}
+
+#[tokio::test]
+async fn addresses_elsewhere_are_counted_beyond_those_that_are_kept() {
+    const QUEUE: u64 = 50;
+    let server = HttpServer::start(|seen| match seen.target().as_str() {
+        "/" => ok("first"),
+        "/sitemap.xml" => {
+            let urls = (0..QUEUE + 20).map(|number| format!("<loc>http://other.test/{number}</loc>"));
+            ok(urls.collect::<String>())
+        }
+        _ => response("404 Not Found", &[], ""),
+    })
+    .await;
+    let mut scan = scan(limits(), &[]);
+    let options = Arc::get_mut(&mut scan.options).unwrap();
+    options.crawl.queue = QUEUE as u32;
+    let result = perform(&scan, Unit::Crawl(site(&server))).await;
+    assert_eq!(result.left_out, ["links to other origins are not followed: 70"]);
 }
 
 #[tokio::test]

@@ -16,7 +16,10 @@
 //!
 //! Credentials that the URL does not have come from the environment, by the names that the cloud's own tools use.
 
-use std::{fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt::Display, fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use object_store::{
@@ -32,7 +35,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::Objects;
+use super::{Objects, answer};
 use crate::StoreError;
 
 /// How long somebody waits for a connection.
@@ -49,17 +52,45 @@ fn invalid(why: impl Into<String>) -> StoreError {
     StoreError::Invalid(format!("object storage: {}", why.into()))
 }
 
-/// Reads the URL. No error repeats any of it: there may be a secret in it.
-pub(super) fn open(text: &str) -> Result<Objects, StoreError> {
+/// What becomes of a directory that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    Made,
+    Refused,
+}
+
+/// Reads the URL. No error repeats any of it but a directory: there may be a secret in it.
+pub(super) fn open(text: &str, absent: Absent) -> Result<Objects, StoreError> {
     match text.split_once(':') {
         Some(("file", path)) => {
-            // `file:///var/objects` is the same as `file:/var/objects`; a host has no meaning.
-            let path = path.strip_prefix("//").map_or(path, |path| path);
+            // `file:///var/objects` is the same as `file:/var/objects`.
+            let path = match path.strip_prefix("//") {
+                Some(path) if path.starts_with('/') => path,
+                Some(path) if !path.is_empty() => {
+                    return Err(invalid(
+                        "what follows `file://` up to the next slash is the name of a machine, and only this one has directories: \
+                         write `file:DIRECTORY`",
+                    ));
+                }
+                Some(_) => return Err(unreadable()),
+                None => path,
+            };
             let path = percent_decode_str(path).decode_utf8().map_err(|_| unreadable())?;
             if path.is_empty() {
                 return Err(unreadable());
             }
-            directory(Path::new(&*path))
+            let path = Path::new(&*path);
+            let is_there = path.try_exists().map_err(|why| unusable(path, why))?;
+            match absent {
+                _ if is_there => {}
+                Absent::Made => {
+                    tracing::warn!(directory = %path.display(), "the directory for objects is made")
+                }
+                Absent::Refused => {
+                    return Err(unusable(path, "there is none; `rampart up` and workers make it"));
+                }
+            }
+            directory(path)
         }
         Some(("s3" | "gs", _)) => bucket(&Asked::read(text)?),
         _ => Err(unreadable()),
@@ -73,13 +104,14 @@ fn unreadable() -> StoreError {
     )
 }
 
+fn unusable(directory: &Path, why: impl Display) -> StoreError {
+    invalid(format!("the directory `{}` cannot be used: {why}", directory.display()))
+}
+
 pub(super) fn directory(root: &Path) -> Result<Objects, StoreError> {
-    let unusable = |path: &Path, why: String| {
-        invalid(format!("the directory `{}` cannot be used: {why}", path.display()))
-    };
     let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
-    made.map_err(|why| unusable(root, why.to_string()))?;
-    let local = LocalFileSystem::new_with_prefix(root).map_err(|why| unusable(root, why.to_string()))?;
+    made.map_err(|why| unusable(root, why))?;
+    let local = LocalFileSystem::new_with_prefix(root).map_err(|why| unusable(root, why))?;
     Ok(Objects {
         inner: Arc::new(local.with_fsync(true)),
         shown: format!("file:{}", root.display()),
@@ -351,7 +383,8 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Waits for an answer for as long as what is sent may take. The clock of `reqwest` for reading runs while it still sends.
+/// Waits for an answer for as long as what is sent may take, and no longer for any piece of it. The clock of `reqwest` for reading
+/// runs while it still sends.
 #[derive(Debug)]
 struct Patient {
     client: reqwest::Client,
@@ -367,16 +400,19 @@ impl HttpService for Patient {
         }
         let within = ANSWER + Duration::from_secs(request.body().content_length() as u64 / BYTES_A_SECOND);
         let late = |elapsed| HttpError::new(HttpErrorKind::Timeout, elapsed);
-        timeout(within, self.client.call(request)).await.map_err(late)?
+        let answer = timeout(within, self.client.call(request)).await.map_err(late)??;
+        Ok(answer::held_to_time(answer).await)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use object_store::client::HttpRequestBody;
+
     use super::*;
 
     fn refusal(url: &str) -> String {
-        match open(url) {
+        match open(url, Absent::Made) {
             Err(StoreError::Invalid(why)) => why,
             other => panic!("{url}: {other:?}"),
         }
@@ -389,6 +425,8 @@ mod tests {
             "/var/objects",
             "file:",
             "file://",
+            "file://hunter2",
+            "file://localhost/var/objects",
             "http://hunter2@bucket",
             "s3://",
             "s3:///prefix",
@@ -437,7 +475,8 @@ mod tests {
 
     #[test]
     fn a_key_is_never_shown() {
-        let objects = open("s3://AKIA:hunter2@bucket/some/prefix/?region=eu-central-1").unwrap();
+        let objects =
+            open("s3://AKIA:hunter2@bucket/some/prefix/?region=eu-central-1", Absent::Refused).unwrap();
         assert_eq!(format!("{objects} {objects:?}"), "s3://bucket/some/prefix s3://bucket/some/prefix");
         let read = Asked::read("s3://A%2FKIA:hun%2Fter@bucket").map(|asked| (asked.key, asked.prefix));
         assert_eq!(read.unwrap(), (Some(("A/KIA".to_owned(), "hun/ter".to_owned())), String::new()));
@@ -449,9 +488,42 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let root = above.path().join("with space");
         let url = format!("file:{}", root.display()).replace(' ', "%20");
-        let objects = open(&url).unwrap();
+        let refused = open(&url, Absent::Refused);
+        assert!(
+            matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("with space")),
+            "{refused:?}"
+        );
+        assert!(!root.exists(), "who only reads makes nothing");
+        let objects = open(&url, Absent::Made).unwrap();
         assert_eq!(objects.to_string(), format!("file:{}", root.display()));
         let mode = std::fs::metadata(&root).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
+        for url in [url.replacen("file:", "file://", 1), url] {
+            assert_eq!(open(&url, Absent::Refused).unwrap().to_string(), objects.to_string());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_stops_in_its_middle_ends() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1 << 10]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").unwrap();
+            stream
+        });
+        let connector = Connector { tls: tls().unwrap(), unsigned: true };
+        let client = connector.connect(&ClientOptions::new().with_allow_http(true)).unwrap();
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = format!("http://{address}/").parse().unwrap();
+        let answer = client.execute(request).await.unwrap();
+        let _open = server.join().unwrap();
+        // From here on the clock moves only when everybody waits.
+        tokio::time::pause();
+        let begun = tokio::time::Instant::now();
+        let error = answer.into_body().bytes().await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed().as_secs()), (HttpErrorKind::Timeout, 30), "{error}");
     }
 }

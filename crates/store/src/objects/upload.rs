@@ -6,7 +6,7 @@ use object_store::buffered::BufWriter;
 use tokio::runtime::Handle;
 use tokio_util::io::SyncIoBridge;
 
-use super::{ObjectKey, Objects};
+use super::{ObjectKey, Objects, brief};
 use crate::StoreError;
 
 /// What is sent at once: the least that every object storage takes as a part.
@@ -39,7 +39,9 @@ impl Upload {
         // It takes back what it sent by itself when this fails, and cannot be given up any more.
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
         let done = writer.shutdown();
-        done.map_err(|error| StoreError::Objects(format!("{}: `{}`: {error}", self.objects, self.key)))
+        let failed =
+            |error| StoreError::Objects(format!("{}: `{}`: {}", self.objects, self.key, brief(error)));
+        done.map_err(failed)
     }
 }
 
@@ -53,7 +55,7 @@ impl Write for Upload {
             // Whoever buffers writes once more when dropped, and what failed must not be asked again.
             self.give_up();
         }
-        written
+        written.map_err(|error| io::Error::new(error.kind(), brief(error)))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -66,7 +68,8 @@ impl Upload {
         if let Some(writer) = self.writer.take() {
             let mut writer = writer.into_inner();
             if let Err(error) = self.runtime.block_on(writer.abort()) {
-                tracing::warn!(%error, key = %self.key, "an unfinished object is left");
+                let error = brief(error);
+                tracing::warn!(error, key = %self.key, "an unfinished object is left");
             }
         }
     }

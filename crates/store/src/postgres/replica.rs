@@ -19,7 +19,7 @@ use deadpool_postgres::Object;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryRow;
 
-use super::{Database, Lent, Whose, error, migrate};
+use super::{Database, Lent, Whose, migrate};
 use crate::{InSession, StoreError};
 
 /// How long a transaction there may take to begin.
@@ -220,7 +220,7 @@ impl Replica {
             leave(lent).await;
             return Err(trouble);
         }
-        match timeout(ANSWER_WITHIN, job(&mut lent, now)).await.map_err(too_long)? {
+        match timeout(ANSWER_WITHIN, job(&mut lent, now)).await.map_err(too_slow)? {
             Ok(value) => {
                 let row = timeout(BEGIN_WITHIN, lent.commit_asking(POSITION)).await.map_err(too_long)??;
                 let position = row.get(0).and_then(|text| text.parse().ok());
@@ -317,6 +317,13 @@ fn too_long(_: tokio::time::error::Elapsed) -> Trouble {
     Trouble::Away("it takes too long to answer".to_owned())
 }
 
+/// That the server answers was seen when the transaction began: it is this one question that takes so long, and no other.
+fn too_slow(_: tokio::time::error::Elapsed) -> Trouble {
+    Trouble::Failed(StoreError::Unavailable(format!(
+        "the question was not answered within {ANSWER_WITHIN:?}"
+    )))
+}
+
 /// Nothing was changed, so nobody need know how it goes.
 async fn leave(lent: Lent) {
     let _ = timeout(BEGIN_WITHIN, lent.roll_back()).await;
@@ -333,18 +340,23 @@ async fn begin(lent: &mut Lent, whose: Whose) -> Result<(jiff::Timestamp, Standi
 
 impl Database {
     async fn identity(&self) -> Result<Identity, StoreError> {
-        let client = self.client().await?;
         let sql = "SELECT (SELECT system_identifier FROM pg_control_system())::text, \
                    (SELECT oid FROM pg_database WHERE datname = current_database())::text";
-        let row = client.query_typed_one(sql, &[]).await.map_err(error)?;
+        let row = self.ask_one(sql).await?;
         Ok(Identity { system: row.get(0), database: row.get(1) })
     }
 
     /// How far the history of a primary goes.
     async fn position(&self) -> Result<u64, StoreError> {
-        let client = self.client().await?;
-        let sql = "SELECT (pg_current_wal_lsn() - '0/0')::bigint";
-        let position: i64 = client.query_typed_one(sql, &[]).await.map_err(error)?.get(0);
+        let position: i64 = self.ask_one("SELECT (pg_current_wal_lsn() - '0/0')::bigint").await?.get(0);
         Ok(position.try_into().unwrap_or_default())
+    }
+
+    /// One question outside of any transaction. Nobody waits for ever for a primary that says nothing any more.
+    async fn ask_one(&self, sql: &str) -> Result<tokio_postgres::Row, StoreError> {
+        let mut lent = Lent::new(self.client().await?);
+        let row = lent.ask(|client| client.query_typed_one(sql, &[])).await?;
+        lent.give_back();
+        Ok(row)
     }
 }

@@ -141,8 +141,8 @@ async fn what_the_latest_look_saw_is_kept(ground: Ground) {
         assert_eq!((known.finding.name.as_str(), known.finding.severity), ("later", Severity::Low));
         let high = FindingFilter { at_least: Some(Severity::High), ..FindingFilter::default() };
         assert_eq!(ground.store.findings(ground.tenant, high, 10).await.unwrap(), []);
-        let evidence = ground.store.evidence(ground.tenant, known.finding.fingerprint).await.unwrap();
-        assert_eq!(evidence[0].response, "later", "late: {late}");
+        let whole = ground.store.finding(ground.tenant, known.finding.fingerprint).await.unwrap();
+        assert_eq!(whole.finding.evidence[0].response, "later", "late: {late}");
         let (assets, _) = ground.store.assets(ground.tenant, scan, None, 10).await.unwrap();
         assert_eq!(assets, [page("later")], "late: {late}");
     }

@@ -2,9 +2,14 @@
 
 use std::{io::Write, path::Path, sync::OnceLock, time::Duration};
 
-use model::{Outcome, ScanId, Severity, Stage, TenantId};
-use store::{Ending, ObjectKey, Objects, StoreError};
-use testkit::objects::{Access, Server};
+use model::{Evidence, Fingerprint, Outcome, ScanId, Severity, Stage, TenantId};
+use store::{Ending, ObjectKey, Objects, Store, StoreError};
+use testkit::{
+    http::{HttpServer, response},
+    objects::{Access, Server},
+    tcp::TcpServer,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     findings::{almost, finding, scan},
@@ -14,6 +19,7 @@ use crate::{
 crate::contract! {
     evidence_lies_in_objects_and_is_found_there
     no_result_waits_for_the_object_storage
+    no_result_waits_for_an_object_storage_that_stalls
     what_no_finding_names_is_swept_after_a_week_and_nothing_else
     evidence_that_somebody_removed_is_said_to_be_cut
     evidence_from_before_stays_in_the_database
@@ -153,6 +159,14 @@ fn shared() -> &'static Server {
 
 const SEEN: [(&str, Outcome); 2] = [("git-config", Outcome::Matched), ("env-file", Outcome::Matched)];
 
+async fn evidence_of(
+    store: &Store,
+    tenant: TenantId,
+    fingerprint: Fingerprint,
+) -> Result<Vec<Evidence>, StoreError> {
+    Ok(store.finding_documents(tenant, vec![fingerprint]).await?.remove(0).evidence)
+}
+
 async fn evidence_lies_in_objects_and_is_found_there(ground: Ground) {
     let server = tokio::task::spawn_blocking(shared).await.unwrap();
     let plain = ground.store.clone();
@@ -163,17 +177,16 @@ async fn evidence_lies_in_objects_and_is_found_there(ground: Ground) {
     let documents = ground.store.finding_documents(ground.tenant, fingerprints.clone()).await.unwrap();
     let expected: Vec<_> = two.iter().map(|finding| finding.evidence.clone()).collect();
     assert_eq!(documents.into_iter().map(|finding| finding.evidence).collect::<Vec<_>>(), expected);
-    assert_eq!(ground.store.evidence(ground.tenant, fingerprints[0]).await.unwrap(), expected[0]);
+    assert_eq!(evidence_of(&ground.store, ground.tenant, fingerprints[0]).await.unwrap(), expected[0]);
     // One object of one unit, in the tenant's own place; none of it in the database.
     let own = server.objects().join("evidence").join(ground.tenant.to_string());
     assert_eq!(files(&own).len(), 1);
-    let without = plain.evidence(ground.tenant, fingerprints[0]).await;
+    let without = evidence_of(&plain, ground.tenant, fingerprints[0]).await;
     assert!(
         matches!(&without, Err(StoreError::Invalid(why)) if why.contains("object storage")),
         "{without:?}"
     );
     let other = ground.another_tenant("other").await;
-    assert!(matches!(ground.store.evidence(other, fingerprints[0]).await, Err(StoreError::Missing { .. })));
     assert_eq!(ground.store.finding_documents(other, fingerprints).await.unwrap(), []);
 }
 
@@ -192,7 +205,7 @@ async fn no_result_waits_for_the_object_storage(ground: Ground) {
     assert_eq!((settled.state, settled.again), ("completed", false));
     // It is in the database, where everybody finds it.
     for store in [&ground.store, &plain] {
-        assert_eq!(store.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+        assert_eq!(evidence_of(store, ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
     }
     let start = move || {
         server.start_again();
@@ -204,14 +217,102 @@ async fn no_result_waits_for_the_object_storage(ground: Ground) {
     let settled = ground.store.settle(vec![settlement]).await.unwrap().remove(0).unwrap();
     assert_eq!((settled.state, settled.again), ("completed", true));
     assert_eq!(files(&server.objects()).len(), 1);
-    assert_eq!(plain.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    assert_eq!(evidence_of(&plain, ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
     let report = Worker::new(1).claim_of(&ground, &[Stage::Report], 1).await.remove(0);
     settle(&ground, report.lease, Ending::Completed).await.unwrap();
     // The next goes there again.
     let env = finding("env-file", Severity::Low);
     scan(&ground, vec![env.clone()], &SEEN[1..]).await;
     assert_eq!(files(&server.objects()).len(), 2);
-    assert!(matches!(plain.evidence(ground.tenant, env.fingerprint).await, Err(StoreError::Invalid(_))));
+    assert!(matches!(evidence_of(&plain, ground.tenant, env.fingerprint).await, Err(StoreError::Invalid(_))));
+}
+
+/// Takes connections, says no more than this, and leaves them open.
+async fn stalling(says: &'static str) -> TcpServer {
+    TcpServer::start(async move |mut stream, _| {
+        let mut asked = [0; 1 << 10];
+        while stream.read(&mut asked).await? == asked.len() {}
+        stream.write_all(says.as_bytes()).await?;
+        std::future::pending().await
+    })
+    .await
+}
+
+fn objects_at(server: &TcpServer) -> Objects {
+    Objects::open(&format!("s3://key:secret@bucket?endpoint=http://{}", server.address())).unwrap()
+}
+
+const STALLS: [&str; 2] = ["", "HTTP/1.1 403 Forbidden\r\nContent-Length: 999\r\n\r\n<Error>"];
+
+async fn no_result_waits_for_an_object_storage_that_stalls(mut ground: Ground) {
+    // Far longer than anybody may wait, and shorter than an answer of a storage may take.
+    const SOME_SECONDS: Duration = Duration::from_secs(25);
+    let plain = ground.store.clone();
+    for says in STALLS {
+        let server = stalling(says).await;
+        ground.store = plain.clone().with_evidence_in(objects_at(&server));
+        let git = finding("git-config", Severity::High);
+        let (_, settlement) = almost(&ground, vec![git.clone()], &SEEN[..1]).await;
+        let settling = tokio::time::timeout(SOME_SECONDS, ground.store.settle(vec![settlement]));
+        let settled = settling.await.unwrap().unwrap().remove(0).unwrap();
+        assert_eq!((settled.state, settled.again), ("completed", false));
+        assert_eq!(evidence_of(&plain, ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+        let report = Worker::new(1).claim_of(&ground, &[Stage::Report], 1).await.remove(0);
+        settle(&ground, report.lease, Ending::Completed).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_ever_for_what_an_object_storage_does_not_say() {
+    const A_MINUTE: Duration = Duration::from_secs(60);
+    let server = stalling(STALLS[1]).await;
+    let objects = objects_at(&server);
+    let write = |objects: Objects| {
+        let mut upload = objects.begin(&key("small")).unwrap();
+        upload.write_all(b"small").unwrap();
+        upload.finish()
+    };
+    let to = objects.clone();
+    let asked = async { tokio::join!(objects.check(), tokio::task::spawn_blocking(move || write(to))) };
+    let (checked, written) = tokio::time::timeout(A_MINUTE, asked).await.unwrap();
+    for refused in [checked, written.unwrap()] {
+        // What was said is told, as far as it came.
+        assert!(
+            matches!(&refused, Err(StoreError::Objects(why)) if why.ends_with("403 Forbidden: <Error>")),
+            "{refused:?}"
+        );
+    }
+    let ground = Ground::sqlite().await;
+    let store = ground.store.clone().with_evidence_in(objects);
+    let swept = tokio::time::timeout(A_MINUTE, store.sweep_evidence(Duration::ZERO)).await.unwrap();
+    assert!(matches!(&swept, Err(StoreError::Objects(_))), "{swept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_winded_object_storage_is_not_repeated_at_length() {
+    let server = HttpServer::start(|_| response("403 Forbidden", &[], [b'x'; 100 << 10])).await;
+    let objects =
+        Objects::open(&format!("s3://key:secret@bucket?endpoint=http://{}", server.address())).unwrap();
+    let to = objects.clone();
+    let write = move || {
+        let mut upload = to.begin(&key("small")).unwrap();
+        upload.write_all(b"small").unwrap();
+        upload.finish()
+    };
+    let write_much = {
+        let to = objects.clone();
+        move || (0..64).find_map(|_| to.begin(&key("large")).unwrap().write_all(&[7; 24 << 20]).err())
+    };
+    let refusals = [
+        objects.put(&key("small"), b"small".to_vec()).await.unwrap_err().to_string(),
+        objects.get(&key("small")).await.unwrap_err().to_string(),
+        objects.delete(&key("small")).await.unwrap_err().to_string(),
+        tokio::task::spawn_blocking(write).await.unwrap().unwrap_err().to_string(),
+        tokio::task::spawn_blocking(write_much).await.unwrap().unwrap().to_string(),
+    ];
+    for said in refusals {
+        assert!(said.contains("403 Forbidden: xxx") && said.len() < 1_000, "{}: {said}", said.len());
+    }
 }
 
 async fn what_no_finding_names_is_swept_after_a_week_and_nothing_else(ground: Ground) {
@@ -232,7 +333,10 @@ async fn what_no_finding_names_is_swept_after_a_week_and_nothing_else(ground: Gr
     assert_eq!(ground.store.sweep_evidence(WEEK).await.unwrap(), 1);
     assert_eq!(files(&server.objects()).len(), 2);
     assert!(strangers.join("some.json").exists());
-    assert_eq!(ground.store.evidence(ground.tenant, git()[0].fingerprint).await.unwrap(), git()[0].evidence);
+    assert_eq!(
+        evidence_of(&ground.store, ground.tenant, git()[0].fingerprint).await.unwrap(),
+        git()[0].evidence
+    );
     assert_eq!(ground.store.sweep_evidence(WEEK).await.unwrap(), 0);
 }
 
@@ -242,8 +346,6 @@ async fn evidence_that_somebody_removed_is_said_to_be_cut(ground: Ground) {
     let git = finding("git-config", Severity::High);
     scan(&ground, vec![git.clone()], &SEEN[..1]).await;
     std::fs::remove_dir_all(server.objects().join("evidence")).unwrap();
-    let gone = ground.store.evidence(ground.tenant, git.fingerprint).await;
-    assert!(matches!(&gone, Err(StoreError::Missing { kind: "object", .. })), "{gone:?}");
     let documents = ground.store.finding_documents(ground.tenant, vec![git.fingerprint]).await.unwrap();
     assert!(documents[0].evidence.len() == 1 && documents[0].evidence[0].truncated, "{documents:?}");
 }
@@ -261,10 +363,10 @@ async fn evidence_from_before_stays_in_the_database(ground: Ground) {
         documents.iter().map(|found| &found.evidence).collect::<Vec<_>>(),
         [&git.evidence, &env.evidence]
     );
-    assert_eq!(plain.evidence(ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    assert_eq!(evidence_of(&plain, ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
     // Seen again without it, it is in the database again.
     let mut ground = ground;
     ground.store = plain.clone();
     scan(&ground, vec![env.clone()], &SEEN[1..]).await;
-    assert_eq!(plain.evidence(ground.tenant, env.fingerprint).await.unwrap(), env.evidence);
+    assert_eq!(evidence_of(&plain, ground.tenant, env.fingerprint).await.unwrap(), env.evidence);
 }

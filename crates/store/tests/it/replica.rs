@@ -10,8 +10,8 @@ use std::{
 };
 
 use model::TaskId;
-use store::{Location, ReplicaLocation, StaleReads, Store, StoreError, TaskFilter};
-use testkit::postgres::Server;
+use store::{Location, ReplicaLocation, ReplicaState, StaleReads, Store, StoreError, TaskFilter};
+use testkit::{postgres::Server, proxy::TcpProxy};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -82,6 +82,35 @@ async fn lists(ground: &Ground) -> Vec<TaskId> {
     all(&looks(&ground.store).await, ground).await
 }
 
+/// How the replica stands. Who is slow has it asked again.
+async fn state(store: &Store) -> ReplicaState {
+    let asking = async {
+        loop {
+            match store.replica_state().await {
+                Ok(state) => break state.unwrap(),
+                Err(error) => assert!(error.is_passing(), "{error:?}"),
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("the replica answers")
+}
+
+/// A look to which the replica answered this, while the primary knows more: a machine that is busy may leave the replica no time to
+/// answer, and then the primary does, with what it knows.
+async fn look_that_sees(ground: &Ground, there: &[TaskId], at_the_primary: &[TaskId]) -> StaleReads {
+    let looking = async {
+        loop {
+            let look = looks(&ground.store).await;
+            let seen = all(&look, ground).await;
+            if seen == there {
+                break look;
+            }
+            assert_eq!(seen, at_the_primary);
+        }
+    };
+    timeout(PATIENCE, looking).await.expect("the replica is read")
+}
+
 async fn lists_itself(ground: &Ground) -> Vec<TaskId> {
     let found = ground.store.tasks(ground.tenant, TaskFilter::default(), None, 100).await.unwrap();
     found.iter().map(|task| task.id).collect()
@@ -97,20 +126,19 @@ async fn what_may_be_stale_is_read_there_and_nothing_else() {
     let new = ground.enqueue([exercise()]).await;
     let both = [old.clone(), new.clone()].concat();
 
-    assert_eq!(lists(&ground).await, old, "a list is the replica's");
+    // A list is the replica's.
+    let look = look_that_sees(&ground, &old, &both).await;
     assert_eq!(lists_itself(&ground).await, both, "whoever decides something reads the primary");
-    let state = ground.store.replica_state().await.unwrap().unwrap();
-    assert!(state.bytes_behind > 0, "{state:?}");
-
-    let look = looks(&ground.store).await;
-    assert_eq!(all(&look, &ground).await, old);
+    let stands = state(&ground.store).await;
+    assert!(stands.bytes_behind > 0, "{stands:?}");
     assert_eq!(
         look.task(ground.tenant, new[0]).await.unwrap().id,
         new[0],
         "what is missing there is asked for"
     );
     assert_eq!(all(&look, &ground).await, both, "and after that nothing is older");
-    assert_eq!(lists(&ground).await, old, "another look knows nothing of that");
+    // Another look knows nothing of that.
+    look_that_sees(&ground, &old, &both).await;
     let nowhere = TaskId::new(uuid::Uuid::from_u128(7));
     let missing = looks(&ground.store).await.task(ground.tenant, nowhere).await;
     assert!(matches!(missing, Err(StoreError::Missing { kind: "task", .. })), "{missing:?}");
@@ -122,8 +150,8 @@ async fn what_may_be_stale_is_read_there_and_nothing_else() {
     let replica = Some(ReplicaLocation { most_behind: AT_ONCE, ..replica });
     let strict = Store::open(&Location::Postgres { url, connections, replica }).await.unwrap();
     assert_eq!(all(&looks(&strict).await, &ground).await, both, "it is too far behind");
-    let state = strict.replica_state().await.unwrap().unwrap();
-    assert!(state.age.is_some_and(|age| age > AT_ONCE), "{state:?}");
+    let stands = state(&strict).await;
+    assert!(stands.age.is_some_and(|age| age > AT_ONCE), "{stands:?}");
 
     pair.with(|_, replica| replica.resume_replay()).await;
     pair.follow().await;
@@ -310,11 +338,73 @@ async fn one_look_never_goes_back_in_time_from_one_replica_to_another() {
     .await;
     let both = [old.clone(), ground.enqueue([exercise()]).await].concat();
     pair.follow().await;
-    let look = looks(&ground.store).await;
-    assert_eq!(all(&look, &ground).await, both);
+    pair.with(|_, replica| replica.pause_replay()).await;
+    let three = [both.clone(), ground.enqueue([exercise()]).await].concat();
+    let look = look_that_sees(&ground, &both, &three).await;
     pair.with(|_, replica| replica.stop_at_once()).await;
     // First it is noticed that nobody is there any more, and after a while the other one is found.
-    let found = timeout(PATIENCE, async { while lists(&ground).await != old {} }).await;
-    found.expect("the other one is read");
-    assert_eq!(all(&look, &ground).await, both, "it saw more before");
+    look_that_sees(&ground, &old, &three).await;
+    assert_eq!(all(&look, &ground).await, three, "it saw more before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_slow_question_keeps_nobody_else_from_the_replica() {
+    let pair = Pair::start().await;
+    let ground = pair.ground(EVER).await;
+    let tasks = ground.enqueue([exercise()]).await;
+    pair.follow().await;
+    let (mut owner, connection) =
+        tokio_postgres::connect(&ground.owner, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(async move { connection.await.ok() });
+    const LOCK: &str = "LOCK TABLE rampart.scopes IN ACCESS EXCLUSIVE MODE";
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
+                           AND backend_type = 'client backend'";
+    let lock = owner.transaction().await.unwrap();
+    lock.batch_execute(LOCK).await.unwrap();
+    ground.another_tenant("other").await;
+    pair.follow().await;
+    // There it is held from now on.
+    pair.with(|_, replica| replica.pause_replay()).await;
+    lock.rollback().await.unwrap();
+    let both = [tasks.clone(), ground.enqueue([exercise()]).await].concat();
+    let others_are_answered = async {
+        loop {
+            look_that_sees(&ground, &tasks, &both).await;
+            let lock = owner.transaction().await.unwrap();
+            lock.batch_execute(LOCK).await.unwrap();
+            let (store, tenant) = (ground.store.clone(), ground.tenant);
+            let slow = tokio::spawn(async move { looks(&store).await.scopes(tenant).await });
+            // When it has waited there for long enough it waits for the same at the primary.
+            pair.with(|primary, _| primary.wait_for_answer(WAITING, "1")).await;
+            let seen = lists(&ground).await;
+            lock.rollback().await.unwrap();
+            slow.await.unwrap().unwrap();
+            if seen == tasks {
+                break;
+            }
+            // So busy that this one came too late, too.
+            assert_eq!(seen, both);
+        }
+    };
+    timeout(PATIENCE, others_are_answered).await.expect("others are answered by the replica all the while");
+}
+
+#[tokio::test]
+async fn a_primary_that_says_nothing_any_more_is_not_waited_for_for_ever() {
+    let ground = Ground::postgres().await;
+    let Location::Postgres { url, connections, .. } = &ground.location else { panic!() };
+    let (user, place) = url.split_once('@').unwrap();
+    let (server, database) = place.split_once('/').unwrap();
+    let line = TcpProxy::start(server.parse().unwrap()).await;
+    let url = format!("{user}@{}/{database}", line.address());
+    let (replica, _) = silence().await;
+    let replica = ReplicaLocation { url: format!("{user}@{replica}/{database}"), most_behind: EVER };
+    let location = Location::Postgres { url, connections: *connections, replica: Some(replica) };
+    let store = Store::open(&location).await.unwrap();
+    store.stops().await.unwrap();
+    line.stall(true);
+    // From here on the clock moves only when everybody waits.
+    tokio::time::pause();
+    let looking = timeout(Duration::from_secs(60 * 60), store.stale_reads()).await.expect("it ends");
+    assert!(matches!(looking, Err(StoreError::Unavailable(_))), "{looking:?}");
 }

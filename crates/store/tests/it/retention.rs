@@ -147,8 +147,8 @@ async fn the_last_of_a_question_stays_and_is_compared_with(ground: Ground) {
     // Its baseline is gone, and it is the next one's.
     let third = seen(&ground).await;
     assert_eq!(ground.store.scan(ground.tenant, third).await.unwrap().baseline, Some(second));
-    let evidence = ground.store.evidence(ground.tenant, finding("git-config", Severity::High).fingerprint);
-    assert_eq!(evidence.await.unwrap().len(), 1);
+    let whole = ground.store.finding(ground.tenant, finding("git-config", Severity::High).fingerprint);
+    assert_eq!(whole.await.unwrap().finding.evidence.len(), 1);
 }
 
 fn only_ports() -> ScanRequest {

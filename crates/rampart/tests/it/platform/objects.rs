@@ -129,6 +129,34 @@ fn only_those_who_keep_evidence_need_the_object_storage() {
 }
 
 #[test]
+fn a_directory_for_objects_is_made_by_who_writes_there_and_missed_by_everybody_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().join("objects");
+    let url = format!("file:{}", at.display());
+    let first = Up::start(directory.path(), &["--objects", &url]);
+    let made = format!("the directory for objects is made directory={}\n", at.display());
+    assert!(first.said.contains(&made) && at.is_dir(), "{}", first.said);
+    first.end();
+    let second = Up::start(directory.path(), &["--objects", &url]);
+    assert!(!second.said.contains("is made"), "{}", second.said);
+    second.end();
+    let mistyped = directory.path().join("objetcs");
+    let url = format!("file:{}", mistyped.display());
+    for (words, code) in
+        [(&["orchestrator"][..], 2), (&["scan", "report", "0123456789abcdef"], 2), (&["doctor"], 1)]
+    {
+        let refused = run(directory.path(), &[words, &["--objects", &url]].concat());
+        assert_exit(&refused, code);
+        let said = text(&refused.stdout) + &text(&refused.stderr);
+        assert!(
+            words[0] == "scan" || said.contains("there is none; `rampart up` and workers make it"),
+            "{said}"
+        );
+        assert!(!mistyped.exists(), "{words:?}");
+    }
+}
+
+#[test]
 fn without_object_storage_a_report_is_brought_from_the_data_directory_or_said_to_be_elsewhere() {
     let directory = tempfile::tempdir().unwrap();
     let up = Up::start(directory.path(), &[]);

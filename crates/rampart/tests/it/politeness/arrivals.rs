@@ -46,12 +46,17 @@ pub(super) fn receive_from(
 
 /// The most arrivals in any window of one second.
 pub(super) fn busiest_second(arrivals: impl IntoIterator<Item = Arrival>) -> usize {
+    busiest(arrivals, Duration::from_secs(1))
+}
+
+/// The most arrivals in any window of this length.
+pub(super) fn busiest(arrivals: impl IntoIterator<Item = Arrival>, window: Duration) -> usize {
     let mut arrivals: Vec<Arrival> = arrivals.into_iter().collect();
     arrivals.sort_unstable();
     let mut first = 0;
     let mut most = 0;
     for (index, arrival) in arrivals.iter().enumerate() {
-        while *arrival - arrivals[first] >= Duration::from_secs(1) {
+        while *arrival - arrivals[first] >= window {
             first += 1;
         }
         most = most.max(index - first + 1);
@@ -66,4 +71,6 @@ fn the_busiest_second_may_begin_anywhere() {
     assert_eq!(at(&[]), 0);
     assert_eq!(at(&[0, 999, 1_000, 1_500, 1_998]), 4);
     assert_eq!(at(&[0, 1_000, 2_000]), 1);
+    let milliseconds = [0, 999, 1_000, 1_500, 1_999, 2_000].map(Duration::from_millis);
+    assert_eq!(busiest(milliseconds, Duration::from_secs(2)), 5);
 }

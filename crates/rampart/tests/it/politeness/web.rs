@@ -6,7 +6,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -37,6 +37,8 @@ pub(super) struct Count {
 /// Listens on several addresses, in one thread: what it sees has one order.
 pub(super) struct CountingServers {
     pub(super) addresses: Vec<SocketAddr>,
+    /// Requests so far.
+    arrived: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Count>,
 }
@@ -60,10 +62,15 @@ impl CountingServers {
             }
         }
         let addresses = listeners.iter().map(|(_, listener)| listener.local_addr().unwrap()).collect();
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = std::thread::spawn(move || serve(&listeners, usize::from(hosts), &stopped));
-        CountingServers { addresses, stop, thread }
+        let (stop, arrived) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (stopped, told) = (Arc::clone(&stop), Arc::clone(&arrived));
+        let thread = std::thread::spawn(move || serve(&listeners, usize::from(hosts), &stopped, &told));
+        CountingServers { addresses, arrived, stop, thread }
+    }
+
+    /// Requests so far.
+    pub(super) fn arrived(&self) -> usize {
+        self.arrived.load(Ordering::SeqCst)
     }
 
     pub(super) fn count(self) -> Count {
@@ -72,7 +79,12 @@ impl CountingServers {
     }
 }
 
-fn serve(listeners: &[(usize, TcpListener)], hosts: usize, stop: &AtomicBool) -> Count {
+fn serve(
+    listeners: &[(usize, TcpListener)],
+    hosts: usize,
+    stop: &AtomicBool,
+    arrived: &AtomicUsize,
+) -> Count {
     let mut count = Count { open_of_host: vec![0; hosts], ..Count::default() };
     let mut clients: Vec<Client> = Vec::new();
     while !stop.load(Ordering::SeqCst) {
@@ -82,6 +94,7 @@ fn serve(listeners: &[(usize, TcpListener)], hosts: usize, stop: &AtomicBool) ->
             sockets.map(|socket| PollFd::new(socket, PollFlags::POLLIN)).collect();
         poll(&mut waiting, PollTimeout::from(20_u8)).unwrap();
         clients.retain_mut(|client| client.hear(&mut count));
+        arrived.store(count.requests.len(), Ordering::SeqCst);
         for (host, listener) in listeners {
             while let Ok((stream, _)) = listener.accept() {
                 count

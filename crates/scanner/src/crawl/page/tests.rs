@@ -173,7 +173,7 @@ fn texts_that_never_end_what_they_begin_are_read_once() {
         for content_type in ["text/html", "text/css", "text/javascript", "application/json"] {
             facts(content_type, body.as_bytes());
         }
-        crate::crawl::sitemap::parse(format!("<{body}").as_bytes(), 1 << 20);
+        crate::crawl::sitemap::parse(format!("<{body}").as_bytes(), true, 1 << 20);
     }
 }
 

@@ -176,7 +176,6 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
             text(&store.decide(tenant, things.finding, decision, by(), "because".to_owned()).await)
         }
-        "evidence" => text(&store.evidence(tenant, things.finding).await),
         "create_schedule" => {
             let new = NewSchedule {
                 name: "nightly".to_owned(),
@@ -286,7 +285,6 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "finding_documents",
         "assets",
         "asset_counts",
-        "evidence",
         "schedules",
     ] {
         seen.push(ask(&ground.store, method, ground.tenant, things).await);
