@@ -2,7 +2,8 @@
 //!
 //! - `platform findings DATABASE SIZE…`: findings committed a second, with more and more of them known
 //! - `platform start DATABASE DOORBELL SAMPLES`: from the commit of a task to its start in a pool that waits
-//! - `platform fairness DATABASE DOORBELL WAITING`: ten tasks of one tenant beside the many of another
+//! - `platform fairness DATABASE DOORBELL WAITING PLACES TIMES ROUNDS`: ten tasks of one tenant beside the many of another, which
+//!   take so many times as long, where so many are done at once
 //! - `platform priorities DATABASE OWNER`: what is not urgent, while what is urgent floods; the owner moves the clock on
 //! - `platform churn DATABASE TASKS`: tasks asked for, done and forgotten, and what a claim costs meanwhile
 //!
@@ -29,8 +30,14 @@ async fn main() -> Outcome<ExitCode> {
         ["start", database, doorbell, samples] => {
             start::measure(database, doorbell, samples.parse()?).await?;
         }
-        ["fairness", database, doorbell, waiting] => {
-            fairness::measure(database, doorbell, waiting.parse()?).await?;
+        ["fairness", database, doorbell, waiting, places, times, rounds] => {
+            let shape = fairness::Shape {
+                waiting: waiting.parse()?,
+                places: places.parse()?,
+                times_as_long: times.parse()?,
+                rounds: rounds.parse()?,
+            };
+            fairness::measure(database, doorbell, shape).await?;
         }
         ["priorities", database, owner] => fairness::measure_priorities(database, owner).await?,
         ["churn", database, tasks] => churn::measure(database, tasks.parse()?).await?,
