@@ -195,7 +195,11 @@ impl Asset {
             Asset::Host { ports, .. } => format!("{:?}", ports.open),
             Asset::Service(service) => {
                 let Service { protocol, product, version, tls, .. } = service;
-                let tls = tls.as_ref().map(|tls| &tls.version);
+                // The suite is a matter of who asks; another certificate is not.
+                let tls = tls.as_ref().map(|tls| {
+                    let TlsSummary { version, cipher: _, subject, issuer, names, not_after } = tls;
+                    (version, subject, issuer, names, not_after)
+                });
                 format!("{protocol} {product:?} {version:?} {tls:?}")
             }
             Asset::Page { status, title, content_type, technologies, .. } => {
@@ -231,4 +235,45 @@ pub struct PortStates {
     pub filtered: u32,
     /// Could not be asked, for example for want of file descriptors or time.
     pub undetermined: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_or_certificate_is_a_change_and_another_banner_is_not() {
+        let tls = TlsSummary {
+            version: "tls13".to_owned(),
+            cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
+            subject: Some("site.test".to_owned()),
+            issuer: Some("authority".to_owned()),
+            names: vec!["site.test".to_owned()],
+            not_after: "2027-01-01T00:00:00Z".parse().ok(),
+        };
+        let service = Service {
+            endpoint: Endpoint { name: None, address: IpAddr::from([127, 0, 0, 1]), port: 443 },
+            protocol: Protocol::HTTP,
+            product: Some("nginx".to_owned()),
+            version: Some("1.22.1".to_owned()),
+            cpe: None,
+            banner: "HTTP/1.1 200 OK".to_owned(),
+            tls: Some(tls.clone()),
+        };
+        let with = |tls: TlsSummary| Service { tls: Some(tls), ..service.clone() };
+        let looks = |service: &Service| Asset::Service(service.clone()).looks();
+        for (other, changed) in [
+            (Service { banner: "HTTP/1.1 302 Found".to_owned(), ..service.clone() }, false),
+            (with(TlsSummary { cipher: "TLS_AES_256_GCM_SHA384".to_owned(), ..tls.clone() }), false),
+            (Service { version: Some("1.24.0".to_owned()), ..service.clone() }, true),
+            (Service { tls: None, ..service.clone() }, true),
+            (with(TlsSummary { version: "tls12".to_owned(), ..tls.clone() }), true),
+            (with(TlsSummary { subject: None, ..tls.clone() }), true),
+            (with(TlsSummary { issuer: Some("another".to_owned()), ..tls.clone() }), true),
+            (with(TlsSummary { names: Vec::new(), ..tls.clone() }), true),
+            (with(TlsSummary { not_after: None, ..tls.clone() }), true),
+        ] {
+            assert_eq!(looks(&other) != looks(&service), changed, "{other:?}");
+        }
+    }
 }

@@ -114,7 +114,19 @@ pub struct Used {
     pub cost: Option<Money>,
 }
 
+/// As few packets as this are granted whole: what is left is not divided for ever.
+const CRUMB: u64 = 16;
+/// Of the packets that are left, at most one part of so many is granted at once: others may want some too.
+const PARTS: u64 = 4;
+
 impl Budget {
+    /// How many packets somebody may send who wants to send so many, when `granted` were granted until now. All grants together are
+    /// never more than the budget; what is not limited is always granted.
+    pub fn grant(&self, wanted: u64, granted: u64) -> u64 {
+        let left = self.packets.map_or(u64::MAX, |most| most.saturating_sub(granted));
+        wanted.min((left / PARTS).max(CRUMB)).min(left)
+    }
+
     /// What is used up, if anything is: nothing more is planned.
     pub fn exhausted(&self, used: &Used) -> Option<Exhausted> {
         self.spent(used).or((used.units >= self.units).then_some(Exhausted::Units))
@@ -263,7 +275,27 @@ impl Difference {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_packet_of_a_budget_is_granted_in_the_end_and_none_twice(most in 0_u64..10_000_000, wanted in 1_u64..100_000) {
+            let budget = Budget { packets: Some(most), ..Budget::default() };
+            let (mut granted, mut turns) = (0, 0);
+            while granted < most {
+                let some = budget.grant(wanted, granted);
+                prop_assert!((1..=wanted).contains(&some));
+                granted += some;
+                turns += 1;
+            }
+            prop_assert_eq!(granted, most);
+            prop_assert!(turns <= most / wanted + most / CRUMB + 1);
+            prop_assert_eq!(budget.grant(wanted, granted), 0);
+            prop_assert_eq!(Budget::default().grant(wanted, granted), wanted);
+        }
+    }
 
     #[test]
     fn a_budget_says_what_is_used_up() {

@@ -76,7 +76,7 @@ pub enum Life {
         worker: WorkerId,
         /// Until when without another heartbeat.
         until: Timestamp,
-        /// The worker is to stop: it hears of it with its next heartbeat.
+        /// The worker is to stop: it hears of it at its next look.
         cancelling: bool,
     },
     /// There is a result.

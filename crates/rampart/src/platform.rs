@@ -78,6 +78,15 @@ impl Desk {
         Ok(tenant.with_context(|| format!("{option} names a tenant; `rampart tenant list` shows them"))?.id)
     }
 
+    /// Workers look at once for what nobody wants any more. Unheard, they look a little later.
+    async fn tell_of_cancelled(&self) {
+        if let Err(error) = self.doorbell.ring(worker::doorbell::Bell::Stop, 1).await {
+            crate::cli::say(&format!(
+                "nobody could be told at once, workers see it within a second: {error}\n"
+            ));
+        }
+    }
+
     /// That nobody is woken makes it later, not wrong.
     async fn wake(&self, stages: std::collections::BTreeMap<model::Stage, usize>) {
         for (stage, count) in stages {

@@ -6,6 +6,7 @@ mod connection;
 pub(crate) mod datagrams;
 mod error;
 mod gate;
+mod quota;
 mod rate;
 
 use std::{
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::gate::Gates;
 use self::rate::Sharers;
-pub use self::{connection::Connection, error::DialError, rate::RateLimit};
+pub use self::{connection::Connection, error::DialError, quota::Quota, rate::RateLimit};
 
 /// Opens sockets, within the scope and the limits. Cheap to clone; all clones share caps and counters.
 #[derive(Clone)]
@@ -35,7 +36,12 @@ pub struct Dialer {
     shared: Arc<Shared>,
     stop: CancellationToken,
     allowance: Allowance,
+    /// What may be sent in all, if that is limited.
+    quota: Option<Arc<Quota>>,
 }
+
+/// A datagram's turn that has to be asked for again: whoever allows more does it within that time.
+const QUOTA_LOOK: Duration = Duration::from_millis(20);
 
 struct Shared {
     scope: Scope,
@@ -136,7 +142,13 @@ impl Dialer {
             }),
             stop,
             allowance,
+            quota: None,
         }
+    }
+
+    /// The same, that sends no more than it is allowed to.
+    pub fn within(self, quota: Arc<Quota>) -> Dialer {
+        Dialer { quota: Some(quota), ..self }
     }
 
     /// For one unit: the same scope, caps and counters, and an allowance of its own for what it holds.
@@ -203,6 +215,14 @@ impl Dialer {
         open
     }
 
+    /// Waits until so many packets may be sent, if that is limited.
+    async fn spend(&self, packets: u32) -> Result<(), DialError> {
+        match &self.quota {
+            Some(quota) => self.unless_stopped(quota.spend(packets)).await,
+            None => Ok(()),
+        }
+    }
+
     fn permits_now(&self) -> Result<(), DialError> {
         if self.stop.is_cancelled() || !self.is_open_now() {
             return Err(DialError::Stopped);
@@ -227,6 +247,7 @@ impl Dialer {
     /// Waits until the caps on requests a second, in all and for this address, allow one more, and counts it. Call it once for
     /// every request, also on a connection that already stands.
     pub async fn request_turn(&self, address: IpAddr) -> Result<(), DialError> {
+        self.spend(1).await?;
         let turn = self.shared.gates.request_turn(address);
         self.unless_stopped(turn).await?;
         // The wait may have been long: the window may have closed since.
@@ -295,6 +316,7 @@ impl Dialer {
 
     /// Waits until the cap on port probes allows `count` more, and counts them.
     pub async fn probe_turns(&self, count: u32) -> Result<(), DialError> {
+        self.spend(count).await?;
         self.unless_stopped(self.shared.probes.turns(count)).await?;
         self.permits_now()?;
         self.shared.counters.probes.fetch_add(u64::from(count), Ordering::Relaxed);
@@ -318,6 +340,7 @@ impl Dialer {
 
     /// Waits until the cap on DNS queries allows `count` more, and counts them.
     pub async fn query_turns(&self, count: u32) -> Result<(), DialError> {
+        self.spend(count).await?;
         self.unless_stopped(self.shared.queries.turns(count)).await?;
         self.permits_now()?;
         self.shared.counters.queries.fetch_add(u64::from(count), Ordering::Relaxed);
@@ -327,9 +350,22 @@ impl Dialer {
     /// As many turns as the cap on DNS queries allows now, at most `most`, and counts them; else when the next is due. For the
     /// one thread that must not wait.
     pub fn query_turns_now(&self, most: u32) -> Result<u32, Instant> {
-        let given = self.shared.queries.turns_now(most)?;
+        let Some(quota) = &self.quota else {
+            let given = self.shared.queries.turns_now(most)?;
+            return Ok(self.count_queries(given));
+        };
+        let allowed = quota.spend_now(most);
+        if allowed == 0 {
+            return Err(Instant::now() + QUOTA_LOOK);
+        }
+        let given = self.shared.queries.turns_now(allowed).inspect_err(|_| quota.unspend(allowed))?;
+        quota.unspend(allowed - given);
+        Ok(self.count_queries(given))
+    }
+
+    fn count_queries(&self, given: u32) -> u32 {
         self.shared.counters.queries.fetch_add(u64::from(given), Ordering::Relaxed);
-        Ok(given)
+        given
     }
 
     /// A non-blocking UDP socket connected to one of the scan's name servers, so that nobody else's packets reach it.

@@ -15,6 +15,7 @@ mod evidence;
 mod findings;
 mod leaders;
 mod objects;
+mod packets;
 mod planning;
 mod results;
 mod retention;

@@ -69,7 +69,7 @@ pub struct ScheduleRecord {
 /// A run of a schedule that could not begin its scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRun {
-    /// When its time had come.
+    /// When it was to begin one.
     pub at: Timestamp,
     /// What an operator would have been told.
     pub reason: String,

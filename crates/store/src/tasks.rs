@@ -438,8 +438,20 @@ impl Store {
         self.read_tenant(tenant, |tx| Box::pin(async move { tx.task_counts().await })).await
     }
 
-    /// Nobody wants them any more: what waits is gone at once, what is at work hears of it with its next heartbeat. How many that
-    /// were.
+    /// How many tasks wait for a person, by stage. Whatever else there is, it does not count.
+    pub async fn dead_tasks(&self, tenant: TenantId) -> Result<BTreeMap<Stage, u64>, StoreError> {
+        self.read_tenant(tenant, |tx| {
+            Box::pin(async move {
+                let sql = "SELECT stage, count(*) FROM tasks WHERE tenant_id = $1 AND state = 'dead' GROUP BY stage";
+                let rows = tx.query(sql, &[tx.tenant()]).await?;
+                rows.iter().map(|row| Ok((row.word(0)?, row.count(1)?))).collect()
+            })
+        })
+        .await
+    }
+
+    /// Nobody wants them any more: what waits is gone at once, the workers of what is at work hear of it at their next look. How
+    /// many that were.
     pub async fn cancel_tasks(
         &self,
         tenant: TenantId,

@@ -67,7 +67,7 @@ impl TenantTx<'_> {
     }
 
     /// Gives up what is planned: what waits is gone, what is at work hears of it. Whether that is new.
-    async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
+    pub(crate) async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
         let mut scan = self.hold_scan(id).await?;
         if !scan.is_open() {
             return Ok(false);
@@ -103,8 +103,9 @@ impl QueueTx<'_> {
     async fn scans_to_tend(&mut self) -> Result<BTreeMap<(TenantId, ScanId), Option<ScanEnd>>, StoreError> {
         let mut scans = self.stopping_scans().await?;
         let now = self.now;
+        // Those that give up already are among them until their workers let go: they must hold up no other.
         let sql = "SELECT tenant_id, scan_id, stopping, deadline, open_tasks FROM scans WHERE state = 'running' \
-                   AND (deadline <= $1 OR open_tasks = 0) ORDER BY deadline LIMIT 1000";
+                   AND (deadline <= $1 OR open_tasks = 0) LIMIT 1000000";
         for row in self.session.query(sql, &[now.into()]).await? {
             if !given_up(&row, 2)? || row.count(4)? == 0 {
                 let end = (row.time(3)? <= now).then_some(ScanEnd::Deadline);

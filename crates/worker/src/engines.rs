@@ -29,12 +29,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::pulse;
+use crate::{packets::Quotas, pulse};
 
 /// How long a process that joins others in a scan sends nothing: by then each of them has seen that there is one more, or has
-/// stopped for not having seen anything.
-const ARRIVAL: Duration = Duration::from_millis(1_600);
-const _: () = assert!(ARRIVAL.as_millis() > pulse::BLIND_FOR.as_millis());
+/// stopped for not having seen anything, which it notices when the last look that it waited for is over.
+const ARRIVAL: Duration = Duration::from_secs(2);
+const _: () = assert!(ARRIVAL.as_millis() > pulse::BLIND_FOR.as_millis() + pulse::LOOK_WITHIN.as_millis());
 
 /// The templates that this process has.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ pub(crate) struct Engines {
     pub(crate) ceilings: TaskCeilings,
     scans: Mutex<HashMap<(TenantId, ScanId), Weak<Engine>>>,
     unsaid: Unsaid,
+    pub(crate) quotas: Quotas,
 }
 
 /// One scan in this process. All its tasks send through one dialer, so that caps hold for all of them together.
@@ -98,6 +99,7 @@ impl Engines {
             ceilings: TaskCeilings::default(),
             scans: Mutex::default(),
             unsaid: Arc::default(),
+            quotas: Quotas::default(),
         }
     }
 
@@ -126,12 +128,17 @@ impl Engines {
             variables: BTreeMap::new(),
             reproduce: Reproduce { demo: self.checks.demo, options: Vec::new() },
         };
+        let dialer = Dialer::new(scope.clone(), limits.clone(), CancellationToken::new());
+        let dialer = match request.budget.packets {
+            Some(_) => dialer.within(self.quotas.begin(tenant, scan, &limits)),
+            None => dialer,
+        };
         let engine = Arc::new(Engine {
             scan,
             identity: Identity { user_agent: format!("{} (security scan {scan})", self.checks.product) },
             checking,
             options: Arc::new(options(&request, &scope)),
-            dialer: Dialer::new(scope, limits.clone(), CancellationToken::new()),
+            dialer,
             limits,
             hosts: Mutex::default(),
             presence: AsyncMutex::default(),

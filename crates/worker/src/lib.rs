@@ -6,6 +6,7 @@ pub mod pool;
 
 mod engines;
 mod held;
+mod packets;
 mod presence;
 mod pulse;
 mod reports;

@@ -10,7 +10,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{doorbell::Doorbell, settler::wake};
+use crate::{
+    doorbell::{Bell, Doorbell},
+    settler::wake,
+};
 
 /// What the one who leads holds in the store.
 pub const OFFICE: &str = "orchestrator";
@@ -46,11 +49,13 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, terms: Terms, stop: 
             _ = round.tick() => {}
         }
         let mut done = look_after(&store, &doorbell, &terms, id, &mut leads).await;
-        if leads && done.is_ok() && forgot.elapsed() >= FORGET {
-            done = store.forget(Retention::default()).await.map(|rows| {
+        if leads && forgot.elapsed() >= FORGET {
+            match store.forget(Retention::default()).await {
                 // More is left: the next round goes on.
-                forgot = if rows > 0 { forgot } else { Instant::now() };
-            });
+                Ok(1..) => {}
+                Ok(0) => forgot = Instant::now(),
+                Err(error) => done = done.and(Err(error)),
+            }
         }
         if leads && Instant::now() >= sweep_at && sweeping.is_empty() {
             sweep_at = Instant::now() + SWEEP;
@@ -95,16 +100,39 @@ async fn look_after(
     if office.is_none() {
         return Ok(());
     }
+    // What is wrong with a row of one tenant holds up nothing else: each has its turn, and the first trouble is told.
+    let reclaimed = reclaim(store).await;
+    let tended = store.tend_scans().await.map(|ended| tell_of_ended(doorbell, ended));
+    let followed = follow(store, doorbell, terms).await;
+    reclaimed.and(tended).and(followed)
+}
+
+/// What is at work for scans that ended is cut at once; unheard, a look later.
+fn tell_of_ended(doorbell: &Arc<dyn Doorbell>, scans: usize) {
+    if scans == 0 {
+        return;
+    }
+    let doorbell = Arc::clone(doorbell);
+    tokio::spawn(async move {
+        if let Err(error) = doorbell.ring(Bell::Stop, 1).await {
+            tracing::debug!(%error, "nobody was told");
+        }
+    });
+}
+
+async fn reclaim(store: &Store) -> Result<(), StoreError> {
     loop {
         let reclaimed = store.reclaim(RECLAIM).await?;
         for task in reclaimed.dead {
             tracing::warn!(%task, "a task is dead, its last worker was lost: `rampart task redrive {task}` tries it again");
         }
         if reclaimed.tasks < RECLAIM {
-            break;
+            return Ok(());
         }
     }
-    store.tend_scans().await?;
+}
+
+async fn follow(store: &Store, doorbell: &Arc<dyn Doorbell>, terms: &Terms) -> Result<(), StoreError> {
     let followed = store.follow_schedules(terms).await?;
     for (tenant, schedule, refused) in &followed.refused {
         tracing::warn!(%tenant, schedule, reason = refused.reason, "a schedule's run began no scan");

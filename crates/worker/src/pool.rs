@@ -82,10 +82,16 @@ impl Pool {
         let lease = self.options.lease;
         let settling =
             tokio::spawn(settler::settle(store, doorbell, Arc::clone(&holdings), lease, to_settle));
+        let (stages, store) = (Arc::clone(&self.stages), self.store.clone());
+        let granting = tokio::spawn(async move { stages.engines.quotas.tend(&store).await });
         let mut running = JoinSet::new();
         self.claim_until(&stop, &holdings, &mut running, &ended).await;
         self.drain(&holdings, &mut running).await;
         drop(ended);
+        granting.abort();
+        if let Err(error) = self.stages.engines.quotas.give_back(&self.store).await {
+            tracing::warn!(%error, "packets that were granted and not sent are lost to their scans");
+        }
         // What it cannot settle it has said.
         let _ = settling.await;
         drop(pulse);

@@ -19,10 +19,13 @@ const BEATS: u32 = 3;
 /// How often stops and cancellations are looked for, however well bells ring.
 const LOOK: Duration = Duration::from_millis(400);
 /// How long one look may take.
-const LOOK_WITHIN: Duration = Duration::from_millis(600);
+pub(crate) const LOOK_WITHIN: Duration = Duration::from_millis(600);
 /// Who has not seen the stops for so long sends nothing: with the time that a look takes, less than the two seconds in which a stop
 /// must hold.
 pub(crate) const BLIND_FOR: Duration = Duration::from_millis(1_200);
+/// Who could not see the stops sends nothing before it saw for so long that there is none: somebody who tried to order one in the
+/// meantime, and goes on trying, is heard first.
+const SEEING_FOR: Duration = Duration::from_secs(2);
 
 /// Beats until it is dropped.
 pub(crate) struct Pulse {
@@ -85,7 +88,7 @@ async fn beat(
     let (mut look, mut beat) = (interval(LOOK), interval(lease / BEATS));
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = Seen { stages, id, at: Instant::now(), stops: None };
+    let mut seen = Seen { stages, id, at: Instant::now(), sure_at: Instant::now(), stops: None };
     loop {
         tokio::select! {
             biased;
@@ -101,6 +104,8 @@ struct Seen {
     stages: Arc<Stages>,
     id: WorkerId,
     at: Instant,
+    /// When what is seen may be relied on: at once, or some time after a look that failed for too long.
+    sure_at: Instant,
     stops: Option<Vec<StopId>>,
 }
 
@@ -113,6 +118,9 @@ impl Seen {
                 unwanted.iter().for_each(|lease| holdings.cut(lease));
                 // As old as the question: a stop may have been ordered while the answer was on its way.
                 self.at = begun;
+                if begun < self.sure_at {
+                    return;
+                }
                 let ids: Vec<StopId> = stops.iter().map(|stop| stop.id).collect();
                 if self.stops.as_ref() != Some(&ids) {
                     for stop in &stops {
@@ -137,6 +145,7 @@ impl Seen {
                             "the store cannot be asked for stops: nothing is sent until it can"
                         );
                     }
+                    self.sure_at = Instant::now() + SEEING_FOR;
                     holdings.permit(Permission::Unknown);
                 }
             }

@@ -15,7 +15,7 @@ use crate::{
     reports,
 };
 
-/// Beyond its deadline a unit gets this long to come to its own end.
+/// Beyond its deadline a task gets as long again to come to its own end, and at most so long.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Does tasks.
@@ -45,7 +45,7 @@ impl Stages {
         task: &Claimed,
         stop: &CancellationToken,
     ) -> Option<Ending> {
-        let within = task.deadline + GRACE;
+        let within = task.deadline + task.deadline.min(GRACE);
         match tokio::time::timeout(within, self.work(task, stop)).await {
             Ok(ending) => ending,
             Err(_) => {

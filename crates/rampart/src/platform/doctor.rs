@@ -226,18 +226,14 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
 async fn dead_tasks(store: &Store, configuration: &Configuration) -> Option<Finding> {
     let counts = async {
         let tenant = store.tenant_named(&configuration.tenant).await?.id;
-        store.task_counts(tenant).await
+        store.dead_tasks(tenant).await
     };
     Some(match counts.await {
         Err(StoreError::Missing { .. }) => return None,
         Err(error) => Finding::broken("dead tasks", error.to_string(), "check the database"),
-        Ok(counts) => {
-            let dead = counts.into_iter().filter(|((_, state), _)| state == "dead");
-            let dead: Vec<(Stage, u64)> = dead.map(|((stage, _), count)| (stage, count)).collect();
-            if dead.is_empty() {
-                return Some(Finding::ok("dead tasks", "none"));
-            }
-            let total: u64 = dead.iter().map(|(_, count)| count).sum();
+        Ok(dead) if dead.is_empty() => Finding::ok("dead tasks", "none"),
+        Ok(dead) => {
+            let total: u64 = dead.values().sum();
             let words: Vec<String> =
                 dead.iter().map(|(stage, count)| format!("{count} in stage {stage}")).collect();
             Finding::warning(

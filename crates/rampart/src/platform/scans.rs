@@ -79,6 +79,9 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             let OneScanArguments { id, json } = &asked.arguments;
             let tenant = desk.tenant().await?;
             let reached = desk.store.cancel_scan(tenant, *id, operator()).await?;
+            if reached {
+                desk.tell_of_cancelled().await;
+            }
             let record = desk.store.scan(tenant, *id).await?;
             let (state, open) = (record.life.word(), record.open_tasks);
             let running = record.life == ScanLife::Running;

@@ -3,7 +3,7 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -39,7 +39,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     DirBuilder::new().recursive(true).mode(0o700).create(&configuration.data).with_context(|| {
         format!("cannot make the directory `{}`; --data names another", configuration.data.display())
     })?;
-    let _alone = alone(&configuration.data)?;
+    let _alone = alone(configuration)?;
     let listen = arguments.listen.unwrap_or(configuration.listen);
     let listener = health::listen(listen)
         .await
@@ -117,28 +117,40 @@ fn greet(
     say(&text);
 }
 
-/// Holds the directory for as long as it lives: a second process there would run everything twice.
-fn alone(data: &Path) -> anyhow::Result<File> {
-    let path = data.join("rampart.lock");
-    let describe = || format!("cannot write `{}`", path.display());
-    let lock = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(describe)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => bail!(
-            "another `rampart up` runs on `{}`: end that one first, or name another directory with --data",
-            data.display()
-        ),
-        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(describe),
+/// Holds the directory, and the file if that is elsewhere, for as long as it lives: a second process there would run everything
+/// twice.
+fn alone(configuration: &Configuration) -> anyhow::Result<Vec<File>> {
+    let data = &configuration.data;
+    let mut places = vec![(data.join("rampart.lock"), data, "another directory with --data")];
+    if let DatabaseUrl::Sqlite(file) = &configuration.database {
+        // In the directory it is the same one.
+        places.push((file.with_extension("lock"), file, "another database with --database"));
     }
+    let mut held: Vec<(PathBuf, File)> = Vec::new();
+    for (path, of, instead) in places {
+        keep_private(&path)?;
+        let describe = || format!("cannot write `{}`", path.display());
+        // However it is spelled.
+        let path = path.canonicalize().with_context(describe)?;
+        if held.iter().any(|(other, _)| *other == path) {
+            continue;
+        }
+        let lock = OpenOptions::new().write(true).open(&path).with_context(describe)?;
+        match lock.try_lock() {
+            Ok(()) => held.push((path, lock)),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                bail!(
+                    "another `rampart up` runs on `{}`: end that one first, or name {instead}",
+                    of.display()
+                )
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(error).with_context(describe),
+        }
+    }
+    Ok(held.into_iter().map(|(_, lock)| lock).collect())
 }
 
-/// Findings and evidence are nobody else's. SQLite gives its other files the same permissions.
+/// Makes a file for its owner alone: findings and evidence are nobody else's. SQLite gives its other files the same permissions.
 fn keep_private(path: &Path) -> anyhow::Result<()> {
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         DirBuilder::new()
@@ -154,7 +166,7 @@ fn keep_private(path: &Path) -> anyhow::Result<()> {
         .mode(0o600)
         .open(path)
         .map(drop)
-        .with_context(|| format!("cannot write the database `{}`", path.display()))
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// The tenant that commands are about, and its administrator's key when there was none.

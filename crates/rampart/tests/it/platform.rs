@@ -2,6 +2,7 @@
 
 mod costs;
 mod objects;
+mod packets;
 mod redriving;
 mod side_by_side;
 
@@ -141,9 +142,23 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
     assert!(first.ask("/health").contains("alive"));
     assert!(first.ask("/ready").contains("ready"));
     assert!(first.ask("/nothing").starts_with("HTTP/1.1 404"));
-    let second = run(directory.path(), &["up", "--listen", "127.0.0.1:0"]);
-    assert_exit(&second, 2);
-    assert!(text(&second.stderr).contains("another `rampart up` runs on"), "{}", text(&second.stderr));
+    for (elsewhere, instead) in [
+        (&[][..], "--data"),
+        (&["--data", "./rampart-data/../rampart-data"], "--data"),
+        (&["--data", "elsewhere", "--database", "sqlite:rampart-data/./rampart.db"], "--database"),
+    ] {
+        let second = rampart(directory.path())
+            .args(["up", "--listen", "127.0.0.1:0"])
+            .args(elsewhere)
+            .output()
+            .unwrap();
+        assert_exit(&second, 2);
+        let said = text(&second.stderr);
+        assert!(
+            said.contains("another `rampart up` runs on") && said.contains(instead),
+            "{elsewhere:?}: {said}"
+        );
+    }
     assert_exit(&run(directory.path(), &["task", "exercise", "--count", "3"]), 0);
     wait_for(directory.path(), "completed", 3);
     first.end();
@@ -157,9 +172,7 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
     again.end();
 }
 
-/// Waits until so many exercises are in that state.
-#[track_caller]
-/// Until a scan is in that state.
+/// Waits until a scan is in that state.
 pub(crate) fn wait_for_state(directory: &Path, scan: &str, state: &str) {
     let deadline = Instant::now() + PATIENCE;
     while json(&run(directory, &["scan", "show", scan, "--json"]))["state"] != state {

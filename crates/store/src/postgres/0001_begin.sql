@@ -82,7 +82,7 @@ CREATE TABLE scans (
     dead_tasks   bigint NOT NULL DEFAULT 0,
     names_left   bigint NOT NULL,
     units        bigint NOT NULL DEFAULT 0,
-    packets      bigint NOT NULL DEFAULT 0,
+    granted      bigint NOT NULL DEFAULT 0,
     assets       bigint NOT NULL DEFAULT 0,
     findings     bigint NOT NULL DEFAULT 0,
     traffic      text NOT NULL,

@@ -42,7 +42,7 @@ CREATE TABLE scans (
     dead_tasks   INTEGER NOT NULL DEFAULT 0,
     names_left   INTEGER NOT NULL,
     units        INTEGER NOT NULL DEFAULT 0,
-    packets      INTEGER NOT NULL DEFAULT 0,
+    granted      INTEGER NOT NULL DEFAULT 0,
     assets       INTEGER NOT NULL DEFAULT 0,
     findings     INTEGER NOT NULL DEFAULT 0,
     traffic      TEXT NOT NULL,

@@ -19,6 +19,7 @@ crate::contract! {
     what_was_planned_within_the_budget_of_units_is_done
     nothing_holds_up_the_end_of_a_scan_whose_units_are_used_up
     workers_hear_that_a_budget_is_spent
+    packets_are_granted_once_and_can_be_given_back
     the_dead_of_a_scan_that_gave_up_stay_dead
     a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan
     what_a_scan_gave_up_is_told
@@ -55,6 +56,38 @@ async fn done_with(ground: &Ground, task: &Claimed, probes: u64) {
 async fn gaps(ground: &Ground, scan: ScanId) -> Vec<String> {
     let units = ground.store.unit_results(ground.tenant, scan, None, 100).await.unwrap();
     units.into_iter().flat_map(|unit| unit.undetermined).collect()
+}
+
+async fn packets_are_granted_once_and_can_be_given_back(ground: Ground) {
+    let budget = Budget { packets: Some(1_000), ..Budget::default() };
+    let scan = submit_of(&ground, ports_within(budget), &["127.0.0.9"]).await.unwrap();
+    let asking = (0..8).map(async |_| {
+        let mut granted = 0;
+        loop {
+            match ground.store.grant_packets(ground.tenant, scan, 100).await.unwrap() {
+                0 => return granted,
+                some => granted += some,
+            }
+        }
+    });
+    let granted: u64 = futures_util::future::join_all(asking).await.into_iter().sum();
+    assert_eq!(granted, 1_000, "however many ask at once");
+    ground.store.return_packets(ground.tenant, scan, 30).await.unwrap();
+    assert_eq!(
+        ground.store.grant_packets(ground.tenant, scan, 20).await.unwrap(),
+        16,
+        "some for others, too"
+    );
+    assert_eq!(ground.store.grant_packets(ground.tenant, scan, 20).await.unwrap(), 14);
+    let worker = Worker::new(1);
+    let task = claim_ports(&ground, &worker).await.remove(0);
+    assert!(ground.store.end_for_packets(ground.tenant, scan).await.unwrap());
+    assert!(!ground.store.end_for_packets(ground.tenant, scan).await.unwrap(), "once");
+    settle(&ground, task.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
+
+    let unlimited = submit_of(&ground, ports_within(Budget::default()), &["127.0.0.9"]).await.unwrap();
+    assert_eq!(ground.store.grant_packets(ground.tenant, unlimited, 5_000).await.unwrap(), 5_000);
 }
 
 async fn a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan(ground: Ground) {

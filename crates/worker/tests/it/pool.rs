@@ -2,6 +2,7 @@
 //! every kind of doorbell. The store's own contract is in its own tests.
 
 mod cancelling;
+mod damage;
 mod dead;
 mod doorbells;
 mod ground;

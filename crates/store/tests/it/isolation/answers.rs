@@ -87,6 +87,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "task" => text(&store.task(tenant, things.task).await),
         "task_counts" => text(&store.task_counts(tenant).await),
+        "dead_tasks" => text(&store.dead_tasks(tenant).await),
         "cancel_tasks" => {
             let one = store.cancel_tasks(tenant, task, by()).await;
             format!("{} {}", text(&one), text(&store.cancel_tasks(tenant, of_scan, by()).await))
@@ -120,6 +121,9 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 text(&store.unit_results(tenant, things.scan, Some(things.task), 10).await)
             )
         }
+        "grant_packets" => text(&store.grant_packets(tenant, things.scan, 5).await),
+        "return_packets" => text(&store.return_packets(tenant, things.scan, 1).await),
+        "end_for_packets" => text(&store.end_for_packets(tenant, things.scan).await),
         "gaps" => text(&store.gaps(tenant, things.scan, 10).await),
         "scans" => {
             let before = ScanFilter { before: Some(things.scan), ..ScanFilter::default() };
@@ -250,6 +254,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "tasks",
         "task",
         "task_counts",
+        "dead_tasks",
         "scan",
         "scan_settings",
         "targets",

@@ -1,5 +1,7 @@
 //! What failed for good, and what a person can do about it.
 
+use std::time::Duration;
+
 use model::{
     NewTask, Stage, TaskId, Work,
     task::{Death, Life, RetryPolicy},
@@ -8,12 +10,26 @@ use store::TaskFilter;
 
 use super::{
     everywhere,
-    ground::{Ground, pool_of},
+    ground::{FOR_EVER, Ground, exercise, pool, pool_of},
 };
 
 everywhere! {
     Shared: the_dead_are_looked_at_and_brought_back_one_by_kind_some_or_all
-        the_dead_are_purged_and_nothing_else;
+        the_dead_are_purged_and_nothing_else
+        what_takes_longer_than_it_may_is_ended;
+}
+
+async fn what_takes_longer_than_it_may_is_ended(ground: Ground) {
+    let once = RetryPolicy { attempts: 1, ..RetryPolicy::default() };
+    let endless = NewTask { policy: once, deadline: Duration::from_millis(50), ..exercise(FOR_EVER) };
+    let id = ground.enqueue([endless]).await[0];
+    let pool = ground.start(pool(1));
+    let record = ground.until_state(id, "dead").await;
+    assert_eq!(record.task.last_failure.as_deref(), Some("it took longer than 100ms"));
+    // Its place is free.
+    let next = ground.enqueue([exercise(Duration::ZERO)]).await[0];
+    ground.until_state(next, "completed").await;
+    pool.end().await;
 }
 
 fn dead() -> TaskFilter {

@@ -71,7 +71,7 @@ pub(crate) async fn everywhere<R: Future<Output = ()>>(brokers: Brokers, promise
 
 pub(crate) struct Ground {
     pub(crate) store: Store,
-    owner: String,
+    pub(crate) owner: String,
     pub(crate) tenant: TenantId,
     pub(crate) broker: broker::Ground,
     pub(crate) kind: Kind,
@@ -80,7 +80,7 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    async fn new(database: &str, kind: Kind, brokers: Brokers) -> Ground {
+    pub(crate) async fn new(database: &str, kind: Kind, brokers: Brokers) -> Ground {
         let directory = tempfile::tempdir().unwrap();
         let (location, owner) = match database {
             "sqlite" => (Location::Sqlite(directory.path().join("rampart.db")), String::new()),

@@ -20,6 +20,7 @@ use crate::patience::{DEADLINE, eventually};
 everywhere! {
     Shared: a_result_that_comes_late_counts_for_nothing
         heartbeats_go_on_while_the_runtime_is_held_up
+        who_has_lost_a_task_lets_go_of_it
         every_lost_worker_is_an_attempt_and_a_poisonous_task_dies
         every_start_of_a_worker_has_a_name_of_its_own;
 }
@@ -78,6 +79,27 @@ async fn heartbeats_go_on_while_the_runtime_is_held_up(ground: Ground) {
     ground.until_state(waits, "completed").await;
     held_up.end().await;
     assert_eq!(ground.task(id).await.task.attempts, 0, "handed back");
+}
+
+async fn who_has_lost_a_task_lets_go_of_it(ground: Ground) {
+    let site = Site::start().await;
+    let scan = ground.submit(ground.tenant, Stage::Check, &site.url()).await;
+    let pool = ground.start(PoolOptions { lease: LIVELY, ..pool_of(&[Stage::Check], 1) });
+    site.until_asked(1).await;
+    let id = ground.tasks(TaskFilter::of_scan(scan)).await[0].id;
+    // Between two of its heartbeats, as with a machine that slept.
+    eventually("its lease is over", async || {
+        ground.advance(LIVELY).await;
+        (ground.store.reclaim(10).await.unwrap().tasks == 1).then_some(())
+    })
+    .await;
+    site.until_gone(0).await;
+    // Whoever has it next begins anew.
+    ground.advance(AFTER_ONE).await;
+    site.until_asked(2).await;
+    let record = ground.task(id).await;
+    assert_eq!((record.task.attempts, record.task.lease.number()), (2, 2), "{record:?}");
+    pool.end().await;
 }
 
 fn until(life: &Life) -> jiff::Timestamp {
