@@ -55,7 +55,6 @@ def worker(directory, database, doorbell, *options):
 
 
 def main(directory, trying, problems):
-    print("## Platform\n")
     with postgres(directory) as sql, redis(directory, REDIS), rabbitmq(directory) as rabbit:
         bells = {"Redis": f"redis://127.0.0.1:{REDIS}", "RabbitMQ": rabbit}
         findings(directory, trying, problems, sql)
