@@ -18,10 +18,11 @@ import names
 import ports
 import targets
 import tasks
+import torture
 from measure import Problems, load, say, version
 
 COMPARISONS = {
-    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "platform": installation
+    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "platform": installation, "torture": torture,
 }
 RESULTS = Path("bench/RESULTS.md")
 MISSED = "Targets missed"
