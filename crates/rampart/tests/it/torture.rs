@@ -12,10 +12,9 @@ use testkit::{postgres, proxy::TcpProxy, rabbitmq, redis};
 
 use crate::run::{assert_exit, rampart};
 
-/// How long the test waits before it gives up, with as many tasks as usual.
-const PATIENCE: Duration = Duration::from_secs(900);
-/// As many as that.
-const USUAL: u64 = 3_000;
+/// How long the test waits before it gives up, besides what it waits for each task.
+const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE_FOR_EACH: Duration = Duration::from_millis(100);
 /// Tries of a task: more than anybody has the bad luck to need. How many blows one survives is not what is tried here.
 const TRIES: u32 = 1_000;
 /// Between two blows.
@@ -217,11 +216,11 @@ fn tell(what: &serde_json::Value) {
 }
 
 fn torture(broker: Broker) {
-    let tasks = setting("RAMPART_TORTURE_TASKS", USUAL);
+    let tasks = setting("RAMPART_TORTURE_TASKS", 3_000);
     let hold = Duration::from_millis(setting("RAMPART_TORTURE_HOLD", 200));
     let seed = setting("RAMPART_TORTURE_SEED", rand::rng().next_u64());
     tell(&json!({ "seed": seed }));
-    let patience = PATIENCE.mul_f64((tasks as f64 / USUAL as f64).max(1.0)) + hold;
+    let patience = PATIENCE + (PATIENCE_FOR_EACH + hold / 10).mul_f64(tasks as f64);
     let mut dice = StdRng::seed_from_u64(seed);
     let mut ground = Ground::new(broker);
     assert_exit(&ground.command(&["tenant", "create", "default"]).output().unwrap(), 0);
