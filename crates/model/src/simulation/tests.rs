@@ -195,7 +195,7 @@ fn a_scenario_that_makes_no_sense_is_refused_with_a_way_out() {
         ),
         (
             Scenario { flood: burst(1, 600), ..day() },
-            "the flood at 10 h is after the end of the day, which has 8 h: give an earlier time",
+            "the flood at 10 h is after the end of the day, which has 8 h: give an earlier time, or none",
         ),
         (Scenario { loss: burst(0, 60), ..day() }, "the number of nodes lost cannot be 0: give 1 to 1000000"),
         (

@@ -1,4 +1,4 @@
-//! The emergency stop: nothing is sent two seconds later, whatever else is broken.
+//! The emergency stop: nothing is sent two seconds later, whatever else is broken. What is cancelled sends nothing after one.
 
 use std::{
     io::{Read, Write},
@@ -11,12 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{installation::Installation, run::assert_exit};
+use crate::{
+    installation::Installation,
+    run::{assert_exit, text},
+};
 
 /// As many sites are scanned at once.
 const SITES: u8 = 100;
 /// What the stop must hold within.
 const WITHIN: Duration = Duration::from_secs(2);
+/// And a cancellation.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Web sites on loopback that write down when something was sent to them.
@@ -95,9 +100,14 @@ impl Sites {
     /// Watches for some seconds: how long after `stopped` the last was sent, and how many came after the time that is allowed.
     #[track_caller]
     fn assert_silence_after(&self, stopped: Instant, what: &str) {
-        std::thread::sleep((stopped + WITHIN * 3).saturating_duration_since(Instant::now()));
+        self.assert_silence_within(WITHIN, stopped, what);
+    }
+
+    #[track_caller]
+    fn assert_silence_within(&self, within: Duration, stopped: Instant, what: &str) {
+        std::thread::sleep((stopped + within * 3).saturating_duration_since(Instant::now()));
         let received = self.received.lock().unwrap();
-        let late = received.iter().filter(|at| **at > stopped + WITHIN).count();
+        let late = received.iter().filter(|at| **at > stopped + within).count();
         let last = received.iter().max().unwrap().saturating_duration_since(stopped);
         println!("{what}: the last of {} was sent {last:?} after the stop", received.len());
         assert_eq!(late, 0, "{what}: the last was sent {last:?} after the stop");
@@ -119,9 +129,17 @@ fn nothing_is_sent_two_seconds_after_a_stop_with_the_broker_down_and_the_databas
     let targets = sites.targets();
     let mut submit = vec!["scan", "submit", "--scope", "test", "--stages", "check"];
     submit.extend(targets.iter().map(String::as_str));
-    assert_exit(&command(&submit).output().unwrap(), 0);
+    let submitted = command(&submit).output().unwrap();
+    assert_exit(&submitted, 0);
     sites.wait_until_reached(usize::from(SITES));
 
+    let cancelled = command(&["scan", "cancel", text(&submitted.stdout).trim()]).output().unwrap();
+    assert_exit(&cancelled, 0);
+    sites.assert_silence_within(CANCELLED_WITHIN, Instant::now(), "cancelled");
+
+    let before = sites.count();
+    assert_exit(&command(&submit).output().unwrap(), 0);
+    sites.wait_for_more_than(before + usize::from(SITES));
     let resume = ["resume", "--reason", "the test goes on", "--by", "the test"];
     let stop = |why: &str| assert_exit(&command(&["stop", "--reason", why]).output().unwrap(), 0);
 

@@ -129,12 +129,27 @@ fn sockets_are_opened_in_one_room() {
 /// Who must not know whom (ARCHITECTURE.md).
 #[test]
 fn crates_keep_to_their_rooms() {
+    // Only the store speaks with databases, and only the worker with brokers.
+    const DATABASES: &[&str] = &["rusqlite", "tokio-postgres", "deadpool-postgres", "object_store"];
+    const BROKERS: &[&str] = &["redis", "lapin"];
     let forbidden = [
-        ("model", &["tokio", "checks", "scanner", "report", "regex", "hickory-proto"][..]),
-        ("checks", &["tokio", "scanner", "report", "rustls", "socket2", "getrandom"]),
-        ("report", &["tokio", "checks", "scanner", "rustls"]),
-        ("scanner", &["report", "clap", "rampart"]),
+        ("model", &["tokio", "checks", "scanner", "report", "store", "worker", "regex", "hickory-proto"][..]),
+        ("checks", &["tokio", "scanner", "report", "store", "worker", "rustls", "socket2", "getrandom"]),
+        ("report", &["tokio", "checks", "scanner", "store", "worker", "rustls"]),
+        ("scanner", &["report", "store", "worker", "clap", "rampart"]),
+        ("store", &["checks", "scanner", "report", "worker", "clap", "rampart"]),
+        ("worker", &["clap", "rampart"]),
     ];
+    let without = |name: &str| match name {
+        "store" => BROKERS.to_vec(),
+        "worker" => DATABASES.to_vec(),
+        _ => [DATABASES, BROKERS].concat(),
+    };
+    let known = ["model", "checks", "report", "scanner", "store", "worker", "rampart"];
+    let forbidden = known.map(|name| {
+        let named = forbidden.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, others)| others);
+        (name, [named, &without(name)].concat())
+    });
     let mut offenders = Vec::new();
     for (name, others) in forbidden {
         let manifest = std::fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).unwrap();
