@@ -169,7 +169,7 @@ def fairness(directory, trying, problems, sql, bell):
         problems.expect(part > 0, f"platform: what is not urgent does not move, {name}")
     print(f"Ten tasks of 100 ms of one tenant, alone and while {number(waiting)} of another wait, of 50 to 150 ms (the same) or ten times that; one worker with")
     print("so many tasks at a time, medians of nine rounds (five where the others take longer); between two rounds the small tenant asks for nothing")
-    print("until the large one was served somewhat more tasks than the small one asks for. Nothing is taken from who has it: the least possible is")
+    print("until the large one was served somewhat more tasks than the small one asks for, and before the first of them until it has had what a new tenant has ahead. Nothing is taken from who has it: the least possible is")
     print("what it comes to when every place that becomes free goes to the small tenant.\n")
     heads = ("", "at a time", "the other's take", "alone", "beside", "slowest", "ratio", "least possible", "still waiting")
     table(heads, rows)

@@ -226,7 +226,9 @@ pub enum ScenarioError {
         tasks: u64,
     },
     /// What is to happen is not on that day.
-    #[error("{what} at {at} h is after the end of the day, which has {hours} h: give an earlier time, or none")]
+    #[error(
+        "{what} at {at} h is after the end of the day, which has {hours} h: give an earlier time, or none"
+    )]
     AfterTheDay {
         /// What.
         what: &'static str,

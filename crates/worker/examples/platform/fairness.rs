@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::{NewTask, Priority, Stage, TaskId, TenantId};
+use model::{NewTask, Priority, Stage, TaskId, TenantId, fairness::AHEAD};
 use store::{Ending, Settlement, Store, TaskFilter};
 use worker::doorbell::Bell;
 
@@ -63,13 +63,16 @@ pub(crate) async fn measure(database: &str, doorbell: &str, shape: Shape) -> Out
         store.enqueue(many, (0..BATCH).map(|_| task()).collect()).await?;
     }
     workers.doorbell.ring(Bell::Stage(Stage::Exercise), shape.waiting).await?;
+    // Who floods has just come too: first it gets what it has ahead itself.
+    while waiting(&store, many).await? + AHEAD + shape.places as u64 > shape.waiting as u64 {
+        tokio::time::sleep(LOOK).await;
+    }
     let mut beside = Vec::new();
     for _ in 0..shape.rounds {
         tokio::time::sleep(shape.pause()).await;
         beside.push(round(&store, few, &workers).await?);
     }
-    let counts = store.task_counts(many).await?;
-    let left = counts.get(&(Stage::Exercise, "queued".to_owned())).copied().unwrap_or_default();
+    let left = waiting(&store, many).await?;
     workers.end().await?;
     alone.sort_unstable();
     beside.sort_unstable();
@@ -80,6 +83,12 @@ pub(crate) async fn measure(database: &str, doorbell: &str, shape: Shape) -> Out
         milliseconds(percentile(&beside, 100)),
     );
     Ok(())
+}
+
+/// How many tasks of a tenant nobody has begun.
+async fn waiting(store: &Store, tenant: TenantId) -> Outcome<u64> {
+    let counts = store.task_counts(tenant).await?;
+    Ok(counts.get(&(Stage::Exercise, "queued".to_owned())).copied().unwrap_or_default())
 }
 
 /// From the commit of the few to the end of the last of them.
