@@ -11,6 +11,7 @@ use model::{Evidence, Finding, Fingerprint, ScanId, TenantId};
 
 use crate::{
     Ending, ObjectKey, Objects, Settlement, Store, StoreError,
+    looks::Moment,
     session::{TenantTx, insert_rows},
     value::{Row, Value, json, places},
 };
@@ -32,14 +33,14 @@ enum Kept {
 }
 
 impl TenantTx<'_> {
-    /// The newest evidence of these findings, or the name of the object that has it.
+    /// The evidence of the latest look at these findings, or the name of the object that has it.
     pub(crate) async fn write_evidence(
         &mut self,
         scan: ScanId,
-        findings: &[(&Finding, Option<&ObjectKey>)],
+        findings: &[(&Finding, Option<&ObjectKey>, Moment)],
     ) -> Result<(), StoreError> {
         let mut rows = Vec::with_capacity(findings.len());
-        for (finding, object) in findings {
+        for (finding, object, taken) in findings {
             let body = match object {
                 Some(_) => None::<String>.into(),
                 None => json(&finding.evidence)?,
@@ -50,13 +51,15 @@ impl TenantTx<'_> {
                 scan.to_string().into(),
                 body,
                 object.map(|key| key.as_str().to_owned()).into(),
-                self.now.into(),
+                taken.at.into(),
+                taken.task.as_uuid().into(),
             ]);
         }
-        let head = "INSERT INTO evidence (tenant_id, fingerprint, scan_id, body, object, taken_at)";
+        let head = "INSERT INTO evidence (tenant_id, fingerprint, scan_id, body, object, taken_at, task_id)";
         let tail = "ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET scan_id = excluded.scan_id, body = excluded.body, \
-                    object = excluded.object, taken_at = excluded.taken_at WHERE excluded.taken_at >= evidence.taken_at";
-        insert_rows(self.session, head, 6, rows, tail).await.map(drop)
+                    object = excluded.object, taken_at = excluded.taken_at, task_id = excluded.task_id \
+                    WHERE (excluded.taken_at, excluded.task_id) >= (evidence.taken_at, evidence.task_id)";
+        insert_rows(self.session, head, 7, rows, tail).await.map(drop)
     }
 
     fn kept(&self, row: &Row, body: usize, object: usize) -> Result<Kept, StoreError> {

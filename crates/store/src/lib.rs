@@ -14,6 +14,7 @@ mod claims;
 mod evidence;
 mod findings;
 mod leaders;
+mod looks;
 mod objects;
 mod packets;
 mod planning;

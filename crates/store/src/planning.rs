@@ -118,7 +118,7 @@ impl TenantTx<'_> {
             match running.stopping {
                 Some(end) => self.end_scan(running, end).await?,
                 None if all_taken => {
-                    let end = match running.dead_tasks + self.cancelled_units(running.id).await? {
+                    let end = match running.dead_tasks + running.cancelled_tasks {
                         0 => ScanEnd::Complete,
                         units => ScanEnd::Failures { units },
                     };

@@ -1,6 +1,9 @@
 //! What came of the units of scans: how each check ended, what could not be found out, what was left out.
 
-use model::{Ledger, ScanId, Stage, TaskId, TenantId, Unit, UnitResult};
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use model::{Fingerprint, Ledger, ScanId, Stage, TaskId, TenantId, Unit, UnitResult};
 use serde::Serialize;
 
 use crate::{
@@ -47,7 +50,17 @@ fn read_unit(row: &Row) -> Result<UnitRecord, StoreError> {
     })
 }
 
+/// What is to be kept of a unit.
+pub(crate) struct Kept<'k> {
+    pub(crate) task: TaskId,
+    pub(crate) unit: &'k Unit,
+    pub(crate) result: &'k UnitResult,
+    /// None when nobody did.
+    pub(crate) looked_at: Option<Timestamp>,
+}
+
 impl TenantTx<'_> {
+    /// Of a unit that nobody looked at.
     pub(crate) async fn keep_result(
         &mut self,
         scan: ScanId,
@@ -55,36 +68,41 @@ impl TenantTx<'_> {
         unit: &Unit,
         result: &UnitResult,
     ) -> Result<(), StoreError> {
-        self.keep_results(scan, vec![(task, unit, result)]).await
+        self.keep_results(scan, [Kept { task, unit, result, looked_at: None }]).await
     }
 
     pub(crate) async fn keep_results(
         &mut self,
         scan: ScanId,
-        results: Vec<(TaskId, &Unit, &UnitResult)>,
+        results: impl IntoIterator<Item = Kept<'_>>,
     ) -> Result<(), StoreError> {
-        let mut rows = Vec::with_capacity(results.len());
-        for (task, unit, result) in results {
+        let mut rows = Vec::new();
+        for Kept { task, unit, result, looked_at } in results {
+            let found: BTreeSet<Fingerprint> =
+                result.findings.iter().map(|finding| finding.fingerprint).collect();
             rows.push(vec![
                 self.tenant(),
                 scan.to_string().into(),
                 task.as_uuid().into(),
                 unit.stage().as_str().into(),
                 unit.to_string().into(),
+                unit.key().0.into(),
+                looked_at.into(),
                 json(&result.ledger)?,
+                json(&found)?,
                 json(&result.undetermined)?,
                 json(&result.left_out)?,
                 (result.undetermined.len() as u64 + u64::from(result.ledger.gap().is_some())).into(),
                 self.now.into(),
             ]);
         }
-        let head = "INSERT INTO unit_results (tenant_id, scan_id, task_id, stage, unit, ledger, undetermined, left_out, \
-                    gaps, done_at)";
+        let head = "INSERT INTO unit_results (tenant_id, scan_id, task_id, stage, unit, unit_key, looked_at, ledger, found, \
+                    undetermined, left_out, gaps, done_at)";
         // A unit that was dead and was brought back is told anew.
-        let tail = "ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET ledger = excluded.ledger, \
-                    undetermined = excluded.undetermined, left_out = excluded.left_out, gaps = excluded.gaps, \
-                    done_at = excluded.done_at";
-        insert_rows(self.session, head, 10, rows, tail).await.map(drop)
+        let tail = "ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET looked_at = excluded.looked_at, \
+                    ledger = excluded.ledger, found = excluded.found, undetermined = excluded.undetermined, \
+                    left_out = excluded.left_out, gaps = excluded.gaps, done_at = excluded.done_at";
+        insert_rows(self.session, head, 13, rows, tail).await.map(drop)
     }
 }
 

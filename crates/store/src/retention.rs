@@ -71,7 +71,14 @@ impl TenantTx<'_> {
             (
                 format!(
                     "DELETE FROM unit_visits WHERE tenant_id = $1 AND unit_key IN (SELECT unit_key FROM unit_visits \
-                     WHERE tenant_id = $1 AND done_at < $2 LIMIT {AT_ONCE})"
+                     WHERE tenant_id = $1 AND looked_at < $2 LIMIT {AT_ONCE})"
+                ),
+                visits,
+            ),
+            (
+                format!(
+                    "DELETE FROM unit_looks WHERE tenant_id = $1 AND unit_key IN (SELECT unit_key FROM unit_looks \
+                     WHERE tenant_id = $1 AND looked_at < $2 LIMIT {AT_ONCE})"
                 ),
                 visits,
             ),

@@ -104,6 +104,8 @@ pub(crate) struct RunningScan {
     pub(crate) within: Option<IpAddr>,
     pub(crate) open_tasks: u64,
     pub(crate) dead_tasks: u64,
+    /// Units that were cancelled: their tasks may be forgotten before the scan ends.
+    pub(crate) cancelled_tasks: u64,
     pub(crate) names_left: u32,
     pub(crate) units: u64,
     pub(crate) assets: u64,
@@ -173,6 +175,7 @@ impl RunningScan {
             self.open_tasks = self.open_tasks.saturating_sub(1);
         }
         if !before.has_ended() && *after == Life::Cancelled {
+            self.cancelled_tasks += 1;
             self.gone.push((task.id, unit.clone()));
         }
         if !dead(before) && dead(after) {
@@ -246,7 +249,8 @@ impl TenantTx<'_> {
         let lock = self.dialect().for_update();
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
-             names_left, units, assets, findings, traffic, checks, worked, price, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+             names_left, units, assets, findings, traffic, checks, worked, price, deadline, \
+             cancelled_tasks FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -270,6 +274,7 @@ impl TenantTx<'_> {
             worked: Duration::from_micros(row.count(16)?),
             price: price(&row, 17)?,
             deadline: row.time(18)?,
+            cancelled_tasks: row.count(19)?,
             gone: Vec::new(),
         })
     }
@@ -296,10 +301,11 @@ impl TenantTx<'_> {
             scan.findings.into(),
             json(&scan.traffic)?,
             microseconds(scan.worked).into(),
+            scan.cancelled_tasks.into(),
         ];
         let sql = "UPDATE scans SET state = $3, life = $4, ended_at = $5, stopping = $6, next_target = $7, within = $8, \
                    open_tasks = $9, dead_tasks = $10, names_left = $11, units = $12, assets = $13, findings = $14, \
-                   traffic = $15, worked = $16 WHERE tenant_id = $1 AND scan_id = $2";
+                   traffic = $15, worked = $16, cancelled_tasks = $17 WHERE tenant_id = $1 AND scan_id = $2";
         self.execute(sql, &values).await.map(drop)
     }
 
@@ -339,7 +345,7 @@ impl TenantTx<'_> {
         let id = ScanId::from_random(rand::random());
         let purpose = purpose(&new.request, &new.targets);
         let sql = "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' \
-                   AND stopping IS NULL AND dead_tasks = 0 ORDER BY submitted_at DESC LIMIT 1";
+                   AND stopping IS NULL AND dead_tasks = 0 AND cancelled_tasks = 0 ORDER BY submitted_at DESC LIMIT 1";
         let baseline = self.query(sql, &[self.tenant(), purpose.into()]).await?;
         let baseline = baseline.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
         let deadline = self.now.saturating_add(new.request.deadline(&limits)).unwrap_or(Timestamp::MAX);

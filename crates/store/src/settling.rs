@@ -12,6 +12,8 @@ use model::{
 
 use crate::{
     Lease, ObjectKey, Store, StoreError, TaskFilter,
+    looks::Moment,
+    results::Kept,
     scans::RunningScan,
     session::TenantTx,
     tasks::{Change, LeftDead, TaskRecord, dice, write_changes},
@@ -62,10 +64,18 @@ pub struct Settled {
 /// A unit that came to its end.
 pub(crate) struct EndedUnit {
     pub(crate) task: TaskId,
+    /// When the try began: what it saw was there from then on at the earliest, whenever that is committed.
+    pub(crate) looked_at: Timestamp,
     pub(crate) unit: Unit,
     pub(crate) result: UnitResult,
     /// Where its evidence lies, when not in the database.
     pub(crate) evidence: Option<ObjectKey>,
+}
+
+impl EndedUnit {
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { at: self.looked_at, task: self.task }
+    }
 }
 
 /// What a command to many tasks did.
@@ -137,11 +147,9 @@ impl TenantTx<'_> {
             };
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
                 if let Some(result) = result {
-                    let unit = unit.clone();
-                    ended.push((
-                        answers.len(),
-                        EndedUnit { task: record.id, unit, result: *result, evidence },
-                    ));
+                    let (task, looked_at, unit) = (record.id, record.begun()?, unit.clone());
+                    let unit = EndedUnit { task, looked_at, unit, result: *result, evidence };
+                    ended.push((answers.len(), unit));
                 } else if let Life::Dead { .. } = task.life {
                     let why = task.last_failure.clone().unwrap_or_default();
                     self.commit_failure(running, record, unit, why).await?;
@@ -183,10 +191,16 @@ impl TenantTx<'_> {
         running: &mut RunningScan,
         ended: &[EndedUnit],
     ) -> Result<(), StoreError> {
+        self.hold_units(ended).await?;
         let seen = self.record(running, ended).await?;
         self.remember_visits(running, ended, &seen).await?;
-        let results = ended.iter().map(|ended| (ended.task, &ended.unit, &ended.result));
-        self.keep_results(running.id, results.collect()).await
+        let kept = ended.iter().map(|EndedUnit { task, looked_at, unit, result, .. }| Kept {
+            task: *task,
+            unit,
+            result,
+            looked_at: Some(*looked_at),
+        });
+        self.keep_results(running.id, kept).await
     }
 
     /// What units leave that nobody will do any more: nobody knows what they would have found.
@@ -199,7 +213,9 @@ impl TenantTx<'_> {
         };
         let gone = std::mem::take(&mut running.gone);
         let result = UnitResult { undetermined: vec![why.to_owned()], ..UnitResult::default() };
-        self.keep_results(running.id, gone.iter().map(|(task, unit)| (*task, unit, &result)).collect()).await
+        let kept =
+            gone.iter().map(|(task, unit)| Kept { task: *task, unit, result: &result, looked_at: None });
+        self.keep_results(running.id, kept).await
     }
 
     /// What a unit that failed for good leaves: nobody knows what it would have found.

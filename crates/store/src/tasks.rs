@@ -111,6 +111,12 @@ impl TaskRecord {
 }
 
 impl TaskRecord {
+    /// When the try began that a worker is at.
+    pub(crate) fn begun(&self) -> Result<Timestamp, StoreError> {
+        self.started_at
+            .ok_or_else(|| StoreError::Damaged(format!("task {} runs and was never begun", self.id)))
+    }
+
     /// How long the worker that holds it has done so.
     pub(crate) fn held_for(&self, now: Timestamp) -> Duration {
         self.started_at.map_or(Duration::ZERO, |begun| since(begun, now))
@@ -517,12 +523,13 @@ impl Store {
         Ok(total)
     }
 
-    /// Forgets tasks that have ended before a time, and their keys. How many that were.
+    /// Forgets tasks that have ended before a time, and keys that nobody remembers any more. How many tasks that were.
     pub async fn purge_tasks(
         &self,
         tenant: TenantId,
         filter: TaskFilter,
         ended_before: Timestamp,
+        by: String,
     ) -> Result<u64, StoreError> {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
@@ -534,6 +541,11 @@ impl Store {
                     values.len()
                 );
                 let purged = tx.execute(&sql, &values).await?;
+                if purged > 0 {
+                    let which = [filter_words(&filter), format!("ended before {ended_before}")];
+                    let which: Vec<String> = which.into_iter().filter(|words| !words.is_empty()).collect();
+                    tx.audit(&by, "task.purge", &format!("{purged} tasks"), &which.join(", ")).await?;
+                }
                 let expired = "DELETE FROM task_keys WHERE tenant_id = $1 AND expires_at <= $2";
                 tx.execute(expired, &[tx.tenant(), tx.now.into()]).await?;
                 Ok(purged)

@@ -58,14 +58,6 @@ impl TenantTx<'_> {
         write_changes(self.session, &changes, self.now).await
     }
 
-    /// Units of a scan that somebody cancelled.
-    pub(crate) async fn cancelled_units(&mut self, scan: ScanId) -> Result<u64, StoreError> {
-        let tasks = of_scan("count(*)", self.dialect());
-        let sql = format!("{tasks} AND state = 'cancelled' AND unit IS NOT NULL");
-        let rows = self.query(&sql, &[self.tenant(), scan.to_string().into()]).await?;
-        rows.first().map_or(Ok(0), |row| row.count(0))
-    }
-
     /// Gives up what is planned: what waits is gone, what is at work hears of it. Whether that is new.
     pub(crate) async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
         let mut scan = self.hold_scan(id).await?;

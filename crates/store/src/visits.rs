@@ -6,6 +6,7 @@ use model::{Learned, SkipReason, Stage, Unit, UnitKey, UnitResult};
 
 use crate::{
     StoreError,
+    looks::{Sight, see},
     scans::{RunningScan, digest},
     session::{TenantTx, insert_rows},
     settling::EndedUnit,
@@ -105,26 +106,31 @@ impl TenantTx<'_> {
             .collect();
         let wanted = spared.iter().map(|(_, _, (_, subject))| *subject).collect();
         let looks = self.looks_for_many(running, &wanted).await?;
-        let mut rows = BTreeMap::new();
-        for (EndedUnit { unit, result, .. }, seen, on) in spared {
+        let mut latest = BTreeMap::new();
+        for (ended, seen, on) in spared {
             let Some(looks) = looks.get(&on) else { continue };
-            let row = vec![
+            see(&mut latest, ended.unit.key(), ended.moment(), (ended, seen, looks));
+        }
+        let mut rows = Vec::with_capacity(latest.len());
+        for (key, Sight { last, what: (ended, seen, looks), .. }) in latest {
+            rows.push(vec![
                 self.tenant(),
-                unit.key().0.into(),
+                key.0.into(),
                 (*looks).into(),
                 running.checks.as_str().into(),
-                self.now.into(),
+                last.at.into(),
+                last.task.as_uuid().into(),
                 running.id.to_string().into(),
-                json(&result.learned)?,
+                json(&ended.result.learned)?,
                 json(seen)?,
-            ];
-            rows.insert(unit.key(), row);
+            ]);
         }
-        let head =
-            "INSERT INTO unit_visits (tenant_id, unit_key, looks, checks, done_at, scan_id, learned, seen)";
+        let head = "INSERT INTO unit_visits (tenant_id, unit_key, looks, checks, looked_at, task_id, scan_id, learned, seen)";
         let tail = "ON CONFLICT (tenant_id, unit_key) DO UPDATE SET looks = excluded.looks, checks = excluded.checks, \
-                    done_at = excluded.done_at, scan_id = excluded.scan_id, learned = excluded.learned, seen = excluded.seen";
-        insert_rows(self.session, head, 8, rows.into_values().collect(), tail).await.map(drop)
+                    looked_at = excluded.looked_at, task_id = excluded.task_id, scan_id = excluded.scan_id, \
+                    learned = excluded.learned, seen = excluded.seen \
+                    WHERE (excluded.looked_at, excluded.task_id) >= (unit_visits.looked_at, unit_visits.task_id)";
+        insert_rows(self.session, head, 9, rows, tail).await.map(drop)
     }
 
     /// The result that still counts, when the request allows that and there is one.
@@ -141,8 +147,8 @@ impl TenantTx<'_> {
         let UnitKey(key) = unit.key();
         let since = self.now.saturating_sub(window).unwrap_or(jiff::Timestamp::MIN);
         let values = [self.tenant(), key.into(), looks.into(), running.checks.as_str().into(), since.into()];
-        let sql = "SELECT learned, seen, done_at, scan_id FROM unit_visits WHERE tenant_id = $1 AND unit_key = $2 \
-                   AND looks = $3 AND checks = $4 AND done_at >= $5";
+        let sql = "SELECT learned, seen, looked_at, scan_id FROM unit_visits WHERE tenant_id = $1 AND unit_key = $2 \
+                   AND looks = $3 AND checks = $4 AND looked_at >= $5";
         let rows = self.query(sql, &values).await?;
         rows.first()
             .map(|row| {

@@ -51,7 +51,8 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
             TaskCommand::Purge { filter, older_than, json } => {
                 let age = SignedDuration::try_from(*older_than)?;
                 let before = Timestamp::now().saturating_sub(age)?;
-                let changed = desk.store.purge_tasks(desk.tenant().await?, wanted(filter), before).await?;
+                let tenant = desk.tenant().await?;
+                let changed = desk.store.purge_tasks(tenant, wanted(filter), before, operator()).await?;
                 tell(*json, "purged", changed)?;
             }
             TaskCommand::Exercise { count, hold, priority, json } => {

@@ -59,36 +59,37 @@ CREATE TABLE scopes (
 
 -- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
 CREATE TABLE scans (
-    tenant_id    uuid NOT NULL REFERENCES tenants,
-    scan_id      text NOT NULL,
-    scope        text NOT NULL,
-    scope_body   text NOT NULL,
-    request      text NOT NULL,
-    limits       text NOT NULL,
-    submitted_by text NOT NULL,
-    submitted_at timestamptz NOT NULL,
-    deadline     timestamptz NOT NULL,
-    state        text NOT NULL CHECK (state IN ('running', 'ended')),
-    life         text NOT NULL,
-    ended_at     timestamptz,
-    purpose      bytea NOT NULL,
-    checks       text NOT NULL,
-    baseline     text,
-    stopping     text,
-    targets      bigint NOT NULL,
-    next_target  bigint NOT NULL DEFAULT 0,
-    within       text,
-    open_tasks   bigint NOT NULL DEFAULT 0,
-    dead_tasks   bigint NOT NULL DEFAULT 0,
-    names_left   bigint NOT NULL,
-    units        bigint NOT NULL DEFAULT 0,
-    granted      bigint NOT NULL DEFAULT 0,
-    assets       bigint NOT NULL DEFAULT 0,
-    findings     bigint NOT NULL DEFAULT 0,
-    traffic      text NOT NULL,
-    worked       bigint NOT NULL DEFAULT 0,
-    most_worked  bigint,
-    price        bigint,
+    tenant_id       uuid NOT NULL REFERENCES tenants,
+    scan_id         text NOT NULL,
+    scope           text NOT NULL,
+    scope_body      text NOT NULL,
+    request         text NOT NULL,
+    limits          text NOT NULL,
+    submitted_by    text NOT NULL,
+    submitted_at    timestamptz NOT NULL,
+    deadline        timestamptz NOT NULL,
+    state           text NOT NULL CHECK (state IN ('running', 'ended')),
+    life            text NOT NULL,
+    ended_at        timestamptz,
+    purpose         bytea NOT NULL,
+    checks          text NOT NULL,
+    baseline        text,
+    stopping        text,
+    targets         bigint NOT NULL,
+    next_target     bigint NOT NULL DEFAULT 0,
+    within          text,
+    open_tasks      bigint NOT NULL DEFAULT 0,
+    dead_tasks      bigint NOT NULL DEFAULT 0,
+    cancelled_tasks bigint NOT NULL DEFAULT 0,
+    names_left      bigint NOT NULL,
+    units           bigint NOT NULL DEFAULT 0,
+    granted         bigint NOT NULL DEFAULT 0,
+    assets          bigint NOT NULL DEFAULT 0,
+    findings        bigint NOT NULL DEFAULT 0,
+    traffic         text NOT NULL,
+    worked          bigint NOT NULL DEFAULT 0,
+    most_worked     bigint,
+    price           bigint,
     PRIMARY KEY (tenant_id, scan_id)
 );
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -130,7 +131,10 @@ CREATE TABLE unit_results (
     task_id      uuid NOT NULL,
     stage        text NOT NULL,
     unit         text NOT NULL,
+    unit_key     bytea NOT NULL,
+    looked_at    timestamptz,
     ledger       text NOT NULL,
+    found        text NOT NULL,
     undetermined text NOT NULL,
     left_out     text NOT NULL,
     gaps         bigint NOT NULL,
@@ -140,6 +144,17 @@ CREATE TABLE unit_results (
 );
 -- What could not be found out, without what could be.
 CREATE INDEX unit_results_with_gaps ON unit_results (tenant_id, scan_id, task_id, gaps) WHERE gaps > 0;
+-- What a look says that was committed before an earlier one.
+CREATE INDEX unit_results_at_unit ON unit_results (tenant_id, unit_key, looked_at) WHERE looked_at IS NOT NULL;
+
+-- Units that were looked at, and when the latest look began. Whoever commits a look holds its row: two looks at one unit are
+-- committed one after the other, and the second knows of the first.
+CREATE TABLE unit_looks (
+    tenant_id uuid NOT NULL REFERENCES tenants,
+    unit_key  bytea NOT NULL,
+    looked_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, unit_key)
+);
 
 -- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
 CREATE TABLE unit_visits (
@@ -147,7 +162,8 @@ CREATE TABLE unit_visits (
     unit_key  bytea NOT NULL,
     looks     bytea NOT NULL,
     checks    text NOT NULL,
-    done_at   timestamptz NOT NULL,
+    looked_at timestamptz NOT NULL,
+    task_id   uuid NOT NULL,
     scan_id   text NOT NULL,
     learned   text NOT NULL,
     seen      text NOT NULL,
@@ -199,6 +215,7 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 );
 
+-- Here and below: of two looks that began together, that of the later task counts as the later one.
 CREATE TABLE assets (
     tenant_id  uuid NOT NULL REFERENCES tenants,
     asset_key  bytea NOT NULL,
@@ -207,6 +224,7 @@ CREATE TABLE assets (
     body       text NOT NULL,
     first_seen timestamptz NOT NULL,
     last_seen  timestamptz NOT NULL,
+    task_id    uuid NOT NULL,
     PRIMARY KEY (tenant_id, asset_key)
 );
 
@@ -219,6 +237,7 @@ CREATE TABLE findings (
     body        text NOT NULL,
     first_seen  timestamptz NOT NULL,
     last_seen   timestamptz NOT NULL,
+    task_id     uuid NOT NULL,
     decided_at  timestamptz,
     verdict     text,
     PRIMARY KEY (tenant_id, fingerprint)
@@ -234,6 +253,7 @@ CREATE TABLE sightings (
     address     text,
     first_seen  timestamptz NOT NULL,
     last_seen   timestamptz NOT NULL,
+    task_id     uuid NOT NULL,
     last_missed timestamptz,
     PRIMARY KEY (tenant_id, fingerprint, unit_key),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
@@ -259,6 +279,7 @@ CREATE TABLE evidence (
     body        text,
     object      text,
     taken_at    timestamptz NOT NULL,
+    task_id     uuid NOT NULL,
     PRIMARY KEY (tenant_id, fingerprint),
     CHECK ((body IS NULL) <> (object IS NULL)),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
@@ -378,6 +399,12 @@ ALTER TABLE unit_results FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON unit_results FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON unit_results TO rampart_tenant;
+
+ALTER TABLE unit_looks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE unit_looks FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON unit_looks FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON unit_looks TO rampart_tenant;
 
 ALTER TABLE unit_visits ENABLE ROW LEVEL SECURITY;
 ALTER TABLE unit_visits FORCE ROW LEVEL SECURITY;

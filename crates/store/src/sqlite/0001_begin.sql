@@ -19,36 +19,37 @@ CREATE TABLE scopes (
 
 -- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
 CREATE TABLE scans (
-    tenant_id    BLOB NOT NULL REFERENCES tenants,
-    scan_id      TEXT NOT NULL,
-    scope        TEXT NOT NULL,
-    scope_body   TEXT NOT NULL,
-    request      TEXT NOT NULL,
-    limits       TEXT NOT NULL,
-    submitted_by TEXT NOT NULL,
-    submitted_at INTEGER NOT NULL,
-    deadline     INTEGER NOT NULL,
-    state        TEXT NOT NULL CHECK (state IN ('running', 'ended')),
-    life         TEXT NOT NULL,
-    ended_at     INTEGER,
-    purpose      BLOB NOT NULL,
-    checks       TEXT NOT NULL,
-    baseline     TEXT,
-    stopping     TEXT,
-    targets      INTEGER NOT NULL,
-    next_target  INTEGER NOT NULL DEFAULT 0,
-    within       TEXT,
-    open_tasks   INTEGER NOT NULL DEFAULT 0,
-    dead_tasks   INTEGER NOT NULL DEFAULT 0,
-    names_left   INTEGER NOT NULL,
-    units        INTEGER NOT NULL DEFAULT 0,
-    granted      INTEGER NOT NULL DEFAULT 0,
-    assets       INTEGER NOT NULL DEFAULT 0,
-    findings     INTEGER NOT NULL DEFAULT 0,
-    traffic      TEXT NOT NULL,
-    worked       INTEGER NOT NULL DEFAULT 0,
-    most_worked  INTEGER,
-    price        INTEGER,
+    tenant_id       BLOB NOT NULL REFERENCES tenants,
+    scan_id         TEXT NOT NULL,
+    scope           TEXT NOT NULL,
+    scope_body      TEXT NOT NULL,
+    request         TEXT NOT NULL,
+    limits          TEXT NOT NULL,
+    submitted_by    TEXT NOT NULL,
+    submitted_at    INTEGER NOT NULL,
+    deadline        INTEGER NOT NULL,
+    state           TEXT NOT NULL CHECK (state IN ('running', 'ended')),
+    life            TEXT NOT NULL,
+    ended_at        INTEGER,
+    purpose         BLOB NOT NULL,
+    checks          TEXT NOT NULL,
+    baseline        TEXT,
+    stopping        TEXT,
+    targets         INTEGER NOT NULL,
+    next_target     INTEGER NOT NULL DEFAULT 0,
+    within          TEXT,
+    open_tasks      INTEGER NOT NULL DEFAULT 0,
+    dead_tasks      INTEGER NOT NULL DEFAULT 0,
+    cancelled_tasks INTEGER NOT NULL DEFAULT 0,
+    names_left      INTEGER NOT NULL,
+    units           INTEGER NOT NULL DEFAULT 0,
+    granted         INTEGER NOT NULL DEFAULT 0,
+    assets          INTEGER NOT NULL DEFAULT 0,
+    findings        INTEGER NOT NULL DEFAULT 0,
+    traffic         TEXT NOT NULL,
+    worked          INTEGER NOT NULL DEFAULT 0,
+    most_worked     INTEGER,
+    price           INTEGER,
     PRIMARY KEY (tenant_id, scan_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -90,7 +91,10 @@ CREATE TABLE unit_results (
     task_id      BLOB NOT NULL,
     stage        TEXT NOT NULL,
     unit         TEXT NOT NULL,
+    unit_key     BLOB NOT NULL,
+    looked_at    INTEGER,
     ledger       TEXT NOT NULL,
+    found        TEXT NOT NULL,
     undetermined TEXT NOT NULL,
     left_out     TEXT NOT NULL,
     gaps         INTEGER NOT NULL,
@@ -100,6 +104,17 @@ CREATE TABLE unit_results (
 ) STRICT, WITHOUT ROWID;
 -- What could not be found out, without what could be.
 CREATE INDEX unit_results_with_gaps ON unit_results (tenant_id, scan_id, task_id, gaps) WHERE gaps > 0;
+-- What a look says that was committed before an earlier one.
+CREATE INDEX unit_results_at_unit ON unit_results (tenant_id, unit_key, looked_at) WHERE looked_at IS NOT NULL;
+
+-- Units that were looked at, and when the latest look began. Whoever commits a look holds its row: two looks at one unit are
+-- committed one after the other, and the second knows of the first.
+CREATE TABLE unit_looks (
+    tenant_id BLOB NOT NULL REFERENCES tenants,
+    unit_key  BLOB NOT NULL,
+    looked_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, unit_key)
+) STRICT, WITHOUT ROWID;
 
 -- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
 CREATE TABLE unit_visits (
@@ -107,7 +122,8 @@ CREATE TABLE unit_visits (
     unit_key  BLOB NOT NULL,
     looks     BLOB NOT NULL,
     checks    TEXT NOT NULL,
-    done_at   INTEGER NOT NULL,
+    looked_at INTEGER NOT NULL,
+    task_id   BLOB NOT NULL,
     scan_id   TEXT NOT NULL,
     learned   TEXT NOT NULL,
     seen      TEXT NOT NULL,
@@ -159,6 +175,7 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 
+-- Here and below: of two looks that began together, that of the later task counts as the later one.
 CREATE TABLE assets (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
     asset_key  BLOB NOT NULL,
@@ -167,6 +184,7 @@ CREATE TABLE assets (
     body       TEXT NOT NULL,
     first_seen INTEGER NOT NULL,
     last_seen  INTEGER NOT NULL,
+    task_id    BLOB NOT NULL,
     PRIMARY KEY (tenant_id, asset_key)
 ) STRICT, WITHOUT ROWID;
 
@@ -179,6 +197,7 @@ CREATE TABLE findings (
     body        TEXT NOT NULL,
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
+    task_id     BLOB NOT NULL,
     decided_at  INTEGER,
     verdict     TEXT,
     PRIMARY KEY (tenant_id, fingerprint)
@@ -194,6 +213,7 @@ CREATE TABLE sightings (
     address     TEXT,
     first_seen  INTEGER NOT NULL,
     last_seen   INTEGER NOT NULL,
+    task_id     BLOB NOT NULL,
     last_missed INTEGER,
     PRIMARY KEY (tenant_id, fingerprint, unit_key),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
@@ -219,6 +239,7 @@ CREATE TABLE evidence (
     body        TEXT,
     object      TEXT,
     taken_at    INTEGER NOT NULL,
+    task_id     BLOB NOT NULL,
     PRIMARY KEY (tenant_id, fingerprint),
     CHECK ((body IS NULL) <> (object IS NULL)),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE

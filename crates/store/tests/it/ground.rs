@@ -117,6 +117,18 @@ impl Ground {
         Ground { store, location, ..self }
     }
 
+    /// The same, as another tenant.
+    pub(crate) fn of(&self, tenant: TenantId) -> Ground {
+        let Ground { store, location, owner, .. } = self;
+        Ground {
+            store: store.clone(),
+            location: location.clone(),
+            owner: owner.clone(),
+            tenant,
+            _directory: None,
+        }
+    }
+
     pub(crate) async fn advance(&self, by: Duration) {
         self.store.advance_clock(&self.owner, by).await.unwrap();
     }
@@ -155,14 +167,21 @@ impl Worker {
     }
 
     pub(crate) async fn claim_of(&self, ground: &Ground, stages: &[Stage], most: usize) -> Vec<Claimed> {
-        let request = ClaimRequest {
+        ground.store.claim(self.wants(stages, most)).await.unwrap()
+    }
+
+    pub(crate) fn wants(&self, stages: &[Stage], most: usize) -> ClaimRequest {
+        ClaimRequest {
             worker: self.id,
             stages: stages.to_vec(),
             most,
             lease: LEASE,
             turns: Arc::clone(&self.turns),
-        };
-        ground.store.claim(request).await.unwrap()
+        }
+    }
+
+    pub(crate) fn id(&self) -> WorkerId {
+        self.id
     }
 }
 

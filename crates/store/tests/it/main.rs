@@ -6,12 +6,16 @@
 
 mod ground;
 
+mod batches;
 mod findings;
 mod isolation;
 mod later;
+mod looks;
+mod machine;
 mod objects;
 mod replica;
 mod scans;
+mod stored;
 mod tasks;
 mod tending;
 mod workers;

@@ -8,7 +8,10 @@ use model::{
 };
 use store::{Beat, Ending, HandBack, Reclaimed, Settlement, TaskFilter};
 
-use crate::ground::{Ground, LEASE, Worker, exercise, exercise_of, failure, settle};
+use crate::{
+    ground::{Ground, LEASE, Worker, exercise, exercise_of, failure, settle},
+    stored,
+};
 
 crate::contract! {
     a_task_is_claimed_once_and_completed_once
@@ -227,11 +230,21 @@ async fn the_dead_are_listed_redriven_and_purged(ground: Ground) {
     assert_eq!(left.len() as u64, 6 - 2 - before);
 
     ground.advance(Duration::from_secs(60)).await;
-    let purge = |before| ground.store.purge_tasks(ground.tenant, TaskFilter::default(), before);
+    let by = || "somebody".to_owned();
+    let purge = |before| ground.store.purge_tasks(ground.tenant, TaskFilter::default(), before, by());
     assert_eq!(purge(left[0].created_at).await.unwrap(), 0, "too young");
     let now = left[0].created_at + jiff::SignedDuration::from_secs(50);
     assert_eq!(purge(now).await.unwrap(), left.len() as u64);
     assert_eq!(worker.claim(&ground, 10).await.len(), 6 - left.len(), "what waits is never purged");
+    let told = stored::audited(&ground, "task.").await;
+    let one = listed[0].id;
+    let expected = [
+        ["test", "task.redrive", "1 tasks", &format!("{one}, state dead")],
+        ["test", "task.redrive", &format!("{before} tasks"), "state dead, failure `0% f`"],
+        ["test", "task.redrive", "1 tasks", "state dead"],
+        ["somebody", "task.purge", &format!("{} tasks", left.len()), &format!("ended before {now}")],
+    ];
+    assert_eq!(told, expected);
 }
 
 async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {

@@ -7,11 +7,12 @@ use model::{
     scan::{Budget, Exhausted, ScanEnd},
     task::Retry,
 };
-use store::{Beat, Claimed, Ending, HandBack, LeftDead, Redriven, TaskFilter};
+use store::{Beat, Claimed, Ending, HandBack, LeftDead, Redriven, Retention, TaskFilter};
 
 use crate::{
     ground::{Ground, LEASE, Worker, failure, settle},
     scans::{HOUR, claim, done, may_cost, submit_at, submit_of},
+    stored,
 };
 
 crate::contract! {
@@ -22,6 +23,7 @@ crate::contract! {
     packets_are_granted_once_and_can_be_given_back
     the_dead_of_a_scan_that_gave_up_stay_dead
     a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan
+    what_was_cancelled_and_is_forgotten_was_cancelled_all_the_same
     what_a_scan_gave_up_is_told
     what_was_sent_for_a_try_that_was_cut_counts
     what_nobody_can_do_yet_waits_without_using_up_a_try
@@ -105,6 +107,35 @@ async fn a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan(ground: Grou
     done_with(&ground, &tasks[2], 1).await;
     assert_ended(&ground, scan, ScanEnd::Failures { units: 2 }).await;
     assert_eq!(gaps(&ground, scan).await, ["its task was cancelled"; 2]);
+}
+
+async fn what_was_cancelled_and_is_forgotten_was_cancelled_all_the_same(ground: Ground) {
+    let targets = ["127.0.0.9", "127.0.0.10", "127.0.0.11"];
+    let scan = submit_of(&ground, ports_within(Budget::default()), &targets).await.unwrap();
+    let tasks = claim_ports(&ground, &Worker::new(1)).await;
+    let cancelled = async |task: &Claimed| {
+        let this = TaskFilter::one(task.lease.task);
+        assert_eq!(ground.store.cancel_tasks(ground.tenant, this, "test".to_owned()).await.unwrap(), 1);
+        settle(&ground, task.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+        ground.advance(Duration::from_secs(1)).await;
+    };
+    // By a person.
+    cancelled(&tasks[0]).await;
+    let (these, now) = (TaskFilter::of_scan(scan), ground.store.clock().await.unwrap());
+    let purged = ground.store.purge_tasks(ground.tenant, these, now, "J. Doe".to_owned()).await.unwrap();
+    assert_eq!((purged, in_state(&ground, scan, "cancelled").await), (1, vec![]));
+    let told = stored::audited(&ground, "task.purge").await;
+    assert_eq!(told, [["J. Doe", "task.purge", "1 tasks", &format!("scan {scan}, ended before {now}")]]);
+    // By time.
+    cancelled(&tasks[1]).await;
+    let retention = Retention { tasks: Duration::ZERO, ..Retention::default() };
+    ground.store.forget(retention).await.unwrap();
+    assert_eq!(in_state(&ground, scan, "cancelled").await, []);
+    done_with(&ground, &tasks[2], 1).await;
+    assert_ended(&ground, scan, ScanEnd::Failures { units: 2 }).await;
+    // Nothing is compared with a scan that did not look at everything.
+    let next = submit_of(&ground, ports_within(Budget::default()), &targets).await.unwrap();
+    assert_eq!(ground.store.scan(ground.tenant, next).await.unwrap().baseline, None);
 }
 
 async fn what_a_scan_gave_up_is_told(ground: Ground) {

@@ -97,8 +97,8 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             format!("{} {}", text(&one), text(&store.redrive_tasks(tenant, of_scan, 10, by()).await))
         }
         "purge_tasks" => {
-            let one = store.purge_tasks(tenant, task, later).await;
-            format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later).await))
+            let one = store.purge_tasks(tenant, task, later, by()).await;
+            format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later, by()).await))
         }
         "submit_scan" => {
             let new = NewScan {

@@ -8,12 +8,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use model::{NewTask, Scope, TenantId};
+use model::{NewTask, ScanRequest, Scope, Severity, Stage, TaskId, TenantId, UnitResult};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use store::{StoreError, TaskFilter};
+use store::{Ending, Lease, NewScan, Settlement, StoreError, TaskFilter};
+use tokio_postgres::Client;
+use uuid::Uuid;
 
 use super::rows::{connect, quiet, texts, waiting};
-use crate::ground::{Ground, exercise};
+use crate::{
+    findings::finding,
+    ground::{Ground, Worker, exercise},
+};
 
 const OPERATIONS: usize = 500;
 const TENANTS: usize = 7;
@@ -37,18 +42,96 @@ impl<F: Future> Future for Leaves<F> {
     }
 }
 
-/// What one operation writes, all of it or nothing: tasks with a key each, or a scope and its entry in the audit.
-async fn operate(ground: &Ground, tenant: TenantId, letter: usize, number: usize) -> Result<(), StoreError> {
-    let by = || format!("tenant {letter}");
-    if number.is_multiple_of(2) {
-        let keyed = |part: usize| NewTask {
-            idempotency_key: Some(format!("{letter}/{number}/{part}")),
-            ..exercise()
-        };
-        ground.store.enqueue(tenant, (0..3).map(keyed).collect()).await.map(drop)
-    } else {
-        ground.store.put_scope(tenant, &format!("{letter}/{number}"), Scope::loopback(), by()).await
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Enqueue,
+    PutScope,
+    Submit,
+    Claim,
+    Settle,
+}
+
+/// Each writes all of it or nothing: tasks with a key each, a scope and its entry in the audit, a scan with its targets and tasks, the
+/// leases of whatever was claimed, the end of a task and what was found.
+const KINDS: [Kind; 5] = [Kind::Enqueue, Kind::PutScope, Kind::Submit, Kind::Claim, Kind::Settle];
+
+fn kind(number: usize) -> Kind {
+    KINDS[number % KINDS.len()]
+}
+
+fn worker(number: usize) -> Worker {
+    Worker::new(1_000 + number as u128)
+}
+
+fn scan_of(by: &str, targets: &[&str]) -> NewScan {
+    NewScan {
+        request: ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("home") },
+        targets: targets.iter().map(|target| target.parse().unwrap()).collect(),
+        by: by.to_owned(),
+        checks: "1".to_owned(),
+        price: None,
     }
+}
+
+/// What is to be settled: units that somebody has at work.
+async fn at_work(ground: &Ground, tenants: &[TenantId], letters: &[usize]) -> BTreeMap<usize, Lease> {
+    let mut scans = BTreeMap::new();
+    for (number, letter) in letters.iter().enumerate().filter(|(number, _)| kind(*number) == Kind::Settle) {
+        let new = scan_of("test", &["127.0.0.1"]);
+        scans.insert(ground.store.submit_scan(tenants[*letter], new).await.unwrap().0, number);
+    }
+    let claimed = Worker::new(1).claim_of(ground, &[Stage::Ports], OPERATIONS).await;
+    claimed.iter().map(|task| (scans[&task.lease.scan.unwrap()], task.lease)).collect()
+}
+
+/// The tasks that it got, if it was to get any.
+async fn operate(
+    ground: &Ground,
+    tenant: TenantId,
+    (letter, number): (usize, usize),
+    lease: Option<Lease>,
+) -> Result<Vec<TaskId>, StoreError> {
+    let store = &ground.store;
+    let part = |part: usize| format!("{letter}/{number}/{part}");
+    match kind(number) {
+        Kind::Enqueue => {
+            let keyed = |place| NewTask { idempotency_key: Some(part(place)), ..exercise() };
+            store.enqueue(tenant, (0..3).map(keyed).collect()).await?;
+        }
+        Kind::PutScope => {
+            let by = format!("tenant {letter}");
+            store.put_scope(tenant, &format!("{letter}/{number}"), Scope::loopback(), by).await?;
+        }
+        Kind::Submit => {
+            let new = scan_of(&format!("{letter}/{number}"), &["127.0.0.1", "127.0.0.2", "127.0.0.3"]);
+            store.submit_scan(tenant, new).await?;
+        }
+        Kind::Claim => {
+            let request = worker(number).wants(&[Stage::Exercise], 3);
+            return Ok(store.claim(request).await?.iter().map(|task| task.lease.task).collect());
+        }
+        Kind::Settle => {
+            let findings = (0..3).map(|place| finding(&part(place), Severity::High)).collect();
+            let ending = Ending::Unit(Box::new(UnitResult { findings, ..UnitResult::default() }));
+            let lease = lease.expect("every unit is at work");
+            for answer in store.settle(vec![Settlement { lease, ending }]).await? {
+                answer.unwrap_or_else(|refused| panic!("{letter}/{number}: {refused}"));
+            }
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Which parts of which operations a statement finds: it gives `letter/number/part`, each once.
+async fn parts(owner: &Client, sql: &str) -> BTreeMap<(usize, usize), BTreeSet<String>> {
+    let mut parts: BTreeMap<(usize, usize), BTreeSet<String>> = BTreeMap::new();
+    for key in texts(owner, sql).await {
+        let [of, number, part] = key.split('/').collect::<Vec<_>>()[..] else { panic!("{key}") };
+        let operation = (of.parse().unwrap(), number.parse().unwrap());
+        assert!(parts.entry(operation).or_default().insert(part.to_owned()), "{key} is there twice: {sql}");
+    }
+    parts
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,65 +146,129 @@ async fn tenants_stay_apart_when_hundreds_go_away_in_the_middle() {
     for letter in 1..TENANTS {
         tenants.push(ground.another_tenant(&format!("tenant {letter}")).await);
     }
+    for tenant in &tenants {
+        ground.store.put_scope(*tenant, "home", Scope::loopback(), "test".to_owned()).await.unwrap();
+    }
+    let letters: Vec<usize> = (0..OPERATIONS).map(|_| dice.random_range(0..TENANTS)).collect();
+    let leases = at_work(&ground, &tenants, &letters).await;
     let mut running = Vec::new();
-    for number in 0..OPERATIONS {
-        let letter = dice.random_range(0..TENANTS);
+    for (number, letter) in letters.into_iter().enumerate() {
         let polls = if dice.random_range(0..3) == 0 { usize::MAX } else { dice.random_range(1..6) };
-        let (ground, tenant) = (Arc::clone(&ground), tenants[letter]);
+        let (ground, tenant, lease) = (Arc::clone(&ground), tenants[letter], leases.get(&number).copied());
         running.push(tokio::spawn(async move {
-            let future = async { operate(&ground, tenant, letter, number).await };
+            let future = async { operate(&ground, tenant, (letter, number), lease).await };
             let done = Leaves { future: Box::pin(future), polls }.await;
             (letter, number, done)
         }));
     }
-    let mut done: BTreeSet<(usize, usize)> = BTreeSet::new();
+    let mut done: BTreeMap<(usize, usize), Vec<TaskId>> = BTreeMap::new();
     let mut gone: BTreeSet<(usize, usize)> = BTreeSet::new();
     for operation in running {
         let (letter, number, outcome) = operation.await.unwrap();
         match outcome {
             Some(outcome) => {
-                outcome.unwrap_or_else(|error| panic!("seed {seed}: {number}: {error}"));
-                done.insert((letter, number));
+                let got = outcome.unwrap_or_else(|error| panic!("seed {seed}: {number}: {error}"));
+                done.insert((letter, number), got);
             }
             None => _ = gone.insert((letter, number)),
         }
     }
     assert!(done.len() > 50 && gone.len() > 50, "seed {seed}: {} done, {} gone", done.len(), gone.len());
+    for kind_of in KINDS {
+        let of = |operation: &&(usize, usize)| kind(operation.1) == kind_of;
+        let (done, gone) = (done.keys().filter(of).count(), gone.iter().filter(of).count());
+        assert!(done > 0 && gone > 0, "seed {seed}: {kind_of:?}: {done} done, {gone} gone");
+    }
     quiet(&owner).await;
 
     // Everything that was answered is there; of what was not, all or nothing; and nothing in the wrong place.
     for (letter, tenant) in tenants.iter().enumerate() {
-        let mut parts: BTreeMap<(usize, usize), BTreeSet<&str>> = BTreeMap::new();
+        let of = format!("tenant_id = '{tenant}'");
+        let mut there = parts(
+            &owner,
+            &format!(
+                "SELECT idempotency_key FROM rampart.task_keys WHERE {of} AND EXISTS (SELECT FROM rampart.tasks \
+                 WHERE tasks.tenant_id = task_keys.tenant_id AND tasks.task_id = task_keys.task_id)"
+            ),
+        )
+        .await;
+        let keys: usize = there.values().map(BTreeSet::len).sum();
+        let exercises = TaskFilter { stage: Some(Stage::Exercise), ..TaskFilter::default() };
+        let seen = ground.store.tasks(*tenant, exercises, None, 10_000).await.unwrap();
+        assert!(seen.iter().all(|task| task.tenant == *tenant), "seed {seed}");
+        assert_eq!(seen.len(), keys, "seed {seed}");
+
         let sql = format!(
-            "SELECT idempotency_key FROM rampart.task_keys WHERE tenant_id = '{tenant}' AND EXISTS (SELECT FROM \
-                           rampart.tasks WHERE tasks.tenant_id = task_keys.tenant_id AND tasks.task_id = task_keys.task_id)"
-        );
-        let keys = texts(&owner, &sql).await;
-        for key in &keys {
-            let [of, number, part] = key.split('/').collect::<Vec<_>>()[..] else { panic!("{key}") };
-            parts.entry((of.parse().unwrap(), number.parse().unwrap())).or_default().insert(part);
-        }
-        let sql = format!(
-            "SELECT subject FROM rampart.audit WHERE tenant_id = '{tenant}' AND action = 'scope.put' \
-                           AND actor = 'tenant {letter}'"
+            "SELECT subject FROM rampart.audit WHERE {of} AND action = 'scope.put' AND actor = 'tenant {letter}'"
         );
         let told = texts(&owner, &sql).await;
-        let scopes = ground.store.scopes(*tenant).await.unwrap();
+        let mut scopes = ground.store.scopes(*tenant).await.unwrap();
+        scopes.retain(|(name, _)| name != "home");
         assert_eq!(told.len(), scopes.len(), "seed {seed}: a scope and its entry");
         for (name, _) in &scopes {
             assert!(told.contains(name), "seed {seed}: {name}");
             let (of, number) = name.split_once('/').unwrap();
-            parts.insert((of.parse().unwrap(), number.parse().unwrap()), ["0", "1", "2"].into());
+            let whole = ["0", "1", "2"].map(str::to_owned).into();
+            there.insert((of.parse().unwrap(), number.parse().unwrap()), whole);
         }
-        let seen = ground.store.tasks(*tenant, TaskFilter::default(), None, 10_000).await.unwrap();
-        assert!(seen.iter().all(|task| task.tenant == *tenant), "seed {seed}");
-        assert_eq!(seen.len(), keys.len(), "seed {seed}");
-        for (operation, parts) in &parts {
+
+        let of_scans = async |table: &str| {
+            let sql = format!(
+                "SELECT submitted_by || '/' || row_number() OVER (PARTITION BY submitted_by) FROM rampart.scans \
+                 JOIN rampart.{table} USING (tenant_id, scan_id) WHERE {of} AND submitted_by <> 'test'"
+            );
+            parts(&owner, &sql).await
+        };
+        let submitted = of_scans("scan_targets").await;
+        assert_eq!(of_scans("tasks").await, submitted, "seed {seed}: a task of each target");
+        assert_eq!(of_scans("scan_units").await, submitted, "seed {seed}");
+        let sql = format!(
+            "SELECT actor || '/' || subject FROM rampart.audit WHERE {of} AND action = 'scan.submit' AND actor <> 'test'"
+        );
+        assert!(parts(&owner, &sql).await.keys().eq(submitted.keys()), "seed {seed}: a scan and its entry");
+        there.extend(submitted);
+
+        let of_findings = async |table: &str| {
+            let sql = format!(
+                "SELECT findings.check_id FROM rampart.findings JOIN rampart.{table} USING (tenant_id, fingerprint) \
+                 WHERE {of}"
+            );
+            parts(&owner, &sql).await
+        };
+        let settled = of_findings("sightings").await;
+        assert_eq!(of_findings("evidence").await, settled, "seed {seed}");
+        for (number, lease) in leases.iter().filter(|(_, lease)| lease.tenant == *tenant) {
+            let is_settled = settled.contains_key(&(letter, *number));
+            let (state, open) = if is_settled { ("completed", 0) } else { ("running", 1) };
+            let task = ground.store.task(*tenant, lease.task).await.unwrap();
+            let scan = ground.store.scan(*tenant, lease.scan.unwrap()).await.unwrap();
+            assert_eq!((task.task.life.word(), scan.open_tasks), (state, open), "seed {seed}: {number}");
+        }
+        there.extend(settled);
+
+        for (operation, parts) in &there {
             assert_eq!((operation.0, parts.len()), (letter, 3), "seed {seed}: {operation:?}");
-            assert!(done.contains(operation) || gone.contains(operation), "seed {seed}: {operation:?}");
+            let asked = done.contains_key(operation) || gone.contains(operation);
+            assert!(asked, "seed {seed}: {operation:?}");
         }
-        for operation in done.iter().filter(|operation| operation.0 == letter) {
-            assert!(parts.contains_key(operation), "seed {seed}: {operation:?} was answered");
+        let kept = |operation: &&(usize, usize)| operation.0 == letter && kind(operation.1) != Kind::Claim;
+        for operation in done.keys().filter(kept) {
+            assert!(there.contains_key(operation), "seed {seed}: {operation:?} was answered");
+        }
+    }
+
+    // Who was answered has what it was told; who went away has leases that run out, or nothing.
+    let sql = "SELECT task_id::text FROM rampart.tasks WHERE state NOT IN ('queued', 'running') AND stage = 'exercise' \
+               OR (state = 'running') <> (lease_number = 1 AND attempts = 1 AND begun AND worker IS NOT NULL \
+               AND lease_until IS NOT NULL AND started_at IS NOT NULL) AND state <> 'completed'";
+    assert_eq!(texts(&owner, sql).await, Vec::<String>::new(), "seed {seed}: claimed by half");
+    for operation in done.keys().chain(&gone).filter(|operation| kind(operation.1) == Kind::Claim) {
+        let id = Uuid::from_u128(worker(operation.1).id().bits());
+        let sql = format!("SELECT task_id::text FROM rampart.tasks WHERE worker = '{id}'");
+        let held: BTreeSet<String> = texts(&owner, &sql).await.into_iter().collect();
+        match done.get(operation) {
+            Some(got) => assert_eq!(held, got.iter().map(ToString::to_string).collect(), "seed {seed}"),
+            None => assert!(held.len() <= 3, "seed {seed}: {held:?}"),
         }
     }
 
