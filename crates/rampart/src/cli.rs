@@ -16,10 +16,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        DiffArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
+        AuditCommand, AuditListArguments, DiffArguments, FindingCommand, FindingDecideArguments,
+        FindingListArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
         ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
-        TaskCommand, TaskFilterArguments, TenantCommand, UpArguments, WorkerArguments,
+        TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

@@ -11,8 +11,11 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
-use store::{Location, Objects, ReplicaLocation, Store, Terms};
-use worker::doorbell::{self, Doorbell};
+use store::{Location, Objects, ReplicaLocation, Retention, Store, Terms};
+use worker::{
+    doorbell::{self, Doorbell},
+    orchestrator::Keeping,
+};
 
 use crate::{
     cli::{between, duration},
@@ -126,6 +129,18 @@ pub(crate) struct ConfigurationArguments {
     )]
     pub(crate) price_per_worker_hour: Option<WorkerPrice>,
 
+    /// How long scans are kept after their end, such as 400d: the orchestrator forgets older ones with their reports, but for the
+    /// last of each kind [default: for good]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RAMPART_KEEP_SCANS",
+        value_parser = duration,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) keep_scans: Option<Duration>,
+
     /// What is logged, such as `info` or `worker=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "RAMPART_LOG", help_heading = "Platform", global = true)]
     pub(crate) log: Option<String>,
@@ -148,6 +163,7 @@ struct File {
     doorbell: Option<String>,
     tenant: Option<String>,
     price_per_worker_hour: Option<WorkerPrice>,
+    keep_scans: Option<String>,
     listen: Option<SocketAddr>,
     log: Option<String>,
     log_format: Option<LogFormat>,
@@ -166,6 +182,8 @@ pub(crate) struct Configuration {
     pub(crate) doorbell: SecretUrl,
     pub(crate) tenant: String,
     pub(crate) price_per_worker_hour: Option<WorkerPrice>,
+    /// For good without any.
+    pub(crate) keep_scans: Option<Duration>,
     pub(crate) listen: SocketAddr,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
@@ -216,9 +234,8 @@ impl Configuration {
         }
         let replica =
             arguments.replica.or(file.replica).map(|url| replica_url(&url, &database)).transpose()?;
-        let of_file =
-            file.replica_lag.map(|text| duration(&text).map_err(|why| anyhow::anyhow!("replica_lag: {why}")));
-        let replica_lag = arguments.replica_lag.map(Ok).or(of_file).transpose()?.unwrap_or(REPLICA_LAG);
+        let replica_lag =
+            time("replica_lag", arguments.replica_lag, file.replica_lag)?.unwrap_or(REPLICA_LAG);
         Ok(Configuration {
             data,
             database,
@@ -231,10 +248,18 @@ impl Configuration {
             ),
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
             price_per_worker_hour: arguments.price_per_worker_hour.or(file.price_per_worker_hour),
+            keep_scans: time("keep_scans", arguments.keep_scans, file.keep_scans)?,
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
         })
+    }
+
+    /// What the orchestrator keeps, and for how long. Its own directory may be where no reports are.
+    pub(crate) fn keeping(&self) -> anyhow::Result<Keeping> {
+        let reachable = self.objects.is_some() || self.data.is_dir();
+        let reports = reachable.then(|| self.objects()).transpose()?;
+        Ok(Keeping { retention: Retention { scans: self.keep_scans, ..Retention::default() }, reports })
     }
 
     /// On what terms scans are begun.
@@ -308,6 +333,12 @@ impl Configuration {
         }
         Ok(())
     }
+}
+
+/// As the flag says, or else the file.
+fn time(key: &str, flag: Option<Duration>, file: Option<String>) -> anyhow::Result<Option<Duration>> {
+    let of_file = || file.map(|text| duration(&text).map_err(|why| anyhow::anyhow!("{key}: {why}")));
+    flag.map(Ok).or_else(of_file).transpose()
 }
 
 fn read_file(path: &Path) -> anyhow::Result<File> {

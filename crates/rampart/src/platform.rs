@@ -2,7 +2,9 @@
 
 mod account;
 mod attendance;
+mod audit;
 mod doctor;
+mod findings;
 mod health;
 mod keys;
 mod migrate;
@@ -40,7 +42,9 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Stop(asked) => stops::stop(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Resume(asked) => stops::resume(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Task(asked) => tasks::task(&asked.configuration()?, &asked.command),
+        PlatformCommand::Finding(asked) => findings::finding(&asked.configuration()?, &asked.command),
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
+        PlatformCommand::Audit(asked) => audit::audit(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) => {
@@ -111,6 +115,9 @@ fn with_way_out(error: StoreError) -> anyhow::Error {
             "{error}: set price_per_worker_hour in rampart.toml, --price-per-worker-hour or RAMPART_PRICE_PER_WORKER_HOUR, or leave \
              --most-cost out"
         ),
+        StoreError::KeyTaken(_) => {
+            anyhow::anyhow!("{error}: ask for the same again, or give this one a key of its own")
+        }
         _ => error.into(),
     }
 }
@@ -134,6 +141,11 @@ where
 fn operator() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     format!("{} at the command line", user.map_or_else(|| "somebody".to_owned(), |user| user.name))
+}
+
+/// The person that an option names, and the user of this machine.
+fn on_behalf_of(person: Option<&str>) -> String {
+    person.map_or_else(operator, |person| format!("{person} ({})", operator()))
 }
 
 /// Cancelled by Ctrl-C or the request to terminate; a second one ends the process at once.

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::words::counted;
+
 /// Marks shown in one text.
 const MARKS: usize = 40;
 /// Bytes shown around a match when the text is too long to show whole.
@@ -18,6 +20,19 @@ pub(crate) enum Stretch<'a> {
     Matched(&'a str),
     /// So many bytes of the text are not shown here.
     LeftOut(usize),
+}
+
+/// The same as plain text, with a line for what is left out.
+pub(crate) fn plain_excerpt(text: &str, matched: &[String], budget: usize) -> String {
+    excerpt(text, matched, budget)
+        .into_iter()
+        .map(|stretch| match stretch {
+            Stretch::Plain(part) | Stretch::Matched(part) => part.to_owned(),
+            Stretch::LeftOut(bytes) => {
+                format!("\n[… {} left out …]\n", counted(bytes as u64, "byte", "bytes"))
+            }
+        })
+        .collect()
 }
 
 /// Cuts `text` to about `budget` bytes, keeping its beginning and every piece in `matched` that is found in it.

@@ -12,7 +12,7 @@ use self::inline::{block, code, phrase, sentence};
 use crate::{
     ReportError, Source,
     digest::{Digest, Group},
-    evidence::{Stretch, excerpt},
+    evidence::plain_excerpt,
     verdict::verdict,
     visible::beginning,
     words::{between, counted, grouped, moment},
@@ -204,7 +204,7 @@ fn end_group(group: &Group, exhibit: Option<Finding>, out: &mut dyn io::Write) -
             [("Request", &evidence.request, &[][..]), ("Response", &evidence.response, &evidence.matched[..])]
         {
             if !text.trim().is_empty() {
-                writeln!(out, "{label}:\n\n{}", block(&plain_excerpt(text, matched), "text"))?;
+                writeln!(out, "{label}:\n\n{}", block(&plain_excerpt(text, matched, EVIDENCE), "text"))?;
             }
         }
         if !evidence.matched.is_empty() {
@@ -223,18 +223,6 @@ fn addresses(finding: &Finding) -> String {
             format!(" at {}", shown.join(", "))
         }
     }
-}
-
-fn plain_excerpt(text: &str, matched: &[String]) -> String {
-    excerpt(text, matched, EVIDENCE)
-        .into_iter()
-        .map(|stretch| match stretch {
-            Stretch::Plain(part) | Stretch::Matched(part) => part.to_owned(),
-            Stretch::LeftOut(bytes) => {
-                format!("\n[… {} left out …]\n", counted(bytes as u64, "byte", "bytes"))
-            }
-        })
-        .collect()
 }
 
 fn services(source: &Source<'_>, out: &mut dyn io::Write) -> Result<(), ReportError> {

@@ -1,9 +1,12 @@
 //! Lines for a terminal. Pure text: whoever prints decides on colours and where to.
 
+mod details;
+
 use std::{borrow::Cow, fmt::Write as _};
 
 use model::{Confidence, Finding, Severity, Summary};
 
+pub use self::details::finding_details;
 use crate::{
     verdict::{PLANNED, URGENT},
     visible::{Shape, beginning, visible},

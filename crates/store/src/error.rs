@@ -48,6 +48,9 @@ pub enum StoreError {
     /// The scan has a budget of money, and nobody said what the time of workers costs.
     #[error("the scan may cost so much, and there is no price of a worker's hour to count with")]
     NoPrice,
+    /// Something else was asked for under the same key.
+    #[error("the idempotency key `{0}` was used for another request")]
+    KeyTaken(String),
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),

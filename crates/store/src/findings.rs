@@ -1,9 +1,9 @@
-//! What was found: assets, findings and their life.
+//! Findings as people look at them: where each stands, and what somebody makes of it.
 
 use std::collections::BTreeMap;
 
 use model::{
-    Asset, Finding, Fingerprint, ScanId, Severity, TenantId,
+    CheckId, Finding, Fingerprint, ScanId, Severity, TenantId,
     finding::{Decision, History, Life},
 };
 use serde::Serialize;
@@ -11,8 +11,11 @@ use serde::Serialize;
 use crate::{
     Store, StoreError,
     session::TenantTx,
-    value::{Value, json, places},
+    value::{Row, Value, json, places},
 };
+
+/// Findings that are read at once while those that stand somewhere are looked for.
+const PAGE: usize = 500;
 
 /// A finding with its history.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +28,12 @@ pub struct KnownFinding {
     /// Where it stands now.
     #[serde(flatten)]
     pub life: Life,
+    /// Who said what the decision in its history says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// And why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided_because: Option<String>,
 }
 
 /// Which findings somebody means.
@@ -34,8 +43,26 @@ pub struct FindingFilter {
     pub scan: Option<ScanId>,
     /// Only as severe as this, or more.
     pub at_least: Option<Severity>,
+    /// Only of this check.
+    pub check: Option<CheckId>,
+    /// Only those that stand somewhere among these, in [`Life::WORDS`]; anywhere without any.
+    pub states: Vec<&'static str>,
+    /// The most severe first, instead of in the order of their fingerprints.
+    pub worst_first: bool,
     /// From after this one on.
     pub after: Option<Fingerprint>,
+}
+
+const FINDING: &str = "findings.fingerprint, body, verdict, decided_at, decided_by, reason";
+
+/// Nobody decided anything about what stands elsewhere.
+const DECIDED: [&str; 3] = ["triaged", "accepted", "false-positive"];
+
+fn decision(row: &Row, verdict: usize, at: usize) -> Result<Option<Decision>, StoreError> {
+    Ok(match (row.maybe_json(verdict)?, row.maybe_time(at)?) {
+        (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
+        _ => None,
+    })
 }
 
 impl TenantTx<'_> {
@@ -44,10 +71,33 @@ impl TenantTx<'_> {
         filter: &FindingFilter,
         at_most: usize,
     ) -> Result<Vec<KnownFinding>, StoreError> {
+        if filter.states.is_empty() {
+            let rows = self.finding_rows(filter, filter.after, at_most).await?;
+            return self.known(&rows).await;
+        }
+        // Where one stands is the model's to say, not a statement's.
+        let (mut found, mut after) = (Vec::new(), filter.after);
+        loop {
+            let rows = self.finding_rows(filter, after, PAGE).await?;
+            let Some(last) = rows.last() else { return Ok(found) };
+            after = Some(last.json::<Finding>(1)?.fingerprint);
+            let known = self.known(&rows).await?;
+            found.extend(known.into_iter().filter(|known| filter.states.contains(&known.life.word())));
+            if found.len() >= at_most {
+                found.truncate(at_most);
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn finding_rows(
+        &mut self,
+        filter: &FindingFilter,
+        after: Option<Fingerprint>,
+        at_most: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut values = vec![self.tenant()];
-        let mut sql =
-            "SELECT findings.fingerprint, body, verdict, decided_at FROM findings WHERE tenant_id = $1"
-                .to_owned();
+        let mut sql = format!("SELECT {FINDING} FROM findings WHERE tenant_id = $1");
         let mut also = |condition: &str, value: Value, values: &mut Vec<Value>| {
             values.push(value);
             sql.push_str(&condition.replace('#', &values.len().to_string()));
@@ -60,22 +110,42 @@ impl TenantTx<'_> {
         if let Some(severity) = filter.at_least {
             also(" AND severity >= $#", (severity as u8).into(), &mut values);
         }
-        if let Some(after) = filter.after {
-            also(" AND fingerprint > $#", after.bytes().into(), &mut values);
+        if let Some(check) = &filter.check {
+            also(" AND check_id = $#", check.as_str().into(), &mut values);
         }
-        sql.push_str(&format!(" ORDER BY fingerprint LIMIT {at_most}"));
-        let rows = self.query(&sql, &values).await?;
-        let mut looks =
-            self.looks(&rows.iter().map(|row| row.key(0)).collect::<Result<Vec<_>, _>>()?).await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let decision = match (row.maybe_json(2)?, row.maybe_time(3)?) {
-                (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
-                _ => None,
+        if let Some(after) = after {
+            let beyond = match filter.worst_first {
+                false => " AND fingerprint > $#",
+                true => {
+                    " AND (severity, fingerprint) < (SELECT severity, fingerprint FROM findings WHERE tenant_id = $1 \
+                     AND fingerprint = $#)"
+                }
             };
+            also(beyond, after.bytes().into(), &mut values);
+        }
+        if !filter.states.is_empty() && filter.states.iter().all(|state| DECIDED.contains(state)) {
+            sql.push_str(" AND verdict IS NOT NULL");
+        }
+        let order = if filter.worst_first { "severity DESC, fingerprint DESC" } else { "fingerprint" };
+        sql.push_str(&format!(" ORDER BY {order} LIMIT {at_most}"));
+        self.query(&sql, &values).await
+    }
+
+    /// With their histories; without those that nobody ever saw.
+    async fn known(&mut self, rows: &[Row]) -> Result<Vec<KnownFinding>, StoreError> {
+        let fingerprints = rows.iter().map(|row| row.key(0)).collect::<Result<Vec<_>, _>>()?;
+        let mut looks = self.looks(&fingerprints).await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
             let places = looks.remove(&row.key(0)?).unwrap_or_default();
-            let Some(history) = History::over(&places, decision) else { continue };
-            found.push(KnownFinding { finding: row.json(1)?, history, life: history.life(self.now) });
+            let Some(history) = History::over(&places, decision(row, 2, 3)?) else { continue };
+            found.push(KnownFinding {
+                finding: row.json(1)?,
+                history,
+                life: history.life(self.now),
+                decided_by: row.maybe_text(4)?.map(str::to_owned),
+                decided_because: row.maybe_text(5)?.map(str::to_owned),
+            });
         }
         Ok(found)
     }
@@ -105,36 +175,10 @@ impl TenantTx<'_> {
         }
         Ok(looks)
     }
-
-    async fn assets_of(
-        &mut self,
-        scan: ScanId,
-        after: Option<[u8; 16]>,
-        at_most: usize,
-    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
-        let mut values = vec![self.tenant(), scan.to_string().into()];
-        let beyond = match after {
-            Some(after) => {
-                values.push(after.into());
-                "AND assets.asset_key > $3"
-            }
-            None => "",
-        };
-        let sql = format!(
-            "SELECT assets.asset_key, assets.body FROM assets JOIN observations ON \
-             observations.tenant_id = assets.tenant_id AND observations.kind = assets.kind \
-             AND observations.subject = assets.asset_key WHERE assets.tenant_id = $1 \
-             AND observations.scan_id = $2 {beyond} ORDER BY assets.asset_key LIMIT {at_most}"
-        );
-        let rows = self.query(&sql, &values).await?;
-        let last = rows.last().map(|row| row.key(0)).transpose()?;
-        let assets = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
-        Ok((assets, last))
-    }
 }
 
 impl Store {
-    /// Findings in the order of their fingerprints, without evidence.
+    /// Findings, without evidence.
     pub async fn findings(
         &self,
         tenant: TenantId,
@@ -145,43 +189,38 @@ impl Store {
             .await
     }
 
-    /// What a scan saw, in no particular order, from after a place on; with the place to go on from.
-    pub async fn assets(
+    /// One finding, with its evidence and every machine on which it is seen.
+    pub async fn finding(
         &self,
         tenant: TenantId,
-        scan: ScanId,
-        after: Option<[u8; 16]>,
-        at_most: usize,
-    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
-        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.assets_of(scan, after, at_most).await }))
-            .await
-    }
-
-    /// How many things of each kind a scan saw.
-    pub async fn asset_counts(
-        &self,
-        tenant: TenantId,
-        scan: ScanId,
-    ) -> Result<BTreeMap<String, u64>, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let sql = "SELECT kind, count(*) FROM observations WHERE tenant_id = $1 AND scan_id = $2 \
-                           AND kind <> 'finding' GROUP BY kind";
-                let rows = tx.query(sql, &[tx.tenant(), scan.to_string().into()]).await?;
-                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+        fingerprint: Fingerprint,
+    ) -> Result<KnownFinding, StoreError> {
+        let missing = || StoreError::Missing { kind: "finding", name: fingerprint.to_string() };
+        let known = self
+            .read_tenant(tenant, move |tx| {
+                Box::pin(async move {
+                    let sql =
+                        format!("SELECT {FINDING} FROM findings WHERE tenant_id = $1 AND fingerprint = $2");
+                    let rows = tx.query(&sql, &[tx.tenant(), fingerprint.bytes().into()]).await?;
+                    tx.known(&rows).await
+                })
             })
-        })
-        .await
+            .await?;
+        let known = known.into_iter().next().ok_or_else(missing)?;
+        let documents = self.finding_documents(tenant, vec![fingerprint]).await?;
+        let finding = documents.into_iter().next().ok_or_else(missing)?;
+        Ok(KnownFinding { finding, ..known })
     }
 
-    /// What somebody makes of a finding. An older decision than the one that is there changes nothing.
+    /// What somebody makes of a finding. An older decision than the one that is there changes nothing: whether this one holds.
     pub async fn decide(
         &self,
         tenant: TenantId,
         fingerprint: Fingerprint,
         decision: Decision,
         by: String,
-    ) -> Result<(), StoreError> {
+        reason: String,
+    ) -> Result<bool, StoreError> {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let key = fingerprint.bytes();
@@ -190,17 +229,25 @@ impl Store {
                     "SELECT verdict, decided_at FROM findings WHERE tenant_id = $1 AND fingerprint = $2{lock}"
                 );
                 let row = tx.one(&sql, &[tx.tenant(), key.into()], ("finding", fingerprint)).await?;
-                let earlier = match (row.maybe_json(0)?, row.maybe_time(1)?) {
-                    (Some(verdict), Some(at)) => Some(Decision { at, verdict }),
-                    _ => None,
-                };
+                let earlier = self::decision(&row, 0, 1)?;
                 if earlier.max(Some(decision)) != Some(decision) {
-                    return Ok(());
+                    return Ok(false);
                 }
-                let sql = "UPDATE findings SET verdict = $3, decided_at = $4 WHERE tenant_id = $1 AND fingerprint = $2";
-                let values = [tx.tenant(), key.into(), json(&decision.verdict)?, decision.at.into()];
+                let Decision { at, verdict } = decision;
+                let values = [
+                    tx.tenant(),
+                    key.into(),
+                    json(&verdict)?,
+                    at.into(),
+                    by.as_str().into(),
+                    reason.as_str().into(),
+                ];
+                let sql = "UPDATE findings SET verdict = $3, decided_at = $4, decided_by = $5, reason = $6 \
+                           WHERE tenant_id = $1 AND fingerprint = $2";
                 tx.execute(sql, &values).await?;
-                tx.audit(&by, "finding.decide", &fingerprint.to_string(), &format!("{:?}", decision.verdict)).await
+                let detail = format!("{verdict}: {reason}");
+                tx.audit(&by, "finding.decide", &fingerprint.to_string(), &detail).await?;
+                Ok(true)
             })
         })
         .await

@@ -10,12 +10,15 @@ mod sqlite;
 mod steps;
 mod value;
 
+mod assets;
+mod audit;
 mod claims;
 mod evidence;
 mod findings;
 mod leaders;
 mod looks;
 mod objects;
+mod once;
 mod packets;
 mod planning;
 mod results;
@@ -39,11 +42,13 @@ use model::TenantId;
 use tokio::sync::OnceCell;
 
 pub use self::{
+    audit::{AuditEntry, AuditFilter},
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
+    once::Submission,
     postgres::{ReplicaLocation, ReplicaState, migrate},
     results::UnitRecord,
     retention::Retention,

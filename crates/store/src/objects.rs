@@ -191,6 +191,29 @@ impl Objects {
         }
     }
 
+    /// Everything that was written of a scan's reports. That there is nothing is as good.
+    pub(crate) async fn delete_reports(&self, tenant: TenantId, scan: ScanId) -> Result<(), StoreError> {
+        let beginning = ObjectKey::reports(tenant, scan);
+        if let Some(root) = &self.root {
+            // With the directory itself, and with what somebody did not finish in it.
+            let directory = root.join(beginning);
+            let removed = tokio::task::spawn_blocking(move || {
+                unless_gone(std::fs::remove_dir_all(&directory)).map_err(|why| {
+                    let directory = directory.display();
+                    StoreError::Objects(format!("cannot remove the directory `{directory}`: {why}"))
+                })
+            });
+            return removed.await.map_err(|error| StoreError::Objects(error.to_string()))?.map(drop);
+        }
+        let found = self.inner.list(Some(&Path::from(beginning)));
+        let found: Vec<_> =
+            found.try_collect().await.map_err(|error| StoreError::Objects(format!("{self}: {error}")))?;
+        for object in found {
+            self.delete(&ObjectKey(object.location.to_string())).await?;
+        }
+        Ok(())
+    }
+
     /// A document that is written piece by piece, on a thread that may wait, within a runtime.
     pub fn begin(&self, key: &ObjectKey) -> Result<Upload, StoreError> {
         self.make_room(key)?;

@@ -214,6 +214,9 @@ pub(crate) fn digest(text: &str) -> [u8; 16] {
 const SCAN: &str = "scan_id, request, life, submitted_by, submitted_at, deadline, baseline, targets, next_target, \
                     open_tasks, dead_tasks, units, assets, findings, traffic, worked, price";
 
+/// Those that are forgotten are not there, also while something of them is left.
+pub(crate) const KNOWN: &str = "state <> 'forgotten'";
+
 /// What the time of workers costs, as it stands in a row.
 fn price(row: &Row, column: usize) -> Result<Option<WorkerPrice>, StoreError> {
     Ok(row.maybe_count(column)?.map(Money::from_millionths).and_then(WorkerPrice::an_hour))
@@ -250,7 +253,7 @@ impl TenantTx<'_> {
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
              names_left, units, assets, findings, traffic, checks, worked, price, deadline, \
-             cancelled_tasks FROM scans WHERE tenant_id = $1 AND scan_id = $2{lock}"
+             cancelled_tasks FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -320,6 +323,16 @@ impl TenantTx<'_> {
         &mut self,
         new: &NewScan,
     ) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
+        let id = ScanId::from_random(rand::random());
+        Ok((id, self.submit_as(id, new).await?))
+    }
+
+    /// By that name, which is nobody else's.
+    pub(crate) async fn submit_as(
+        &mut self,
+        id: ScanId,
+        new: &NewScan,
+    ) -> Result<BTreeMap<Stage, usize>, StoreError> {
         let scope = self.scope(&new.request.scope).await?;
         if new.targets.is_empty() {
             return Err(StoreError::Invalid("there is no target: name at least one".to_owned()));
@@ -342,7 +355,6 @@ impl TenantTx<'_> {
             (Some(_), None) => return Err(StoreError::NoPrice),
         };
         let limits = scope.ceilings.lower(&new.request.profile.limits());
-        let id = ScanId::from_random(rand::random());
         let purpose = purpose(&new.request, &new.targets);
         let sql = "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' \
                    AND stopping IS NULL AND dead_tasks = 0 AND cancelled_tasks = 0 ORDER BY submitted_at DESC LIMIT 1";
@@ -383,8 +395,7 @@ impl TenantTx<'_> {
         self.audit(&new.by, "scan.submit", &id.to_string(), &format!("{} targets", new.targets.len()))
             .await?;
         let mut running = self.hold_scan(id).await?;
-        let planned = self.go_on(&mut running).await?;
-        Ok((id, planned))
+        self.go_on(&mut running).await
     }
 
     pub(crate) async fn difference(
@@ -426,7 +437,7 @@ impl TenantTx<'_> {
     }
 
     pub(crate) async fn one_scan(&mut self, id: ScanId) -> Result<ScanRecord, StoreError> {
-        let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2");
+        let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}");
         read(&self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?)
     }
 
@@ -447,7 +458,7 @@ impl TenantTx<'_> {
             );
         }
         let sql = format!(
-            "SELECT {SCAN} FROM scans WHERE tenant_id = $1{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
+            "SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND {KNOWN}{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
         );
         self.query(&sql, &values).await?.iter().map(read).collect()
     }
@@ -476,8 +487,10 @@ impl Store {
     ) -> Result<(ScanRequest, Scope, Limits, Timestamp), StoreError> {
         self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let sql = "SELECT request, scope_body, limits, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2";
-                let row = tx.one(sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?;
+                let sql = format!(
+                    "SELECT request, scope_body, limits, deadline FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}"
+                );
+                let row = tx.one(&sql, &[tx.tenant(), id.to_string().into()], ("scan", id)).await?;
                 Ok((row.json(0)?, row.json(1)?, row.json(2)?, row.time(3)?))
             })
         })

@@ -129,7 +129,12 @@ impl TenantTx<'_> {
             return Ok(followed);
         }
         let running = match schedule.last_scan {
-            Some(scan) => self.hold_scan(scan).await.map(|scan| scan.life == ScanLife::Running)?,
+            Some(scan) => match self.hold_scan(scan).await {
+                Ok(scan) => scan.life == ScanLife::Running,
+                // Only those that have ended are forgotten.
+                Err(StoreError::Missing { .. }) => false,
+                Err(error) => return Err(error),
+            },
             None => false,
         };
         let due = schedule.rule.due(&schedule.progress, self.now, running, seed(id));

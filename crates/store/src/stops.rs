@@ -1,5 +1,6 @@
 //! The emergency stop.
 
+use jiff::Timestamp;
 use model::{Reach, Stop, StopId, TenantId};
 use uuid::Uuid;
 
@@ -23,6 +24,12 @@ impl QueueTx<'_> {
     pub(crate) async fn stops_in_force(&mut self) -> Result<Vec<Stop>, StoreError> {
         let sql = "SELECT stop_id, reach, reason, ordered_by, ordered_at FROM stops WHERE lifted_at IS NULL ORDER BY ordered_at";
         self.session.query(sql, &[]).await?.iter().map(read).collect()
+    }
+
+    /// Those that were lifted before a time. How many that were.
+    pub(crate) async fn forget_stops(&mut self, lifted_before: Timestamp) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM stops WHERE lifted_at IS NOT NULL AND lifted_at < $1";
+        self.session.execute(sql, &[lifted_before.into()]).await
     }
 }
 

@@ -16,12 +16,13 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    scans::KNOWN,
     session::{Session, TenantTx, insert_rows},
     value::{Row, Value, json, places, rows_of_places},
 };
 
 /// How long a key of idempotency is remembered.
-const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A task as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -411,8 +412,9 @@ impl Store {
             Box::pin(async move {
                 let scans: BTreeSet<ScanId> = tasks.iter().filter_map(|task| task.scan).collect();
                 for scan in scans {
-                    let sql = "SELECT 1 FROM scans WHERE tenant_id = $1 AND scan_id = $2";
-                    tx.one(sql, &[tx.tenant(), scan.to_string().into()], ("scan", scan)).await?;
+                    let sql =
+                        format!("SELECT 1 FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}");
+                    tx.one(&sql, &[tx.tenant(), scan.to_string().into()], ("scan", scan)).await?;
                 }
                 tx.enqueue(&tasks).await
             })

@@ -1,4 +1,4 @@
-//! Tenants, their scopes and keys, and who did what.
+//! Tenants, their scopes and keys.
 
 use jiff::Timestamp;
 use model::{Scope, TenantId};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    session::{Dialect, QueueTx, Session, TenantTx},
+    session::{Dialect, TenantTx},
     value::{Row, Value, json},
 };
 
@@ -58,43 +58,7 @@ impl TenantRecord {
 
 const TENANT: &str = "tenant_id, name, weight, most_in_flight, created_at";
 
-async fn write_audit(
-    session: &mut dyn Session,
-    tenant: Option<TenantId>,
-    at: Timestamp,
-    words: [&str; 4],
-) -> Result<(), StoreError> {
-    let mut values = vec![tenant.map(TenantId::as_uuid).into(), Value::from(at)];
-    values.extend(words.map(Value::from));
-    let sql =
-        "INSERT INTO audit (tenant_id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
-    session.execute(sql, &values).await.map(drop)
-}
-
-impl QueueTx<'_> {
-    pub(crate) async fn audit(
-        &mut self,
-        tenant: Option<TenantId>,
-        actor: &str,
-        action: &str,
-        subject: &str,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        write_audit(self.session, tenant, self.now, [actor, action, subject, detail]).await
-    }
-}
-
 impl TenantTx<'_> {
-    pub(crate) async fn audit(
-        &mut self,
-        actor: &str,
-        action: &str,
-        subject: &str,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        write_audit(self.session, Some(self.tenant), self.now, [actor, action, subject, detail]).await
-    }
-
     pub(crate) async fn scope(&mut self, name: &str) -> Result<Scope, StoreError> {
         let sql = "SELECT body FROM scopes WHERE tenant_id = $1 AND name = $2";
         self.one(sql, &[self.tenant(), name.into()], ("scope", name)).await?.json(0)
@@ -134,6 +98,40 @@ impl Store {
                     most_in_flight: new.most_in_flight,
                     created_at: tx.now,
                 })
+            })
+        })
+        .await
+    }
+
+    /// Changes what a tenant may take; what is not given stays as it is. Tasks at work go on.
+    pub async fn set_tenant(
+        &self,
+        tenant: TenantId,
+        weight: Option<u32>,
+        most_in_flight: Option<u64>,
+        by: String,
+    ) -> Result<TenantRecord, StoreError> {
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let lock = tx.session.dialect().for_update();
+                let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1{lock}");
+                let rows = tx.session.query(&sql, &[tenant.as_uuid().into()]).await?;
+                let missing = || StoreError::Missing { kind: "tenant", name: tenant.to_string() };
+                let before = TenantRecord::read(rows.first().ok_or_else(missing)?)?;
+                let after = TenantRecord {
+                    weight: weight.unwrap_or(before.weight),
+                    most_in_flight: most_in_flight.unwrap_or(before.most_in_flight),
+                    ..before.clone()
+                };
+                let sql = "UPDATE tenants SET weight = $2, most_in_flight = $3 WHERE tenant_id = $1";
+                let values = [tenant.as_uuid().into(), after.weight.into(), after.most_in_flight.into()];
+                tx.session.execute(sql, &values).await?;
+                let detail = format!(
+                    "weight {}, before {}; most in flight {}, before {}",
+                    after.weight, before.weight, after.most_in_flight, before.most_in_flight
+                );
+                tx.audit(Some(tenant), &by, "tenant.set", &after.name, &detail).await?;
+                Ok(after)
             })
         })
         .await

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use model::{WorkerId, task::RECLAIM_EVERY};
-use store::{Retention, Store, StoreError, Terms};
+use store::{Objects, Retention, Store, StoreError, Terms};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -23,8 +23,10 @@ pub const TERM: Duration = Duration::from_secs(10);
 /// How often everything is looked after. With [`crate::pool::LEASE`], less than the 45 seconds in which a lost worker's task must be
 /// back in the queue.
 pub const ROUND: Duration = RECLAIM_EVERY;
-/// How often something is forgotten.
+/// How often something is forgotten, from the moment on when somebody leads.
 const FORGET: Duration = Duration::from_secs(10 * 60);
+/// How often what is left of forgotten scans is taken away, with their reports.
+const SWEEP_SCANS: Duration = Duration::from_secs(60);
 /// How often evidence that no finding names is looked for: everything in the object storage is listed for it.
 const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// When it is looked for the first time: also where processes are started anew each day.
@@ -32,37 +34,57 @@ const FIRST_SWEEP: Duration = Duration::from_secs(60 * 60);
 /// Leases that one transaction gives back.
 const RECLAIM: usize = 500;
 
+/// What is kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// What is forgotten when.
+    pub retention: Retention,
+    /// Where the reports of scans are, as far as this process can reach them.
+    pub reports: Option<Objects>,
+}
+
 /// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
 /// Schedules begin their scans on these terms.
-pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, terms: Terms, stop: CancellationToken) {
+pub async fn run(
+    store: Store,
+    doorbell: Arc<dyn Doorbell>,
+    terms: Terms,
+    keeping: Keeping,
+    stop: CancellationToken,
+) {
     let id = WorkerId::from_random(rand::random());
     let mut round = interval(ROUND);
     round.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut leads = false;
     let mut quiet_since = Instant::now();
-    let mut forgot = Instant::now();
+    let mut forget_at = Instant::now();
     let mut sweep_at = Instant::now() + FIRST_SWEEP;
-    let mut sweeping = JoinSet::new();
+    let mut sweep_scans_at = Instant::now();
+    let (mut sweeping, mut sweeping_scans) = (JoinSet::new(), JoinSet::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = round.tick() => {}
         }
         let mut done = look_after(&store, &doorbell, &terms, id, &mut leads).await;
-        if leads && forgot.elapsed() >= FORGET {
-            match store.forget(Retention::default()).await {
+        if leads && Instant::now() >= forget_at {
+            match store.forget(keeping.retention).await {
                 // More is left: the next round goes on.
                 Ok(1..) => {}
-                Ok(0) => forgot = Instant::now(),
+                Ok(0) => forget_at = Instant::now() + FORGET,
                 Err(error) => done = done.and(Err(error)),
             }
         }
+        if leads && Instant::now() >= sweep_scans_at && sweeping_scans.is_empty() {
+            sweep_scans_at = Instant::now() + SWEEP_SCANS;
+            sweeping_scans.spawn(sweep_scans(store.clone(), keeping.reports.clone()));
+        }
         if leads && Instant::now() >= sweep_at && sweeping.is_empty() {
             sweep_at = Instant::now() + SWEEP;
-            sweeping.spawn(sweep(store.clone()));
+            sweeping.spawn(sweep(store.clone(), keeping.retention.unnamed_evidence));
         }
-        // It has said how it ended.
-        while sweeping.try_join_next().is_some() {}
+        // They have said how they ended.
+        while sweeping.try_join_next().is_some() || sweeping_scans.try_join_next().is_some() {}
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {
@@ -77,11 +99,22 @@ pub async fn run(store: Store, doorbell: Arc<dyn Doorbell>, terms: Terms, stop: 
 }
 
 /// May take long, so nothing waits for it; what it does not finish is left to the next one.
-async fn sweep(store: Store) {
-    match store.sweep_evidence(Retention::default().unnamed_evidence).await {
+async fn sweep(store: Store, kept_for: Duration) {
+    match store.sweep_evidence(kept_for).await {
         Ok(0) => {}
         Ok(objects) => tracing::info!(objects, "evidence that no finding names was deleted"),
         Err(error) => tracing::warn!(%error, "old evidence is left in the object storage until tomorrow"),
+    }
+}
+
+/// The same.
+async fn sweep_scans(store: Store, reports: Option<Objects>) {
+    match store.sweep_scans(reports.as_ref()).await {
+        Ok(0) => {}
+        Ok(scans) => tracing::info!(scans, "old scans were forgotten, with their reports"),
+        Err(error) => {
+            tracing::warn!(%error, "something of forgotten scans is left; it is tried again in a minute")
+        }
     }
 }
 

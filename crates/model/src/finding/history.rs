@@ -3,6 +3,8 @@
 //! A history is merged from pieces in whatever order they come, and however often: first and last times and the last decision are
 //! all it keeps, so a scan that is imported twice, or late, changes nothing that it should not.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +110,40 @@ pub enum Life {
         /// Not there the last time.
         after: Timestamp,
     },
+}
+
+impl Life {
+    /// Every word for where a finding stands; first what somebody should act on.
+    pub const WORDS: [&'static str; 6] =
+        ["open", "reopened", "triaged", "accepted", "false-positive", "fixed"];
+
+    /// Where it stands, in one word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Life::Open => "open",
+            Life::Reopened { .. } => "reopened",
+            Life::Triaged => "triaged",
+            Life::Accepted { .. } => "accepted",
+            Life::FalsePositive => "false-positive",
+            Life::Fixed { .. } => "fixed",
+        }
+    }
+
+    /// Did somebody say that it is no problem, for now at least?
+    pub fn is_dismissed(&self) -> bool {
+        matches!(self, Life::Accepted { .. } | Life::FalsePositive)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Triaged => f.write_str("triaged"),
+            Verdict::Accepted { until } => write!(f, "accepted until {until}"),
+            Verdict::FalsePositive => f.write_str("false-positive"),
+            Verdict::Withdrawn => f.write_str("withdrawn"),
+        }
+    }
 }
 
 impl History {
@@ -266,6 +302,22 @@ mod tests {
             Life::FalsePositive,
             "said before"
         );
+    }
+
+    #[test]
+    fn only_what_somebody_calls_no_problem_is_dismissed() {
+        let until = at(100);
+        let lives = [
+            Life::Open,
+            Life::Reopened { after: at(1) },
+            Life::Triaged,
+            Life::Accepted { until },
+            Life::FalsePositive,
+            Life::Fixed { since: at(1) },
+        ];
+        assert_eq!(lives.map(|life| life.word()), Life::WORDS);
+        let dismissed = lives.iter().filter(|life| life.is_dismissed()).map(Life::word);
+        assert_eq!(dismissed.collect::<Vec<_>>(), ["accepted", "false-positive"]);
     }
 
     #[test]

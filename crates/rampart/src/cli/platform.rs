@@ -1,15 +1,17 @@
 //! The options of the platform's commands.
 
+mod findings;
 mod scans;
 mod schedules;
 mod tasks;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
+    findings::{FindingCommand, FindingDecideArguments, FindingListArguments},
     scans::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,
@@ -82,9 +84,13 @@ pub(crate) enum PlatformCommand {
     Resume(OnPlatform<ResumeArguments>),
     /// List, show, cancel and redrive the platform's tasks
     Task(FamilyOnPlatform<TaskCommand>),
+    /// List and show what was found over all scans, and say what you make of it
+    Finding(FamilyOnPlatform<FindingCommand>),
     /// Begin scans by the clock
     Schedule(FamilyOnPlatform<ScheduleCommand>),
-    /// Make and list tenants
+    /// Read who did what, and when
+    Audit(FamilyOnPlatform<AuditCommand>),
+    /// Make, change, show and list tenants
     Tenant(FamilyOnPlatform<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
     Migrate(OnPlatform<MigrateArguments>),
@@ -204,6 +210,10 @@ pub(crate) struct StopArguments {
 
     #[command(flatten)]
     pub(crate) reach: ReachArguments,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -218,6 +228,29 @@ pub(crate) struct ResumeArguments {
 
     #[command(flatten)]
     pub(crate) reach: ReachArguments,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("shares").args(["weight", "most_in_flight"]).required(true).multiple(true)))]
+pub(crate) struct TenantSetArguments {
+    /// Which
+    pub(crate) name: String,
+
+    /// Its share against the others'
+    #[arg(long, value_name = "N", value_parser = between::<u32, 1, 1000>)]
+    pub(crate) weight: Option<u32>,
+
+    /// Tasks at work at once, at most
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000>)]
+    pub(crate) most_in_flight: Option<u64>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -237,12 +270,59 @@ pub(crate) enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Change what a tenant may take
+    Set(TenantSetArguments),
+    /// Show a tenant: what it may take, what it has at work, its scopes
+    Show {
+        /// Which
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List tenants
     List {
         /// As JSON
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List what was done to the tenant, the newest first
+    List(AuditListArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditListArguments {
+    /// Only this action, such as scan.submit, or a family of them, such as scan
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+
+    /// Only of those whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) by: Option<String>,
+
+    /// Only of the last TIME, such as 7d
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+
+    /// Also what was done to all tenants at once, such as a stop of everything
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = between::<usize, 1, 100_000>)]
+    pub(crate) limit: usize,
+
+    /// Only older than the one with this number
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<u64>,
+
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

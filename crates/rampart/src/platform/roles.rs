@@ -53,7 +53,8 @@ pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<Exit
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
         let store = configuration.with_evidence(desk.store)?;
-        worker::orchestrator::run(store, desk.doorbell, configuration.terms(), stop).await;
+        let keeping = configuration.keeping()?;
+        worker::orchestrator::run(store, desk.doorbell, configuration.terms(), keeping, stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

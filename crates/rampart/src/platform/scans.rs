@@ -3,10 +3,12 @@
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{ScanId, ScanLife, Severity, Stage, TenantId, scan::Difference};
+use model::{Finding, ScanId, ScanLife, Severity, Stage, TenantId, finding::Life, scan::Difference};
 use report::terminal;
 use serde_json::json;
-use store::{FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms};
+use store::{
+    FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, Submission, TaskFilter, Terms,
+};
 use tempfile::NamedTempFile;
 use worker::REPORT_FORMATS;
 
@@ -14,6 +16,7 @@ use super::{
     Desk,
     account::{Account, stopped, where_reports_are},
     attendance::Watch,
+    findings::standing,
     operate, operator, print_json, print_table, put, put_bytes, short_time, targets, with_way_out,
 };
 use crate::{
@@ -28,6 +31,8 @@ use crate::{
 /// How often somebody who waits looks.
 const LOOK: Duration = Duration::from_millis(250);
 const PAGE: usize = 500;
+/// Where findings stand that make a scan exit as one that found something. What is fixed by now was there when it looked.
+const COUNTED: [&str; 4] = ["open", "reopened", "triaged", "fixed"];
 
 pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
     operate(&command.configuration()?, async |desk| match command {
@@ -62,7 +67,12 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             let Some(baseline) = with.or(record.baseline) else {
                 bail!("scan {id} is the first of its kind: --with names one to compare with");
             };
-            reads.scan(tenant, baseline).await?;
+            match reads.scan(tenant, baseline).await {
+                Err(StoreError::Missing { .. }) if with.is_none() => bail!(
+                    "scan {baseline}, the one before scan {id}, is forgotten (--keep-scans): --with names another to compare with"
+                ),
+                compared => compared?,
+            };
             let difference = reads.difference(tenant, *id, baseline).await?;
             if *json {
                 print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }))?;
@@ -116,8 +126,14 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         checks,
         price,
     };
-    let (id, planned) =
-        desk.store.submit_scan(tenant, new).await.map_err(with_way_out).context("the scan was not begun")?;
+    let Submission { scan: id, is_new, planned } =
+        begin(desk, tenant, new, arguments.idempotency_key.clone())
+            .await
+            .map_err(with_way_out)
+            .context("the scan was not begun")?;
+    if !is_new {
+        say(&format!("scan {id} was asked for under this key before: it is the same one\n"));
+    }
     desk.wake(planned).await;
     let mut stages = arguments.request.request().stages;
     stages.insert(Stage::Report);
@@ -140,11 +156,36 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     } else {
         print_findings(desk, tenant, id).await?;
         account.show(desk).await?;
-        if let Some(baseline) = account.record.baseline {
+        if let Some(baseline) = account.record.baseline
+            && is_known(desk, tenant, baseline).await?
+        {
             tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
         }
     }
     exit_code(desk, tenant, &account).await
+}
+
+async fn begin(
+    desk: &Desk,
+    tenant: TenantId,
+    new: NewScan,
+    key: Option<String>,
+) -> Result<Submission, StoreError> {
+    match key {
+        Some(key) => desk.store.submit_scan_once(tenant, new, key).await,
+        None => {
+            let (scan, planned) = desk.store.submit_scan(tenant, new).await?;
+            Ok(Submission { scan, is_new: true, planned })
+        }
+    }
+}
+
+/// It may be forgotten by now.
+async fn is_known(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<bool> {
+    match desk.store.scan(tenant, id).await {
+        Err(StoreError::Missing { .. }) => Ok(false),
+        found => found.map(|_| true).map_err(Into::into),
+    }
 }
 
 /// Until the scan has ended and its reports are written.
@@ -178,21 +219,28 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
         let page = desk.store.findings(tenant, filter, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.finding.fingerprint);
-        found.extend(page.into_iter().map(|known| known.finding));
+        found.extend(page.into_iter().map(|known| (known.finding, known.life)));
     }
-    found.sort_by_cached_key(|finding| {
+    found.sort_by_cached_key(|(finding, _)| {
         (std::cmp::Reverse(finding.severity), finding.check.clone(), finding.location.to_string())
     });
-    let lines: Vec<String> =
-        found.iter().map(|finding| terminal::finding_line(finding, false) + "\n").collect();
+    let line = |(finding, life): &(Finding, Life)| {
+        let stands = match life {
+            Life::Open => String::new(),
+            life => format!("  ({})", standing(life)),
+        };
+        terminal::finding_line(finding, false) + &stands + "\n"
+    };
+    let lines: Vec<String> = found.iter().map(line).collect();
     put(&lines.concat())
 }
 
-/// As a scan in this process would exit.
+/// As a scan in this process would exit, but for what somebody decided to be no problem.
 async fn exit_code(desk: &Desk, tenant: TenantId, account: &Account) -> anyhow::Result<ExitCode> {
     let filter = FindingFilter {
         scan: Some(account.record.id),
         at_least: Some(Severity::Low),
+        states: COUNTED.to_vec(),
         ..FindingFilter::default()
     };
     Ok(if !desk.store.findings(tenant, filter, 1).await?.is_empty() {

@@ -3,13 +3,15 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{Reach, TenantId};
+use model::{Reach, Stop, TenantId};
 use report::terminal::sanitise;
 use scanner::check::shell_quoted;
+use serde::Serialize;
+use serde_json::json;
 use store::{StoreError, TenantRecord};
 use worker::doorbell::Bell;
 
-use super::{Desk, operate, operator, short_time};
+use super::{Desk, on_behalf_of, operate, operator, print_json, short_time};
 use crate::{
     cli::{ReachArguments, ResumeArguments, StopArguments, say},
     configuration::Configuration,
@@ -17,6 +19,15 @@ use crate::{
 
 /// How long a stop is tried again and again while the database is away.
 const INSIST: Duration = Duration::from_secs(60 * 60);
+
+/// A stop as programs are told of it.
+#[derive(Serialize)]
+struct Held<'a> {
+    #[serde(flatten)]
+    stop: &'a Stop,
+    /// The command that does.
+    lifted_by: String,
+}
 
 async fn reach(desk: &Desk, arguments: &ReachArguments) -> anyhow::Result<Option<Reach>> {
     Ok(match (&arguments.of_tenant, arguments.scan, arguments.stage) {
@@ -101,8 +112,12 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     if let Err(error) = desk.doorbell.ring(Bell::Stop, 1).await {
         say(&format!("nobody could be told at once, workers see it within two seconds: {error}\n"));
     }
-    let reach = lifting.describe(&stop.reach);
-    say(&format!("stopped: {reach}; `{}` lifts it\n", lifting.command(&stop.reach)));
+    let command = lifting.command(&stop.reach);
+    if arguments.json {
+        print_json(&Held { stop: &stop, lifted_by: command })?;
+    } else {
+        say(&format!("stopped: {}; `{command}` lifts it\n", lifting.describe(&stop.reach)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,7 +137,7 @@ async fn require_scan(desk: &Desk, reach: &Reach) -> anyhow::Result<()> {
 pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
-        let by = format!("{} ({})", arguments.by, operator());
+        let by = on_behalf_of(Some(&arguments.by));
         let lifted = desk.store.lift_stops(Some(reach), arguments.reason.clone(), by).await?;
         // Whoever waits looks again at once.
         let rung = desk.doorbell.ring(Bell::Stop, 1).await;
@@ -131,10 +146,14 @@ pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments)
         }
         let tenants = desk.store.tenants().await?;
         let lifting = Lifting(&tenants);
-        let left: String = desk
-            .store
-            .stops()
-            .await?
+        let held = desk.store.stops().await?;
+        if arguments.json && !lifted.is_empty() {
+            let held: Vec<Held<'_>> =
+                held.iter().map(|stop| Held { stop, lifted_by: lifting.command(&stop.reach) }).collect();
+            print_json(&json!({ "lifted": lifted, "still_hold": held }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let left: String = held
             .iter()
             .map(|stop| {
                 let (reach, by, reason) = (lifting.describe(&stop.reach), &stop.by, sanitise(&stop.reason));

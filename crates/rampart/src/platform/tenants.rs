@@ -1,13 +1,15 @@
 //! `rampart tenant`.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
+use anyhow::Context;
 use model::Scope;
-use store::NewTenant;
+use serde::Serialize;
+use store::{NewTenant, TenantRecord};
 
-use super::{operate, operator, print_json, print_table, short_time};
+use super::{Desk, operate, operator, print_json, print_table, short_time};
 use crate::{
-    cli::{TenantCommand, say},
+    cli::{TenantCommand, TenantSetArguments, say},
     configuration::Configuration,
 };
 
@@ -20,6 +22,18 @@ pub(super) fn tenant(configuration: &Configuration, command: &TenantCommand) -> 
                 desk.store.put_scope(tenant.id, "loopback", Scope::loopback(), operator()).await?;
                 if *json { print_json(&tenant)? } else { say(&format!("tenant {name}: {}\n", tenant.id)) }
             }
+            TenantCommand::Set(asked) => {
+                let TenantSetArguments { name, weight, most_in_flight, json } = asked;
+                let id = named(&desk, name).await?.id;
+                let tenant = desk.store.set_tenant(id, *weight, *most_in_flight, operator()).await?;
+                if *json {
+                    print_json(&tenant)?;
+                } else {
+                    let (weight, most) = (tenant.weight, tenant.most_in_flight);
+                    say(&format!("tenant {name}: weight {weight}, at most {most} tasks at work at once\n"));
+                }
+            }
+            TenantCommand::Show { name, json } => show(&desk, name, *json).await?,
             TenantCommand::List { json } => {
                 let tenants = desk.store.tenants().await?;
                 if *json {
@@ -43,4 +57,48 @@ pub(super) fn tenant(configuration: &Configuration, command: &TenantCommand) -> 
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn named(desk: &Desk, name: &str) -> anyhow::Result<TenantRecord> {
+    desk.store.tenant_named(name).await.context("`rampart tenant list` shows the tenants")
+}
+
+/// A tenant with what its record does not hold.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    tenant: TenantRecord,
+    /// So many tasks in each state.
+    tasks: BTreeMap<String, u64>,
+    scopes: Vec<String>,
+    schedules: Vec<String>,
+}
+
+async fn show(desk: &Desk, name: &str, json: bool) -> anyhow::Result<()> {
+    let tenant = named(desk, name).await?;
+    let mut tasks = BTreeMap::new();
+    for ((_, state), count) in desk.store.task_counts(tenant.id).await? {
+        *tasks.entry(state).or_default() += count;
+    }
+    let scopes = desk.store.scopes(tenant.id).await?.into_iter().map(|(name, _)| name).collect();
+    let schedules = desk.store.schedules(tenant.id).await?;
+    let schedules = schedules.into_iter().map(|schedule| schedule.name).collect();
+    let shown = Shown { tenant, tasks, scopes, schedules };
+    if json {
+        return print_json(&shown);
+    }
+    let Shown { tenant, tasks, scopes, schedules } = shown;
+    let tasks: Vec<String> = tasks.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let rows = [
+        ("name", tenant.name),
+        ("tenant", tenant.id.to_string()),
+        ("weight", tenant.weight.to_string()),
+        ("most in flight", tenant.most_in_flight.to_string()),
+        ("since", short_time(tenant.created_at)),
+        ("tasks", tasks.join(", ")),
+        ("scopes", scopes.join(", ")),
+        ("schedules", schedules.join(", ")),
+    ];
+    let rows: Vec<Vec<String>> = rows.map(|(name, value)| vec![name.to_owned(), value]).into();
+    print_table(&["", ""], &rows)
 }

@@ -73,8 +73,9 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let healthy = tokio::spawn(health::serve(listener, store.clone()));
+    let (terms, keeping) = (configuration.terms(), configuration.keeping()?);
     let orchestrating =
-        tokio::spawn(worker::orchestrator::run(store, doorbell, configuration.terms(), stop.clone()));
+        tokio::spawn(worker::orchestrator::run(store, doorbell, terms, keeping, stop.clone()));
     tokio::spawn(tell_of_the_end(stop.clone(), arguments.drain));
     let worked = pool.run(stop).await.context("the workers cannot work");
     healthy.abort();

@@ -1,5 +1,9 @@
 //! What operators ask of the platform, and what they are told when they ask in a wrong way.
 
+mod auditing;
+mod deciding;
+mod for_programs;
+mod keeping;
 mod told;
 
 use std::{
@@ -124,6 +128,8 @@ fn a_reader_who_goes_away_is_no_error() {
         &["scan", "submit", "127.0.0.1:9"],
         &["scan", "submit", "127.0.0.1:9", "--json"],
         &["scan", "list"],
+        &["finding", "list"],
+        &["audit", "list"],
         &["doctor"],
         &["--help"],
         &["checks", "list"],

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::run::{assert_balances, assert_exit, findings, rampart, report, send, text};
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `rampart up`.
 pub(crate) struct Up {

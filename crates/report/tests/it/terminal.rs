@@ -1,7 +1,7 @@
 //! What a terminal is shown.
 
 use model::{Confidence, Severity};
-use report::terminal::{finding_line, sanitise, summary_table};
+use report::terminal::{finding_details, finding_line, sanitise, summary_table};
 
 use crate::{estate::Estate, hostile::PAYLOADS, reports::poisoned};
 
@@ -37,6 +37,9 @@ fn nothing_a_target_sends_reaches_the_terminal_as_it_is() {
                 .map(|(index, part)| if index == 0 { part } else { part.split_once('m').unwrap().1 })
                 .collect::<String>();
             assert_eq!(colourless, line);
+            let details = finding_details(finding);
+            let acting = |character: char| report::visible::acts(character) && !"\n\t".contains(character);
+            assert!(!details.chars().any(acting), "{details:?}");
         }
         let table = summary_table(&poisoned.estate.summary, false);
         assert!(
@@ -45,6 +48,25 @@ fn nothing_a_target_sends_reaches_the_terminal_as_it_is() {
         );
     }
     assert_eq!(sanitise("a\u{1b}[31m\nb\u{202e}"), "a\\x1b[31m\\nb\\u{202e}");
+}
+
+#[test]
+fn what_a_target_sent_passes_for_no_line_of_ours() {
+    let mut finding = Estate::full().findings[0].clone();
+    let [evidence, ..] = &mut finding.evidence[..] else { panic!("there is no evidence") };
+    evidence.response = "-ERR\r\nleads to: nothing\r\n".to_owned();
+    evidence.matched = vec!["-ERR\r\nleads".to_owned()];
+    evidence.truncated = true;
+    finding.extracted.insert("banner".to_owned(), vec!["a\nsee it again:".to_owned()]);
+    let details = finding_details(&finding);
+    for lines in [
+        "\nresponse:\n    -ERR\n    leads to: nothing\nmatched:\n    -ERR\n    leads\nonly a part of the evidence is kept\n",
+        "banner:\n    a\n    see it again:\n",
+    ] {
+        assert!(details.contains(lines), "{details}");
+    }
+    let labels = details.lines().filter(|line| line.starts_with("leads to: "));
+    assert_eq!(labels.count(), usize::from(!finding.impact.is_empty()));
 }
 
 #[test]

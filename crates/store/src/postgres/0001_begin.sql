@@ -57,7 +57,8 @@ CREATE TABLE scopes (
     PRIMARY KEY (tenant_id, name)
 );
 
--- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
+-- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths. What is
+-- forgotten is there for nobody any more, and its rows and reports go a little at a time.
 CREATE TABLE scans (
     tenant_id       uuid NOT NULL REFERENCES tenants,
     scan_id         text NOT NULL,
@@ -68,7 +69,7 @@ CREATE TABLE scans (
     submitted_by    text NOT NULL,
     submitted_at    timestamptz NOT NULL,
     deadline        timestamptz NOT NULL,
-    state           text NOT NULL CHECK (state IN ('running', 'ended')),
+    state           text NOT NULL CHECK (state IN ('running', 'ended', 'forgotten')),
     life            text NOT NULL,
     ended_at        timestamptz,
     purpose         bytea NOT NULL,
@@ -95,6 +96,7 @@ CREATE TABLE scans (
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
 CREATE INDEX scans_by_purpose ON scans (tenant_id, purpose, submitted_at);
 CREATE INDEX scans_running ON scans (deadline) WHERE state = 'running';
+CREATE INDEX scans_forgotten ON scans (tenant_id) WHERE state = 'forgotten';
 
 CREATE TABLE scan_targets (
     tenant_id uuid NOT NULL,
@@ -215,6 +217,16 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 );
 
+-- What was asked for under a key is begun once: by the digest of it another question under the same key is told from the same one.
+CREATE TABLE scan_keys (
+    tenant_id       uuid NOT NULL REFERENCES tenants,
+    idempotency_key text NOT NULL,
+    asked           bytea NOT NULL,
+    scan_id         text NOT NULL,
+    expires_at      timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+);
+
 -- Here and below: of two looks that began together, that of the later task counts as the later one.
 CREATE TABLE assets (
     tenant_id  uuid NOT NULL REFERENCES tenants,
@@ -240,6 +252,8 @@ CREATE TABLE findings (
     task_id     uuid NOT NULL,
     decided_at  timestamptz,
     verdict     text,
+    decided_by  text,
+    reason      text,
     PRIMARY KEY (tenant_id, fingerprint)
 );
 CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);
@@ -424,6 +438,12 @@ CREATE POLICY of_tenant ON task_keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO rampart_tenant;
 
+ALTER TABLE scan_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE scan_keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON scan_keys FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON scan_keys TO rampart_tenant;
+
 ALTER TABLE assets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE assets FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON assets FOR ALL TO rampart_tenant
@@ -486,8 +506,10 @@ GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampa
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON keys TO rampart_queue;
 CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
-GRANT INSERT ON audit TO rampart_queue;
-GRANT SELECT, INSERT, UPDATE ON stops TO rampart_queue;
+-- What was done to all, and nothing of what was done to one.
+CREATE POLICY of_nobody ON audit FOR SELECT TO rampart_queue USING (tenant_id IS NULL);
+GRANT SELECT, INSERT ON audit TO rampart_queue;
+GRANT SELECT, INSERT, UPDATE, DELETE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;
 

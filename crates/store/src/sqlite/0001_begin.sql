@@ -17,7 +17,8 @@ CREATE TABLE scopes (
     PRIMARY KEY (tenant_id, name)
 ) STRICT, WITHOUT ROWID;
 
--- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths.
+-- The time that workers held its tasks, and may hold them, is in microseconds; the price of an hour of that in millionths. What is
+-- forgotten is there for nobody any more, and its rows and reports go a little at a time.
 CREATE TABLE scans (
     tenant_id       BLOB NOT NULL REFERENCES tenants,
     scan_id         TEXT NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE scans (
     submitted_by    TEXT NOT NULL,
     submitted_at    INTEGER NOT NULL,
     deadline        INTEGER NOT NULL,
-    state           TEXT NOT NULL CHECK (state IN ('running', 'ended')),
+    state           TEXT NOT NULL CHECK (state IN ('running', 'ended', 'forgotten')),
     life            TEXT NOT NULL,
     ended_at        INTEGER,
     purpose         BLOB NOT NULL,
@@ -55,6 +56,7 @@ CREATE TABLE scans (
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
 CREATE INDEX scans_by_purpose ON scans (tenant_id, purpose, submitted_at);
 CREATE INDEX scans_running ON scans (deadline) WHERE state = 'running';
+CREATE INDEX scans_forgotten ON scans (tenant_id) WHERE state = 'forgotten';
 
 CREATE TABLE scan_targets (
     tenant_id BLOB NOT NULL,
@@ -175,6 +177,16 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 
+-- What was asked for under a key is begun once: by the digest of it another question under the same key is told from the same one.
+CREATE TABLE scan_keys (
+    tenant_id       BLOB NOT NULL REFERENCES tenants,
+    idempotency_key TEXT NOT NULL,
+    asked           BLOB NOT NULL,
+    scan_id         TEXT NOT NULL,
+    expires_at      INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, idempotency_key)
+) STRICT, WITHOUT ROWID;
+
 -- Here and below: of two looks that began together, that of the later task counts as the later one.
 CREATE TABLE assets (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
@@ -200,6 +212,8 @@ CREATE TABLE findings (
     task_id     BLOB NOT NULL,
     decided_at  INTEGER,
     verdict     TEXT,
+    decided_by  TEXT,
+    reason      TEXT,
     PRIMARY KEY (tenant_id, fingerprint)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);

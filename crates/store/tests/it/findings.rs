@@ -16,6 +16,7 @@ crate::contract! {
     a_finding_is_opened_fixed_and_reopened
     only_a_check_that_looked_fixes_anything
     what_people_say_is_kept
+    findings_are_found_by_where_they_stand
     hostile_text_comes_back_as_it_was
     evidence_and_machines_are_in_the_documents
 }
@@ -144,23 +145,99 @@ async fn what_people_say_is_kept(ground: Ground) {
     let fingerprint = git()[0].fingerprint;
     let now = ground.store.clock().await.unwrap();
     let decide = |verdict, at| {
-        ground.store.decide(ground.tenant, fingerprint, Decision { at, verdict }, "J. Doe".to_owned())
+        let (by, reason) = ("J. Doe".to_owned(), format!("as of {at}"));
+        ground.store.decide(ground.tenant, fingerprint, Decision { at, verdict }, by, reason)
     };
-    decide(Verdict::FalsePositive, now).await.unwrap();
+    assert!(decide(Verdict::FalsePositive, now).await.unwrap());
     assert_eq!(life(&ground).await, Life::FalsePositive);
-    decide(Verdict::Triaged, now - jiff::SignedDuration::from_secs(5)).await.unwrap();
+    assert!(!decide(Verdict::Triaged, now - jiff::SignedDuration::from_secs(5)).await.unwrap());
     assert_eq!(life(&ground).await, Life::FalsePositive, "said before");
+    let shown = ground.store.finding(ground.tenant, fingerprint).await.unwrap();
+    assert_eq!(shown.finding, git()[0], "with its evidence");
+    let told = (shown.decided_by.as_deref(), shown.decided_because);
+    assert_eq!(told, (Some("J. Doe"), Some(format!("as of {now}"))));
     scan(&ground, git(), &[("git-config", Outcome::Matched)]).await;
     assert_eq!(life(&ground).await, Life::FalsePositive, "seen again");
     let now = ground.store.clock().await.unwrap();
     let until = now + jiff::SignedDuration::from_secs(600);
-    decide(Verdict::Accepted { until }, now).await.unwrap();
+    assert!(decide(Verdict::Accepted { until }, now).await.unwrap());
     assert_eq!(life(&ground).await, Life::Accepted { until });
     ground.advance(Duration::from_secs(700)).await;
     assert_eq!(life(&ground).await, Life::Open);
     let nobody = Fingerprint::of(&CheckId::new("x"), None, &git()[0].location);
     let decision = Decision { at: now, verdict: Verdict::Triaged };
-    assert!(ground.store.decide(ground.tenant, nobody, decision, "J. Doe".to_owned()).await.is_err());
+    let by = || "J. Doe".to_owned();
+    assert!(ground.store.decide(ground.tenant, nobody, decision, by(), String::new()).await.is_err());
+    assert!(ground.store.finding(ground.tenant, nobody).await.is_err());
+}
+
+async fn findings_are_found_by_where_they_stand(ground: Ground) {
+    let severities = [Severity::Low, Severity::Critical, Severity::Medium, Severity::High, Severity::High];
+    let all: Vec<Finding> = severities
+        .iter()
+        .enumerate()
+        .map(|(number, severity)| finding(&format!("check-{number}"), *severity))
+        .collect();
+    let names: Vec<String> = all.iter().map(|finding| finding.check.to_string()).collect();
+    let ends = |outcome| names.iter().map(|name| (name.as_str(), outcome)).collect::<Vec<_>>();
+    scan(&ground, all.clone(), &ends(Outcome::Matched)).await;
+    let now = ground.store.clock().await.unwrap();
+    let until = now + jiff::SignedDuration::from_hours(1);
+    for (number, verdict) in
+        [(0, Verdict::FalsePositive), (1, Verdict::Accepted { until }), (2, Verdict::Triaged)]
+    {
+        let decision = Decision { at: now, verdict };
+        let (by, why) = ("J. Doe".to_owned(), "seen".to_owned());
+        ground.store.decide(ground.tenant, all[number].fingerprint, decision, by, why).await.unwrap();
+    }
+    // The last is gone.
+    let mut ended = ends(Outcome::Matched);
+    ended[4].1 = Outcome::NotMatched;
+    let second = scan(&ground, all[..4].to_vec(), &ended).await;
+    let found = async |filter: FindingFilter, at_most| {
+        let found = ground.store.findings(ground.tenant, filter, at_most).await.unwrap();
+        found.iter().map(|known| known.finding.check.to_string()).collect::<Vec<_>>()
+    };
+    let worst = |states: &[&'static str]| FindingFilter {
+        states: states.to_vec(),
+        worst_first: true,
+        ..FindingFilter::default()
+    };
+    for (state, check) in [
+        ("false-positive", "check-0"),
+        ("accepted", "check-1"),
+        ("triaged", "check-2"),
+        ("open", "check-3"),
+        ("fixed", "check-4"),
+    ] {
+        assert_eq!(found(worst(&[state]), 10).await, [check], "{state}");
+    }
+    assert_eq!(found(worst(&["reopened"]), 10).await, [""; 0]);
+    let order = found(worst(&[]), 10).await;
+    assert_eq!([&order[0], &order[3], &order[4]], ["check-1", "check-2", "check-0"]);
+    // One after the other, by either way of reading.
+    for states in [&[][..], &Life::WORDS] {
+        let (mut after, mut seen) = (None, Vec::new());
+        while let Some(known) = ground
+            .store
+            .findings(ground.tenant, FindingFilter { after, ..worst(states) }, 1)
+            .await
+            .unwrap()
+            .pop()
+        {
+            after = Some(known.finding.fingerprint);
+            seen.push(known.finding.check.to_string());
+        }
+        assert_eq!(seen, order);
+    }
+    let of_second = FindingFilter { scan: Some(second), ..worst(&["open", "fixed"]) };
+    assert_eq!(found(of_second, 10).await, ["check-3"]);
+    let check = Some(CheckId::new("check-2"));
+    assert_eq!(found(FindingFilter { check, ..worst(&[]) }, 10).await, ["check-2"]);
+    assert_eq!(found(worst(&["open", "accepted", "fixed"]), 2).await.len(), 2);
+    // What was accepted for an hour is open afterwards.
+    ground.advance(Duration::from_secs(3_600)).await;
+    assert_eq!(found(worst(&["accepted"]), 10).await, [""; 0]);
 }
 
 async fn hostile_text_comes_back_as_it_was(ground: Ground) {

@@ -6,6 +6,7 @@
 
 mod ground;
 
+mod audit;
 mod batches;
 mod findings;
 mod isolation;
@@ -13,7 +14,9 @@ mod later;
 mod looks;
 mod machine;
 mod objects;
+mod once;
 mod replica;
+mod retention;
 mod scans;
 mod stored;
 mod tasks;

@@ -8,7 +8,7 @@ use model::{CheckId, Money, PortSet, Priority, Profile, ScanId, Stage};
 use super::OnPlatform;
 use crate::{
     cli::scan::scanning_stage,
-    cli::values::{between, duration, some_money},
+    cli::values::{between, duration, name, some_money},
     configuration::Configuration,
 };
 
@@ -20,6 +20,10 @@ pub(crate) struct SubmitArguments {
 
     #[command(flatten)]
     pub(crate) request: RequestArguments,
+
+    /// The same request under the same key is the same scan for a day: whoever got no answer may ask again
+    #[arg(long, value_name = "KEY", value_parser = name)]
+    pub(crate) idempotency_key: Option<String>,
 
     /// Wait for the end, and exit as a scan in this process would
     #[arg(long)]

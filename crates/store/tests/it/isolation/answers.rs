@@ -10,8 +10,8 @@ use model::{
     schedule::Rhythm,
 };
 use store::{
-    Ending, FindingFilter, HandBack, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store, StoreError,
-    TaskFilter,
+    AuditFilter, Ending, FindingFilter, HandBack, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store,
+    StoreError, TaskFilter,
 };
 
 use super::scan;
@@ -74,6 +74,11 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
     let later = Timestamp::now() + SignedDuration::from_hours(24);
     match method {
         "put_scope" => text(&store.put_scope(tenant, "home of the intruder", Scope::loopback(), by()).await),
+        "audit" => text(&store.audit(tenant, AuditFilter::default(), 1_000).await.map(|entries| {
+            // What the intruder does, it sees.
+            entries.into_iter().filter(|entry| entry.by != "intruder").collect::<Vec<_>>()
+        })),
+        "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
             let new = NewTask { scan: Some(things.scan), ..exercise() };
@@ -110,6 +115,16 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             };
             text(&store.submit_scan(tenant, new).await)
         }
+        "submit_scan_once" => {
+            let new = NewScan {
+                request: request(),
+                targets: targets(),
+                by: by(),
+                checks: "1".to_owned(),
+                price: None,
+            };
+            text(&store.submit_scan_once(tenant, new, "of the tenant".to_owned()).await)
+        }
         "scan" => text(&store.scan(tenant, things.scan).await),
         "scan_settings" => text(&store.scan_settings(tenant, things.scan).await),
         "targets" => text(&store.targets(tenant, things.scan, 10).await),
@@ -145,18 +160,21 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "findings" => {
             let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
-            format!(
-                "{} {}",
-                text(&store.findings(tenant, filter(), 10).await),
-                text(&store.findings(tenant, after, 10).await)
-            )
+            let worst = FindingFilter { worst_first: true, ..after.clone() };
+            let open = FindingFilter { states: vec!["open"], ..FindingFilter::default() };
+            let mut answers = String::new();
+            for filter in [filter(), after, worst, open] {
+                answers += &text(&store.findings(tenant, filter, 10).await);
+            }
+            answers
         }
+        "finding" => text(&store.finding(tenant, things.finding).await),
         "finding_documents" => text(&store.finding_documents(tenant, vec![things.finding]).await),
         "assets" => text(&store.assets(tenant, things.scan, None, 10).await),
         "asset_counts" => text(&store.asset_counts(tenant, things.scan).await),
         "decide" => {
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
-            text(&store.decide(tenant, things.finding, decision, by()).await)
+            text(&store.decide(tenant, things.finding, decision, by(), "because".to_owned()).await)
         }
         "evidence" => text(&store.evidence(tenant, things.finding).await),
         "create_schedule" => {
@@ -224,7 +242,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     for claim in &claimed {
         settle(ground, claim.lease, Ending::Unit(Box::new(scan::result()))).await.unwrap();
     }
-    let other_scan = scan::begin(store, tenant).await;
+    let other_scan = scan::begin_under(store, tenant, "of the tenant").await;
     let task = ground.enqueue([NewTask { priority: Priority::High, ..exercise() }]).await[0];
     assert_eq!(worker.claim(ground, 1).await[0].lease.task, task);
     let new = NewSchedule {
@@ -250,6 +268,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
 async fn sees(ground: &Ground, things: Things) -> Vec<String> {
     let mut seen = Vec::new();
     for method in [
+        "audit",
         "scopes",
         "tasks",
         "task",
@@ -263,6 +282,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "scans",
         "difference",
         "findings",
+        "finding",
         "finding_documents",
         "assets",
         "asset_counts",

@@ -113,6 +113,10 @@ const ALLOWED: &[Allowed] = &[
             ("rampart.sightings.task_id", "what was seen outlives the task"),
             ("rampart.evidence.task_id", "what was seen outlives the task"),
             ("rampart.task_keys.task_id", "a key outlives a task that is purged"),
+            (
+                "rampart.scan_keys.scan_id",
+                "a key is taken before its scan is begun, and outlives one that is forgotten",
+            ),
             ("rampart.findings.check_id", "checks are files, not rows"),
             ("rampart.sightings.check_id", "checks are files, not rows"),
             ("rampart.evidence.scan_id", "evidence outlives the scan that it was seen in"),
@@ -130,6 +134,10 @@ const ALLOWED: &[Allowed] = &[
             ("schedules of_queue SELECT using true check ", "schedules that are due"),
             ("keys of_queue ALL using true check true", "whose a key is"),
             ("audit of_queue INSERT using  check true", "what is done to all"),
+            (
+                "audit of_nobody SELECT using (tenant_id IS NULL) check ",
+                "and nothing of what was done to one",
+            ),
         ],
     },
     Allowed {
@@ -153,8 +161,8 @@ const ALLOWED: &[Allowed] = &[
             ),
             ("schedules SELECT (enabled look_again schedule_id tenant_id)", "nothing of what is asked for"),
             ("keys INSERT SELECT", "whose a key is"),
-            ("audit INSERT", "written, never read"),
-            ("stops INSERT SELECT UPDATE", "they hold for all"),
+            ("audit INSERT SELECT", "written, and read where it is of no tenant; never changed"),
+            ("stops DELETE INSERT SELECT UPDATE", "they hold for all"),
             ("leaders INSERT SELECT UPDATE", "offices are of processes"),
             ("workers DELETE INSERT SELECT UPDATE", "processes work for all tenants"),
         ],

@@ -37,7 +37,8 @@ fn of_policies(policies: &[(String, String)]) -> Vec<Mutation> {
             let alone = !["findings", "scans", "tenants"].contains(&table.as_str());
             add(format!("GRANT TRUNCATE ON rampart.{table} TO rampart_tenant"), alone);
         } else {
-            add(format!("ALTER POLICY {on} TO rampart_tenant"), true);
+            // Those of nobody are in no tenant's table.
+            add(format!("ALTER POLICY {on} TO rampart_tenant"), policy != "of_nobody");
             add(format!("GRANT DELETE ON rampart.{table} TO rampart_queue"), false);
         }
     }

@@ -9,15 +9,25 @@ use model::{
 use store::{NewScan, Store};
 
 pub(super) async fn begin(store: &Store, tenant: TenantId) -> ScanId {
+    let new = new(store, tenant).await;
+    store.submit_scan(tenant, new).await.unwrap().0
+}
+
+/// Under a key.
+pub(super) async fn begin_under(store: &Store, tenant: TenantId, key: &str) -> ScanId {
+    let new = new(store, tenant).await;
+    store.submit_scan_once(tenant, new, key.to_owned()).await.unwrap().scan
+}
+
+async fn new(store: &Store, tenant: TenantId) -> NewScan {
     store.put_scope(tenant, "home", Scope::loopback(), "test".to_owned()).await.unwrap();
-    let new = NewScan {
+    NewScan {
         request: ScanRequest::within("home"),
         targets: vec!["127.0.0.1".parse().unwrap()],
         by: "test".to_owned(),
         checks: "1".to_owned(),
         price: None,
-    };
-    store.submit_scan(tenant, new).await.unwrap().0
+    }
 }
 
 pub(super) fn finding() -> Finding {

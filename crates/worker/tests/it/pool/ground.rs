@@ -12,7 +12,7 @@ use model::{
     NewTask, Priority, ScanId, ScanRequest, Scope, Stage, Target, TaskId, TenantId, Work, WorkerId,
     task::Life,
 };
-use store::{Location, NewScan, NewTenant, Store, TaskFilter, TaskRecord, Terms};
+use store::{Location, NewScan, NewTenant, Retention, Store, TaskFilter, TaskRecord, Terms};
 use tempfile::TempDir;
 use testkit::postgres;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{
     Checks, Pool, PoolOptions, Stages,
     doorbell::{Bell, Doorbell},
-    orchestrator,
+    orchestrator::{self, Keeping},
     pool::LEASE,
 };
 
@@ -247,7 +247,8 @@ impl Ground {
         let stop = CancellationToken::new();
         let (store, doorbell) = (self.store.clone(), self.broker.doorbell());
         let terms = Terms { checks: "1".to_owned(), price: None };
-        let running = orchestrator::run(store, doorbell, terms, stop.clone());
+        let keeping = Keeping { retention: Retention::default(), reports: None };
+        let running = orchestrator::run(store, doorbell, terms, keeping, stop.clone());
         let task = tokio::spawn(async move {
             running.await;
             Ok(())
