@@ -146,7 +146,6 @@ def main(directory, trying, problems):
 
 def report_totals(report, runs, seen, measured, own, public, problems):
     summary = report["summary"]
-    print("## Checks\n")
     print(f"{number(own)} built-in checks (`checks/`) and {number(public)} public templates (`../shared/data/templates`, those with other ids), of which")
     print(f"{number(summary['checks'])} run ({len(summary.get('refused_checks', []))} are refused, each with its reason: intrusive, or beyond the language). nginx has one worker; every host")
     print("serves something else. Identical requests of different templates to one host are sent once.\n")

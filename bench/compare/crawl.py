@@ -97,7 +97,6 @@ def main(directory, trying, problems):
 
         say(f"  {number(most)} pages")
         runs = in_turns(rounds, {name: lambda name=name: watched(name) for name in commands})
-    print("## Crawl\n")
     print(f"A static site of {number(most)} pages, eight links deep, with a style sheet and 40 images, on nginx with one worker. Rampart with")
     print("`--profile deep` and 16 connections at a time, wget with the one it has, spider_cli as it comes and one page after another.\n")
     rows = []

@@ -77,7 +77,6 @@ def main(directory, trying, problems):
     most = 5_000 if trying else 100_000
     listed = words(most)
     records, real, own = zones(listed)
-    print("## Names\n")
     print(f"{number(most)} words in front of `bench.test`, {number(len(real))} of which exist, one in twenty of those as an alias. One knot server")
     print("with one UDP worker. Rampart also asks for the records of every name it finds, gobuster for addresses only. `engine` is the")
     print("same list through Rampart's resolver alone (`crates/scanner/examples/resolve_bulk.rs`): one question a name.\n")

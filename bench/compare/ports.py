@@ -67,7 +67,6 @@ def loopback(trying, rounds, problems):
     ephemeral = sorted(set(range(32_768, 61_000)) - FRAGILE)
     ports = chance.sample(usual[:1_000], 8) + chance.sample(usual[1_000:7_900], 6) + chance.sample(usual[7_900:], 6)
     ports += chance.sample(ephemeral, 20)
-    print("## Ports\n")
     print(f"TCP connect to every port of {HOST}, {len(ports)} of which have a listener, 20 of them in the ephemeral range.\n")
     growth = []
     with listeners(HOST, sorted(ports)):

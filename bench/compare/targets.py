@@ -60,7 +60,6 @@ def main(directory, trying, problems):
                 (number(count), number(summary["requests"]), number(summary["shared_requests"]), number(sum(found.values())))
                 + (seconds(one.seconds), number(count / one.seconds), number(summary["requests"] / one.seconds), megabytes(mb))
             )
-    print("## Targets\n")
     print(f"A list of web sites, each on an address of its own, with {len(ONLY)} checks; reports to files. One nginx worker answers for all of them. Every")
     print("host has one finding, one in ten has two, and the report names exactly those. One round.\n")
     table(("targets", "requests", "shared", "findings", "time", "targets/s", "requests/s", "peak memory"), rows)

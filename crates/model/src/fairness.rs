@@ -1,13 +1,19 @@
 //! Whose task is next: a pure decision over what waits, for whoever claims, simulates or explains.
 //!
-//! Between tenants, who has least at work for its weight goes first (max-min fairness), and among equals who was served least so
-//! far (stride scheduling; Waldspurger and Weihl, 1995). Within a tenant, who was due first, where each step of priority counts like
-//! [`AGEING`] of waiting: what is urgent goes first, and what is not goes all the same, after a bounded time.
+//! Between tenants, who was away goes first: it may have at once what it could have had meanwhile, up to [`AHEAD`] tasks. So a few
+//! tasks do not wait for the many of another, however few the places, and nobody is ahead for ever. Between those who are always
+//! there, each has its part of what is at work, by weight (max-min fairness); where that is no whole number, who was served least for
+//! its weight goes first (stride scheduling; Waldspurger and Weihl, 1995). Within a tenant, who was due first, where each step of
+//! priority counts like [`AGEING`] of waiting: what is urgent goes first, and what is not goes all the same, after a bounded time.
 //!
 //! Tenants come before priorities: nobody gets ahead of other tenants by calling everything urgent.
+//!
+//! Turns are counted, not seconds: how long a task will take is not known when it begins. What takes long shows as being at work. And
+//! nothing is taken from who has it: where every place is in somebody's long task, the first to be free is waited for.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     str::FromStr,
     time::Duration,
@@ -24,8 +30,15 @@ pub const AGEING: Duration = Duration::from_secs(5 * 60);
 /// What was begun before goes first: like so much waiting.
 const BEGUN: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Tasks that a tenant has first when it comes back, or comes at all: its part of what was begun while it was away, but not more than
+/// these. Nor does it go first with so many at work: with that many it has a share.
+pub const AHEAD: u64 = 32;
+
 /// One turn of a tenant of weight 1.
 const STRIDE: u64 = 1 << 20;
+
+/// Of more tenants, those are forgotten of whom there is nothing to remember.
+const REMEMBERED: usize = 10_000;
 
 /// How urgent something is to its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -129,12 +142,44 @@ impl Share {
     }
 }
 
-/// Who was served how often, as far as one process knows: that is enough, since a sum of fair processes is fair.
+/// Who was served how often and who was away, as far as one process knows. That is enough, since a sum of fair processes is fair, and
+/// what the others have begun is seen in what is at work. A process that has just begun takes all who wait for equals.
 #[derive(Debug, Clone, Default)]
 pub struct Turns {
-    passes: HashMap<TenantId, u64>,
-    /// No tenant that comes (back) begins before this: being away saves up no turns.
+    standings: HashMap<TenantId, Standing>,
+    /// Who waited when somebody looked last.
+    waiting: HashSet<TenantId>,
+    /// Their weights in all.
+    waiting_weight: u64,
+    /// What a weight of 1 was given, of whom something waited all the time.
+    clock: u64,
+    /// No tenant that comes (back) begins before this: what it was away for is in its credit.
     floor: u64,
+}
+
+/// What one process knows of a tenant.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// What a task costs it.
+    cost: u64,
+    /// What it was given for its weight, but for what it had ahead of the others.
+    pass: u64,
+    /// What it may have ahead of the others.
+    credit: u64,
+    /// Since when nothing of it waits, when nothing does.
+    left: u64,
+}
+
+impl Standing {
+    /// The most that being away saves up.
+    fn most_credit(&self) -> u64 {
+        AHEAD * self.cost
+    }
+
+    /// Its credit, if it comes back now.
+    fn credit_at(&self, clock: u64) -> u64 {
+        (self.credit + clock.saturating_sub(self.left)).min(self.most_credit())
+    }
 }
 
 impl Turns {
@@ -146,72 +191,149 @@ impl Turns {
         shares: &BTreeMap<TenantId, Share>,
         wanted: usize,
     ) -> Vec<(K, usize)> {
-        let mut candidates: Vec<Candidate<K>> = Vec::new();
-        let mut first_of: BTreeMap<TenantId, &Lane<K>> = BTreeMap::new();
+        let mut first_of: BTreeMap<TenantId, (&Lane<K>, &Share)> = BTreeMap::new();
         for lane in lanes {
-            let first = first_of.entry(lane.tenant).or_insert(lane);
+            let Some(share) = shares.get(&lane.tenant) else { continue };
+            let (first, _) = first_of.entry(lane.tenant).or_insert((lane, share));
             if (virtual_due(lane), lane.key) < (virtual_due(first), first.key) {
                 *first = lane;
             }
         }
-        for (tenant, lane) in first_of {
-            let Some(share) = shares.get(&tenant) else { continue };
-            let pass = self.passes.get(&tenant).copied().unwrap_or_default().max(self.floor);
-            let weight = u64::from(share.weight.max(1));
+        self.meet(first_of.iter().map(|(tenant, (_, share))| (*tenant, share.weight)));
+        let mut candidates: Vec<Candidate<K>> = Vec::new();
+        for (tenant, (lane, share)) in first_of {
             let room = share.room();
-            if room > 0 {
+            if room > 0
+                && let Some(&standing) = self.standings.get(&tenant)
+            {
                 let (key, in_flight) = (lane.key, share.in_flight);
-                candidates.push(Candidate { key, tenant, weight, in_flight, room, pass, picked: 0 });
+                let weight = u64::from(share.weight.max(1));
+                candidates.push(Candidate { key, weight, in_flight, room, standing, picked: 0 });
             }
         }
-        self.floor = candidates.iter().map(|candidate| candidate.pass).min().unwrap_or(self.floor);
+        self.floor = candidates.iter().map(|candidate| candidate.standing.pass).min().unwrap_or(self.floor);
         let mut order = Vec::new();
         for _ in 0..wanted {
+            let able = || candidates.iter().filter(|candidate| candidate.room > 0);
+            // With the place that is to be given away.
+            let places = able().map(|candidate| candidate.in_flight).sum::<u64>() + 1;
+            let weights = able().map(|candidate| candidate.weight).sum();
             let next = candidates
                 .iter_mut()
                 .filter(|candidate| candidate.room > 0)
-                .min_by(|a, b| a.load().cmp(&b.load()).then(a.pass.cmp(&b.pass)).then(a.key.cmp(&b.key)));
+                .min_by_key(|candidate| (candidate.claim(places, weights), candidate.key));
             let Some(next) = next else { break };
             if next.picked == 0 {
                 order.push(next.key);
             }
-            next.picked += 1;
-            next.in_flight += 1;
-            next.room -= 1;
-            next.pass += STRIDE / next.weight;
+            next.take();
         }
         let picked: BTreeMap<K, usize> =
             candidates.iter().map(|candidate| (candidate.key, candidate.picked)).collect();
         order.into_iter().map(|key| (key, picked[&key])).collect()
     }
 
+    /// Something of these waits now, and of nobody else.
+    fn meet(&mut self, tenants: impl Iterator<Item = (TenantId, u32)>) {
+        let nobody_was_known = self.standings.is_empty();
+        let mut waiting = HashSet::new();
+        self.waiting_weight = 0;
+        for (tenant, weight) in tenants {
+            waiting.insert(tenant);
+            self.waiting_weight += u64::from(weight.max(1));
+            let waited = self.waiting.remove(&tenant);
+            let cost = cost(weight);
+            let credit = if nobody_was_known { 0 } else { AHEAD * cost };
+            let unknown = Standing { cost, pass: self.floor, credit, left: self.clock };
+            let standing = self.standings.entry(tenant).or_insert(unknown);
+            standing.cost = cost;
+            if !waited {
+                standing.credit = standing.credit_at(self.clock);
+            }
+            standing.pass = standing.pass.max(self.floor);
+        }
+        for tenant in std::mem::replace(&mut self.waiting, waiting) {
+            if let Some(standing) = self.standings.get_mut(&tenant) {
+                standing.left = self.clock;
+            }
+        }
+    }
+
     /// So many tasks of the tenant were taken.
     pub fn served(&mut self, tenant: TenantId, weight: u32, tasks: usize) {
-        let pass = self.passes.entry(tenant).or_default();
-        *pass = (*pass).max(self.floor) + STRIDE / u64::from(weight.max(1)) * tasks as u64;
-        // Who is not ahead of anybody needs no memory.
-        if self.passes.len() > 10_000 {
-            let floor = self.floor;
-            self.passes.retain(|_, pass| *pass > floor);
+        let (cost, tasks) = (cost(weight), tasks as u64);
+        let unknown = Standing { cost, pass: self.floor, credit: 0, left: self.clock };
+        let standing = self.standings.entry(tenant).or_insert(unknown);
+        let ahead = tasks.min(standing.credit / cost);
+        standing.credit -= ahead * cost;
+        standing.pass += (tasks - ahead) * cost;
+        self.clock += STRIDE * tasks / self.waiting_weight.max(u64::from(weight)).max(1);
+        // Who may have all that anybody may have ahead is like who was never seen.
+        if self.standings.len() > REMEMBERED {
+            let (clock, waiting) = (self.clock, &self.waiting);
+            self.standings.retain(|tenant, standing| {
+                waiting.contains(tenant) || standing.credit_at(clock) < standing.most_credit()
+            });
         }
     }
 }
 
+/// What one task costs a tenant of this weight.
+fn cost(weight: u32) -> u64 {
+    (STRIDE / u64::from(weight.max(1))).max(1)
+}
+
 struct Candidate<K> {
     key: K,
-    tenant: TenantId,
     weight: u64,
     in_flight: u64,
     room: u64,
-    pass: u64,
+    standing: Standing,
     picked: usize,
 }
 
+/// What a tenant has to say for itself when a place is to be given away; the least goes first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// It was away: who has least at work, then who was away longest.
+    Ahead { load: u64, credit: Reverse<u64> },
+    /// It has less than its part, by a whole place.
+    Below { load: u64, pass: u64 },
+    /// It has its part, but for a fraction of a place: who had least so far.
+    Almost { pass: u64 },
+    /// It has its part, and nobody who has less can take the place.
+    Above { load: u64, pass: u64 },
+}
+
 impl<K> Candidate<K> {
-    /// At work for the tenant's weight, in thousandths.
-    fn load(&self) -> u64 {
-        debug_assert!(self.weight > 0, "{} has no weight", self.tenant);
-        self.in_flight.saturating_mul(1_000) / self.weight
+    /// When tenants of these weights are at work in so many places.
+    fn claim(&self, places: u64, weights: u64) -> Claim {
+        let &Candidate { weight, in_flight, standing: Standing { pass, credit, .. }, .. } = self;
+        let load = in_flight.saturating_mul(1_000) / weight;
+        let part = places.saturating_mul(weight);
+        if self.is_ahead() {
+            Claim::Ahead { load, credit: Reverse(credit) }
+        } else if in_flight < part / weights {
+            Claim::Below { load, pass }
+        } else if in_flight < part.div_ceil(weights) {
+            Claim::Almost { pass }
+        } else {
+            Claim::Above { load, pass }
+        }
+    }
+
+    fn is_ahead(&self) -> bool {
+        self.standing.credit >= self.standing.cost && self.in_flight < AHEAD
+    }
+
+    fn take(&mut self) {
+        match self.standing.credit.checked_sub(self.standing.cost) {
+            Some(left) => self.standing.credit = left,
+            None => self.standing.pass += self.standing.cost,
+        }
+        self.picked += 1;
+        self.in_flight += 1;
+        self.room -= 1;
     }
 }
 
@@ -223,132 +345,4 @@ fn virtual_due<K>(lane: &Lane<K>) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn tenant(number: u128) -> TenantId {
-        TenantId::new(Uuid::from_u128(number))
-    }
-
-    fn lane(key: u32, owner: u128, priority: Priority, due: i64) -> Lane<u32> {
-        let due = Timestamp::from_second(1_000_000 + due).unwrap();
-        Lane { key, tenant: tenant(owner), priority, begun: false, due }
-    }
-
-    fn share(weight: u32, in_flight: u64) -> Share {
-        Share { weight, in_flight, most_in_flight: 1_000 }
-    }
-
-    #[test]
-    fn who_has_least_at_work_goes_first() {
-        let lanes = [lane(1, 1, Priority::Urgent, 0), lane(2, 2, Priority::Low, 100)];
-        let shares = BTreeMap::from([(tenant(1), share(1, 32)), (tenant(2), share(1, 0))]);
-        assert_eq!(Turns::default().pick(&lanes, &shares, 10), [(2, 10)], "a flood waits for the others");
-        assert_eq!(Turns::default().pick(&lanes, &shares, 36), [(2, 34), (1, 2)]);
-    }
-
-    #[test]
-    fn short_tasks_alternate_though_nothing_is_ever_at_work() {
-        let lanes = [lane(1, 1, Priority::Normal, 0), lane(2, 2, Priority::Normal, 100)];
-        let shares = BTreeMap::from([(tenant(1), share(1, 0)), (tenant(2), share(3, 0))]);
-        let mut turns = Turns::default();
-        let mut served = [0, 0];
-        for _ in 0..400 {
-            let picked = turns.pick(&lanes, &shares, 1);
-            let (key, count) = picked[0];
-            turns.served(tenant(u128::from(key)), [1, 3][key as usize - 1], count);
-            served[key as usize - 1] += count;
-        }
-        assert_eq!(served, [100, 300], "by weight");
-    }
-
-    #[test]
-    fn being_away_saves_up_no_turns() {
-        let (one, two) = (lane(1, 1, Priority::Normal, 0), lane(2, 2, Priority::Normal, 0));
-        let shares = BTreeMap::from([(tenant(1), share(1, 0)), (tenant(2), share(1, 0))]);
-        let mut turns = Turns::default();
-        for _ in 0..1_000 {
-            turns.pick(&[one], &shares, 1);
-            turns.served(tenant(1), 1, 1);
-        }
-        let mut served = 0;
-        for _ in 0..20 {
-            let (key, count) = turns.pick(&[one, two], &shares, 1)[0];
-            turns.served(tenant(u128::from(key)), 1, count);
-            served += usize::from(key == 2);
-        }
-        assert!((10..=11).contains(&served), "{served} of 20");
-    }
-
-    #[test]
-    fn a_tenant_has_no_more_at_work_than_it_may() {
-        let lanes = [lane(1, 1, Priority::Normal, 0)];
-        let full = Share { weight: 1, in_flight: 8, most_in_flight: 10 };
-        let shares = BTreeMap::from([(tenant(1), full)]);
-        assert_eq!(Turns::default().pick(&lanes, &shares, 50), [(1, 2)]);
-        let shares = BTreeMap::from([(tenant(1), Share { in_flight: 12, ..full })]);
-        assert_eq!(Turns::default().pick(&lanes, &shares, 50), []);
-        assert_eq!(Turns::default().pick(&lanes, &BTreeMap::new(), 50), [], "whose tenant is gone");
-    }
-
-    #[test]
-    fn what_is_urgent_goes_first_and_what_is_not_goes_in_time() {
-        let shares = BTreeMap::from([(tenant(1), share(1, 0))]);
-        let waited = |seconds: i64| {
-            let lanes = [lane(1, 1, Priority::High, seconds), lane(2, 1, Priority::Low, 0)];
-            Turns::default().pick(&lanes, &shares, 1)[0].0
-        };
-        assert_eq!(waited(0), 1);
-        assert_eq!(waited(599), 1);
-        assert_eq!(waited(601), 2, "two steps are ten minutes");
-    }
-
-    #[test]
-    fn what_was_begun_before_goes_first_within_its_tenant() {
-        let begun = Lane { begun: true, ..lane(2, 1, Priority::Low, 5_000) };
-        let lanes = [lane(1, 1, Priority::Urgent, 0), begun, lane(3, 2, Priority::Low, 9_000)];
-        let shares = BTreeMap::from([(tenant(1), share(1, 0)), (tenant(2), share(1, 0))]);
-        assert_eq!(Turns::default().pick(&lanes, &shares, 2), [(2, 1), (3, 1)]);
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_is_invented_and_nobody_is_passed_over(
-            owners in proptest::collection::vec((1_u128..6, 0_u8..4, 0_i64..10_000), 1..20),
-            loads in proptest::collection::vec((1_u32..5, 0_u64..50, 0_u64..60), 6),
-            wanted in 0_usize..100,
-        ) {
-            let lanes: Vec<Lane<u32>> = owners
-                .iter()
-                .enumerate()
-                .map(|(key, (owner, level, due))| lane(key as u32, *owner, Priority::from_level(*level).unwrap(), *due))
-                .collect();
-            let shares: BTreeMap<TenantId, Share> = loads
-                .iter()
-                .enumerate()
-                .map(|(number, (weight, in_flight, most))| {
-                    (tenant(number as u128), Share { weight: *weight, in_flight: *in_flight, most_in_flight: *most })
-                })
-                .collect();
-            let picked = Turns::default().pick(&lanes, &shares, wanted);
-            let total: usize = picked.iter().map(|(_, count)| count).sum();
-            let owners: std::collections::BTreeSet<TenantId> = lanes.iter().map(|lane| lane.tenant).collect();
-            let room: u64 = owners
-                .iter()
-                .filter_map(|owner| shares.get(owner))
-                .map(|share| share.most_in_flight.saturating_sub(share.in_flight))
-                .sum();
-            prop_assert_eq!(total as u64, room.min(wanted as u64));
-            let mut seen = std::collections::BTreeSet::new();
-            for (key, count) in &picked {
-                let owner = lanes[*key as usize].tenant;
-                prop_assert!(seen.insert(owner), "one lane a tenant");
-                let share = shares[&owner];
-                prop_assert!(share.in_flight + *count as u64 <= share.most_in_flight);
-            }
-        }
-    }
-}
+mod tests;

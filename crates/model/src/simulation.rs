@@ -25,7 +25,7 @@ pub use self::outcome::{
 };
 use crate::{
     scaling::{MOST_WORKERS, PACE, Pace},
-    task::RetryPolicy,
+    task::{RECLAIM_EVERY, RetryPolicy},
 };
 
 /// What happens, and to whom.
@@ -127,8 +127,6 @@ pub const DECISION_EVERY: Duration = Duration::from_secs(30);
 pub const LEASE: Duration = Duration::from_secs(30);
 /// How often it is heard of.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(10);
-/// How often somebody looks for leases that have run out.
-pub const RECLAIM_EVERY: Duration = Duration::from_secs(10);
 /// Every second node that is lost comes back after so long, and its workers hand in what they have, as if nothing had happened.
 pub const FROZEN_FOR: Duration = Duration::from_secs(60);
 /// Waiting times are summed up over these.

@@ -9,6 +9,9 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// How often whoever leads looks for leases that have run out.
+pub const RECLAIM_EVERY: Duration = Duration::from_secs(1);
+
 /// One start of one worker process. Never the name of a machine or a pod: two of these can be alive under one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WorkerId(u128);

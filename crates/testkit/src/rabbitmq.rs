@@ -118,6 +118,18 @@ impl Server {
         format!("rampart-{}@localhost", self.port.number())
     }
 
+    /// Empties every queue, as soon as each has a leader.
+    #[track_caller]
+    pub fn purge(&self) {
+        let expression = "[{ok, _} = rabbit_amqqueue:purge(Queue) || Queue <- rabbit_amqqueue:list()], ok.";
+        wait_for("every queue is empty", || {
+            let mut purge = command(&program("rabbitmq-server", "rabbitmqctl"));
+            self.surround(&mut purge);
+            purge.args(["--node", &self.node(), "eval", expression]);
+            purge.output().expect("rabbitmqctl can be started").status.success().then_some(())
+        });
+    }
+
     /// Kills it with SIGKILL.
     pub fn kill(&self) {
         drop(self.process().take());
@@ -138,15 +150,10 @@ impl Server {
     fn command(&self) -> Command {
         let path = |name: &str| self.place.path().join(name);
         let mut command = command(&program("rabbitmq-server", "rabbitmq-server"));
+        self.surround(&mut command);
         command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("LC_ALL", "C.UTF-8")
-            // The cookie is made there.
-            .env("HOME", self.place.path())
             // Without it a shell stays between us and the node.
             .env("RUNNING_UNDER_SYSTEMD", "true")
-            .env("ERL_EPMD_PORT", self.mapper.number().to_string())
             .env("RABBITMQ_NODENAME", self.node())
             .env("RABBITMQ_DIST_PORT", self.between_nodes.number().to_string())
             .env("RABBITMQ_CONF_ENV_FILE", path("none"))
@@ -162,6 +169,17 @@ impl Server {
                 "-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none",
             );
         command
+    }
+
+    /// What the node and those who speak with it must know.
+    fn surround(&self, command: &mut Command) {
+        command
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C.UTF-8")
+            // The cookie is made there.
+            .env("HOME", self.place.path())
+            .env("ERL_EPMD_PORT", self.mapper.number().to_string());
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {

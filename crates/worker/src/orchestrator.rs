@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::WorkerId;
+use model::{WorkerId, task::RECLAIM_EVERY};
 use store::{Objects, Retention, Store, StoreError, Terms};
 use tokio::{
     task::JoinSet,
@@ -22,7 +22,7 @@ pub const OFFICE: &str = "orchestrator";
 pub const TERM: Duration = Duration::from_secs(10);
 /// How often everything is looked after. With [`crate::pool::LEASE`], less than the 45 seconds in which a lost worker's task must be
 /// back in the queue.
-pub const ROUND: Duration = Duration::from_secs(1);
+pub const ROUND: Duration = RECLAIM_EVERY;
 /// How often something is forgotten, from the moment on when somebody leads.
 const FORGET: Duration = Duration::from_secs(10 * 60);
 /// How often what is left of forgotten scans is taken away, with their reports.

@@ -3,20 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use model::{NewTask, Priority, Stage, TaskId, TenantId};
+use model::{NewTask, Priority, Stage, TaskId, TenantId, fairness::AHEAD};
 use store::{Ending, Settlement, Store, TaskFilter};
 use worker::doorbell::Bell;
 
 use crate::{
     Outcome,
-    ground::{Claimant, Workers, exercise, milliseconds, open, tenant},
+    ground::{Claimant, Workers, exercise, milliseconds, open, percentile, tenant},
 };
 
 /// What the second tenant asks for at once.
 const FEW: usize = 10;
 const HOLD: Duration = Duration::from_millis(100);
-/// Each with and without the other tenant.
-const ROUNDS: usize = 9;
 const LOOK: Duration = Duration::from_millis(20);
 /// Tasks in one transaction.
 const BATCH: usize = 1_000;
@@ -28,44 +26,73 @@ const DONE_IN_STEP: usize = 50;
 /// And so many that are not urgent.
 const LOW_IN_STEP: usize = 10;
 
-pub(crate) async fn measure(database: &str, doorbell: &str, waiting: usize) -> Outcome<()> {
+/// What is measured.
+pub(crate) struct Shape {
+    /// Tasks of the first tenant.
+    pub(crate) waiting: usize,
+    /// Tasks that the workers do at once.
+    pub(crate) places: usize,
+    /// How much longer those of the first tenant take than those of the second.
+    pub(crate) times_as_long: u32,
+    /// Each with and without the first tenant.
+    pub(crate) rounds: usize,
+}
+
+impl Shape {
+    /// How long the second tenant asks for nothing: as long as it takes to do somewhat more for the first than it asks for itself.
+    fn pause(&self) -> Duration {
+        let turns = (1.5 * FEW as f64 / self.places as f64).max(3.0);
+        // Never in step with what is at work.
+        HOLD.mul_f64(f64::from(self.times_as_long) * turns * rand::random_range(1.0..1.5))
+    }
+}
+
+pub(crate) async fn measure(database: &str, doorbell: &str, shape: Shape) -> Outcome<()> {
     let store = open(database).await?;
     let (many, few) = (tenant(&store, "many").await?, tenant(&store, "few").await?);
-    let workers = Workers::reach(&store, doorbell)?;
+    let workers = Workers::reach(&store, doorbell, shape.places)?;
     // Connections are made, caches filled.
     round(&store, few, &workers).await?;
     let mut alone = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..shape.rounds {
         alone.push(round(&store, few, &workers).await?);
     }
-    for _ in 0..waiting.div_ceil(BATCH) {
-        // As long as those of the other on average, and so that not all of them end at once.
-        let task = || exercise(HOLD.mul_f64(rand::random_range(0.5..1.5)));
+    for _ in 0..shape.waiting.div_ceil(BATCH) {
+        // Not all of them end at once.
+        let task = || exercise(HOLD.mul_f64(f64::from(shape.times_as_long) * rand::random_range(0.5..1.5)));
         store.enqueue(many, (0..BATCH).map(|_| task()).collect()).await?;
     }
-    workers.doorbell.ring(Bell::Stage(Stage::Exercise), waiting).await?;
+    workers.doorbell.ring(Bell::Stage(Stage::Exercise), shape.waiting).await?;
+    // Who floods has just come too: first it gets what it has ahead itself.
+    while waiting(&store, many).await? + AHEAD + shape.places as u64 > shape.waiting as u64 {
+        tokio::time::sleep(LOOK).await;
+    }
     let mut beside = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..shape.rounds {
+        tokio::time::sleep(shape.pause()).await;
         beside.push(round(&store, few, &workers).await?);
     }
-    let counts = store.task_counts(many).await?;
-    let left = counts.get(&(Stage::Exercise, "queued".to_owned())).copied().unwrap_or_default();
+    let left = waiting(&store, many).await?;
     workers.end().await?;
     alone.sort_unstable();
     beside.sort_unstable();
     println!(
-        "{{\"left\": {left}, \"rounds\": {ROUNDS}, \"alone\": {:.1}, \"beside\": {:.1}, \"slowest\": {:.1}}}",
-        milliseconds(alone[ROUNDS / 2]),
-        milliseconds(beside[ROUNDS / 2]),
-        milliseconds(beside[ROUNDS - 1]),
+        "{{\"left\": {left}, \"alone\": {:.1}, \"beside\": {:.1}, \"slowest\": {:.1}}}",
+        milliseconds(percentile(&alone, 50)),
+        milliseconds(percentile(&beside, 50)),
+        milliseconds(percentile(&beside, 100)),
     );
     Ok(())
 }
 
+/// How many tasks of a tenant nobody has begun.
+async fn waiting(store: &Store, tenant: TenantId) -> Outcome<u64> {
+    let counts = store.task_counts(tenant).await?;
+    Ok(counts.get(&(Stage::Exercise, "queued".to_owned())).copied().unwrap_or_default())
+}
+
 /// From the commit of the few to the end of the last of them.
 async fn round(store: &Store, few: TenantId, workers: &Workers) -> Outcome<Duration> {
-    // Never in step with what is at work.
-    tokio::time::sleep(HOLD.mul_f64(rand::random_range(3.0..5.0))).await;
     let asked = store.enqueue(few, (0..FEW).map(|_| exercise(HOLD)).collect()).await?;
     let committed = Timestamp::now();
     workers.doorbell.ring(Bell::Stage(Stage::Exercise), FEW).await?;

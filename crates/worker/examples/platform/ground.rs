@@ -16,9 +16,6 @@ use worker::{
 
 use crate::Outcome;
 
-/// Tasks that a pool of this process does at once: as many as `rampart worker` does by itself.
-const CONCURRENCY: usize = 64;
-
 pub(crate) fn location(database: &str) -> Location {
     match database.strip_prefix("sqlite:") {
         Some(path) => Location::Sqlite(path.into()),
@@ -69,7 +66,8 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    pub(crate) fn reach(store: &Store, address: &str) -> Outcome<Workers> {
+    /// A pool of this process does so many tasks at once.
+    pub(crate) fn reach(store: &Store, address: &str, concurrency: usize) -> Outcome<Workers> {
         let doorbell = connect(address, &Settings::default())?;
         let mut own = None;
         if address == "none" {
@@ -79,7 +77,7 @@ impl Workers {
                 Stages::new(store.clone(), checks, store::Objects::directory(&std::env::temp_dir())?);
             let options = PoolOptions {
                 stages: vec![Stage::Exercise],
-                concurrency: CONCURRENCY,
+                concurrency,
                 drain: Duration::ZERO,
                 lease: Duration::from_secs(30),
             };

@@ -14,13 +14,15 @@ use crate::{
 
 /// Between two looks at whether the task has ended: often enough to go on soon, seldom enough to be in nobody's way.
 const LOOK: Duration = Duration::from_millis(10);
+/// Tasks that a pool of this process does at once: as many as `rampart worker` does by itself.
+const PLACES: usize = 64;
 /// Tasks before the first that counts: connections are made with them.
 const FIRST: usize = 20;
 
 pub(crate) async fn measure(database: &str, doorbell: &str, samples: usize) -> Outcome<()> {
     let store = open(database).await?;
     let tenant = tenant(&store, "measured").await?;
-    let workers = Workers::reach(&store, doorbell)?;
+    let workers = Workers::reach(&store, doorbell, PLACES)?;
     let mut waits = Vec::with_capacity(samples);
     for sample in 0..samples + FIRST {
         // Never in step with those who look at the queue by the clock.

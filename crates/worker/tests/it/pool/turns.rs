@@ -13,6 +13,7 @@ use super::{
 everywhere! {
     Shared: what_is_urgent_goes_first_and_what_waited_long_goes_before_it
         a_flood_of_one_tenant_holds_up_no_other
+        who_was_away_goes_before_a_flood_however_few_the_places
         free_places_go_to_who_has_least_at_work
         a_tenant_has_no_more_at_work_than_it_may;
 }
@@ -57,6 +58,37 @@ async fn a_flood_of_one_tenant_holds_up_no_other(ground: Ground) {
     let begun = ground.tasks(TaskFilter::default()).await;
     let before = begun.iter().filter(|task| task.started_at.is_some_and(|at| at < last)).count();
     assert!(before <= 20, "{before} of the flood were begun before the small tenant's ten");
+}
+
+/// Of what is begun from the first of one tenant's ten tasks to the last of them, at most five are another's: with one place, that is
+/// 1.5 times as long as alone.
+async fn who_was_away_goes_before_a_flood_however_few_the_places(ground: Ground) {
+    let small = ground.another_tenant("small").await;
+    for places in [1, 4] {
+        let pool = ground.start(pool(places));
+        // More than can be done meanwhile, however slow the machine.
+        let flood = (0..2_000).map(|_| exercise(Duration::from_millis(20))).collect();
+        let many = ground.store.enqueue(ground.tenant, flood).await.unwrap();
+        ground.until(many[places].id, |task| task.started_at.is_some()).await;
+        let few = ground.enqueue_of(small, (0..10).map(|_| at_once(Priority::Low))).await;
+        let mut begun = Vec::new();
+        for id in few {
+            let done = ground.until_of(small, id, |task| task.task.life.word() == "completed").await;
+            begun.push(done.started_at.unwrap());
+        }
+        pool.end().await;
+        let between = *begun.iter().min().unwrap()..*begun.iter().max().unwrap();
+        let ids = many.iter().map(|task| task.id).collect();
+        let many = ground.tasks(TaskFilter { ids, ..TaskFilter::default() }).await;
+        let others =
+            many.iter().filter(|task| task.started_at.is_some_and(|at| between.contains(&at))).count();
+        assert!(
+            others <= 5,
+            "{others} of the flood were begun among the small tenant's ten, {places} places"
+        );
+        assert!(many.iter().any(|task| task.started_at.is_none()), "the flood waits");
+        ground.store.cancel_tasks(ground.tenant, TaskFilter::default(), "test".to_owned()).await.unwrap();
+    }
 }
 
 async fn free_places_go_to_who_has_least_at_work(ground: Ground) {
