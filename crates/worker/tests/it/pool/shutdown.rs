@@ -62,13 +62,15 @@ async fn a_worker_is_there_from_its_begin_until_it_takes_nothing_more(ground: Gr
         })
         .await;
     };
-    let (first, second) = (ground.start(PoolOptions { drain: DEADLINE, ..pool(1) }), ground.start(pool(1)));
+    let (first, second) = (ground.start(PoolOptions { drain: DEADLINE, ..pool(2) }), ground.start(pool(1)));
     until(2).await;
     assert_eq!(at_work().await.stages, [Stage::Exercise].into());
     second.end().await;
     until(1).await;
-    let long = ground.enqueue([exercise(FOR_EVER)]).await[0];
-    ground.until_state(long, "running").await;
+    // Claimed together; when the second is done, the first is begun.
+    let ids = ground.enqueue([exercise(FOR_EVER), exercise(Duration::ZERO)]).await;
+    let long = ids[0];
+    ground.until_state(ids[1], "completed").await;
     first.ask_to_end();
     until(0).await;
     assert_eq!(ground.task(long).await.task.life.word(), "running", "it still ends what it has");
