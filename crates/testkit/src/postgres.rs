@@ -102,13 +102,24 @@ impl Server {
     #[track_caller]
     pub fn start_replica(&self) -> Server {
         let place = Place::new("postgresql-replica");
-        run(command(&program("postgresql", "pg_basebackup"))
-            .arg("--pgdata")
-            .arg(place.path().join("data"))
-            .args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync"])
+        let (from, to) = (self.place.path().join("data"), place.path().join("data"));
+        // By hand: `pg_basebackup` is not in every package that has a server. In one session, which the backup belongs to.
+        let said = run(command(&program("postgresql", "psql"))
+            .args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
             .arg("--dbname")
-            .arg(self.superuser_url()));
-        let options = Options { settings: self.options.settings.clone(), ..Options::default() };
+            .arg(self.superuser_url())
+            .args(["--command", "SELECT pg_backup_start('replica', true)"])
+            .args(["--command", &format!("\\! /bin/cp -a {} {}", from.display(), to.display())])
+            .args(["--command", "SELECT labelfile FROM pg_backup_stop(false)"]));
+        let (_, label) = said.split_once('\n').expect("where the backup begins, and its label");
+        // What is written ahead comes from the server.
+        let rest =
+            format!("rm -rf {0}/postmaster.pid {0}/pg_wal/* && touch {0}/standby.signal", to.display());
+        run(command("/bin/sh".as_ref()).args(["-c", &rest]));
+        run(command("/bin/cp".as_ref()).arg(place.file("backup_label", label)).arg(&to));
+        let mut settings = self.options.settings.clone();
+        settings.push(format!("primary_conninfo={}", self.superuser_url()));
+        let options = Options { settings, ..Options::default() };
         let replica = Server {
             place,
             port: Port::claim(),
