@@ -156,7 +156,7 @@ CREATE TABLE unit_looks (
     unit_key  bytea NOT NULL,
     looked_at timestamptz NOT NULL,
     PRIMARY KEY (tenant_id, unit_key)
-);
+) WITH (fillfactor = 90);
 
 -- When a unit was looked at last, over all scans: what is the same within a window needs no second look.
 CREATE TABLE unit_visits (
@@ -170,7 +170,7 @@ CREATE TABLE unit_visits (
     learned   text NOT NULL,
     seen      text NOT NULL,
     PRIMARY KEY (tenant_id, unit_key)
-);
+) WITH (fillfactor = 90);
 
 CREATE TABLE tasks (
     tenant_id     uuid NOT NULL REFERENCES tenants,
@@ -227,7 +227,8 @@ CREATE TABLE scan_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 );
 
--- Here and below: of two looks that began together, that of the later task counts as the later one.
+-- Here and below: of two looks that began together, that of the later task counts as the later one. What every later scan changes
+-- has room for that in its page: then no index has to know of it.
 CREATE TABLE assets (
     tenant_id  uuid NOT NULL REFERENCES tenants,
     asset_key  bytea NOT NULL,
@@ -238,7 +239,7 @@ CREATE TABLE assets (
     last_seen  timestamptz NOT NULL,
     task_id    uuid NOT NULL,
     PRIMARY KEY (tenant_id, asset_key)
-);
+) WITH (fillfactor = 90);
 
 CREATE TABLE findings (
     tenant_id   uuid NOT NULL REFERENCES tenants,
@@ -255,7 +256,7 @@ CREATE TABLE findings (
     decided_by  text,
     reason      text,
     PRIMARY KEY (tenant_id, fingerprint)
-);
+) WITH (fillfactor = 80);
 CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);
 
 -- A finding at one unit: each place where it was seen has looks of its own.
@@ -271,7 +272,7 @@ CREATE TABLE sightings (
     last_missed timestamptz,
     PRIMARY KEY (tenant_id, fingerprint, unit_key),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
-);
+) WITH (fillfactor = 90);
 CREATE INDEX sightings_at_unit ON sightings (tenant_id, unit_key);
 
 -- What a scan saw: what two scans differ in is the difference of these.
@@ -297,7 +298,7 @@ CREATE TABLE evidence (
     PRIMARY KEY (tenant_id, fingerprint),
     CHECK ((body IS NULL) <> (object IS NULL)),
     FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE
-);
+) WITH (fillfactor = 80);
 -- Which of these objects does a finding still name?
 CREATE INDEX evidence_objects ON evidence (tenant_id, object) WHERE object IS NOT NULL;
 
