@@ -7,6 +7,7 @@ use model::{ScanId, ScanLife, TenantId};
 
 use crate::{
     Objects, Store, StoreError,
+    scans::looked_at_everything,
     session::{Dialect, TenantTx},
 };
 
@@ -61,14 +62,18 @@ const OF_A_SCAN: [(&str, &str); 5] = [
 
 /// Scans that ended before a time, and of which the next of the same question needs nothing: another one ended since, and if they
 /// could be what it is compared with, another one that can. What is still to be written of them comes first.
-const OLD_SCANS: &str = "SELECT scan_id FROM scans AS old WHERE tenant_id = $1 AND submitted_at < $2 AND state = 'ended' \
-     AND ended_at < $2 AND EXISTS (SELECT 1 FROM scans AS later WHERE later.tenant_id = $1 AND later.purpose = old.purpose \
-     AND later.state = 'ended' AND (later.submitted_at, later.scan_id) > (old.submitted_at, old.scan_id)) \
-     AND (old.stopping IS NOT NULL OR old.dead_tasks > 0 OR old.cancelled_tasks > 0 OR EXISTS (SELECT 1 FROM scans AS later WHERE later.tenant_id = $1 \
-     AND later.purpose = old.purpose AND later.state = 'ended' AND later.stopping IS NULL AND later.dead_tasks = 0 \
-     AND later.cancelled_tasks = 0 AND (later.submitted_at, later.scan_id) > (old.submitted_at, old.scan_id))) \
-     AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.tenant_id = $1 AND tasks.scan_id = old.scan_id \
-     AND tasks.state IN ('queued', 'running')) ORDER BY submitted_at";
+fn old_scans() -> String {
+    let later = "EXISTS (SELECT 1 FROM scans AS later WHERE later.tenant_id = $1 AND later.purpose = old.purpose \
+                 AND later.state = 'ended' AND (later.submitted_at, later.scan_id) > (old.submitted_at, old.scan_id)";
+    format!(
+        "SELECT scan_id FROM scans AS old WHERE tenant_id = $1 AND submitted_at < $2 AND state = 'ended' AND ended_at < $2 \
+         AND {later}) AND (NOT {} OR {later} AND {})) \
+         AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.tenant_id = $1 AND tasks.scan_id = old.scan_id \
+         AND tasks.state IN ('queued', 'running')) ORDER BY submitted_at LIMIT {SCANS_AT_ONCE}",
+        looked_at_everything("old"),
+        looked_at_everything("later"),
+    )
+}
 
 fn before(now: Timestamp, age: Duration) -> Timestamp {
     now.saturating_sub(age).unwrap_or(Timestamp::MIN)
@@ -76,8 +81,7 @@ fn before(now: Timestamp, age: Duration) -> Timestamp {
 
 impl TenantTx<'_> {
     async fn old_scans(&mut self, kept_for: Duration) -> Result<Vec<ScanId>, StoreError> {
-        let sql = format!("{OLD_SCANS} LIMIT {SCANS_AT_ONCE}");
-        let rows = self.query(&sql, &[self.tenant(), before(self.now, kept_for).into()]).await?;
+        let rows = self.query(&old_scans(), &[self.tenant(), before(self.now, kept_for).into()]).await?;
         rows.iter().map(|row| row.word(0)).collect()
     }
 

@@ -217,6 +217,11 @@ const SCAN: &str = "scan_id, request, life, submitted_by, submitted_at, deadline
 /// Those that are forgotten are not there, also while something of them is left.
 pub(crate) const KNOWN: &str = "state <> 'forgotten'";
 
+/// Of a scan that has ended: it looked at everything, so that a later one can be compared with it.
+pub(crate) fn looked_at_everything(scan: &str) -> String {
+    format!("({scan}.stopping IS NULL AND {scan}.dead_tasks = 0 AND {scan}.cancelled_tasks = 0)")
+}
+
 /// What the time of workers costs, as it stands in a row.
 fn price(row: &Row, column: usize) -> Result<Option<WorkerPrice>, StoreError> {
     Ok(row.maybe_count(column)?.map(Money::from_millionths).and_then(WorkerPrice::an_hour))
@@ -356,9 +361,12 @@ impl TenantTx<'_> {
         };
         let limits = scope.ceilings.lower(&new.request.profile.limits());
         let purpose = purpose(&new.request, &new.targets);
-        let sql = "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' \
-                   AND stopping IS NULL AND dead_tasks = 0 AND cancelled_tasks = 0 ORDER BY submitted_at DESC LIMIT 1";
-        let baseline = self.query(sql, &[self.tenant(), purpose.into()]).await?;
+        let sql = format!(
+            "SELECT scan_id FROM scans WHERE tenant_id = $1 AND purpose = $2 AND state = 'ended' AND {} \
+             ORDER BY submitted_at DESC LIMIT 1",
+            looked_at_everything("scans")
+        );
+        let baseline = self.query(&sql, &[self.tenant(), purpose.into()]).await?;
         let baseline = baseline.first().map(|row| row.text(0).map(str::to_owned)).transpose()?;
         let deadline = self.now.saturating_add(new.request.deadline(&limits)).unwrap_or(Timestamp::MAX);
         let values = [
