@@ -1,19 +1,22 @@
 //! What workers may send for scans that may only send so much: they ask before they send, so that no scan sends more.
 
 use model::{
-    ScanId, TenantId,
+    ScanId, ScanRequest, TenantId,
     scan::{Budget, Exhausted, ScanEnd},
 };
 
-use crate::{Store, StoreError, session::TenantTx};
+use crate::{Store, StoreError, scans::KNOWN, session::TenantTx};
 
 impl TenantTx<'_> {
-    /// What a scan may take, and how many packets of that were granted.
+    /// What a scan may take, and how many packets of that were granted: held until the transaction ends.
     async fn granted(&mut self, scan: ScanId) -> Result<(Budget, u64), StoreError> {
-        let budget = self.hold_scan(scan).await?.request.budget;
-        let sql = "SELECT granted FROM scans WHERE tenant_id = $1 AND scan_id = $2";
-        let row = self.one(sql, &[self.tenant(), scan.to_string().into()], ("scan", scan)).await?;
-        Ok((budget, row.count(0)?))
+        let lock = self.dialect().for_update();
+        let sql = format!(
+            "SELECT request, granted FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
+        );
+        let row = self.one(&sql, &[self.tenant(), scan.to_string().into()], ("scan", scan)).await?;
+        let request: ScanRequest = row.json(0)?;
+        Ok((request.budget, row.count(1)?))
     }
 
     async fn set_granted(&mut self, scan: ScanId, granted: u64) -> Result<(), StoreError> {
