@@ -82,11 +82,11 @@ impl Desk {
         Ok(tenant.with_context(|| format!("{option} names a tenant; `rampart tenant list` shows them"))?.id)
     }
 
-    /// Workers look at once for what nobody wants any more. Unheard, they look a little later.
-    async fn tell_of_cancelled(&self) {
+    /// Workers look at once for what is stopped and for what nobody wants any more. Unheard, they look a little later.
+    async fn tell_workers(&self) {
         if let Err(error) = self.doorbell.ring(worker::doorbell::Bell::Stop, 1).await {
             crate::cli::say(&format!(
-                "nobody could be told at once, workers see it within a second: {error}\n"
+                "nobody could be told at once, workers see it within two seconds: {error}\n"
             ));
         }
     }

@@ -11,8 +11,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    doorbell::{Bell, Doorbell},
-    settler::wake,
+    doorbell::Doorbell,
+    settler::{tell_of_ended, wake},
 };
 
 /// What the one who leads holds in the store.
@@ -138,19 +138,6 @@ async fn look_after(
     let tended = store.tend_scans().await.map(|ended| tell_of_ended(doorbell, ended));
     let followed = follow(store, doorbell, terms).await;
     reclaimed.and(tended).and(followed)
-}
-
-/// What is at work for scans that ended is cut at once; unheard, a look later.
-fn tell_of_ended(doorbell: &Arc<dyn Doorbell>, scans: usize) {
-    if scans == 0 {
-        return;
-    }
-    let doorbell = Arc::clone(doorbell);
-    tokio::spawn(async move {
-        if let Err(error) = doorbell.ring(Bell::Stop, 1).await {
-            tracing::debug!(%error, "nobody was told");
-        }
-    });
 }
 
 async fn reclaim(store: &Store) -> Result<(), StoreError> {

@@ -110,14 +110,23 @@ fn warn_of_dead(settlement: &Settlement) {
 
 /// Rings for what follows, without waiting for it: polling is there for what is not heard.
 pub(crate) fn wake(doorbell: &Arc<dyn Doorbell>, follow_ups: BTreeMap<Stage, usize>) {
-    if follow_ups.is_empty() {
+    ring(doorbell, follow_ups.into_iter().map(|(stage, count)| (Bell::Stage(stage), count)).collect());
+}
+
+/// What is at work for scans that ended is cut at once; unheard, a look later.
+pub(crate) fn tell_of_ended(doorbell: &Arc<dyn Doorbell>, scans: usize) {
+    ring(doorbell, if scans == 0 { vec![] } else { vec![(Bell::Stop, 1)] });
+}
+
+fn ring(doorbell: &Arc<dyn Doorbell>, bells: Vec<(Bell, usize)>) {
+    if bells.is_empty() {
         return;
     }
     let doorbell = Arc::clone(doorbell);
     tokio::spawn(async move {
-        for (stage, count) in follow_ups {
-            if let Err(error) = doorbell.ring(Bell::Stage(stage), count).await {
-                tracing::debug!(%error, "nobody was woken");
+        for (bell, count) in bells {
+            if let Err(error) = doorbell.ring(bell, count).await {
+                tracing::debug!(%error, ?bell, "nobody was told");
             }
         }
     });

@@ -90,7 +90,7 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
             let tenant = desk.tenant().await?;
             let reached = desk.store.cancel_scan(tenant, *id, operator()).await?;
             if reached {
-                desk.tell_of_cancelled().await;
+                desk.tell_workers().await;
             }
             let record = desk.store.scan(tenant, *id).await?;
             let (state, open) = (record.life.word(), record.open_tasks);

@@ -9,7 +9,6 @@ use scanner::check::shell_quoted;
 use serde::Serialize;
 use serde_json::json;
 use store::{StoreError, TenantRecord};
-use worker::doorbell::Bell;
 
 use super::{Desk, on_behalf_of, operate, operator, print_json, short_time};
 use crate::{
@@ -109,9 +108,7 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     let tenants = desk.store.tenants().await?;
     let lifting = Lifting(&tenants);
     let stop = desk.store.order_stop(reach, arguments.reason.clone(), operator()).await?;
-    if let Err(error) = desk.doorbell.ring(Bell::Stop, 1).await {
-        say(&format!("nobody could be told at once, workers see it within two seconds: {error}\n"));
-    }
+    desk.tell_workers().await;
     let command = lifting.command(&stop.reach);
     if arguments.json {
         print_json(&Held { stop: &stop, lifted_by: command })?;
@@ -140,10 +137,7 @@ pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments)
         let by = on_behalf_of(Some(&arguments.by));
         let lifted = desk.store.lift_stops(Some(reach), arguments.reason.clone(), by).await?;
         // Whoever waits looks again at once.
-        let rung = desk.doorbell.ring(Bell::Stop, 1).await;
-        if let Err(error) = rung {
-            say(&format!("nobody could be told at once: {error}\n"));
-        }
+        desk.tell_workers().await;
         let tenants = desk.store.tenants().await?;
         let lifting = Lifting(&tenants);
         let held = desk.store.stops().await?;

@@ -112,7 +112,7 @@ async fn cancel(desk: &Desk, filter: TaskFilter, json: bool) -> anyhow::Result<(
     let asked = still.iter().filter(|task| is_asked_to_stop(&task.task.life)).count() as u64;
     let cancelled = reached.saturating_sub(asked);
     if asked > 0 {
-        desk.tell_of_cancelled().await;
+        desk.tell_workers().await;
     }
     if json {
         return print_json(&json!({ "cancelled": cancelled, "asked_to_stop": asked }));
