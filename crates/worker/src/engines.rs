@@ -78,7 +78,7 @@ pub(crate) struct Engine {
     options: Arc<ScanOptions>,
     hosts: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
     /// That this process is known to work on the scan: held by each task at work.
-    presence: AsyncMutex<Weak<Presence>>,
+    membership: AsyncMutex<Weak<Membership>>,
     /// What was sent and is in some result already.
     told: Mutex<Traffic>,
     tenant: TenantId,
@@ -89,7 +89,7 @@ pub(crate) struct Engine {
 type Unsaid = Arc<Mutex<HashMap<(TenantId, ScanId), Traffic>>>;
 
 /// Somebody in this process works on the scan, and all others who do have made room.
-struct Presence;
+struct Membership;
 
 impl Engines {
     pub(crate) fn new(store: Store, checks: Checks) -> Engines {
@@ -141,7 +141,7 @@ impl Engines {
             dialer,
             limits,
             hosts: Mutex::default(),
-            presence: AsyncMutex::default(),
+            membership: AsyncMutex::default(),
             told: Mutex::default(),
             tenant,
             unsaid: Arc::clone(&self.unsaid),
@@ -174,18 +174,18 @@ impl Engines {
         tenant: TenantId,
         engine: &Engine,
     ) -> Result<Arc<impl Sized>, StoreError> {
-        let mut known = engine.presence.lock().await;
-        if let Some(presence) = known.upgrade() {
-            return Ok(presence);
+        let mut known = engine.membership.lock().await;
+        if let Some(membership) = known.upgrade() {
+            return Ok(membership);
         }
         let processes = self.store.at_work(tenant, engine.scan).await?;
         engine.dialer.share_rates_among(processes);
         if processes > 1 {
             sleep(ARRIVAL).await;
         }
-        let presence = Arc::new(Presence);
-        *known = Arc::downgrade(&presence);
-        Ok(presence)
+        let membership = Arc::new(Membership);
+        *known = Arc::downgrade(&membership);
+        Ok(membership)
     }
 }
 

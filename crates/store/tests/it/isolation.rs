@@ -8,7 +8,7 @@ mod matrix;
 mod mutation;
 mod pgtap;
 mod replica;
-mod rows;
+pub(crate) mod rows;
 mod scan;
 mod sessions;
 mod storm;

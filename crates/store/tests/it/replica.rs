@@ -19,7 +19,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::ground::{Ground, exercise};
+use crate::{
+    ground::{Ground, exercise},
+    isolation::rows::connect,
+};
 
 /// So long that nothing here gets so old.
 pub(crate) const EVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -272,9 +275,7 @@ async fn a_question_that_is_broken_off_there_is_answered_by_the_primary() {
     let ground = pair.ground(EVER).await;
     let tasks = ground.enqueue([exercise()]).await;
     pair.follow().await;
-    let (mut owner, connection) =
-        tokio_postgres::connect(&ground.owner, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(async move { connection.await.ok() });
+    let mut owner = connect(&ground.owner).await;
     // A lock on the primary holds on the replica, too, as soon as it hears of it.
     let lock = owner.transaction().await.unwrap();
     lock.batch_execute("LOCK TABLE rampart.tasks IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -353,9 +354,7 @@ async fn one_slow_question_keeps_nobody_else_from_the_replica() {
     let ground = pair.ground(EVER).await;
     let tasks = ground.enqueue([exercise()]).await;
     pair.follow().await;
-    let (mut owner, connection) =
-        tokio_postgres::connect(&ground.owner, tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(async move { connection.await.ok() });
+    let mut owner = connect(&ground.owner).await;
     const LOCK: &str = "LOCK TABLE rampart.scopes IN ACCESS EXCLUSIVE MODE";
     const WAITING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
                            AND backend_type = 'client backend'";

@@ -35,7 +35,7 @@ pub(super) type Whose = char;
 pub(super) const A: &str = "00000000-0000-7000-8000-00000000000a";
 pub(super) const B: &str = "00000000-0000-7000-8000-00000000000b";
 
-pub(super) async fn connect(url: &str) -> Client {
+pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     // It ends with its client.
     tokio::spawn(async move { connection.await.ok() });
