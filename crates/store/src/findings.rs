@@ -1,6 +1,6 @@
 //! Findings as people look at them: where each stands, and what somebody makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
     CheckId, Finding, Fingerprint, ScanId, Severity, TenantId,
@@ -71,16 +71,17 @@ impl TenantTx<'_> {
         filter: &FindingFilter,
         at_most: usize,
     ) -> Result<Vec<KnownFinding>, StoreError> {
+        let mut after = filter.after.map(Fingerprint::bytes);
         if filter.states.is_empty() {
-            let rows = self.finding_rows(filter, filter.after, at_most).await?;
+            let rows = self.finding_rows(filter, after, at_most).await?;
             return self.known(&rows).await;
         }
         // Where one stands is the model's to say, not a statement's.
-        let (mut found, mut after) = (Vec::new(), filter.after);
+        let mut found = Vec::new();
         loop {
             let rows = self.finding_rows(filter, after, PAGE).await?;
             let Some(last) = rows.last() else { return Ok(found) };
-            after = Some(last.json::<Finding>(1)?.fingerprint);
+            after = Some(last.key(0)?);
             let known = self.known(&rows).await?;
             found.extend(known.into_iter().filter(|known| filter.states.contains(&known.life.word())));
             if found.len() >= at_most {
@@ -93,7 +94,7 @@ impl TenantTx<'_> {
     async fn finding_rows(
         &mut self,
         filter: &FindingFilter,
-        after: Option<Fingerprint>,
+        after: Option<[u8; 16]>,
         at_most: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let mut values = vec![self.tenant()];
@@ -121,7 +122,7 @@ impl TenantTx<'_> {
                      AND fingerprint = $#)"
                 }
             };
-            also(beyond, after.bytes().into(), &mut values);
+            also(beyond, after.into(), &mut values);
         }
         if !filter.states.is_empty() && filter.states.iter().all(|state| DECIDED.contains(state)) {
             sql.push_str(" AND verdict IS NOT NULL");
@@ -129,6 +130,49 @@ impl TenantTx<'_> {
         let order = if filter.worst_first { "severity DESC, fingerprint DESC" } else { "fingerprint" };
         sql.push_str(&format!(" ORDER BY {order} LIMIT {at_most}"));
         self.query(&sql, &values).await
+    }
+
+    async fn decide(
+        &mut self,
+        fingerprints: &BTreeSet<Fingerprint>,
+        decision: Decision,
+        by: &str,
+        reason: &str,
+    ) -> Result<Vec<KnownFinding>, StoreError> {
+        let mut values = vec![self.tenant()];
+        values.extend(fingerprints.iter().map(|fingerprint| Value::from(fingerprint.bytes())));
+        // In the order of their keys: two who decide about the same never wait for each other.
+        let lock = self.dialect().for_update();
+        let sql = format!(
+            "SELECT {FINDING} FROM findings WHERE tenant_id = $1 AND fingerprint IN ({}) ORDER BY fingerprint{lock}",
+            places(2, fingerprints.len())
+        );
+        let rows = self.query(&sql, &values).await?;
+        let held = self.known(&rows).await?;
+        let there: BTreeSet<Fingerprint> = held.iter().map(|known| known.finding.fingerprint).collect();
+        if let Some(missing) = fingerprints.difference(&there).next() {
+            return Err(StoreError::Missing { kind: "finding", name: missing.to_string() });
+        }
+        let Decision { at, verdict } = decision;
+        for known in held.iter().filter(|known| known.history.decision.max(Some(decision)) == Some(decision))
+        {
+            let fingerprint = known.finding.fingerprint;
+            let values = [
+                self.tenant(),
+                fingerprint.bytes().into(),
+                json(&verdict)?,
+                at.into(),
+                by.into(),
+                reason.into(),
+            ];
+            let sql = "UPDATE findings SET verdict = $3, decided_at = $4, decided_by = $5, reason = $6 \
+                       WHERE tenant_id = $1 AND fingerprint = $2";
+            self.execute(sql, &values).await?;
+            let detail = format!("{verdict}: {reason}");
+            self.audit(by, "finding.decide", &fingerprint.to_string(), &detail).await?;
+        }
+        let rows = self.query(&sql, &values).await?;
+        self.known(&rows).await
     }
 
     /// With their histories; without those that nobody ever saw.
@@ -212,43 +256,18 @@ impl Store {
         Ok(KnownFinding { finding, ..known })
     }
 
-    /// What somebody makes of a finding. An older decision than the one that is there changes nothing: whether this one holds.
+    /// What somebody makes of findings: of each of them, or of none when one is not there. Where a later decision stands this one
+    /// changes nothing. As they are then, without evidence: this decision is the one in their history where it holds.
     pub async fn decide(
         &self,
         tenant: TenantId,
-        fingerprint: Fingerprint,
+        fingerprints: BTreeSet<Fingerprint>,
         decision: Decision,
         by: String,
         reason: String,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Vec<KnownFinding>, StoreError> {
         self.of_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let key = fingerprint.bytes();
-                let lock = tx.dialect().for_update();
-                let sql = format!(
-                    "SELECT verdict, decided_at FROM findings WHERE tenant_id = $1 AND fingerprint = $2{lock}"
-                );
-                let row = tx.one(&sql, &[tx.tenant(), key.into()], ("finding", fingerprint)).await?;
-                let earlier = self::decision(&row, 0, 1)?;
-                if earlier.max(Some(decision)) != Some(decision) {
-                    return Ok(false);
-                }
-                let Decision { at, verdict } = decision;
-                let values = [
-                    tx.tenant(),
-                    key.into(),
-                    json(&verdict)?,
-                    at.into(),
-                    by.as_str().into(),
-                    reason.as_str().into(),
-                ];
-                let sql = "UPDATE findings SET verdict = $3, decided_at = $4, decided_by = $5, reason = $6 \
-                           WHERE tenant_id = $1 AND fingerprint = $2";
-                tx.execute(sql, &values).await?;
-                let detail = format!("{verdict}: {reason}");
-                tx.audit(&by, "finding.decide", &fingerprint.to_string(), &detail).await?;
-                Ok(true)
-            })
+            Box::pin(async move { tx.decide(&fingerprints, decision, &by, &reason).await })
         })
         .await
     }

@@ -11,7 +11,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
-    findings::{FindingCommand, FindingDecideArguments, FindingListArguments},
+    findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
     scans::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,

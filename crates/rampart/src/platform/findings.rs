@@ -13,7 +13,7 @@ use store::{FindingFilter, KnownFinding};
 
 use super::{Desk, on_behalf_of, operate, print_json, print_table, put, short_time};
 use crate::{
-    cli::{FindingCommand, FindingDecideArguments, FindingListArguments, say},
+    cli::{self, FindingCommand, FindingDecideArguments, FindingListArguments, say},
     configuration::Configuration,
 };
 
@@ -120,34 +120,30 @@ fn word(verdict: Verdict) -> String {
 async fn decide(desk: &Desk, asked: &FindingDecideArguments) -> anyhow::Result<()> {
     let tenant = desk.tenant().await?;
     let at = desk.store.clock().await?;
-    let verdict = match (asked.verdict.as_str(), asked.accepted_for) {
-        ("accepted", Some(length)) => {
+    let verdict = match (asked.verdict, asked.accepted_for) {
+        (cli::Verdict::Accepted, Some(length)) => {
             Verdict::Accepted { until: at.saturating_add(SignedDuration::try_from(length)?)? }
         }
-        ("triaged", None) => Verdict::Triaged,
-        ("false-positive", None) => Verdict::FalsePositive,
-        ("withdrawn", None) => Verdict::Withdrawn,
-        _ => {
-            bail!("--for says how long a finding is accepted: leave it out with --verdict {}", asked.verdict)
-        }
+        (cli::Verdict::Triaged, None) => Verdict::Triaged,
+        (cli::Verdict::FalsePositive, None) => Verdict::FalsePositive,
+        (cli::Verdict::Withdrawn, None) => Verdict::Withdrawn,
+        (_, Some(_)) => bail!("--for says how long a finding is accepted: leave it out with another verdict"),
+        (cli::Verdict::Accepted, None) => bail!("--for says how long they are accepted, such as --for 90d"),
     };
-    // All are known before anything is decided about one.
-    for fingerprint in &asked.fingerprints {
-        desk.store.finding(tenant, *fingerprint).await.context("nothing is decided")?;
+    let decision = Decision { at, verdict };
+    let (by, reason) = (on_behalf_of(asked.by.as_deref()), asked.reason.clone());
+    let wanted = asked.fingerprints.iter().copied().collect();
+    let decided = desk.store.decide(tenant, wanted, decision, by, reason).await;
+    let decided = decided.context("nothing is decided")?;
+    if asked.json {
+        return print_json(&decided);
     }
-    let mut decided = Vec::new();
-    for fingerprint in &asked.fingerprints {
-        let (by, reason) = (on_behalf_of(asked.by.as_deref()), asked.reason.clone());
-        let holds = desk.store.decide(tenant, *fingerprint, Decision { at, verdict }, by, reason).await?;
-        let known = desk.store.finding(tenant, *fingerprint).await?;
-        if !asked.json {
-            let stands = standing(&known.life);
-            say(&match holds {
-                true => format!("{fingerprint}: {stands}\n"),
-                false => format!("{fingerprint}: {stands}: somebody decided later than this\n"),
-            });
-        }
-        decided.push(known);
+    for known in decided {
+        let (fingerprint, stands) = (known.finding.fingerprint, standing(&known.life));
+        say(&match known.history.decision == Some(decision) {
+            true => format!("{fingerprint}: {stands}\n"),
+            false => format!("{fingerprint}: {stands}: somebody decided later than this\n"),
+        });
     }
-    if asked.json { print_json(&decided) } else { Ok(()) }
+    Ok(())
 }

@@ -146,11 +146,17 @@ async fn what_people_say_is_kept(ground: Ground) {
     let now = ground.store.clock().await.unwrap();
     let decide = |verdict, at| {
         let (by, reason) = ("J. Doe".to_owned(), format!("as of {at}"));
-        ground.store.decide(ground.tenant, fingerprint, Decision { at, verdict }, by, reason)
+        let decided =
+            ground.store.decide(ground.tenant, [fingerprint].into(), Decision { at, verdict }, by, reason);
+        async move {
+            let known = decided.await.unwrap();
+            assert_eq!((known.len(), known[0].finding.fingerprint), (1, fingerprint));
+            known[0].history.decision == Some(Decision { at, verdict })
+        }
     };
-    assert!(decide(Verdict::FalsePositive, now).await.unwrap());
+    assert!(decide(Verdict::FalsePositive, now).await);
     assert_eq!(life(&ground).await, Life::FalsePositive);
-    assert!(!decide(Verdict::Triaged, now - jiff::SignedDuration::from_secs(5)).await.unwrap());
+    assert!(!decide(Verdict::Triaged, now - jiff::SignedDuration::from_secs(5)).await);
     assert_eq!(life(&ground).await, Life::FalsePositive, "said before");
     let shown = ground.store.finding(ground.tenant, fingerprint).await.unwrap();
     assert_eq!(shown.finding, git()[0], "with its evidence");
@@ -160,14 +166,17 @@ async fn what_people_say_is_kept(ground: Ground) {
     assert_eq!(life(&ground).await, Life::FalsePositive, "seen again");
     let now = ground.store.clock().await.unwrap();
     let until = now + jiff::SignedDuration::from_secs(600);
-    assert!(decide(Verdict::Accepted { until }, now).await.unwrap());
+    assert!(decide(Verdict::Accepted { until }, now).await);
     assert_eq!(life(&ground).await, Life::Accepted { until });
     ground.advance(Duration::from_secs(700)).await;
     assert_eq!(life(&ground).await, Life::Open);
     let nobody = Fingerprint::of(&CheckId::new("x"), None, &git()[0].location);
     let decision = Decision { at: now, verdict: Verdict::Triaged };
     let by = || "J. Doe".to_owned();
-    assert!(ground.store.decide(ground.tenant, nobody, decision, by(), String::new()).await.is_err());
+    let both = [fingerprint, nobody].into();
+    let refused = ground.store.decide(ground.tenant, both, decision, by(), String::new()).await.unwrap_err();
+    assert!(refused.to_string().contains(&nobody.to_string()), "{refused}");
+    assert_eq!(life(&ground).await, Life::Open, "of all of them, or of none");
     assert!(ground.store.finding(ground.tenant, nobody).await.is_err());
 }
 
@@ -188,7 +197,11 @@ async fn findings_are_found_by_where_they_stand(ground: Ground) {
     {
         let decision = Decision { at: now, verdict };
         let (by, why) = ("J. Doe".to_owned(), "seen".to_owned());
-        ground.store.decide(ground.tenant, all[number].fingerprint, decision, by, why).await.unwrap();
+        ground
+            .store
+            .decide(ground.tenant, [all[number].fingerprint].into(), decision, by, why)
+            .await
+            .unwrap();
     }
     // The last is gone.
     let mut ended = ends(Outcome::Matched);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use model::{Fingerprint, ScanId, Severity, finding::Life};
 
 use crate::cli::values::{between, duration};
@@ -38,6 +38,15 @@ pub(crate) struct FindingListArguments {
     pub(crate) json: bool,
 }
 
+/// What a finding can be said to be; how long it is accepted is another option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verdict {
+    Triaged,
+    Accepted,
+    FalsePositive,
+    Withdrawn,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FindingDecideArguments {
     /// Which
@@ -46,8 +55,8 @@ pub(crate) struct FindingDecideArguments {
 
     /// triaged (somebody takes care of it), accepted (it may stay, --for so long), false-positive (it is not true), or withdrawn
     /// (what was said before is taken back)
-    #[arg(long, value_name = "VERDICT", value_parser = ["triaged", "accepted", "false-positive", "withdrawn"])]
-    pub(crate) verdict: String,
+    #[arg(long, value_name = "VERDICT", hide_possible_values = true)]
+    pub(crate) verdict: Verdict,
 
     /// How long it is accepted, such as 90d; from then on it is open again
     #[arg(long = "for", value_name = "TIME", value_parser = duration, required_if_eq("verdict", "accepted"))]

@@ -70,6 +70,8 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
     let rule = || Schedule::new(Rhythm::Every("1h".parse().unwrap()));
     let request = || ScanRequest::within(things.scope);
     let targets = || vec!["127.0.0.1".parse().unwrap()];
+    let new =
+        || NewScan { request: request(), targets: targets(), by: by(), checks: "1".to_owned(), price: None };
     let filter = || FindingFilter { scan: Some(things.scan), ..FindingFilter::default() };
     let later = Timestamp::now() + SignedDuration::from_hours(24);
     match method {
@@ -105,26 +107,8 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let one = store.purge_tasks(tenant, task, later, by()).await;
             format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later, by()).await))
         }
-        "submit_scan" => {
-            let new = NewScan {
-                request: request(),
-                targets: targets(),
-                by: by(),
-                checks: "1".to_owned(),
-                price: None,
-            };
-            text(&store.submit_scan(tenant, new).await)
-        }
-        "submit_scan_once" => {
-            let new = NewScan {
-                request: request(),
-                targets: targets(),
-                by: by(),
-                checks: "1".to_owned(),
-                price: None,
-            };
-            text(&store.submit_scan_once(tenant, new, "of the tenant".to_owned()).await)
-        }
+        "submit_scan" => text(&store.submit_scan(tenant, new()).await),
+        "submit_scan_once" => text(&store.submit_scan_once(tenant, new(), "of the tenant".to_owned()).await),
         "scan" => text(&store.scan(tenant, things.scan).await),
         "scan_settings" => text(&store.scan_settings(tenant, things.scan).await),
         "targets" => text(&store.targets(tenant, things.scan, 10).await),
@@ -174,7 +158,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "asset_counts" => text(&store.asset_counts(tenant, things.scan).await),
         "decide" => {
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
-            text(&store.decide(tenant, things.finding, decision, by(), "because".to_owned()).await)
+            text(&store.decide(tenant, [things.finding].into(), decision, by(), "because".to_owned()).await)
         }
         "create_schedule" => {
             let new = NewSchedule {
