@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asset, Finding, Learned, Ledger, Priority, ScanId, Stage, Traffic, Unit, task::RetryPolicy};
+use crate::{Asset, Finding, Learned, Ledger, Priority, ScanId, Stage, Unit, task::RetryPolicy};
 
 /// What a task is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,4 @@ pub struct UnitResult {
     /// What it teaches about further units.
     #[serde(default)]
     pub learned: Learned,
-    /// What was sent.
-    #[serde(default)]
-    pub traffic: Traffic,
 }

@@ -130,7 +130,7 @@ impl Store {
     ) -> Result<Vec<Option<ObjectKey>>, StoreError> {
         let Some(objects) = &self.evidence else { return Ok(vec![None; settlements.len()]) };
         let begin_by = Instant::now() + LONGEST_PUT;
-        let keeping = settlements.iter().map(|Settlement { lease, ending }| async move {
+        let keeping = settlements.iter().map(|Settlement { lease, ending, .. }| async move {
             let findings = match ending {
                 Ending::Unit(result) if !result.findings.is_empty() => &result.findings,
                 _ => return Ok(None),

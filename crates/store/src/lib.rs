@@ -54,7 +54,7 @@ pub use self::{
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord},
     schedules::{Followed, NewSchedule, RefusedRun, ScheduleRecord, Terms},
-    settling::{Ending, HandBack, Settled, Settlement},
+    settling::{Ending, Settled, Settlement},
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},

@@ -129,9 +129,6 @@ impl TenantTx<'_> {
         ended: &[EndedUnit],
     ) -> Result<Vec<Vec<Seen>>, StoreError> {
         let mut seen = vec![Vec::new(); ended.len()];
-        for EndedUnit { result, .. } in ended {
-            running.traffic += result.traffic;
-        }
         running.assets += self.record_assets(running.id, ended, &mut seen).await?;
         running.findings += self.record_findings(running.id, ended, &mut seen).await?;
         self.record_missed(ended).await?;

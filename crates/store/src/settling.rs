@@ -29,16 +29,10 @@ pub enum Ending {
     /// There is no result.
     Failed(TaskFailure),
     /// The worker shuts down, the task was stopped, or nobody can do it now: it has not been tried.
-    HandedBack(HandBack),
-}
-
-/// What is known of a task that was handed back.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct HandBack {
-    /// Until when nobody can do it.
-    pub not_before: Option<Timestamp>,
-    /// What was sent all the same.
-    pub sent: Traffic,
+    HandedBack {
+        /// Until when nobody can do it.
+        not_before: Option<Timestamp>,
+    },
 }
 
 /// The end of a try, and the right to say so.
@@ -48,6 +42,15 @@ pub struct Settlement {
     pub lease: Lease,
     /// How it ended.
     pub ending: Ending,
+    /// What was sent for it, and for others of its scan that have not told yet: that counts however it ended.
+    pub sent: Traffic,
+}
+
+impl Settlement {
+    /// Of a try for which nothing was sent.
+    pub fn silent(lease: Lease, ending: Ending) -> Settlement {
+        Settlement { lease, ending, sent: Traffic::default() }
+    }
 }
 
 /// What became of a task.
@@ -120,8 +123,8 @@ impl TenantTx<'_> {
             let command = match &settlement.ending {
                 Ending::Completed | Ending::Unit(_) => Command::Complete { lease_number: number },
                 Ending::Failed(failure) => Command::Fail { lease_number: number, failure: failure.clone() },
-                Ending::HandedBack(back) => {
-                    Command::HandBack { lease_number: number, not_before: back.not_before }
+                Ending::HandedBack { not_before } => {
+                    Command::HandBack { lease_number: number, not_before: *not_before }
                 }
             };
             let applied = record.task.apply(&command, &record.policy, self.now, dice());
@@ -140,13 +143,8 @@ impl TenantTx<'_> {
                     continue;
                 }
             };
-            let (result, sent) = match settlement.ending {
-                Ending::Unit(result) => (Some(result), Traffic::default()),
-                Ending::HandedBack(HandBack { sent, .. }) => (None, sent),
-                Ending::Completed | Ending::Failed(_) => (None, Traffic::default()),
-            };
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
-                if let Some(result) = result {
+                if let Ending::Unit(result) = settlement.ending {
                     let (task, looked_at, unit) = (record.id, record.begun()?, unit.clone());
                     let unit = EndedUnit { task, looked_at, unit, result: *result, evidence };
                     ended.push((answers.len(), unit));
@@ -156,7 +154,7 @@ impl TenantTx<'_> {
                 }
             }
             if let Some(running) = &mut running {
-                running.traffic += sent;
+                running.traffic += settlement.sent;
                 running.changes(record, &task.life, self.now);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));

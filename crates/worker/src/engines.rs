@@ -22,7 +22,7 @@ use scanner::{
     ports,
     socket::Dialer,
 };
-use store::{Ending, HandBack, Store, StoreError};
+use store::{Ending, Store, StoreError};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep},
@@ -231,9 +231,7 @@ impl Engine {
         };
         let scan = self.assemble(stop.clone());
         let deadline = Instant::now() + time.min(self.limits.host_deadline);
-        let mut result = pipeline::perform(&scan, unit, deadline).await?;
-        result.traffic = self.take_traffic();
-        Some(result)
+        pipeline::perform(&scan, unit, deadline).await
     }
 
     /// The engine of one task: what it sends counts with the others', and it can be stopped by itself.
@@ -258,7 +256,7 @@ impl Engine {
         let window = &self.dialer.scope().window;
         let why = window.permits(now).err()?;
         Some(match window.next_open(now) {
-            Some(opens) => Ending::HandedBack(HandBack { not_before: Some(opens), sent: Traffic::default() }),
+            Some(opens) => Ending::HandedBack { not_before: Some(opens) },
             None => Ending::Failed(TaskFailure {
                 message: format!("the scope's time window is closed: {why}"),
                 retry: Retry::Never,

@@ -12,7 +12,7 @@ use model::{
     fairness::Turns,
     task::{Retry, TaskFailure},
 };
-use store::{ClaimRequest, Claimed, Ending, HandBack, Introduction, Settlement, Store, StoreError};
+use store::{ClaimRequest, Claimed, Ending, Introduction, Settlement, Store, StoreError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -229,8 +229,9 @@ async fn perform(
         // A result that was there when the stop came is one, but no scan result that may have been cut short.
         Some(ending) if !token.is_cancelled() || !sends(stage) => ending,
         // Of one that was lost the store refuses to hear.
-        _ => Ending::HandedBack(HandBack { not_before: None, sent: stages.sent_for(&task) }),
+        _ => Ending::HandedBack { not_before: None },
     };
+    let sent = stages.sent_for(&task);
     // The settler lives longer than everybody who works.
-    let _ = ended.send(Settlement { lease: task.lease, ending }).await;
+    let _ = ended.send(Settlement { lease: task.lease, ending, sent }).await;
 }

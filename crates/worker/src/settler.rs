@@ -85,7 +85,7 @@ async fn commit(
             Err(error) => {
                 let settlement = &mut settlements[0];
                 tracing::error!(task = %settlement.lease.task, %error, "a result cannot be stored");
-                if matches!(settlement.ending, Ending::Failed(_) | Ending::HandedBack(_)) {
+                if matches!(settlement.ending, Ending::Failed(_) | Ending::HandedBack { .. }) {
                     holdings.release(&settlement.lease);
                     break;
                 }

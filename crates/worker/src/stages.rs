@@ -55,7 +55,7 @@ impl Stages {
         }
     }
 
-    /// What was sent for a task of which nothing else is kept, and for others of its scan that have not told yet.
+    /// What was sent for a task, and for others of its scan that have not told yet.
     pub(crate) fn sent_for(&self, task: &Claimed) -> Traffic {
         let scan = task.lease.scan.filter(|_| sends(task.work.stage()));
         scan.map_or_else(Traffic::default, |scan| self.engines.take_traffic(task.lease.tenant, scan))

@@ -77,7 +77,7 @@ async fn results(ground: &Ground) -> (model::ScanId, Vec<Settlement>) {
         }
         let address = unit.address().unwrap();
         result.assets.push(Asset::Host { address, names: Vec::new(), ports: Default::default() });
-        Settlement { lease: task.lease, ending: Ending::Unit(Box::new(result)) }
+        Settlement::silent(task.lease, Ending::Unit(Box::new(result)))
     };
     (scan, tasks.into_iter().enumerate().map(settlement).collect())
 }

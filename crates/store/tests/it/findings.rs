@@ -91,7 +91,7 @@ pub(crate) async fn almost(
         ledger.end(&CheckId::new(check), *outcome);
     }
     let result = UnitResult { findings, ledger, ..UnitResult::default() };
-    (scan, Settlement { lease: task.lease, ending: Ending::Unit(Box::new(result)) })
+    (scan, Settlement::silent(task.lease, Ending::Unit(Box::new(result))))
 }
 
 async fn known(ground: &Ground) -> Vec<KnownFinding> {

@@ -202,7 +202,7 @@ pub(crate) async fn settle(
     lease: Lease,
     ending: Ending,
 ) -> Result<Settled, model::task::Refused> {
-    ground.store.settle(vec![Settlement { lease, ending }]).await.unwrap().remove(0)
+    ground.store.settle(vec![Settlement::silent(lease, ending)]).await.unwrap().remove(0)
 }
 
 /// Makes of each case a test in either database, through PgBouncer, and in databases that a later release has been to.

@@ -310,7 +310,7 @@ async fn outcome(
                 words.insert(known, format!("task {}", told.len()));
             }
             let ending = Ending::Unit(Box::new(result(site, said, looks, &word)));
-            settlements.push(Settlement { lease: task.lease, ending });
+            settlements.push(Settlement::silent(task.lease, ending));
             told.push(Told { at, site, said });
         }
     }

@@ -8,7 +8,7 @@ use model::{
     task::{Answer, Command, Life, Refused, Retry, RetryPolicy, TaskFailure},
 };
 use proptest::{prelude::*, sample::Index, test_runner::TestRunner};
-use store::{Beat, Ending, HandBack, Lease, Settlement, TaskFilter};
+use store::{Beat, Ending, Lease, Settlement, TaskFilter};
 
 use crate::ground::{Ground, LEASE, Worker, exercise};
 
@@ -259,7 +259,7 @@ impl World {
                     .iter()
                     .filter_map(|(shown, end)| {
                         let lease = self.find(shown)?;
-                        Some(Settlement { lease, ending: ending(end, before) })
+                        Some(Settlement::silent(lease, ending(end, before)))
                     })
                     .collect();
                 let answers = store.settle(settlements.clone()).await.unwrap();
@@ -268,7 +268,7 @@ impl World {
                 // One after the other, though they are said together.
                 let mut settled = self.tasks.clone();
                 let mut expected = self.unchanged();
-                for (Settlement { lease, ending }, answer) in settlements.iter().zip(answers) {
+                for (Settlement { lease, ending, .. }, answer) in settlements.iter().zip(answers) {
                     let command = command(lease.number, ending);
                     match self.apply(lease.task, &settled[&lease.task], &command, window) {
                         Ok((outcome, _)) => {
@@ -356,7 +356,7 @@ fn ending(end: &End, now: Timestamp) -> Ending {
         }
         End::HandedBack { wait } => {
             let not_before = wait.map(|wait| in_microseconds(now + Duration::from_secs(wait)));
-            Ending::HandedBack(HandBack { not_before, ..HandBack::default() })
+            Ending::HandedBack { not_before }
         }
     }
 }
@@ -365,7 +365,7 @@ fn command(lease_number: LeaseNumber, ending: &Ending) -> Command {
     match ending {
         Ending::Completed | Ending::Unit(_) => Command::Complete { lease_number },
         Ending::Failed(failure) => Command::Fail { lease_number, failure: failure.clone() },
-        Ending::HandedBack(back) => Command::HandBack { lease_number, not_before: back.not_before },
+        Ending::HandedBack { not_before } => Command::HandBack { lease_number, not_before: *not_before },
     }
 }
 

@@ -11,8 +11,7 @@ use model::{
     task::{Retry, TaskFailure},
 };
 use store::{
-    Claimed, Ending, Followed, HandBack, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError,
-    TaskFilter, Terms,
+    Claimed, Ending, Followed, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms,
 };
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};
@@ -172,7 +171,7 @@ async fn a_long_list_never_stands_in_the_queue_as_a_whole(ground: Ground) {
         total += tasks.len();
         let settlements = tasks
             .iter()
-            .map(|task| store::Settlement { lease: task.lease, ending: Ending::Unit(Box::default()) })
+            .map(|task| store::Settlement::silent(task.lease, Ending::Unit(Box::default())))
             .collect();
         for answer in ground.store.settle(settlements).await.unwrap() {
             answer.unwrap();
@@ -196,7 +195,7 @@ async fn a_network_is_walked_through_piece_by_piece(ground: Ground) {
         let mut settlements = Vec::new();
         for task in &tasks {
             assert!(seen.insert(name_of(task)), "{} twice", name_of(task));
-            settlements.push(store::Settlement { lease: task.lease, ending: Ending::Unit(Box::default()) });
+            settlements.push(store::Settlement::silent(task.lease, Ending::Unit(Box::default())));
         }
         ground.store.settle(settlements).await.unwrap();
     }
@@ -215,7 +214,7 @@ async fn a_cancelled_scan_ends_when_what_runs_has_let_go(ground: Ground) {
     let record = ground.store.scan(ground.tenant, scan).await.unwrap();
     assert_eq!((record.life, record.open_tasks), (ScanLife::Running, 1));
     assert_eq!(ground.store.heartbeat(vec![running.lease], LEASE).await.unwrap(), [store::Beat::StopWork]);
-    settle(&ground, running.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, running.lease, Ending::HandedBack { not_before: None }).await.unwrap();
     let record = ground.store.scan(ground.tenant, scan).await.unwrap();
     assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Cancelled, .. }), "{record:?}");
     assert_eq!(
@@ -249,7 +248,7 @@ async fn every_try_costs_the_time_that_it_was_held(ground: Ground) {
     assert_eq!((record().await.worked, record().await.cost), (Duration::ZERO, Some(Money::ZERO)));
     let worker = Worker::new(1);
     let endings = [
-        Some(Ending::HandedBack(HandBack::default())),
+        Some(Ending::HandedBack { not_before: None }),
         Some(failure(Retry::Later)),
         None,
         Some(Ending::Unit(Box::default())),
@@ -309,7 +308,7 @@ async fn a_scan_ends_with_its_money(ground: Ground) {
     assert_eq!(ground.store.tend_scans().await.unwrap(), 0, "once");
     let leases: Vec<_> = tasks.iter().map(|task| task.lease).collect();
     assert_eq!(ground.store.heartbeat(leases, LEASE).await.unwrap(), [store::Beat::StopWork; 2]);
-    settle(&ground, tasks[0].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, tasks[0].lease, Ending::HandedBack { not_before: None }).await.unwrap();
     assert_eq!(record(scan).await.life, ScanLife::Running, "the other one has not let go");
     // It was done before its worker heard of it: a result is a result, and nothing follows from it.
     done(&ground, &tasks[1], Learned { open: vec![80], ..Learned::default() }).await;

@@ -6,7 +6,7 @@ use model::{
     Priority, Reach, Stage, TaskId,
     task::{Death, Life, Refused, Retry, RetryPolicy},
 };
-use store::{Beat, Ending, HandBack, Reclaimed, Settlement, TaskFilter};
+use store::{Beat, Ending, Reclaimed, Settlement, TaskFilter};
 
 use crate::{
     ground::{Ground, LEASE, Worker, exercise, exercise_of, failure, settle},
@@ -73,7 +73,7 @@ async fn a_silent_worker_loses_its_task_and_what_it_says_then_counts_for_nothing
     ground.advance(Duration::from_secs(10)).await;
     let claimed = other.claim(&ground, 1).await;
     assert_eq!((claimed[0].lease.task, claimed[0].attempt, claimed[0].lease.number.number()), (id, 2, 2));
-    for ending in [Ending::Completed, failure(Retry::Never), Ending::HandedBack(HandBack::default())] {
+    for ending in [Ending::Completed, failure(Retry::Never), Ending::HandedBack { not_before: None }] {
         let refused = settle(&ground, lost, ending).await.unwrap_err();
         assert!(matches!(refused, Refused::Fenced { .. }), "{refused}");
     }
@@ -128,7 +128,7 @@ async fn handing_back_uses_up_no_attempt(ground: Ground) {
         let claimed = worker.claim(&ground, 1).await;
         assert_eq!((claimed[0].attempt, claimed[0].lease.number.number()), (1, round));
         let settled =
-            settle(&ground, claimed[0].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+            settle(&ground, claimed[0].lease, Ending::HandedBack { not_before: None }).await.unwrap();
         assert_eq!(settled.state, "queued");
     }
     assert_eq!(ground.task(id).await.task.attempts, 0);
@@ -140,7 +140,7 @@ async fn what_was_begun_goes_first_when_it_comes_back(ground: Ground) {
     let held: Vec<_> = worker.claim(&ground, 3).await.into_iter().map(|claim| claim.lease).collect();
     ground.advance(Duration::from_secs(1)).await;
     ground.enqueue((0..50).map(|_| exercise_of(Priority::Urgent))).await;
-    settle(&ground, held[0], Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, held[0], Ending::HandedBack { not_before: None }).await.unwrap();
     settle(&ground, held[1], failure(Retry::Later)).await.unwrap();
     ground.advance(LEASE).await;
     assert_eq!(ground.store.reclaim(10).await.unwrap().tasks, 1);
@@ -192,7 +192,7 @@ async fn what_waits_is_cancelled_at_once_and_what_runs_is_told(ground: Ground) {
     assert_eq!(worker.claim(&ground, 10).await, []);
     assert_eq!(ground.store.heartbeat(vec![lease], LEASE).await.unwrap(), [Beat::StopWork]);
     assert_eq!(
-        settle(&ground, lease, Ending::HandedBack(HandBack::default())).await.unwrap().state,
+        settle(&ground, lease, Ending::HandedBack { not_before: None }).await.unwrap().state,
         "cancelled"
     );
     assert_eq!(cancel(TaskFilter::default()).await.unwrap(), 0, "nothing is left");
@@ -266,7 +266,7 @@ async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {
         let got = worker.claim(&ground, 10).await;
         assert_eq!(got.len(), claimed, "{reach}");
         for claim in got {
-            settle(&ground, claim.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+            settle(&ground, claim.lease, Ending::HandedBack { not_before: None }).await.unwrap();
         }
         let lifted = ground.store.lift_stops(Some(reach), why(), by()).await.unwrap();
         assert_eq!(lifted, [stop]);
@@ -386,7 +386,7 @@ async fn many_claimers_get_each_task_once(ground: Ground) {
                     empty = if claimed.is_empty() { empty + 1 } else { 0 };
                     let settled = claimed
                         .iter()
-                        .map(|claim| Settlement { lease: claim.lease, ending: Ending::Completed })
+                        .map(|claim| Settlement::silent(claim.lease, Ending::Completed))
                         .collect();
                     for answer in ground.store.settle(settled).await.unwrap() {
                         assert!(!answer.unwrap().again);
@@ -433,7 +433,7 @@ async fn a_batch_is_answered_one_by_one(ground: Ground) {
         .iter()
         .map(|claim| {
             let lease = if claim.lease.task == ids[1] { stale } else { claim.lease };
-            Settlement { lease, ending: Ending::Completed }
+            Settlement::silent(lease, Ending::Completed)
         })
         .collect();
     let answers = ground.store.settle(settlements.clone()).await.unwrap();

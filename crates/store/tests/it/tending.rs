@@ -7,7 +7,7 @@ use model::{
     scan::{Budget, Exhausted, ScanEnd},
     task::Retry,
 };
-use store::{Beat, Claimed, Ending, HandBack, LeftDead, Redriven, Retention, TaskFilter};
+use store::{Beat, Claimed, Ending, Lease, LeftDead, Redriven, Retention, Settlement, TaskFilter};
 
 use crate::{
     ground::{Ground, LEASE, Worker, failure, settle},
@@ -25,7 +25,7 @@ crate::contract! {
     a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan
     what_was_cancelled_and_is_forgotten_was_cancelled_all_the_same
     what_a_scan_gave_up_is_told
-    what_was_sent_for_a_try_that_was_cut_counts
+    what_was_sent_counts_however_the_try_ended
     what_nobody_can_do_yet_waits_without_using_up_a_try
 }
 
@@ -48,11 +48,16 @@ async fn claim_ports(ground: &Ground, worker: &Worker) -> Vec<Claimed> {
     tasks
 }
 
+/// So much was sent for it.
+async fn settle_after(ground: &Ground, lease: Lease, ending: Ending, probes: u64) {
+    let sent = Traffic { probes, ..Traffic::default() };
+    let settlement = Settlement { lease, ending, sent };
+    ground.store.settle(vec![settlement]).await.unwrap().remove(0).unwrap();
+}
+
 /// It is done, and so much was sent for it.
 async fn done_with(ground: &Ground, task: &Claimed, probes: u64) {
-    let traffic = Traffic { probes, ..Traffic::default() };
-    let result = UnitResult { traffic, ..UnitResult::default() };
-    settle(ground, task.lease, Ending::Unit(Box::new(result))).await.unwrap();
+    settle_after(ground, task.lease, Ending::Unit(Box::default()), probes).await;
 }
 
 async fn gaps(ground: &Ground, scan: ScanId) -> Vec<String> {
@@ -85,7 +90,7 @@ async fn packets_are_granted_once_and_can_be_given_back(ground: Ground) {
     let task = claim_ports(&ground, &worker).await.remove(0);
     assert!(ground.store.end_for_packets(ground.tenant, scan).await.unwrap());
     assert!(!ground.store.end_for_packets(ground.tenant, scan).await.unwrap(), "once");
-    settle(&ground, task.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, task.lease, Ending::HandedBack { not_before: None }).await.unwrap();
     assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
 
     let unlimited = submit_of(&ground, ports_within(Budget::default()), &["127.0.0.9"]).await.unwrap();
@@ -101,8 +106,8 @@ async fn a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan(ground: Grou
     let tasks = claim_ports(&ground, &worker).await;
     let cancel = |id| ground.store.cancel_tasks(ground.tenant, TaskFilter::one(id), "test".to_owned());
     assert_eq!(cancel(tasks[0].lease.task).await.unwrap(), 1);
-    settle(&ground, tasks[0].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
-    settle(&ground, tasks[1].lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, tasks[0].lease, Ending::HandedBack { not_before: None }).await.unwrap();
+    settle(&ground, tasks[1].lease, Ending::HandedBack { not_before: None }).await.unwrap();
     assert_eq!(cancel(tasks[1].lease.task).await.unwrap(), 1, "one that waits, too");
     done_with(&ground, &tasks[2], 1).await;
     assert_ended(&ground, scan, ScanEnd::Failures { units: 2 }).await;
@@ -116,7 +121,7 @@ async fn what_was_cancelled_and_is_forgotten_was_cancelled_all_the_same(ground: 
     let cancelled = async |task: &Claimed| {
         let this = TaskFilter::one(task.lease.task);
         assert_eq!(ground.store.cancel_tasks(ground.tenant, this, "test".to_owned()).await.unwrap(), 1);
-        settle(&ground, task.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+        settle(&ground, task.lease, Ending::HandedBack { not_before: None }).await.unwrap();
         ground.advance(Duration::from_secs(1)).await;
     };
     // By a person.
@@ -143,20 +148,31 @@ async fn what_a_scan_gave_up_is_told(ground: Ground) {
     let scan = submit_of(&ground, ports_within(Budget::default()), &targets).await.unwrap();
     let running = Worker::new(1).claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
     assert!(ground.store.cancel_scan(ground.tenant, scan, "test".to_owned()).await.unwrap());
-    settle(&ground, running.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+    settle(&ground, running.lease, Ending::HandedBack { not_before: None }).await.unwrap();
     assert_ended(&ground, scan, ScanEnd::Cancelled).await;
     assert_eq!(gaps(&ground, scan).await, ["the scan was cancelled before it was done"; 3]);
 }
 
-async fn what_was_sent_for_a_try_that_was_cut_counts(ground: Ground) {
+async fn what_was_sent_counts_however_the_try_ended(ground: Ground) {
     let scan = submit_of(&ground, ports_within(Budget::default()), &["127.0.0.9"]).await.unwrap();
     let worker = Worker::new(1);
+    let endings = [
+        (7, Ending::HandedBack { not_before: None }),
+        (20, failure(Retry::Later)),
+        (5, Ending::Unit(Box::default())),
+    ];
+    for (probes, ending) in endings {
+        ground.advance(HOUR).await;
+        let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
+        settle_after(&ground, task.lease, ending, probes).await;
+    }
+    assert_eq!(ground.store.scan(ground.tenant, scan).await.unwrap().traffic.probes, 32);
+
+    let scan = submit_of(&ground, ports_within(Budget::default()), &["127.0.0.10"]).await.unwrap();
     let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
-    let sent = Traffic { probes: 7, ..Traffic::default() };
-    settle(&ground, task.lease, Ending::HandedBack(HandBack { sent, not_before: None })).await.unwrap();
-    let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
-    done_with(&ground, &task, 5).await;
-    assert_eq!(ground.store.scan(ground.tenant, scan).await.unwrap().traffic.probes, 12);
+    settle_after(&ground, task.lease, failure(Retry::Never), 3).await;
+    let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+    assert_eq!((record.traffic.probes, record.dead_tasks), (3, 1));
 }
 
 async fn what_nobody_can_do_yet_waits_without_using_up_a_try(ground: Ground) {
@@ -164,8 +180,7 @@ async fn what_nobody_can_do_yet_waits_without_using_up_a_try(ground: Ground) {
     let worker = Worker::new(1);
     let task = worker.claim_of(&ground, &[Stage::Ports], 1).await.remove(0);
     let not_before = Some(ground.store.clock().await.unwrap() + HOUR);
-    let back = HandBack { not_before, sent: Traffic::default() };
-    settle(&ground, task.lease, Ending::HandedBack(back)).await.unwrap();
+    settle(&ground, task.lease, Ending::HandedBack { not_before }).await.unwrap();
     assert_eq!(worker.claim_of(&ground, &[Stage::Ports], 1).await, []);
     assert_eq!(ground.task(task.lease.task).await.task.attempts, 0);
     ground.advance(HOUR).await;
@@ -218,11 +233,10 @@ async fn a_scan_ends_with_its_time_or_its_budget(ground: Ground) {
     let request = ScanRequest { budget, ..ScanRequest::within("loopback") };
     let scan = submit_of(&ground, request, &["127.0.0.9", "127.0.0.10"]).await.unwrap();
     let running = claim(&ground, &worker).await;
-    let traffic = model::Traffic { probes: 100, ..model::Traffic::default() };
     let learned = Learned { open: vec![80], ..Learned::default() };
-    let result = UnitResult { traffic, learned, ..UnitResult::default() };
-    settle(&ground, running["ports of 127.0.0.9"].lease, Ending::Unit(Box::new(result))).await.unwrap();
-    settle(&ground, running["ports of 127.0.0.10"].lease, Ending::HandedBack(HandBack::default()))
+    let result = UnitResult { learned, ..UnitResult::default() };
+    settle_after(&ground, running["ports of 127.0.0.9"].lease, Ending::Unit(Box::new(result)), 100).await;
+    settle(&ground, running["ports of 127.0.0.10"].lease, Ending::HandedBack { not_before: None })
         .await
         .unwrap();
     assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
@@ -280,7 +294,7 @@ async fn workers_hear_that_a_budget_is_spent(ground: Ground) {
     let leases = vec![tasks[0].lease, tasks[1].lease];
     assert_eq!(ground.store.heartbeat(leases, LEASE).await.unwrap(), [Beat::StopWork; 2]);
     for task in &tasks[..2] {
-        settle(&ground, task.lease, Ending::HandedBack(HandBack::default())).await.unwrap();
+        settle(&ground, task.lease, Ending::HandedBack { not_before: None }).await.unwrap();
     }
     assert_ended(&ground, scan, budget_of(Exhausted::Packets)).await;
 }

@@ -132,7 +132,7 @@ pub(crate) async fn measure_priorities(database: &str, owner: &str) -> Outcome<(
             all += claimed.len();
             low += of_low;
         }
-        let end = |lease| Settlement { lease, ending: Ending::Completed };
+        let end = |lease| Settlement::silent(lease, Ending::Completed);
         store.settle(claimed.iter().map(|task| end(task.lease)).collect()).await?;
     }
     let begun = first.map_or("null".to_owned(), |step| (step * STEP.as_secs() / 60).to_string());

@@ -83,14 +83,14 @@ async fn scan(store: &Store, tenant: TenantId, sites: Vec<u32>) -> Outcome<f64> 
                 return Err("no unit of a site".into());
             };
             let ending = Ending::Unit(Box::new(result(site)));
-            of_scans.entry(task.lease.scan).or_default().push(Settlement { lease: task.lease, ending });
+            of_scans.entry(task.lease.scan).or_default().push(Settlement::silent(task.lease, ending));
         }
         let begun = Instant::now();
         try_join_all(of_scans.into_values().map(|settlements| settle(store, settlements))).await?;
         taken += begun.elapsed();
     }
     for report in reporting.claim(store, SCANS).await? {
-        store.settle(vec![Settlement { lease: report.lease, ending: Ending::Completed }]).await?;
+        store.settle(vec![Settlement::silent(report.lease, Ending::Completed)]).await?;
     }
     let mut committed = 0;
     for id in scans {

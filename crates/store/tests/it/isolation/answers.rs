@@ -10,12 +10,12 @@ use model::{
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, Ending, FindingFilter, HandBack, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store,
+    AuditFilter, Ending, FindingFilter, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store,
     StoreError, TaskFilter,
 };
 
 use super::scan;
-use crate::ground::{Ground, Worker, exercise, failure, settle};
+use crate::ground::{Ground, Worker, exercise, failure};
 use model::task::Retry;
 
 /// Things of a tenant, or of nobody.
@@ -178,11 +178,11 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let mut answers = String::new();
             for scan in [None, Some(things.scan)] {
                 for ending in
-                    [Ending::Completed, Ending::HandedBack(HandBack::default()), failure(Retry::Never)]
+                    [Ending::Completed, Ending::HandedBack { not_before: None }, failure(Retry::Never)]
                 {
                     let number = LeaseNumber::from_stored(1);
                     let lease = Lease { tenant, task: things.task, number, scan };
-                    answers += &text(&store.settle(vec![Settlement { lease, ending }]).await);
+                    answers += &text(&store.settle(vec![Settlement::silent(lease, ending)]).await);
                 }
             }
             answers
@@ -223,7 +223,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     let scan = scan::begin(store, tenant).await;
     let claimed = worker.claim_of(ground, &Stage::SCANNING, 100).await;
     for claim in &claimed {
-        settle(ground, claim.lease, Ending::Unit(Box::new(scan::result()))).await.unwrap();
+        ground.store.settle(vec![scan::settlement(claim.lease)]).await.unwrap().remove(0).unwrap();
     }
     let other_scan = scan::begin_under(store, tenant, "of the tenant").await;
     let task = ground.enqueue([NewTask { priority: Priority::High, ..exercise() }]).await[0];
@@ -310,15 +310,14 @@ async fn a_result_goes_to_its_own_scan_once(ground: Ground) {
     let another = scan::begin(&ground.store, ground.tenant).await;
     let claimed = Worker::new(1).claim_of(&ground, &Stage::SCANNING, 100).await;
     let claim = claimed.iter().find(|claim| claim.lease.scan == Some(scan)).unwrap();
-    let ending = || Ending::Unit(Box::new(scan::result()));
     for wrong in [None, Some(another)] {
         let lease = Lease { scan: wrong, ..claim.lease };
-        settle(&ground, lease, ending()).await.unwrap_err();
+        ground.store.settle(vec![scan::settlement(lease)]).await.unwrap().remove(0).unwrap_err();
         assert_eq!(ground.state(claim.lease.task).await, "running");
     }
     let before = ground.store.scan(ground.tenant, scan).await.unwrap();
-    let twice = [ending(), ending()].map(|ending| Settlement { lease: claim.lease, ending });
-    let answers = ground.store.settle(twice.into()).await.unwrap();
+    let twice = vec![scan::settlement(claim.lease); 2];
+    let answers = ground.store.settle(twice).await.unwrap();
     let again: Vec<bool> = answers.into_iter().map(|answer| answer.unwrap().again).collect();
     assert_eq!(again, [false, true]);
     let after = ground.store.scan(ground.tenant, scan).await.unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{Scope, Stage};
-use store::{Ending, Settlement, StoreError};
+use store::StoreError;
 use testkit::{
     postgres::{Options, Server},
     proxy::TcpProxy,
@@ -69,7 +69,7 @@ async fn a_settlement_whose_answer_is_lost_is_asked_again_and_has_happened_once(
     let owner = connect(&ground.owner).await;
     let scan = scan::begin(&ground.store, ground.tenant).await;
     let claimed = Worker::new(1).claim_of(&ground, &Stage::SCANNING, 1).await;
-    let settlement = Settlement { lease: claimed[0].lease, ending: Ending::Unit(Box::new(scan::result())) };
+    let settlement = scan::settlement(claimed[0].lease);
     // Every change of a task holds its commit up, for as long as somebody else has the lock.
     let sql = "CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS \
                $$ BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END $$; \

@@ -6,7 +6,7 @@ use model::{
     Asset, Confidence, Finding, Fingerprint, ScanId, ScanRequest, Scope, Severity, TenantId, Traffic,
     UnitResult,
 };
-use store::{NewScan, Store};
+use store::{Ending, Lease, NewScan, Settlement, Store};
 
 pub(super) async fn begin(store: &Store, tenant: TenantId) -> ScanId {
     let new = new(store, tenant).await;
@@ -60,9 +60,10 @@ pub(super) fn finding() -> Finding {
     }
 }
 
-pub(super) fn result() -> UnitResult {
+/// A unit that is done, with something of everything.
+pub(super) fn settlement(lease: Lease) -> Settlement {
     let name = "localhost".parse().unwrap();
-    UnitResult {
+    let result = UnitResult {
         assets: vec![Asset::Domain {
             name,
             records: BTreeMap::new(),
@@ -70,7 +71,8 @@ pub(super) fn result() -> UnitResult {
             dangling: None,
         }],
         findings: vec![finding()],
-        traffic: Traffic { requests: 7, ..Traffic::default() },
         ..UnitResult::default()
-    }
+    };
+    let sent = Traffic { requests: 7, ..Traffic::default() };
+    Settlement { lease, ending: Ending::Unit(Box::new(result)), sent }
 }
