@@ -14,7 +14,7 @@ use crate::{
     Ending, ObjectKey, Objects, Settlement, Store, StoreError,
     looks::Moment,
     objects::LONGEST_PUT,
-    session::{TenantTx, insert_rows},
+    session::TenantTx,
     value::{Row, Value, json, places},
 };
 
@@ -61,7 +61,7 @@ impl TenantTx<'_> {
         let tail = "ON CONFLICT (tenant_id, fingerprint) DO UPDATE SET scan_id = excluded.scan_id, body = excluded.body, \
                     object = excluded.object, taken_at = excluded.taken_at, task_id = excluded.task_id \
                     WHERE (excluded.taken_at, excluded.task_id) >= (evidence.taken_at, evidence.task_id)";
-        insert_rows(self.session, head, 7, rows, tail).await.map(drop)
+        self.session.insert(head, &rows, tail).await.map(drop)
     }
 
     fn kept(&self, row: &Row, body: usize, object: usize) -> Result<Kept, StoreError> {

@@ -12,7 +12,7 @@ use model::{Asset, CheckId, Finding, Fingerprint, Ledger, ScanId, TaskId, findin
 use crate::{
     ObjectKey, StoreError,
     scans::{RunningScan, digest},
-    session::{Dialect, TenantTx, insert_rows},
+    session::{Dialect, TenantTx},
     settling::EndedUnit,
     value::{Value, json, places, rows_of_places},
     visits::Seen,
@@ -115,11 +115,12 @@ impl TenantTx<'_> {
             let latest = units.entry(ended.unit.key().0).or_insert(ended.looked_at);
             *latest = ended.looked_at.max(*latest);
         }
-        let rows = units.into_iter().map(|(unit, at)| vec![self.tenant(), unit.into(), at.into()]).collect();
+        let rows: Vec<Vec<Value>> =
+            units.into_iter().map(|(unit, at)| vec![self.tenant(), unit.into(), at.into()]).collect();
         let head = "INSERT INTO unit_looks (tenant_id, unit_key, looked_at)";
         let tail = "ON CONFLICT (tenant_id, unit_key) DO UPDATE SET looked_at = CASE \
                     WHEN excluded.looked_at > unit_looks.looked_at THEN excluded.looked_at ELSE unit_looks.looked_at END";
-        insert_rows(self.session, head, 3, rows, tail).await.map(drop)
+        self.session.insert(head, &rows, tail).await.map(drop)
     }
 
     /// Merges what units saw and missed into what is known. What each of them saw.
@@ -174,7 +175,7 @@ impl TenantTx<'_> {
         let head =
             "INSERT INTO assets (tenant_id, asset_key, kind, identity, body, first_seen, last_seen, task_id)";
         let tail = merged("assets", "asset_key", &["body"]);
-        insert_rows(self.session, head, 8, rows, &tail).await?;
+        self.session.insert(head, &rows, &tail).await?;
         self.observe(scan, observed).await
     }
 
@@ -193,11 +194,11 @@ impl TenantTx<'_> {
             })
             .collect();
         let head = "INSERT INTO observations (tenant_id, scan_id, kind, subject, looks)";
-        let new = insert_rows(self.session, head, 5, rows.clone(), "ON CONFLICT DO NOTHING").await?;
+        let new = self.session.insert(head, &rows, "ON CONFLICT DO NOTHING").await?;
         if new < rows.len() as u64 {
             let tail = "ON CONFLICT (tenant_id, scan_id, kind, subject) DO UPDATE SET looks = excluded.looks \
                         WHERE excluded.looks < observations.looks";
-            insert_rows(self.session, head, 5, rows, tail).await?;
+            self.session.insert(head, &rows, tail).await?;
         }
         Ok(new)
     }
@@ -224,7 +225,7 @@ impl TenantTx<'_> {
                 seen.extend(observed.last().cloned());
             }
         }
-        let sightings = places
+        let sightings: Vec<Vec<Value>> = places
             .into_iter()
             .map(|((fingerprint, unit), Sight { first, last, what: finding })| {
                 vec![
@@ -258,11 +259,11 @@ impl TenantTx<'_> {
         let head = "INSERT INTO findings (tenant_id, fingerprint, check_id, severity, location, body, first_seen, last_seen, \
                     task_id)";
         let tail = merged("findings", "fingerprint", &["severity", "body"]);
-        insert_rows(self.session, head, 9, rows, &tail).await?;
+        self.session.insert(head, &rows, &tail).await?;
         self.write_evidence(scan, &evidence).await?;
         let head = "INSERT INTO sightings (tenant_id, fingerprint, unit_key, check_id, address, first_seen, last_seen, task_id)";
         let tail = merged("sightings", "fingerprint, unit_key", &["address"]);
-        insert_rows(self.session, head, 8, sightings, &tail).await?;
+        self.session.insert(head, &sightings, &tail).await?;
         self.observe(scan, observed).await
     }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     StoreError,
     scans::RunningScan,
-    session::{TenantTx, insert_rows},
+    session::TenantTx,
     value::{Value, json, places},
     visits::Visit,
 };
@@ -215,7 +215,7 @@ impl TenantTx<'_> {
         }
         let head = "INSERT INTO scan_knowledge (tenant_id, scan_id, subject, fact)";
         let tail = "ON CONFLICT (tenant_id, scan_id, subject) DO UPDATE SET fact = excluded.fact";
-        insert_rows(self.session, head, 4, rows, tail).await?;
+        self.session.insert(head, &rows, tail).await?;
         for subject in gone {
             let sql = "DELETE FROM scan_knowledge WHERE tenant_id = $1 AND scan_id = $2 AND subject = $3";
             self.execute(sql, &[self.tenant(), scan.clone(), subject.into()]).await?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     Store, StoreError,
-    session::{TenantTx, insert_rows},
+    session::TenantTx,
     value::{Row, json},
 };
 
@@ -102,7 +102,7 @@ impl TenantTx<'_> {
         let tail = "ON CONFLICT (tenant_id, scan_id, task_id) DO UPDATE SET looked_at = excluded.looked_at, \
                     ledger = excluded.ledger, found = excluded.found, undetermined = excluded.undetermined, \
                     left_out = excluded.left_out, gaps = excluded.gaps, done_at = excluded.done_at";
-        insert_rows(self.session, head, 13, rows, tail).await.map(drop)
+        self.session.insert(head, &rows, tail).await.map(drop)
     }
 }
 

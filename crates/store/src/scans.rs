@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Store, StoreError,
-    session::{TenantTx, insert_rows},
+    session::TenantTx,
     tasks::{TaskRecord, microseconds},
     value::{Row, Value, json},
 };
@@ -398,8 +398,8 @@ impl TenantTx<'_> {
             vec![self.tenant(), id.to_string().into(), position.into(), target.to_string().into()]
         });
         let head = "INSERT INTO scan_targets (tenant_id, scan_id, position, target)";
-        let rows = rows.collect();
-        insert_rows(self.session, head, 4, rows, "").await?;
+        let rows: Vec<Vec<Value>> = rows.collect();
+        self.session.insert(head, &rows, "").await?;
         self.audit(&new.by, "scan.submit", &id.to_string(), &format!("{} targets", new.targets.len()))
             .await?;
         let mut running = self.hold_scan(id).await?;

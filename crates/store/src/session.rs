@@ -6,7 +6,7 @@ use model::TenantId;
 
 use crate::{
     StoreError,
-    value::{Row, Value, rows_of_places},
+    value::{Row, Value},
 };
 
 /// What tells the two databases' languages apart, where they differ.
@@ -43,34 +43,9 @@ pub(crate) trait Session: Send {
 
     /// How many rows it changed.
     async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
-}
 
-impl Dialect {
-    /// Values that one statement takes. PostgreSQL has a limit, and each statement costs a round trip. SQLite looks through the
-    /// names of all values for each one that it reads in a statement, and a statement that it has read before costs nothing.
-    fn values_at_once(self) -> usize {
-        match self {
-            Dialect::Sqlite => 400,
-            Dialect::Postgres => 30_000,
-        }
-    }
-}
-
-/// `INSERT INTO tasks (a, b) VALUES` + rows + `ON CONFLICT …`, in as few statements as can be. How many rows it changed.
-pub(crate) async fn insert_rows(
-    session: &mut dyn Session,
-    head: &str,
-    columns: usize,
-    rows: Vec<Vec<Value>>,
-    tail: &str,
-) -> Result<u64, StoreError> {
-    let mut changed = 0;
-    let at_once = (session.dialect().values_at_once() / columns).max(1);
-    for chunk in rows.chunks(at_once) {
-        let sql = format!("{head} VALUES {} {tail}", rows_of_places(chunk.len(), columns));
-        changed += session.execute(&sql, &chunk.concat()).await?;
-    }
-    Ok(changed)
+    /// `INSERT INTO tasks (a, b)`, many rows in their order, `ON CONFLICT …`. How many rows it changed.
+    async fn insert(&mut self, head: &str, rows: &[Vec<Value>], tail: &str) -> Result<u64, StoreError>;
 }
 
 /// The only way to a tenant's rows. Every statement names the tenant; in PostgreSQL row-level security holds beside it, when a

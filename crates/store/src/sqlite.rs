@@ -24,11 +24,14 @@ pub(crate) use self::migrate::STEPS;
 use crate::{
     StoreError,
     session::{Dialect, Session},
-    value::{Kind, Row, Value},
+    value::{Kind, Row, Value, rows_of_places},
 };
 
 /// How long another process may hold the file.
 const BUSY: Duration = Duration::from_secs(10);
+/// Values in one statement: it looks through the names of all for each that it reads, and a statement that it has read before costs
+/// nothing.
+const VALUES_AT_ONCE: usize = 400;
 /// Jobs in one transaction: more make the first of them wait.
 const GROUP: usize = 256;
 
@@ -334,6 +337,16 @@ impl Session for Local<'_> {
         let mut prepared = self.connection.prepare_cached(sql).map_err(describe)?;
         bind(&mut prepared, values).map_err(describe)?;
         prepared.raw_execute().map(|changed| changed as u64).map_err(describe)
+    }
+
+    async fn insert(&mut self, head: &str, rows: &[Vec<Value>], tail: &str) -> Result<u64, StoreError> {
+        let mut changed = 0;
+        let at_once = VALUES_AT_ONCE / rows.first().map_or(1, |row| row.len().max(1));
+        for chunk in rows.chunks(at_once.max(1)) {
+            let places = rows_of_places(chunk.len(), chunk[0].len());
+            changed += self.execute(&format!("{head} VALUES {places} {tail}"), &chunk.concat()).await?;
+        }
+        Ok(changed)
     }
 }
 

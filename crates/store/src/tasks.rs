@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     scans::KNOWN,
-    session::{Session, TenantTx, insert_rows},
+    session::{Session, TenantTx},
     value::{Row, Value, json, places, rows_of_places},
 };
 
@@ -328,7 +328,7 @@ impl TenantTx<'_> {
         }
         let head = "INSERT INTO tasks (tenant_id, task_id, scan_id, stage, work, unit, priority, state, not_before, \
                     most_attempts, backoff_base, backoff_cap, deadline, created_at)";
-        insert_rows(self.session, head, 14, rows, "").await?;
+        self.session.insert(head, &rows, "").await?;
         Ok(enqueued)
     }
 

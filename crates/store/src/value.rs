@@ -68,8 +68,8 @@ from! {
     u64 => Int, |value| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
     usize => Int, |value| Value::Int(i64::try_from(value).unwrap_or(i64::MAX));
     bool => Bool, |value| Value::Bool(value);
-    &str => Text, |value| Value::Text(without_nul(value));
-    String => Text, |value| Value::Text(without_nul(&value));
+    &str => Text, |value| Value::Text(without_nul(value.to_owned()));
+    String => Text, |value| Value::Text(without_nul(value));
     Vec<u8> => Bytes, |value| Value::Bytes(value);
     [u8; 16] => Bytes, |value| Value::Bytes(value.to_vec());
     Uuid => Id, |value| Value::Id(value);
@@ -77,8 +77,8 @@ from! {
 }
 
 /// PostgreSQL keeps no NUL in a text, and what targets say may hold some.
-fn without_nul(text: &str) -> String {
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.to_owned() }
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 fn in_microseconds(time: Timestamp) -> Timestamp {

@@ -8,7 +8,7 @@ use crate::{
     StoreError,
     looks::{Sight, see},
     scans::{RunningScan, digest},
-    session::{TenantTx, insert_rows},
+    session::TenantTx,
     settling::EndedUnit,
     value::{Value, json, places},
 };
@@ -130,7 +130,7 @@ impl TenantTx<'_> {
                     looked_at = excluded.looked_at, task_id = excluded.task_id, scan_id = excluded.scan_id, \
                     learned = excluded.learned, seen = excluded.seen \
                     WHERE (excluded.looked_at, excluded.task_id) >= (unit_visits.looked_at, unit_visits.task_id)";
-        insert_rows(self.session, head, 9, rows, tail).await.map(drop)
+        self.session.insert(head, &rows, tail).await.map(drop)
     }
 
     /// The result that still counts, when the request allows that and there is one.
@@ -184,7 +184,7 @@ impl TenantTx<'_> {
                 })
                 .collect();
             let head = "INSERT INTO observations (tenant_id, scan_id, kind, subject, looks)";
-            let new = insert_rows(self.session, head, 5, rows, "ON CONFLICT DO NOTHING").await?;
+            let new = self.session.insert(head, &rows, "ON CONFLICT DO NOTHING").await?;
             if is_finding { running.findings += new } else { running.assets += new }
         }
         Ok(())
