@@ -47,7 +47,7 @@ pub struct FindingFilter {
     pub check: Option<CheckId>,
     /// Only those that stand somewhere among these, in [`Life::WORDS`]; anywhere without any.
     pub states: Vec<&'static str>,
-    /// The most severe first, instead of in the order of their fingerprints.
+    /// The most severe first and of these the newest, instead of in the order of their fingerprints.
     pub worst_first: bool,
     /// From after this one on.
     pub after: Option<Fingerprint>,
@@ -118,8 +118,8 @@ impl TenantTx<'_> {
             let beyond = match filter.worst_first {
                 false => " AND fingerprint > $#",
                 true => {
-                    " AND (severity, fingerprint) < (SELECT severity, fingerprint FROM findings WHERE tenant_id = $1 \
-                     AND fingerprint = $#)"
+                    " AND (severity, first_seen, fingerprint) < (SELECT severity, first_seen, fingerprint FROM findings \
+                     WHERE tenant_id = $1 AND fingerprint = $#)"
                 }
             };
             also(beyond, after.into(), &mut values);
@@ -127,7 +127,11 @@ impl TenantTx<'_> {
         if !filter.states.is_empty() && filter.states.iter().all(|state| DECIDED.contains(state)) {
             sql.push_str(" AND verdict IS NOT NULL");
         }
-        let order = if filter.worst_first { "severity DESC, fingerprint DESC" } else { "fingerprint" };
+        let order = if filter.worst_first {
+            "severity DESC, first_seen DESC, fingerprint DESC"
+        } else {
+            "fingerprint"
+        };
         sql.push_str(&format!(" ORDER BY {order} LIMIT {at_most}"));
         self.query(&sql, &values).await
     }

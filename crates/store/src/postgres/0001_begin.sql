@@ -257,7 +257,7 @@ CREATE TABLE findings (
     reason      text,
     PRIMARY KEY (tenant_id, fingerprint)
 ) WITH (fillfactor = 80);
-CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);
+CREATE INDEX findings_by_severity ON findings (tenant_id, severity, first_seen, fingerprint);
 
 -- A finding at one unit: each place where it was seen has looks of its own.
 CREATE TABLE sightings (

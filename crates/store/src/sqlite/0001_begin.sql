@@ -216,7 +216,7 @@ CREATE TABLE findings (
     reason      TEXT,
     PRIMARY KEY (tenant_id, fingerprint)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX findings_by_severity ON findings (tenant_id, severity, fingerprint);
+CREATE INDEX findings_by_severity ON findings (tenant_id, severity, first_seen, fingerprint);
 
 -- A finding at one unit: each place where it was seen has looks of its own.
 CREATE TABLE sightings (
