@@ -13,6 +13,7 @@ from pathlib import Path
 
 import checks
 import crawl
+import findings
 import installation
 import names
 import ports
@@ -22,7 +23,7 @@ import torture
 from measure import Problems, load, say, version
 
 COMPARISONS = {
-    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "platform": installation, "torture": torture,
+    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "findings": findings, "platform": installation, "torture": torture,
 }
 RESULTS = Path("bench/RESULTS.md")
 MISSED = "Targets missed"

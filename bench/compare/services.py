@@ -1,4 +1,5 @@
-"""PostgreSQL, Redis and RabbitMQ of the benchmark's own, on loopback. PostgreSQL has its defaults and waits for the disk."""
+"""PostgreSQL, Redis and RabbitMQ of the benchmark's own, on loopback. PostgreSQL has its defaults, unless somebody asks for more, and
+waits for the disk."""
 
 import os
 import pwd
@@ -9,10 +10,12 @@ from pathlib import Path
 from servers import accepts, process
 
 POSTGRES, REDIS, RABBITMQ = 5499, 6399, 5699
+# docs/operations.md, "What the server is given".
+ADVISED = ("max_wal_size=8GB", "wal_compression=on")
 
 
 @contextmanager
-def postgres(directory):
+def postgres(directory, *settings):
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
     data = directory / "postgres"
     data.mkdir()
@@ -22,6 +25,7 @@ def postgres(directory):
     as_postgres = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "env", "LC_ALL=C.UTF-8"]
     subprocess.run([*as_postgres, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], check=True, capture_output=True)
     command = [*as_postgres, programs / "postgres", "-D", data, "-p", POSTGRES, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+    command += [word for setting in settings for word in ("-c", setting)]
 
     def ready():
         return subprocess.run([programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(POSTGRES)]).returncode == 0
