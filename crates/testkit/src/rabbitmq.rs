@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     process::Command,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -105,13 +106,24 @@ impl Server {
     /// second later, and one that it has lost the name of never elects a leader.
     #[track_caller]
     pub fn wait_until_written_down(&self, queue: &str) {
-        let node = self.node();
-        let names =
-            self.place.path().join("mnesia").join(&node).join("quorum").join(&node).join("names.dets");
+        let names = self.names();
         wait_for(&format!("the name of the queue {queue} in {}", names.display()), || {
             let bytes = std::fs::read(&names).unwrap_or_default();
             bytes.windows(queue.len()).any(|window| window == queue.as_bytes()).then_some(())
         });
+    }
+
+    /// Kills it with SIGKILL as if all its quorum queues had been declared a moment ago: their names are lost.
+    #[track_caller]
+    pub fn kill_before_it_wrote_down(&self) {
+        self.kill();
+        std::fs::remove_file(self.names()).expect("there were quorum queues for a while");
+    }
+
+    /// Where the node writes the names of its quorum queues down.
+    fn names(&self) -> PathBuf {
+        let node = self.node();
+        self.place.path().join("mnesia").join(&node).join("quorum").join(&node).join("names.dets")
     }
 
     fn node(&self) -> String {

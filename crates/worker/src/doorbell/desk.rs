@@ -104,12 +104,12 @@ pub(super) struct RemoteListener {
 
 impl RemoteListener {
     /// Starts the tasks and waits until all have reached the broker, or long enough.
-    pub(super) async fn start(ears: Vec<Box<dyn Ear>>) -> Box<dyn Listener> {
+    pub(super) async fn start(broker: &str, ears: Vec<Box<dyn Ear>>) -> Box<dyn Listener> {
         let troubles = vec![Some("not connected yet".to_owned()); ears.len()];
         let desk = Arc::new(Desk(watch::Sender::new(State { troubles, ..State::default() })));
         let mut tasks = JoinSet::new();
         for (task, ear) in ears.into_iter().enumerate() {
-            tasks.spawn(listen_for_ever(ear, task, Arc::clone(&desk)));
+            tasks.spawn(listen_for_ever(broker.to_owned(), ear, task, Arc::clone(&desk)));
         }
         let mut changes = desk.0.subscribe();
         // A broker that is away is no reason not to start.
@@ -121,15 +121,28 @@ impl RemoteListener {
     }
 }
 
-async fn listen_for_ever(mut ear: Box<dyn Ear>, task: usize, desk: Arc<Desk>) {
+async fn listen_for_ever(broker: String, mut ear: Box<dyn Ear>, task: usize, desk: Arc<Desk>) {
     let mut backoff = Backoff::new();
+    let mut told = None;
     loop {
         let mut ready = || {
             desk.set_trouble(task, None);
             backoff.reset();
+            if told.take().is_some() {
+                tracing::info!(broker, "the doorbell is heard again");
+            }
         };
         let Err(error) = ear.listen(&desk, &mut ready).await;
-        desk.set_trouble(task, Some(error.to_string()));
+        let error = error.to_string();
+        if told.as_ref() != Some(&error) {
+            tracing::warn!(
+                broker,
+                error,
+                "the doorbell is not heard: the store is asked every so often instead"
+            );
+            told = Some(error.clone());
+        }
+        desk.set_trouble(task, Some(error));
         backoff.pause().await;
     }
 }

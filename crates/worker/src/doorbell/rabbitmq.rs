@@ -15,14 +15,14 @@ use lapin::{
     message::Delivery,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
-        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
     },
     tcp::OwnedTLSConfig,
     types::{AMQPValue, FieldTable, ShortString},
     uri::AMQPUri,
 };
 use model::SecretUrl;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     Bell, BrokerError, KEPT, Settings,
@@ -34,7 +34,7 @@ use super::{
 /// In seconds. A line that died without a word is noticed after two of them.
 const HEARTBEAT: u16 = 5;
 
-/// How long connecting and declaring may take. Quorum queues elect a leader first.
+/// How long an answer may take. Quorum queues elect a leader first.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often consumers, and the binding that stops come by, are made anew: nobody is told when an exchange is deleted, and not
@@ -172,7 +172,7 @@ impl Broker for RabbitMq {
         let mut ears: Vec<Box<dyn Ear>> = Vec::new();
         let queues: Vec<Bell> = bells.iter().copied().filter(|bell| *bell != Bell::Stop).collect();
         if !queues.is_empty() {
-            ears.push(Box::new(Queues { place: Arc::clone(place), bells: queues }));
+            ears.push(Box::new(Queues { place: Arc::clone(place), bells: queues, silent: None }));
         }
         if bells.contains(&Bell::Stop) {
             // On a connection of its own: trouble with a queue must not cost a stop.
@@ -219,6 +219,8 @@ impl RabbitMq {
 struct Queues {
     place: Arc<Place>,
     bells: Vec<Bell>,
+    /// Of the queues, the one that did not answer when it was last asked to deliver, while the broker itself did.
+    silent: Option<Bell>,
 }
 
 /// Consumes from a queue of its own that every stop goes to.
@@ -236,13 +238,16 @@ impl Ear for Queues {
         ready: &mut (dyn FnMut() + Send),
     ) -> Result<Infallible, BrokerError> {
         let connection = answered(ANSWER_WITHIN, self.place.connect()).await?;
-        ready();
+        if self.silent.is_none() {
+            ready();
+        }
         loop {
             tokio::select! {
                 () = desk.wanted() => {}
                 error = lost(&connection) => return Err(error),
             }
-            let (channel, mut consumed) = answered(ANSWER_WITHIN, self.consume(&connection)).await?;
+            let (channel, mut consumed) = self.consume(&connection).await?;
+            ready();
             tokio::select! {
                 Some((bell, delivery)) = consumed.next() => {
                     let delivery = arrived(delivery)?;
@@ -310,21 +315,47 @@ fn until_the_end(bell: Bell, consumer: Consumer) -> impl Stream<Item = Delivered
 impl Queues {
     /// Consumes from the queues on a new channel, whose end gives back whatever was delivered and not taken.
     async fn consume(
-        &self,
+        &mut self,
         connection: &Connection,
     ) -> Result<(Channel, SelectAll<impl Stream<Item = Delivered> + Send + Unpin + use<>>), BrokerError> {
-        let channel = connection.create_channel().await?;
+        let channel = answered(ANSWER_WITHIN, connection.create_channel()).await?;
         // For each consumer: whoever waits takes one ring and leaves the others to the others.
-        channel.basic_qos(1, BasicQosOptions::default()).await?;
+        answered(ANSWER_WITHIN, channel.basic_qos(1, BasicQosOptions::default())).await?;
         let mut consumed = SelectAll::new();
-        for bell in self.bells.iter().copied() {
-            self.place.declare(&channel, bell).await?;
+        for bell in self.bells.clone() {
+            answered(ANSWER_WITHIN, self.place.declare(&channel, bell)).await?;
             let (queue, tag) = (self.place.name_of(bell), ShortString::from(bell.as_str()));
             let options = BasicConsumeOptions::default();
-            let consumer = channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
-            consumed.push(until_the_end(bell, consumer));
+            let consuming = channel.basic_consume(queue, tag, options, FieldTable::default());
+            let Ok(consumer) = timeout(ANSWER_WITHIN, consuming).await else {
+                return Err(self.without_leader(connection, bell).await);
+            };
+            consumed.push(until_the_end(bell, consumer?));
         }
+        self.silent = None;
         Ok((channel, consumed))
+    }
+
+    /// A broker that dies within half a second after a queue was declared knows the queue afterwards and has lost what would elect its
+    /// leader: it takes declarations and answers nothing else, for ever (RabbitMQ 3.10). As rings are only hints, such a queue is
+    /// deleted, when it has been silent twice; the next declaration makes it anew.
+    async fn without_leader(&mut self, connection: &Connection, bell: Bell) -> BrokerError {
+        let queue = self.place.name_of(bell);
+        if self.silent.replace(bell) != Some(bell) {
+            return format!("the queue {queue} did not answer within {ANSWER_WITHIN:?}").into();
+        }
+        let delete = async {
+            // The other channel still waits for its answer.
+            let channel = connection.create_channel().await?;
+            channel.queue_delete(queue.clone(), QueueDeleteOptions::default()).await
+        };
+        match answered(ANSWER_WITHIN, delete).await {
+            Ok(_) => {
+                self.silent = None;
+                format!("the queue {queue} has no leader and was deleted, to be made anew").into()
+            }
+            Err(error) => format!("the queue {queue} has no leader; deleting it: {error}").into(),
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl<B: Broker> Doorbell for Remote<B> {
     }
 
     async fn listen(&self, bells: &[Bell]) -> Box<dyn Listener> {
-        RemoteListener::start(self.broker.ears(bells)).await
+        RemoteListener::start(self.broker.name(), self.broker.ears(bells)).await
     }
 }
 

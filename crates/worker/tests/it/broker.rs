@@ -137,11 +137,24 @@ impl Ground {
             Server::Redis(server) => server.kill(),
             Server::Sentinel(server) => server.kill(),
             Server::RabbitMq(server) => {
-                server.wait_until_written_down(&format!("{}.bell.{bell}", self.settings.namespace));
+                server.wait_until_written_down(&self.queue_name(bell));
                 server.kill();
             }
             Server::None | Server::SharedRedis(_) | Server::SharedRabbitMq(_) => panic!("not for this case"),
         });
+    }
+
+    /// Kills the broker before it wrote down what its queues are called.
+    pub(crate) fn kill_before_it_wrote_down(&self, bell: Bell) {
+        let Server::RabbitMq(server) = &self.server else { panic!("not for this case") };
+        tokio::task::block_in_place(|| {
+            server.wait_until_written_down(&self.queue_name(bell));
+            server.kill_before_it_wrote_down();
+        });
+    }
+
+    fn queue_name(&self, bell: Bell) -> String {
+        format!("{}.bell.{bell}", self.settings.namespace)
     }
 
     pub(crate) fn start_again(&self) {
@@ -167,10 +180,11 @@ impl Ground {
             Some(server) => server.flush(),
             None => {
                 let channel = self.channel().await;
-                let name = format!("{}.bell.{bell}", self.settings.namespace);
-                channel.queue_delete(name.into(), Default::default()).await.unwrap();
-                let name = format!("{}.bell.stop", self.settings.namespace);
-                channel.exchange_delete(name.into(), Default::default()).await.unwrap();
+                channel.queue_delete(self.queue_name(bell).into(), Default::default()).await.unwrap();
+                channel
+                    .exchange_delete(self.queue_name(Bell::Stop).into(), Default::default())
+                    .await
+                    .unwrap();
             }
         }
     }

@@ -51,6 +51,23 @@ async fn killed_and_started_again(kind: Kind) {
     }
 }
 
+/// RabbitMQ writes the name of a new quorum queue down half a second late. One that it has lost the name of is declared and answers
+/// nothing any more.
+async fn killed_before_it_wrote_down(kind: Kind) {
+    let ground = Ground::private(kind);
+    let impatient = ground.impatient(IMPATIENT);
+    let mut listener = ground.doorbell().listen(&BOTH).await;
+    ring_until_taken(&impatient, CHECK).await;
+    assert_eq!(heard(&mut listener).await, CHECK);
+
+    ground.kill_before_it_wrote_down(CHECK);
+    ground.start_again();
+    // A ring that the broker took reached its queue, and somebody hears it in the end.
+    let (bell, ()) = tokio::join!(heard(&mut listener), ring_until_taken(&impatient, CHECK));
+    assert_eq!(bell, CHECK);
+    assert_eq!(listener.trouble(), None);
+}
+
 async fn cut_refused_and_stalled(kind: Kind) {
     let mut ground = Ground::new(kind);
     let proxy = TcpProxy::start(ground.address()).await;
@@ -161,5 +178,5 @@ cases! {
     Redis: killed_and_started_again cut_refused_and_stalled wiped;
     RedisTls: killed_and_started_again cut_refused_and_stalled wiped;
     Sentinel: killed_and_started_again wiped another_primary;
-    RabbitMq: killed_and_started_again cut_refused_and_stalled wiped;
+    RabbitMq: killed_and_started_again killed_before_it_wrote_down cut_refused_and_stalled wiped;
 }
