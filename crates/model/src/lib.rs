@@ -2,6 +2,7 @@
 //!
 //! Pure values and pure decisions: no I/O, no clock, no randomness, no async runtime. Every other crate points here.
 
+pub mod access;
 pub mod account;
 pub mod allowance;
 pub mod asset;
@@ -12,6 +13,7 @@ pub mod finding;
 pub mod frontier;
 pub mod gathering;
 pub mod id;
+pub mod key;
 pub mod limits;
 pub mod money;
 pub mod name;
@@ -19,6 +21,7 @@ pub mod ports;
 pub mod scaling;
 pub mod scan;
 pub mod schedule;
+mod schema;
 pub mod scope;
 pub mod secret_url;
 pub mod severity;
@@ -31,6 +34,7 @@ pub mod task;
 pub mod unit;
 pub mod work;
 
+pub use access::{Permission, Role};
 pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
 pub use allowance::{Allowance, Charge};
 pub use asset::{Asset, Endpoint, Protocol, Service};
@@ -40,6 +44,7 @@ pub use finding::{Evidence, Finding, Fingerprint, Location};
 pub use frontier::Frontier;
 pub use gathering::{Gathering, ResultLimits};
 pub use id::{CheckId, ScanId, ScheduleId, StopId, TaskId, TenantId};
+pub use key::{ApiKey, KeyPrefix};
 pub use limits::{Limits, Profile};
 pub use money::{Money, WorkerPrice};
 pub use name::{DomainName, NamePattern};

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Hard caps. Nothing in a template or a response raises one of them, and no option raises what the scope's
 /// [`Ceilings`](crate::scope::Ceilings) say.
@@ -100,7 +101,7 @@ impl TaskCeilings {
 }
 
 /// A named set of limits and ranges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// The most common ports, a short word list, a shallow crawl.

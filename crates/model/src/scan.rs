@@ -7,11 +7,12 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{CheckId, Limits, Money, PortSet, Priority, Profile, Stage};
 
 /// What somebody wants to know, besides the targets: those may be many, and are kept beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScanRequest {
     /// The name of the tenant's scope that allows it.
@@ -32,7 +33,8 @@ pub struct ScanRequest {
     #[serde(default)]
     pub priority: Priority,
     /// What was looked at in the last so many seconds, with the same checks, and looks the same now, is not looked at again.
-    #[serde(default)]
+    #[serde(default, with = "jiff::fmt::serde::unsigned_duration::required")]
+    #[schema(value_type = String, format = Duration, example = "PT24H")]
     pub unchanged_for: Duration,
     /// What it may take.
     #[serde(default)]
@@ -69,14 +71,19 @@ impl ScanRequest {
 }
 
 /// What a scan may take. What is over it is left out, and said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Requests, probes and queries, in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packets: Option<u64>,
     /// From the first task on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "jiff::fmt::serde::unsigned_duration::optional"
+    )]
+    #[schema(value_type = Option<String>, format = Duration, example = "PT2H")]
     pub time: Option<Duration>,
     /// Things found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,7 +157,7 @@ impl Budget {
 }
 
 /// Which part of a budget is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Exhausted {
     /// Requests, probes and queries.
@@ -176,7 +183,7 @@ impl Exhausted {
 }
 
 /// How a scan ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "end", rename_all = "snake_case")]
 pub enum ScanEnd {
     /// Every unit had its turn.
@@ -215,7 +222,7 @@ impl ScanEnd {
 }
 
 /// Where a scan stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum ScanLife {
     /// There is work left.
@@ -245,14 +252,14 @@ impl ScanLife {
 }
 
 /// What a scan saw that the one before it did not, and the other way round.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Difference {
     /// By kind of thing: `finding`, `domain`, `host`, `service`, `page`.
     pub kinds: BTreeMap<String, Changes>,
 }
 
 /// Of one kind of thing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Changes {
     /// There now and not before.
     pub appeared: Vec<String>,

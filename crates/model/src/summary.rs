@@ -1,6 +1,7 @@
 //! What a report says besides findings and assets.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Ledger, Limits, Profile, ScanId, Severity, Stage};
 
@@ -63,7 +64,7 @@ pub struct Summary {
 }
 
 /// What was sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Traffic {
     /// Requests (HTTP, TCP dialogues, TLS probes).
     pub requests: u64,

@@ -17,8 +17,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub(crate) use self::{
     platform::{
         AuditCommand, AuditListArguments, DiffArguments, FindingCommand, FindingDecideArguments,
-        FindingListArguments, JsonArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand,
-        ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
+        FindingListArguments, GatewayArguments, JsonArguments, KeyCommand, KeyCreateArguments,
+        ListenArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand, ReachArguments,
+        ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
         TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, Verdict,
         WorkerArguments,

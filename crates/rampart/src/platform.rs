@@ -5,7 +5,7 @@ mod attendance;
 mod audit;
 mod doctor;
 mod findings;
-mod health;
+mod gateway;
 mod keys;
 mod migrate;
 mod roles;
@@ -37,6 +37,7 @@ use crate::{cli::PlatformCommand, configuration::Configuration};
 pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
     match command {
         PlatformCommand::Up(asked) => up::up(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Gateway(asked) => gateway::gateway(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Worker(asked) => roles::worker(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Orchestrator(asked) => roles::orchestrator(&asked.configuration()?),
         PlatformCommand::Stop(asked) => stops::stop(&asked.configuration()?, &asked.arguments),
@@ -45,6 +46,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Finding(asked) => findings::finding(&asked.configuration()?, &asked.command),
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
         PlatformCommand::Audit(asked) => audit::audit(&asked.configuration()?, &asked.command),
+        PlatformCommand::Key(asked) => keys::key(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) => {

@@ -15,6 +15,7 @@ mod audit;
 mod claims;
 mod evidence;
 mod findings;
+mod keys;
 mod leaders;
 mod looks;
 mod objects;
@@ -46,6 +47,7 @@ pub use self::{
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
+    keys::{KeyRecord, NewKey},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     once::Submission,

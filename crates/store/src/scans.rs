@@ -11,6 +11,7 @@ use model::{
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
@@ -35,7 +36,7 @@ pub struct NewScan {
 }
 
 /// A scan, as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ScanRecord {
     /// Which.
     pub id: ScanId,
@@ -70,6 +71,8 @@ pub struct ScanRecord {
     /// What was sent.
     pub traffic: Traffic,
     /// How long workers held its tasks, in tries that have ended.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
+    #[schema(value_type = String, format = Duration)]
     pub worked: Duration,
     /// What the time of workers cost when it was submitted, if somebody had said.
     #[serde(rename = "price_per_worker_hour", skip_serializing_if = "Option::is_none")]

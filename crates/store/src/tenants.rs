@@ -1,4 +1,4 @@
-//! Tenants, their scopes and keys.
+//! Tenants and their scopes.
 
 use jiff::Timestamp;
 use model::{Scope, TenantId};
@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    session::{Dialect, TenantTx},
-    value::{Row, Value, json},
+    session::TenantTx,
+    value::{Row, json},
 };
 
 /// A tenant to be made.
@@ -158,39 +158,6 @@ impl Store {
                 rows.first()
                     .map(TenantRecord::read)
                     .unwrap_or(Err(StoreError::Missing { kind: "tenant", name }))
-            })
-        })
-        .await
-    }
-
-    /// Keeps the first key that there is, as a digest: false, and nothing is kept, when there is one already.
-    pub async fn first_key(
-        &self,
-        tenant: TenantId,
-        prefix: String,
-        digest: [u8; 32],
-        role: &'static str,
-    ) -> Result<bool, StoreError> {
-        self.of_queue(move |tx| {
-            Box::pin(async move {
-                let values = [
-                    tenant.as_uuid().into(),
-                    prefix.as_str().into(),
-                    Value::Bytes(digest.to_vec()),
-                    role.into(),
-                    tx.now.into(),
-                ];
-                // The lock makes two that ask at once one after the other.
-                if tx.session.dialect() == Dialect::Postgres {
-                    tx.session.execute("SELECT pg_advisory_xact_lock(7233112)", &[]).await?;
-                }
-                let sql = "INSERT INTO keys (tenant_id, prefix, digest, role, created_at) \
-                           SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM keys)";
-                let kept = tx.session.execute(sql, &values).await? > 0;
-                if kept {
-                    tx.audit(Some(tenant), "rampart up", "key.create", &prefix, role).await?;
-                }
-                Ok(kept)
             })
         })
         .await

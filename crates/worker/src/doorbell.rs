@@ -165,3 +165,18 @@ pub fn connect(address: &str, settings: &Settings) -> Result<Arc<dyn Doorbell>, 
 fn remote(broker: impl Broker, settings: &Settings) -> Arc<dyn Doorbell> {
     Arc::new(Remote::new(broker, settings.ring_within))
 }
+
+/// Rings without waiting for it: who was not told looks a little later.
+pub fn ring_aside(doorbell: &Arc<dyn Doorbell>, bells: Vec<(Bell, usize)>) {
+    if bells.is_empty() {
+        return;
+    }
+    let doorbell = Arc::clone(doorbell);
+    tokio::spawn(async move {
+        for (bell, count) in bells {
+            if let Err(error) = doorbell.ring(bell, count).await {
+                tracing::debug!(%error, ?bell, "nobody was told");
+            }
+        }
+    });
+}

@@ -11,7 +11,7 @@ use store::{Ending, Settlement, Store};
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    doorbell::{Bell, Doorbell},
+    doorbell::{Bell, Doorbell, ring_aside},
     held::Holdings,
 };
 
@@ -110,24 +110,10 @@ fn warn_of_dead(settlement: &Settlement) {
 
 /// Rings for what follows, without waiting for it: polling is there for what is not heard.
 pub(crate) fn wake(doorbell: &Arc<dyn Doorbell>, follow_ups: BTreeMap<Stage, usize>) {
-    ring(doorbell, follow_ups.into_iter().map(|(stage, count)| (Bell::Stage(stage), count)).collect());
+    ring_aside(doorbell, follow_ups.into_iter().map(|(stage, count)| (Bell::Stage(stage), count)).collect());
 }
 
 /// What is at work for scans that ended is cut at once; unheard, a look later.
 pub(crate) fn tell_of_ended(doorbell: &Arc<dyn Doorbell>, scans: usize) {
-    ring(doorbell, if scans == 0 { vec![] } else { vec![(Bell::Stop, 1)] });
-}
-
-fn ring(doorbell: &Arc<dyn Doorbell>, bells: Vec<(Bell, usize)>) {
-    if bells.is_empty() {
-        return;
-    }
-    let doorbell = Arc::clone(doorbell);
-    tokio::spawn(async move {
-        for (bell, count) in bells {
-            if let Err(error) = doorbell.ring(bell, count).await {
-                tracing::debug!(%error, ?bell, "nobody was told");
-            }
-        }
-    });
+    ring_aside(doorbell, if scans == 0 { vec![] } else { vec![(Bell::Stop, 1)] });
 }

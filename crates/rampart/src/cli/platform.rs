@@ -1,6 +1,7 @@
 //! The options of the platform's commands.
 
 mod findings;
+mod keys;
 mod scans;
 mod schedules;
 mod tasks;
@@ -12,6 +13,7 @@ use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
+    keys::{KeyCommand, KeyCreateArguments},
     scans::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,
@@ -74,6 +76,8 @@ pub(crate) struct JsonArguments {
 pub(crate) enum PlatformCommand {
     /// Run the whole platform in this process: queue, workers, schedules, on one file
     Up(OnPlatform<UpArguments>),
+    /// Answer people and programs: the API
+    Gateway(OnPlatform<GatewayArguments>),
     /// Work on the platform's tasks
     Worker(OnPlatform<WorkerArguments>),
     /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
@@ -90,6 +94,8 @@ pub(crate) enum PlatformCommand {
     Schedule(FamilyOnPlatform<ScheduleCommand>),
     /// Read who did what, and when
     Audit(FamilyOnPlatform<AuditCommand>),
+    /// Make, list, rotate and revoke keys for programs
+    Key(FamilyOnPlatform<KeyCommand>),
     /// Make, change, show and list tenants
     Tenant(FamilyOnPlatform<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
@@ -114,11 +120,36 @@ pub(crate) struct ScopeDeleteArguments {
     pub(crate) name: String,
 }
 
+/// Where the API is
 #[derive(Debug, Args)]
-pub(crate) struct UpArguments {
-    /// Address to listen on: health, readiness [default: 127.0.0.1:8440]
+pub(crate) struct ListenArguments {
+    /// Address to listen on [default: 127.0.0.1:8440]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+
+    /// Listen on other addresses than loopback although nothing is encrypted: whoever is on the way reads keys
+    #[arg(long)]
+    pub(crate) without_tls: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArguments {
+    #[command(flatten)]
+    pub(crate) listen: ListenArguments,
+
+    /// How long it goes on answering after the request to terminate, while it says that it is not ready
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
+    pub(crate) linger: Duration,
+
+    /// How long answers that were begun may take after that
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = duration)]
+    pub(crate) drain: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArguments {
+    #[command(flatten)]
+    pub(crate) listen: ListenArguments,
 
     /// Tasks at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = between::<usize, 1, 100_000>)]

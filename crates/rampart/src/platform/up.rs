@@ -10,12 +10,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use model::{Scope, Stage, TenantId};
-use store::{NewTenant, Store, StoreError};
+use model::{ApiKey, Role, Scope, Stage, TenantId};
+use store::{NewKey, NewTenant, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use worker::{Pool, PoolOptions, Stages};
 
-use super::{health, interrupted, keys::NewKey, length, roles, scopes};
+use super::{gateway, interrupted, keys, length, roles, scopes};
 use crate::{
     cli::{UpArguments, say},
     configuration::{Configuration, DatabaseUrl},
@@ -40,10 +40,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         format!("cannot make the directory `{}`; --data names another", configuration.data.display())
     })?;
     let _alone = alone(configuration)?;
-    let listen = arguments.listen.unwrap_or(configuration.listen);
-    let listener = health::listen(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
+    let listener = gateway::listen(configuration, &arguments.listen).await?;
     let listens = listener.local_addr().context("cannot tell where it listens")?;
     if let DatabaseUrl::Sqlite(path) = &configuration.database {
         keep_private(path)?;
@@ -73,13 +70,16 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
-    let healthy = tokio::spawn(health::serve(listener, store.clone()));
+    let closed = CancellationToken::new();
+    let gateway = gateway::assemble(configuration, store.clone(), Arc::clone(&doorbell), stop.clone());
+    let answering = tokio::spawn(::gateway::serve(listener, gateway, closed.clone(), arguments.drain));
     let (terms, keeping) = (configuration.terms(), configuration.keeping()?);
     let orchestrating =
         tokio::spawn(worker::orchestrator::run(store, doorbell, terms, keeping, stop.clone()));
     tokio::spawn(tell_of_the_end(stop.clone(), arguments.drain));
     let worked = pool.run(stop).await.context("the workers cannot work");
-    healthy.abort();
+    closed.cancel();
+    answering.await.context("the gateway ended early")?;
     orchestrating.await.context("the orchestrator ended early")?;
     worked?;
     say("rampart is down; the next `rampart up` goes on from here\n");
@@ -97,11 +97,11 @@ fn greet(
     configuration: &Configuration,
     reports: &str,
     listens: std::net::SocketAddr,
-    key: Option<&NewKey>,
+    key: Option<&ApiKey>,
     demo: bool,
 ) {
     let mut text = format!(
-        "rampart {} is up\n  listens on    http://{listens}/health\n  database      {}\n  reports       {}\n",
+        "rampart {} is up\n  listens on    http://{listens}/api/v1\n  database      {}\n  reports       {}\n",
         env!("CARGO_PKG_VERSION"),
         configuration.database,
         reports,
@@ -109,7 +109,7 @@ fn greet(
     if let Some(key) = key {
         text.push_str(&format!(
             "  administrator {}\n                this key is shown once: keep it\n",
-            key.shown
+            key.expose()
         ));
     }
     text.push_str(match demo {
@@ -172,7 +172,7 @@ fn keep_private(path: &Path) -> anyhow::Result<()> {
 }
 
 /// The tenant that commands are about, and its administrator's key when there was none.
-async fn first_start(store: &Store, name: &str) -> anyhow::Result<(TenantId, Option<NewKey>)> {
+async fn first_start(store: &Store, name: &str) -> anyhow::Result<(TenantId, Option<ApiKey>)> {
     let tenant = match store.tenant_named(name).await {
         Ok(tenant) => tenant.id,
         Err(StoreError::Missing { .. }) => {
@@ -182,8 +182,9 @@ async fn first_start(store: &Store, name: &str) -> anyhow::Result<(TenantId, Opt
         }
         Err(error) => return Err(error.into()),
     };
-    let key = NewKey::random();
-    let is_first = store.first_key(tenant, key.prefix.clone(), key.digest, "administrator").await?;
+    let key = keys::random();
+    let new = NewKey { name: "first".to_owned(), role: Role::Owner, networks: Vec::new(), expires_at: None };
+    let is_first = store.first_key(tenant, key.clone(), new, "rampart up".to_owned()).await?;
     Ok((tenant, is_first.then_some(key)))
 }
 

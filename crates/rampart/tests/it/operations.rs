@@ -90,6 +90,7 @@ fn every_option_of_the_platform_is_explained() {
     let mut missing = Vec::new();
     for command in [
         &["up"][..],
+        &["gateway"],
         &["worker"],
         &["orchestrator"],
         &["migrate"],
@@ -105,6 +106,10 @@ fn every_option_of_the_platform_is_explained() {
         &["finding", "show"],
         &["finding", "decide"],
         &["audit", "list"],
+        &["key", "create"],
+        &["key", "list"],
+        &["key", "rotate"],
+        &["key", "revoke"],
         &["task", "list"],
         &["task", "show"],
         &["task", "cancel"],

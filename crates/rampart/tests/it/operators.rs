@@ -4,6 +4,7 @@ mod auditing;
 mod deciding;
 mod for_programs;
 mod keeping;
+mod keys;
 mod told;
 
 use std::{

@@ -52,9 +52,15 @@ impl Up {
     }
 
     fn ask(&self, path: &str) -> String {
+        self.ask_as("", path)
+    }
+
+    /// With a key.
+    pub(crate) fn ask_as(&self, key: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close", self.address);
+        write!(stream, "{head}\r\nAuthorization: Bearer {key}\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -142,6 +148,9 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
     assert!(first.ask("/health").contains("alive"));
     assert!(first.ask("/ready").contains("ready"));
     assert!(first.ask("/nothing").starts_with("HTTP/1.1 404"));
+    let key =
+        first.said.split("administrator ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert!(first.ask_as(&key, "/api/v1/me").contains("\"role\":\"owner\""));
     for (elsewhere, instead) in [
         (&[][..], "--data"),
         (&["--data", "./rampart-data/../rampart-data"], "--data"),
@@ -169,6 +178,7 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
     let again = Up::start(directory.path(), &[]);
     assert!(!again.said.contains("administrator"), "{}", again.said);
     wait_for(directory.path(), "completed", 3);
+    assert!(again.ask_as(&key, "/api/v1/me").starts_with("HTTP/1.1 200"), "it is kept");
     again.end();
 }
 

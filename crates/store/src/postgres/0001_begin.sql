@@ -349,14 +349,22 @@ CREATE TABLE workers (
     last_heard  timestamptz NOT NULL
 );
 
+-- Keys of programs, as digests.
 CREATE TABLE keys (
     tenant_id  uuid NOT NULL REFERENCES tenants,
     prefix     text NOT NULL,
     digest     bytea NOT NULL,
+    name       text NOT NULL,
     role       text NOT NULL,
+    networks   text NOT NULL,
     created_at timestamptz NOT NULL,
+    created_by text NOT NULL,
+    expires_at timestamptz,
+    last_used  timestamptz,
+    replaced   text,
     PRIMARY KEY (prefix)
 );
+CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
 
 CREATE TABLE audit (
     sequence  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -485,7 +493,7 @@ ALTER TABLE keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE keys FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
-GRANT SELECT, INSERT, DELETE ON keys TO rampart_tenant;
+GRANT SELECT, INSERT, UPDATE, DELETE ON keys TO rampart_tenant;
 
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit FORCE ROW LEVEL SECURITY;

@@ -308,14 +308,22 @@ CREATE TABLE workers (
     last_heard  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Keys of programs, as digests.
 CREATE TABLE keys (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
     prefix     TEXT NOT NULL,
     digest     BLOB NOT NULL,
+    name       TEXT NOT NULL,
     role       TEXT NOT NULL,
+    networks   TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    created_by TEXT NOT NULL,
+    expires_at INTEGER,
+    last_used  INTEGER,
+    replaced   TEXT,
     PRIMARY KEY (prefix)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
 
 CREATE TABLE audit (
     sequence  INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -10,6 +10,7 @@ mod audit;
 mod batches;
 mod findings;
 mod isolation;
+mod keys;
 mod later;
 mod looks;
 mod machine;

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    Fingerprint, LeaseNumber, NewTask, Priority, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Stage,
-    TaskId, TenantId, Work,
+    ApiKey, Fingerprint, LeaseNumber, NewTask, Priority, ScanId, ScanRequest, Schedule, ScheduleId, Scope,
+    Stage, TaskId, TenantId, Work,
     finding::{Decision, Verdict},
     schedule::Rhythm,
 };
@@ -15,7 +15,10 @@ use store::{
 };
 
 use super::scan;
-use crate::ground::{Ground, Worker, exercise, failure};
+use crate::{
+    ground::{Ground, LEASE, Worker, exercise, failure},
+    keys::{key, named},
+};
 use model::task::Retry;
 
 /// Things of a tenant, or of nobody.
@@ -26,6 +29,8 @@ pub(super) struct Things {
     pub(super) task: TaskId,
     pub(super) finding: Fingerprint,
     pub(super) schedule: ScheduleId,
+    /// A key that this number makes.
+    pub(super) key: u8,
     /// A scope of that name is the tenant's.
     pub(super) scope: &'static str,
 }
@@ -39,6 +44,7 @@ impl Things {
             task: TaskId::new(uuid::Uuid::from_u128(self.task.as_uuid().as_u128() ^ 1)),
             finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
             schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
+            key: 0xee,
             scope: "nowhere",
         }
     }
@@ -51,6 +57,7 @@ impl Things {
             (self.task.to_string(), "<task>"),
             (self.finding.to_string(), "<finding>"),
             (self.schedule.to_string(), "<schedule>"),
+            (key(self.key).prefix().to_string(), "<key>"),
             (format!("\"{}\"", self.scope), "<scope>"),
         ]
         .iter()
@@ -172,7 +179,17 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "schedules" => text(&store.schedules(tenant).await),
         "enable_schedule" => text(&store.enable_schedule(tenant, things.schedule, false, by()).await),
         "delete_schedule" => text(&store.delete_schedule(tenant, things.schedule, by()).await),
-        "first_key" => text(&store.first_key(tenant, "rk_other".to_owned(), [8; 32], "owner").await),
+        "first_key" => text(&store.first_key(tenant, key(8), named("other"), by()).await),
+        "create_key" => {
+            // Another one each time, and nobody else's.
+            let secret = ApiKey::from_random(rand::random(), rand::random());
+            let made = store.create_key(tenant, secret, named("other"), by()).await;
+            text(&made.map(|made| made.role))
+        }
+        "keys" => text(&store.keys(tenant).await),
+        "rotate_key" => text(&store.rotate_key(tenant, key(things.key).prefix(), key(10), LEASE, by()).await),
+        "revoke_key" => text(&store.revoke_key(tenant, key(things.key).prefix(), by()).await),
+        "used_key" => text(&store.used_key(tenant, key(things.key).prefix()).await),
         // They take the tenant within a lease.
         "settle" => {
             let mut answers = String::new();
@@ -235,7 +252,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         targets: vec!["127.0.0.1".parse().unwrap()],
     };
     let schedule = store.create_schedule(tenant, new, "test".to_owned()).await.unwrap().id;
-    assert!(store.first_key(tenant, "rk_first".to_owned(), [7; 32], "owner").await.unwrap());
+    assert!(store.first_key(tenant, key(7), named("secret of the tenant"), "test".to_owned()).await.unwrap());
     // The running one first: there is something to cancel.
     Things {
         scan: other_scan,
@@ -243,6 +260,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         task,
         finding: scan::finding().fingerprint,
         schedule,
+        key: 7,
         scope: "home",
     }
 }
@@ -270,6 +288,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "assets",
         "asset_counts",
         "schedules",
+        "keys",
     ] {
         seen.push(ask(&ground.store, method, ground.tenant, things).await);
     }

@@ -5,7 +5,10 @@ use testkit::{pgbouncer, postgres};
 use store::{Location, Store};
 
 use super::{rows::connect, scan};
-use crate::ground::{Ground, Worker, exercise, settle};
+use crate::{
+    ground::{Ground, Worker, exercise, settle},
+    keys::{key, named},
+};
 
 /// What a session may carry from one transaction to the next.
 const STATE: &str = "SELECT concat_ws('; ', 'role ' || current_user, 'tenant ' || coalesce(current_setting('rampart.tenant', true), ''), \
@@ -41,7 +44,7 @@ async fn nothing_of_a_tenant_stays_on_a_connection_of_a_pool() {
     ground.enqueue([exercise()]).await;
     let claimed = Worker::new(1).claim(&ground, 1).await;
     settle(&ground, claimed[0].lease, store::Ending::Completed).await.unwrap();
-    ground.store.first_key(ground.tenant, "rk_1".to_owned(), [1; 32], "owner").await.unwrap();
+    ground.store.first_key(ground.tenant, key(1), named("first"), "test".to_owned()).await.unwrap();
     assert_eq!(state(other.simple_query(STATE).await.unwrap()).unwrap(), fresh, "after what went well");
 
     ground

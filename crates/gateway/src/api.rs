@@ -1,0 +1,53 @@
+//! Version 1 of the API: one file a resource. Routes and document come from the same lines, so that neither has what the other lacks.
+
+mod body;
+mod keys;
+mod me;
+mod scans;
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        OpenApi as Document,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{Gateway, problem::Told};
+
+/// What is said of all routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Rampart", version = "1", description = "What people and programs do with Rampart."),
+    components(schemas(Told)),
+    modifiers(&Keys),
+    security(("key" = []))
+)]
+struct Description;
+
+/// How callers say who they are.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut Document) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some("A key, as `rampart key create` shows it once.".to_owned());
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Every route of the API, and the document about it.
+pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
+    let version_1 = OpenApiRouter::new()
+        .routes(routes!(me::show))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::show, keys::revoke))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(scans::list, scans::submit))
+        .routes(routes!(scans::show))
+        .routes(routes!(scans::cancel))
+        .routes(routes!(scans::difference));
+    OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()
+}

@@ -1,0 +1,210 @@
+//! Keys: for programs, and for people who use the API without a browser.
+
+use axum::{Json, extract::State, http::StatusCode};
+use jiff::Timestamp;
+use model::{ApiKey, KeyPrefix, Permission, Role};
+use serde::{Deserialize, Serialize};
+use store::{KeyRecord, NewKey, StoreError};
+use utoipa::ToSchema;
+
+use super::body::{Body, InPath};
+use crate::{
+    Gateway,
+    caller::Caller,
+    problem::{AboutOne, Anywhere, BringsBody, Kind, Problem},
+};
+
+/// The longest name.
+const LONGEST_NAME: usize = 64;
+/// Networks of one key, at most.
+const MOST_NETWORKS: usize = 64;
+/// How long a key that was rotated goes on.
+const DAY: u32 = 24 * 60 * 60;
+/// And at most.
+const LONGEST_OVERLAP: u32 = 30 * DAY;
+
+/// Every key of the tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Keys {
+    /// By name.
+    keys: Vec<KeyRecord>,
+}
+
+/// A key that was made now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MadeKey {
+    /// The key itself: it is shown this once.
+    #[schema(pattern = "^rampart_[0-9a-f]{8}_[0-9a-f]{54}$")]
+    secret: String,
+    #[serde(flatten)]
+    key: KeyRecord,
+}
+
+/// How a key is to be followed by another.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateRequest {
+    /// How many seconds the old one goes on; a day without.
+    #[schema(maximum = 2_592_000)]
+    #[serde(default)]
+    overlap_seconds: Option<u32>,
+}
+
+fn random() -> ApiKey {
+    ApiKey::from_random(rand::random(), rand::random())
+}
+
+/// Nobody makes, changes or takes back a key that may do more than they may themselves.
+fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
+    if caller.role().may_give(role) {
+        return Ok(());
+    }
+    let detail = format!("the role {} may not give the role {role}", caller.role());
+    Err(Problem::new(Kind::Forbidden, detail).hint("keys may do no more than who makes them"))
+}
+
+async fn named(gateway: &Gateway, caller: &Caller, prefix: &KeyPrefix) -> Result<KeyRecord, Problem> {
+    let tenant = caller.may(Permission::KeysRead)?;
+    let keys = gateway.store.keys(tenant).await?;
+    let missing = || StoreError::Missing { kind: "key", name: prefix.to_string() }.into();
+    keys.into_iter().find(|key| key.prefix == *prefix).ok_or_else(missing)
+}
+
+/// Lists the keys of the tenant, never the keys themselves.
+#[utoipa::path(
+    get,
+    path = "/keys",
+    tag = "keys",
+    operation_id = "list_keys",
+    responses(
+        (status = OK, body = Keys, description = "every key, by name"),
+        Anywhere,
+    ),
+)]
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Keys>, Problem> {
+    let tenant = caller.may(Permission::KeysRead)?;
+    let keys = gateway.store.keys(tenant).await?;
+    Ok(Json(Keys { keys }))
+}
+
+/// Shows what is known of a key.
+#[utoipa::path(
+    get,
+    path = "/keys/{prefix}",
+    tag = "keys",
+    operation_id = "show_key",
+    params(("prefix" = String, Path, description = "the eight digits that the key begins with")),
+    responses(
+        (status = OK, body = KeyRecord, description = "what is known of it"),
+        Anywhere,
+        AboutOne,
+    ),
+)]
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(prefix): InPath<String>,
+) -> Result<Json<KeyRecord>, Problem> {
+    caller.may(Permission::KeysRead)?;
+    named(&gateway, &caller, &prefix_of(&prefix)?).await.map(Json)
+}
+
+/// Makes a key. It is shown this once.
+#[utoipa::path(
+    post,
+    path = "/keys",
+    tag = "keys",
+    operation_id = "create_key",
+    request_body = NewKey,
+    responses(
+        (status = CREATED, body = MadeKey, description = "the key, this once"),
+        Anywhere,
+        BringsBody,
+    ),
+)]
+pub(super) async fn create(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(asked): Body<NewKey>,
+) -> Result<(StatusCode, Json<MadeKey>), Problem> {
+    let tenant = caller.may(Permission::KeysManage)?;
+    may_give(&caller, asked.role)?;
+    let NewKey { name, networks, expires_at, .. } = &asked;
+    if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        let detail = format!("a name has 1 to {LONGEST_NAME} characters, and none that cannot be seen");
+        return Err(Problem::new(Kind::Invalid, detail));
+    }
+    if networks.len() > MOST_NETWORKS {
+        return Err(Problem::new(Kind::Invalid, format!("a key has at most {MOST_NETWORKS} networks")));
+    }
+    if expires_at.is_some_and(|at| at <= Timestamp::now()) {
+        return Err(Problem::new(Kind::Invalid, "expires_at has passed"));
+    }
+    let secret = random();
+    let key = gateway.store.create_key(tenant, secret.clone(), asked, caller.name()).await?;
+    Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
+}
+
+/// Makes another key in the place of one, which goes on for a while.
+#[utoipa::path(
+    post,
+    path = "/keys/{prefix}/rotate",
+    tag = "keys",
+    operation_id = "rotate_key",
+    params(("prefix" = String, Path, description = "the eight digits that the key begins with")),
+    request_body = RotateRequest,
+    responses(
+        (status = CREATED, body = MadeKey, description = "the key that takes its place, this once"),
+        Anywhere,
+        AboutOne,
+        BringsBody,
+    ),
+)]
+pub(super) async fn rotate(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(prefix): InPath<String>,
+    Body(asked): Body<RotateRequest>,
+) -> Result<(StatusCode, Json<MadeKey>), Problem> {
+    let tenant = caller.may(Permission::KeysManage)?;
+    let prefix = prefix_of(&prefix)?;
+    may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
+    let overlap = asked.overlap_seconds.unwrap_or(DAY);
+    if overlap > LONGEST_OVERLAP {
+        return Err(Problem::new(Kind::Invalid, format!("overlap_seconds is at most {LONGEST_OVERLAP}")));
+    }
+    let overlap = std::time::Duration::from_secs(overlap.into());
+    let secret = random();
+    let key = gateway.store.rotate_key(tenant, prefix, secret.clone(), overlap, caller.name()).await?;
+    Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
+}
+
+/// Takes a key back: from the next request on it is not known.
+#[utoipa::path(
+    delete,
+    path = "/keys/{prefix}",
+    tag = "keys",
+    operation_id = "revoke_key",
+    params(("prefix" = String, Path, description = "the eight digits that the key begins with")),
+    responses(
+        (status = NO_CONTENT, description = "it is not known any more"),
+        Anywhere,
+        AboutOne,
+    ),
+)]
+pub(super) async fn revoke(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(prefix): InPath<String>,
+) -> Result<StatusCode, Problem> {
+    let tenant = caller.may(Permission::KeysManage)?;
+    let prefix = prefix_of(&prefix)?;
+    may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
+    gateway.store.revoke_key(tenant, prefix, caller.name()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is no prefix is that of no key.
+fn prefix_of(text: &str) -> Result<KeyPrefix, Problem> {
+    text.parse().map_err(|error: model::key::KeyPrefixError| Problem::new(Kind::Missing, error.to_string()))
+}

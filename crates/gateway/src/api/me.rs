@@ -1,0 +1,33 @@
+//! Who asks.
+
+use axum::Json;
+use model::{Permission, Role};
+use serde::Serialize;
+use store::KeyRecord;
+use utoipa::ToSchema;
+
+use crate::{caller::Caller, problem::Anywhere};
+
+/// Who asks, and what they may.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Me {
+    /// What they are.
+    role: Role,
+    /// What that lets them do.
+    permissions: Vec<Permission>,
+    /// The key that they have shown.
+    key: KeyRecord,
+}
+
+/// Says who asks, and what they may.
+#[utoipa::path(
+    get,
+    path = "/me",
+    tag = "me",
+    operation_id = "show_me",
+    responses((status = OK, body = Me, description = "who asks"), Anywhere),
+)]
+pub(super) async fn show(caller: Caller) -> Json<Me> {
+    let permissions = caller.role().permissions().into_iter().collect();
+    Json(Me { role: caller.role(), permissions, key: caller.key().clone() })
+}

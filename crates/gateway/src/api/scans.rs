@@ -1,0 +1,241 @@
+//! Scans: asked for, looked at, ended and compared.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+use model::{Permission, ScanId, ScanRequest, Target, TenantId, scan::Difference};
+use serde::{Deserialize, Serialize};
+use store::{NewScan, ScanFilter, ScanRecord, StoreError, Submission};
+use utoipa::{IntoParams, ToSchema};
+
+use super::body::{Body, InPath, InQuery};
+use crate::{
+    Gateway, News,
+    caller::Caller,
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, Problem},
+};
+
+/// In one answer, at most and without a word.
+const MOST: usize = 500;
+const USUALLY: usize = 50;
+/// The longest key under which something is asked for once.
+const LONGEST_KEY: usize = 128;
+
+/// Which scans.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only those that run.
+    #[serde(default)]
+    running: bool,
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only those that were submitted before that one: `next` of the answer before.
+    before: Option<ScanId>,
+}
+
+/// Some scans.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Scans {
+    /// The latest first.
+    scans: Vec<ScanRecord>,
+    /// There may be more: `before` that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<ScanId>,
+}
+
+/// A scan to be begun.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScanSubmission {
+    /// Of what: names, addresses, networks, URLs. Each must be in scope.
+    #[schema(min_items = 1)]
+    targets: Vec<Target>,
+    /// How.
+    request: ScanRequest,
+}
+
+/// With which scan to compare.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct With {
+    /// That one, instead of the one before it with the same question.
+    with: Option<ScanId>,
+}
+
+/// What two scans saw differently.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Compared {
+    /// Which.
+    scan: ScanId,
+    /// With which.
+    baseline: ScanId,
+    /// What appeared, what disappeared, what changed.
+    difference: Difference,
+}
+
+/// Lists scans, the latest first.
+#[utoipa::path(
+    get,
+    path = "/scans",
+    tag = "scans",
+    operation_id = "list_scans",
+    params(Which),
+    responses((status = OK, body = Scans, description = "some scans, the latest first"), Anywhere, HasQuery),
+)]
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<Scans>, Problem> {
+    let tenant = caller.may(Permission::ScansRead)?;
+    let limit = which.limit.unwrap_or(USUALLY);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::new(Kind::Malformed, format!("limit is a number from 1 to {MOST}")));
+    }
+    let filter = ScanFilter { running: which.running, before: which.before };
+    let scans = gateway.store.scans(tenant, filter, limit).await?;
+    let next = scans.last().filter(|_| scans.len() == limit).map(|last| last.id);
+    Ok(Json(Scans { scans, next }))
+}
+
+/// Shows a scan: where it stands, and what it has done so far.
+#[utoipa::path(
+    get,
+    path = "/scans/{scan}",
+    tag = "scans",
+    operation_id = "show_scan",
+    params(("scan" = ScanId, Path, description = "which")),
+    responses((status = OK, body = ScanRecord, description = "as it stands"), Anywhere, AboutOne),
+)]
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(scan): InPath<ScanId>,
+) -> Result<Json<ScanRecord>, Problem> {
+    let tenant = caller.may(Permission::ScansRead)?;
+    Ok(Json(gateway.store.scan(tenant, scan).await?))
+}
+
+/// Begins a scan. With an `Idempotency-Key`, the same request is the same scan for a day.
+#[utoipa::path(
+    post,
+    path = "/scans",
+    tag = "scans",
+    operation_id = "submit_scan",
+    params(("Idempotency-Key" = Option<String>, Header, description = "whoever gets no answer asks again under it")),
+    request_body = ScanSubmission,
+    responses((status = ACCEPTED, body = ScanRecord, description = "it was begun, or had been under the same key"), Anywhere, BringsBody, MayConflict),
+)]
+pub(super) async fn submit(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(asked): Body<ScanSubmission>,
+) -> Result<(StatusCode, HeaderMap, Json<ScanRecord>), Problem> {
+    let tenant = caller.may(Permission::ScansSubmit)?;
+    if asked.targets.is_empty() {
+        return Err(Problem::new(Kind::Invalid, "there are no targets"));
+    }
+    if let Some(unknown) = asked.request.only.difference(&gateway.around.checks).next() {
+        return Err(Problem::new(Kind::Invalid, format!("there is no check `{unknown}`")));
+    }
+    let key = idempotency_key(&headers)?;
+    let new = NewScan {
+        request: asked.request,
+        targets: asked.targets,
+        by: caller.name(),
+        checks: gateway.around.terms.checks.clone(),
+        price: gateway.around.terms.price,
+    };
+    let Submission { scan, planned, .. } = begin(&gateway, tenant, new, key).await?;
+    (gateway.around.tell)(News::Planned(planned));
+    let mut place = HeaderMap::new();
+    if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/scans/{scan}")) {
+        place.insert(header::LOCATION, path);
+    }
+    Ok((StatusCode::ACCEPTED, place, Json(gateway.store.scan(tenant, scan).await?)))
+}
+
+async fn begin(
+    gateway: &Gateway,
+    tenant: TenantId,
+    new: NewScan,
+    key: Option<String>,
+) -> Result<Submission, Problem> {
+    let begun = match key {
+        Some(key) => gateway.store.submit_scan_once(tenant, new, key).await,
+        None => {
+            let begun = gateway.store.submit_scan(tenant, new).await;
+            begun.map(|(scan, planned)| Submission { scan, is_new: true, planned })
+        }
+    };
+    begun.map_err(|error| match error {
+        // The scan is not what is missing.
+        StoreError::Missing { kind: "scope", .. } => Problem::new(Kind::Invalid, error.to_string()),
+        error => error.into(),
+    })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=LONGEST_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = format!("an Idempotency-Key has 1 to {LONGEST_KEY} visible characters");
+            Err(Problem::new(Kind::Malformed, detail))
+        }
+    }
+}
+
+/// Ends a scan: what waits is cancelled, what runs is asked to stop.
+#[utoipa::path(
+    post,
+    path = "/scans/{scan}/cancel",
+    tag = "scans",
+    operation_id = "cancel_scan",
+    params(("scan" = ScanId, Path, description = "which")),
+    responses((status = ACCEPTED, body = ScanRecord, description = "as it stands then"), Anywhere, AboutOne),
+)]
+pub(super) async fn cancel(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(scan): InPath<ScanId>,
+) -> Result<(StatusCode, Json<ScanRecord>), Problem> {
+    let tenant = caller.may(Permission::ScansCancel)?;
+    gateway.store.cancel_scan(tenant, scan, caller.name()).await?;
+    (gateway.around.tell)(News::Ended);
+    Ok((StatusCode::ACCEPTED, Json(gateway.store.scan(tenant, scan).await?)))
+}
+
+/// Compares a scan with another: what appeared, what disappeared, what changed.
+#[utoipa::path(
+    get,
+    path = "/scans/{scan}/difference",
+    tag = "scans",
+    operation_id = "compare_scans",
+    params(("scan" = ScanId, Path, description = "which"), With),
+    responses((status = OK, body = Compared, description = "what two scans saw differently"), Anywhere, AboutOne, HasQuery, MayConflict),
+)]
+pub(super) async fn difference(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(scan): InPath<ScanId>,
+    InQuery(With { with }): InQuery<With>,
+) -> Result<Json<Compared>, Problem> {
+    let tenant = caller.may(Permission::ScansRead)?;
+    let record = gateway.store.scan(tenant, scan).await?;
+    let first = || {
+        let detail = format!("scan {scan} is the first of its kind");
+        Problem::new(Kind::Conflict, detail).hint("`with` names one to compare with")
+    };
+    let baseline = with.or(record.baseline).ok_or_else(first)?;
+    gateway.store.scan(tenant, baseline).await?;
+    let difference = gateway.store.difference(tenant, scan, baseline).await?;
+    Ok(Json(Compared { scan, baseline, difference }))
+}

@@ -1,0 +1,84 @@
+//! The one door for people and programs: who asks, what they may, what they get.
+//!
+//! A request is given an id, a place and a time within which it is answered; then it is said whose it is, what they may do, and only
+//! then anything is read: a tenant's rows cannot be named before a permission was asked for ([`caller::Caller::may`]).
+
+mod api;
+mod caller;
+mod health;
+mod problem;
+mod request;
+mod serve;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use axum::{Router, middleware, routing::get};
+use model::{CheckId, Stage};
+use store::{Store, Terms};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+
+pub use self::serve::serve;
+
+/// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
+const AT_ONCE: usize = 1_024;
+
+/// What others should hear of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// So many tasks wait, by stage.
+    Planned(BTreeMap<Stage, usize>),
+    /// Something is stopped, or nobody wants it any more: who works looks at once.
+    Ended,
+}
+
+/// What a gateway needs to know of the rest.
+pub struct Surroundings {
+    /// On what terms scans are begun.
+    pub terms: Terms,
+    /// The checks that there are.
+    pub checks: BTreeSet<CheckId>,
+    /// Tells the workers; it does not wait, and who was not told looks a little later.
+    pub tell: Box<dyn Fn(News) + Send + Sync>,
+    /// Nothing new is taken from its end on: it says that it is not ready.
+    pub ending: CancellationToken,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+pub struct Gateway {
+    store: Store,
+    around: Arc<Surroundings>,
+    room: Arc<Semaphore>,
+}
+
+impl Gateway {
+    /// Answers from this store.
+    pub fn new(store: Store, around: Surroundings) -> Gateway {
+        Gateway { store, around: Arc::new(around), room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+
+    /// Every route.
+    fn router(self) -> Router {
+        let (api, document) = api::routes();
+        let document = Arc::new(document);
+        api.route("/api/v1/openapi.json", get(move || async move { axum::Json(document) }))
+            .route("/health", get(health::alive))
+            .route("/ready", get(health::ready))
+            .route("/startup", get(health::ready))
+            .fallback(problem::no_such_route)
+            .method_not_allowed_fallback(problem::no_such_method)
+            .layer(axum::extract::DefaultBodyLimit::max(request::MOST_BODY))
+            .layer(middleware::from_fn_with_state(self.clone(), request::attend))
+            .with_state(self)
+    }
+}
+
+/// What the API promises, as OpenAPI 3.1.
+pub fn document() -> OpenApi {
+    api::routes().1
+}

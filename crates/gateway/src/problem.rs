@@ -1,0 +1,312 @@
+//! What went wrong, as programs and people are told: problem details (RFC 9457).
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use store::StoreError;
+use utoipa::{
+    IntoResponses, ToSchema,
+    openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder},
+};
+
+/// What went wrong. [`crate::request::attend`] writes it into the answer, with the request's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    /// What failed, on which value.
+    pub(crate) detail: String,
+    /// What to do about it.
+    pub(crate) hint: Option<&'static str>,
+}
+
+/// Kinds of problems: for programs, who tell them apart by their code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The request cannot be understood.
+    Malformed,
+    /// It is not said, or not believed, who asks.
+    Unauthenticated,
+    /// Who asks may not do that.
+    Forbidden,
+    /// There is no such thing, or it belongs to somebody else: nobody can tell which.
+    Missing,
+    /// The thing is there, and cannot be asked for in this way.
+    Method,
+    /// It does not fit where things stand.
+    Conflict,
+    /// The body is larger than what is taken.
+    TooLarge,
+    /// The body is of a kind that is not taken.
+    MediaType,
+    /// It is understood, and asks for what cannot be.
+    Invalid,
+    /// There is no room for it now.
+    Overloaded,
+    /// What is needed for an answer is away.
+    Unavailable,
+    /// It took too long.
+    Timeout,
+    /// A defect.
+    Internal,
+}
+
+impl Kind {
+    #[cfg(test)]
+    const ALL: [Kind; 13] = [
+        Kind::Malformed,
+        Kind::Unauthenticated,
+        Kind::Forbidden,
+        Kind::Missing,
+        Kind::Method,
+        Kind::Conflict,
+        Kind::TooLarge,
+        Kind::MediaType,
+        Kind::Invalid,
+        Kind::Overloaded,
+        Kind::Unavailable,
+        Kind::Timeout,
+        Kind::Internal,
+    ];
+
+    /// Its status, its code, and a title that is the same for all of the kind.
+    fn told(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Kind::Malformed => (StatusCode::BAD_REQUEST, "malformed", "the request cannot be understood"),
+            Kind::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "it is not known who asks")
+            }
+            Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "who asks may not do that"),
+            Kind::Missing => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
+            Kind::Method => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "it cannot be asked for in this way")
+            }
+            Kind::Conflict => (StatusCode::CONFLICT, "conflict", "it does not fit where things stand"),
+            Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large"),
+            Kind::MediaType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "the body is no JSON")
+            }
+            Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "what is asked for cannot be"),
+            Kind::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "there is no room for it now")
+            }
+            Kind::Unavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "something that is needed is away")
+            }
+            Kind::Timeout => (StatusCode::GATEWAY_TIMEOUT, "timeout", "it took too long"),
+            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "a defect in Rampart"),
+        }
+    }
+
+    fn comes_back(self) -> bool {
+        matches!(self, Kind::Overloaded | Kind::Unavailable | Kind::Timeout)
+    }
+}
+
+/// What is written: `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Told {
+    /// Names the kind of problem: `urn:rampart:problem:` and its code.
+    r#type: String,
+    /// The same for all problems of the kind.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What failed, on which value.
+    detail: String,
+    /// The kind of problem, in one word.
+    code: &'static str,
+    /// By which the request is found in logs and in the audit.
+    request_id: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Problem {
+        Problem { kind, detail: detail.into(), hint: None }
+    }
+
+    pub(crate) fn hint(self, hint: &'static str) -> Problem {
+        Problem { hint: Some(hint), ..self }
+    }
+
+    /// The answer, for a request with this id.
+    pub(crate) fn answer(self, request_id: String) -> Response {
+        let (status, code, title) = self.kind.told();
+        let told = Told {
+            r#type: format!("urn:rampart:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            code,
+            request_id,
+            hint: self.hint,
+        };
+        let mut response = (status, axum::Json(told)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.kind.comes_back() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.kind == Kind::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rampart\""));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// Only carries it: the request's id is not known here.
+    fn into_response(self) -> Response {
+        let mut response = self.kind.told().0.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let kind = match &error {
+            StoreError::Missing { .. } => Kind::Missing,
+            StoreError::Exists { .. } | StoreError::Refused(_) | StoreError::KeyTaken(_) => Kind::Conflict,
+            StoreError::OutOfScope { .. } | StoreError::NoPrice | StoreError::Invalid(_) => Kind::Invalid,
+            StoreError::Unavailable(_)
+            | StoreError::Busy(_)
+            | StoreError::Objects(_)
+            | StoreError::Full(_)
+            | StoreError::Schema(_) => Kind::Unavailable,
+            _ => Kind::Internal,
+        };
+        // What a server says of itself is for whoever runs it.
+        let detail = match kind {
+            Kind::Unavailable | Kind::Internal => {
+                tracing::error!(%error, "a request could not be answered");
+                "the store did not answer as it should".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        Problem::new(kind, detail)
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Problem {
+        let kind = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Kind::TooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Kind::MediaType,
+            StatusCode::UNPROCESSABLE_ENTITY => Kind::Invalid,
+            _ => Kind::Malformed,
+        };
+        Problem::new(kind, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Problem {
+        Problem::new(Kind::Malformed, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    /// What is no id is the id of nothing.
+    fn from(rejection: PathRejection) -> Problem {
+        Problem::new(Kind::Missing, rejection.body_text())
+    }
+}
+
+/// What any request may meet that says who asks.
+pub(crate) struct Anywhere;
+
+/// What a request about one thing may meet besides.
+pub(crate) struct AboutOne;
+
+/// What a request that brings something may meet besides.
+pub(crate) struct BringsBody;
+
+impl IntoResponses for Anywhere {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Unauthenticated, Kind::Forbidden, Kind::Internal, Kind::Overloaded, Kind::Timeout])
+    }
+}
+
+impl IntoResponses for AboutOne {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Missing])
+    }
+}
+
+/// What a request may meet that does not fit where things stand.
+pub(crate) struct MayConflict;
+
+impl IntoResponses for MayConflict {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Conflict])
+    }
+}
+
+/// What a request may meet that says how much it wants.
+pub(crate) struct HasQuery;
+
+impl IntoResponses for HasQuery {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Malformed])
+    }
+}
+
+impl IntoResponses for BringsBody {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Malformed, Kind::TooLarge, Kind::MediaType, Kind::Invalid])
+    }
+}
+
+fn documented(kinds: &[Kind]) -> BTreeMap<String, RefOr<openapi::Response>> {
+    let response = |kind: &Kind| {
+        let (status, _, title) = kind.told();
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let response = ResponseBuilder::new().description(title).content("application/problem+json", content);
+        (status.as_str().to_owned(), response.into())
+    };
+    kinds.iter().map(response).collect()
+}
+
+pub(crate) async fn no_such_route() -> Problem {
+    Problem::new(Kind::Missing, "there is no such route").hint("/api/v1/openapi.json lists every route")
+}
+
+pub(crate) async fn no_such_method() -> Problem {
+    Problem::new(Kind::Method, "this route has other methods").hint("/api/v1/openapi.json lists every route")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_kinds_have_the_same_code() {
+        let codes: BTreeSet<&str> = Kind::ALL.iter().map(|kind| kind.told().1).collect();
+        assert_eq!(codes.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            let (status, _, title) = kind.told();
+            assert!(status.is_client_error() || status.is_server_error());
+            assert!(!title.ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn what_the_store_says_of_itself_is_not_repeated() {
+        let error = StoreError::Unavailable("password of app@10.0.0.1 is wrong".to_owned());
+        let problem = Problem::from(error);
+        assert_eq!((problem.kind, problem.detail.contains("password")), (Kind::Unavailable, false));
+        let missing = Problem::from(StoreError::Missing { kind: "scan", name: "1".to_owned() });
+        assert_eq!((missing.kind, &missing.detail[..]), (Kind::Missing, "there is no scan `1`"));
+    }
+}

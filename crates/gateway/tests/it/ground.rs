@@ -1,0 +1,159 @@
+//! A gateway that listens on loopback, and somebody who asks.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::body::{Body, to_bytes};
+use gateway::{Gateway, News, Surroundings};
+use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1::handshake};
+use hyper_util::rt::TokioIo;
+use model::{ApiKey, CheckId, Role, ScanId, ScanRequest, Scope, TenantId};
+use serde_json::Value;
+use store::{Location, NewKey, NewScan, NewTenant, Store, Terms};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) struct Ground {
+    pub(crate) store: Store,
+    pub(crate) tenant: TenantId,
+    pub(crate) address: SocketAddr,
+    /// What workers heard of.
+    pub(crate) told: Arc<Mutex<Vec<News>>>,
+    /// Somebody asked for the end.
+    pub(crate) ending: CancellationToken,
+    /// Nothing new is taken.
+    pub(crate) closed: CancellationToken,
+    pub(crate) answering: JoinHandle<()>,
+    _directory: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem that it tells, with the code of its kind.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> &str {
+        assert_eq!((self.status.as_u16(), &self.body["code"]), (status, &code.into()), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["type"], format!("urn:rampart:problem:{code}"));
+        assert_eq!(self.body["request_id"], self.header("x-request-id"));
+        self.body["detail"].as_str().unwrap()
+    }
+}
+
+impl Ground {
+    pub(crate) async fn start() -> Ground {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
+        let tenant = store.create_tenant(NewTenant::named("own"), "test".to_owned()).await.unwrap().id;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ending, closed) = (CancellationToken::new(), CancellationToken::new());
+        let told = Arc::<Mutex<Vec<News>>>::default();
+        let around = Surroundings {
+            terms: Terms { checks: "1".to_owned(), price: None },
+            checks: [CheckId::new("git-config")].into(),
+            tell: Box::new({
+                let told = Arc::clone(&told);
+                move |news| told.lock().unwrap().push(news)
+            }),
+            ending: ending.clone(),
+        };
+        let gateway = Gateway::new(store.clone(), around);
+        let drain = Duration::from_secs(10);
+        let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), drain));
+        Ground { store, tenant, address, told, ending, closed, answering, _directory: directory }
+    }
+
+    /// A scan of this tenant, as somebody else began it.
+    pub(crate) async fn scan(&self) -> ScanId {
+        self.store.put_scope(self.tenant, "loopback", Scope::loopback(), "test".to_owned()).await.unwrap();
+        let new = NewScan {
+            request: ScanRequest::within("loopback"),
+            targets: vec!["127.0.0.1".parse().unwrap()],
+            by: "test".to_owned(),
+            checks: "1".to_owned(),
+            price: None,
+        };
+        self.store.submit_scan(self.tenant, new).await.unwrap().0
+    }
+
+    pub(crate) async fn another_tenant(&self) -> TenantId {
+        self.store.create_tenant(NewTenant::named("other"), "test".to_owned()).await.unwrap().id
+    }
+
+    pub(crate) async fn key(&self, role: Role) -> ApiKey {
+        self.key_of(self.tenant, NewKey { role, ..named("test") }).await
+    }
+
+    pub(crate) async fn key_of(&self, tenant: TenantId, new: NewKey) -> ApiKey {
+        let key = ApiKey::from_random(rand::random(), rand::random());
+        self.store.create_key(tenant, key.clone(), new, "test".to_owned()).await.unwrap();
+        key
+    }
+
+    pub(crate) async fn get(&self, path: &str, key: &ApiKey) -> Answer {
+        self.ask(Method::GET, path, Some(key.expose()), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, key: &ApiKey, body: Value) -> Answer {
+        self.ask(Method::POST, path, Some(key.expose()), Some(body)).await
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        let host = self.address.to_string().parse().unwrap();
+        request.headers_mut().insert("host", host);
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        let bytes = to_bytes(Body::new(body), 1 << 20).await.unwrap();
+        let body = match bytes.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&bytes).unwrap(),
+        };
+        Answer { status: head.status, headers: head.headers, body }
+    }
+}
+
+pub(crate) fn named(name: &str) -> NewKey {
+    NewKey { name: name.to_owned(), role: Role::Owner, networks: Vec::new(), expires_at: None }
+}

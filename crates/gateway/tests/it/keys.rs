@@ -1,0 +1,73 @@
+//! Keys: made by who may, no more than they may, shown once.
+
+use hyper::Method;
+use model::{ApiKey, Role};
+use serde_json::json;
+use store::AuditFilter;
+
+use crate::ground::Ground;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_made_used_rotated_and_revoked() {
+    let ground = Ground::start().await;
+    let owner = ground.key(Role::Owner).await;
+    let asked = json!({ "name": "pipeline", "role": "scanner", "networks": ["127.0.0.0/8"] });
+    let made = ground.post("/api/v1/keys", &owner, asked).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let key: ApiKey = made.body["secret"].as_str().unwrap().parse().unwrap();
+    let prefix = key.prefix();
+    assert_eq!((&made.body["prefix"], &made.body["role"]), (&prefix.as_str().into(), &"scanner".into()));
+
+    let me = ground.get("/api/v1/me", &key).await;
+    assert_eq!((&me.body["role"], &me.body["key"]["name"]), (&"scanner".into(), &"pipeline".into()));
+    assert!(me.body["permissions"].as_array().unwrap().contains(&"scans.submit".into()), "{me:?}");
+    ground.get("/api/v1/keys", &key).await.problem(403, "forbidden");
+
+    let listed = ground.get("/api/v1/keys", &owner).await;
+    assert!(!listed.body.to_string().contains(&key.expose()[17..]), "{listed:?}");
+    let one = ground.get(&format!("/api/v1/keys/{prefix}"), &owner).await;
+    assert_eq!(listed.body["keys"][0], one.body);
+    assert!(one.body["last_used"].is_string(), "{one:?}");
+
+    let rotated = ground.post(&format!("/api/v1/keys/{prefix}/rotate"), &owner, json!({})).await;
+    let next: ApiKey = rotated.body["secret"].as_str().unwrap().parse().unwrap();
+    for key in [&key, &next] {
+        assert_eq!(ground.get("/api/v1/me", key).await.status, 200, "both, for a day");
+    }
+    let twice = ground.post(&format!("/api/v1/keys/{prefix}/rotate"), &owner, json!({})).await;
+    assert!(twice.problem(422, "invalid").contains("took its place"), "{twice:?}");
+    let revoke = format!("/api/v1/keys/{prefix}");
+    assert_eq!(ground.ask(Method::DELETE, &revoke, Some(owner.expose()), None).await.status, 204);
+    ground.get("/api/v1/me", &key).await.problem(401, "unauthenticated");
+    ground.ask(Method::DELETE, &revoke, Some(owner.expose()), None).await.problem(404, "not-found");
+
+    let audit = ground.store.audit(ground.tenant, AuditFilter::default(), 10).await.unwrap();
+    let done: Vec<(&str, &str)> =
+        audit.iter().take(4).map(|entry| (&entry.action[..], &entry.by[..])).collect();
+    let by = format!("test (key {})", owner.prefix());
+    let by = by.as_str();
+    assert_eq!(done, [("key.revoke", by), ("key.rotate", by), ("key.create", by), ("key.create", by)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_makes_or_takes_back_a_key_that_may_do_more_than_they_may() {
+    let ground = Ground::start().await;
+    let owner = ground.key(Role::Owner).await;
+    for maker in Role::ALL {
+        let key = ground.key(maker).await;
+        for role in Role::ALL {
+            let asked = json!({ "name": "made", "role": role });
+            let made = ground.post("/api/v1/keys", &key, asked).await;
+            let may =
+                matches!(maker, Role::Owner) || (matches!(maker, Role::Administrator) && role != Role::Owner);
+            assert_eq!(made.status, if may { 201 } else { 403 }, "{maker} makes {role}: {made:?}");
+        }
+        if maker != Role::Owner {
+            let path = format!("/api/v1/keys/{}", owner.prefix());
+            let answer = ground.ask(Method::DELETE, &path, Some(key.expose()), None).await;
+            answer.problem(403, "forbidden");
+            ground.post(&format!("{path}/rotate"), &key, json!({})).await.problem(403, "forbidden");
+        }
+    }
+    assert_eq!(ground.get("/api/v1/me", &owner).await.status, 200);
+}

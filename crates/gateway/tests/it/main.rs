@@ -1,0 +1,13 @@
+//! The gateway through its front door: a real listener, a real store, bytes on a socket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may fail by panicking, and asks the gateway that it started on loopback; Clippy does not see that helpers of tests \
+              are tests"
+)]
+
+mod ground;
+mod keys;
+mod requests;
+mod routes;
+mod scans;

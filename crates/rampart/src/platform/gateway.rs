@@ -1,0 +1,89 @@
+//! `rampart gateway`: the API, in a process of its own; and where it listens, for `rampart up`, too.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, bail};
+use gateway::{Gateway, News, Surroundings};
+use store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use worker::doorbell::{Bell, Doorbell, ring_aside};
+
+use super::{interrupted, roles};
+use crate::{
+    cli::{GatewayArguments, ListenArguments, say},
+    configuration::Configuration,
+    library::Library,
+};
+
+/// Takes the address for it. Keys are not sent in the clear over a network that others may read, unless somebody says that they are
+/// not.
+pub(super) async fn listen(
+    configuration: &Configuration,
+    arguments: &ListenArguments,
+) -> anyhow::Result<TcpListener> {
+    let listen = arguments.listen.unwrap_or(configuration.listen);
+    if !listen.ip().is_loopback() && !arguments.without_tls {
+        bail!(
+            "whoever is on the way to {listen} could read the keys that are sent there: listen on 127.0.0.1 or ::1 behind a proxy that \
+             encrypts, or say with --without-tls that nobody else is on the way"
+        );
+    }
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}; --listen names another address"))
+}
+
+/// What it answers with. From the moment on at which somebody asked for its end it says that it is not ready.
+pub(super) fn assemble(
+    configuration: &Configuration,
+    store: Store,
+    doorbell: Arc<dyn Doorbell>,
+    ending: CancellationToken,
+) -> Gateway {
+    let checks = Library::built_in().templates.iter().map(|template| template.id.clone()).collect();
+    let around =
+        Surroundings { terms: configuration.terms(), checks, tell: Box::new(tell(doorbell)), ending };
+    Gateway::new(store, around)
+}
+
+/// Rings for what workers should hear of, without waiting for it.
+fn tell(doorbell: Arc<dyn Doorbell>) -> impl Fn(News) {
+    move |news| {
+        let bells = match news {
+            News::Planned(stages) => {
+                stages.into_iter().map(|(stage, count)| (Bell::Stage(stage), count)).collect()
+            }
+            News::Ended => vec![(Bell::Stop, 1)],
+        };
+        ring_aside(&doorbell, bells);
+    }
+}
+
+pub(super) fn gateway(
+    configuration: &Configuration,
+    arguments: &GatewayArguments,
+) -> anyhow::Result<ExitCode> {
+    configuration.start_logging()?;
+    roles::runtime()?.block_on(async {
+        let stop = interrupted()?;
+        let listener = listen(configuration, &arguments.listen).await?;
+        let address = listener.local_addr().context("cannot tell where it listens")?;
+        let store = configuration.with_evidence(configuration.open().await?)?;
+        greet(address);
+        let closed = CancellationToken::new();
+        let gateway = assemble(configuration, store, configuration.doorbell()?, stop.clone());
+        let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), arguments.drain));
+        stop.cancelled().await;
+        // Whoever sends requests here learns first that it is not ready any more.
+        tokio::time::sleep(arguments.linger).await;
+        closed.cancel();
+        answering.await.context("the gateway ended early")?;
+        tracing::info!("the gateway has answered everything");
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn greet(address: SocketAddr) {
+    say(&format!("the gateway listens on http://{address}/api/v1\n"));
+}
