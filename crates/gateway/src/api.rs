@@ -1,9 +1,19 @@
 //! Version 1 of the API: one file a resource. Routes and document come from the same lines, so that neither has what the other lacks.
 
+mod audit;
 mod body;
+mod findings;
 mod keys;
 mod me;
+mod page;
+mod results;
 mod scans;
+mod schedules;
+mod scopes;
+mod stops;
+mod tasks;
+mod tenant;
+mod version;
 
 use utoipa::{
     Modify, OpenApi,
@@ -48,6 +58,25 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(scans::list, scans::submit))
         .routes(routes!(scans::show))
         .routes(routes!(scans::cancel))
-        .routes(routes!(scans::difference));
+        .routes(routes!(scans::difference))
+        .routes(routes!(results::assets))
+        .routes(routes!(results::report))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::show, schedules::change, schedules::delete))
+        .routes(routes!(scopes::list))
+        .routes(routes!(scopes::show, scopes::put, scopes::delete))
+        .routes(routes!(findings::list))
+        .routes(routes!(findings::show))
+        .routes(routes!(findings::decide))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::totals))
+        .routes(routes!(tasks::show))
+        .routes(routes!(tasks::cancel))
+        .routes(routes!(tasks::redrive))
+        .routes(routes!(tasks::purge))
+        .routes(routes!(stops::list, stops::order))
+        .routes(routes!(stops::lift))
+        .routes(routes!(audit::list))
+        .routes(routes!(tenant::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()
 }

@@ -12,12 +12,13 @@ mod serve;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 
 use axum::{Router, middleware, routing::get};
 use model::{CheckId, Stage};
-use store::{Store, Terms};
+use store::{Objects, Store, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
@@ -42,6 +43,10 @@ pub struct Surroundings {
     pub terms: Terms,
     /// The checks that there are.
     pub checks: BTreeSet<CheckId>,
+    /// The name servers of scopes that are written by the API.
+    pub resolvers: Vec<SocketAddr>,
+    /// Where reports are kept.
+    pub reports: Objects,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
     /// Nothing new is taken from its end on: it says that it is not ready.

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Method,
     /// It does not fit where things stand.
     Conflict,
+    /// It is not, or not any more, what somebody said it must be.
+    Changed,
     /// The body is larger than what is taken.
     TooLarge,
     /// The body is of a kind that is not taken.
@@ -57,13 +59,14 @@ pub(crate) enum Kind {
 
 impl Kind {
     #[cfg(test)]
-    const ALL: [Kind; 13] = [
+    const ALL: [Kind; 14] = [
         Kind::Malformed,
         Kind::Unauthenticated,
         Kind::Forbidden,
         Kind::Missing,
         Kind::Method,
         Kind::Conflict,
+        Kind::Changed,
         Kind::TooLarge,
         Kind::MediaType,
         Kind::Invalid,
@@ -86,6 +89,7 @@ impl Kind {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "it cannot be asked for in this way")
             }
             Kind::Conflict => (StatusCode::CONFLICT, "conflict", "it does not fit where things stand"),
+            Kind::Changed => (StatusCode::PRECONDITION_FAILED, "changed", "it is not what it must be"),
             Kind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "the body is too large"),
             Kind::MediaType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "the body is no JSON")
@@ -176,6 +180,7 @@ impl From<StoreError> for Problem {
         let kind = match &error {
             StoreError::Missing { .. } => Kind::Missing,
             StoreError::Exists { .. } | StoreError::Refused(_) | StoreError::KeyTaken(_) => Kind::Conflict,
+            StoreError::Changed { .. } => Kind::Changed,
             StoreError::OutOfScope { .. } | StoreError::NoPrice | StoreError::Invalid(_) => Kind::Invalid,
             StoreError::Unavailable(_)
             | StoreError::Busy(_)
@@ -248,6 +253,15 @@ pub(crate) struct MayConflict;
 impl IntoResponses for MayConflict {
     fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
         documented(&[Kind::Conflict])
+    }
+}
+
+/// What a request may meet that says what must be there.
+pub(crate) struct MayHaveChanged;
+
+impl IntoResponses for MayHaveChanged {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Changed])
     }
 }
 

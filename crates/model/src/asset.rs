@@ -4,16 +4,18 @@ use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::{DomainName, Host, Source};
 
 /// One port of one address, and the name it was reached by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct Endpoint {
     /// The name by which the address was found, sent as SNI and Host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<DomainName>,
     /// Where it is.
+    #[schema(value_type = String)]
     pub address: IpAddr,
     /// Which port.
     pub port: u16,
@@ -54,7 +56,7 @@ impl fmt::Display for Protocol {
 }
 
 /// What TLS said about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TlsSummary {
     /// `tls10` to `tls13`, as checks name them.
     pub version: String,
@@ -71,7 +73,7 @@ pub struct TlsSummary {
 }
 
 /// Something that listens on a port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Service {
     /// Where.
     pub endpoint: Endpoint,
@@ -106,7 +108,7 @@ impl Service {
 }
 
 /// An observation about something the organisation exposes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Asset {
     /// A name that exists.
@@ -124,6 +126,7 @@ pub enum Asset {
     /// An address that answered.
     Host {
         /// The address.
+        #[schema(value_type = String)]
         address: IpAddr,
         /// The names that lead to it.
         names: Vec<DomainName>,
@@ -225,7 +228,7 @@ impl Asset {
 }
 
 /// How the scanned ports of one address answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PortStates {
     /// Accepted a connection.
     pub open: Vec<u16>,

@@ -7,13 +7,15 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
+use utoipa::ToSchema;
 
 pub use self::history::{Decision, History, Life, Look, Verdict};
 use crate::{CheckId, Confidence, DomainName, Endpoint, Severity};
 
 /// Where a finding is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", content = "at", rename_all = "snake_case")]
+#[schema(as = FindingLocation)]
 pub enum Location {
     /// A name and its records.
     Domain(DomainName),
@@ -97,7 +99,7 @@ impl TryFrom<String> for Fingerprint {
 }
 
 /// What was sent and what came back, lossily decoded to text and capped; hostile text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Evidence {
     /// What Rampart sent.
     pub request: String,
@@ -112,7 +114,7 @@ pub struct Evidence {
 }
 
 /// Public catalogues a finding belongs to.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Classification {
     /// `CVE-2024-1234`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -129,7 +131,7 @@ pub struct Classification {
 }
 
 /// An observation that somebody should act on, with its evidence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The same thing seen again has the same.
     pub fingerprint: Fingerprint,
@@ -145,6 +147,7 @@ pub struct Finding {
     pub location: Location,
     /// The addresses at which it was seen: a name may lead to several machines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
     pub addresses: Vec<IpAddr>,
     /// The matcher inside the template, when it has a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,10 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
-use crate::{CheckId, KeyPrefix, Money, PortSet, ScanId, Target, WorkerPrice};
+use crate::{
+    CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PortSet, Protocol, ScanId, Target,
+    WorkerId, WorkerPrice,
+};
 
 macro_rules! texts {
     ($($name:ident: $description:literal, $example:literal;)*) => {$(
@@ -25,10 +28,15 @@ macro_rules! texts {
 
 texts! {
     CheckId: "the id of a check template", "git-config";
+    DomainName: "a domain name in lower case, without the dot at its end", "www.example.com";
+    Fingerprint: "32 hexadecimal digits", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b";
     KeyPrefix: "the eight hexadecimal digits that a key begins with, after `rampart_`", "0a1b2c3d";
     Money: "an amount, with at most six decimals", "12.50";
+    NamePattern: "a name; `*.` before it stands for every name below it", "*.example.com";
     PortSet: "ports and ranges of them", "80,443,8000-8100";
+    Protocol: "the protocol that a service speaks", "http";
     ScanId: "16 hexadecimal digits", "631fc225273b1a24";
     Target: "a name, an address, a network, one port of a host, or a URL", "www.example.com";
+    WorkerId: "32 hexadecimal digits", "0af7651916cd43dd8448eb211c80319c";
     WorkerPrice: "what it costs that a worker holds one task for an hour", "0.05";
 }

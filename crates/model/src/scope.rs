@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use self::{
     address::{NeverReason, canonical, never_permitted},
@@ -27,25 +28,28 @@ pub const FRAGILE_PORTS: &[u16] = &[
 ];
 
 /// What a tenant authorised, and what it excluded. Exclusions win.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Scope {
     /// Who authorised it; none only for the built-in loopback scope.
     pub authorised_by: Option<String>,
     /// Names that may be asked about and connected to.
     pub names: Vec<NamePattern>,
     /// Addresses that may be connected to, by whatever name.
+    #[schema(value_type = Vec<String>)]
     pub networks: Vec<IpNet>,
     /// Ports that may be connected to.
     pub ports: PortSet,
     /// Names that must not be touched.
     pub excluded_names: Vec<NamePattern>,
     /// Addresses that must not be touched.
+    #[schema(value_type = Vec<String>)]
     pub excluded_networks: Vec<IpNet>,
     /// Ports that must not be touched.
     pub excluded_ports: PortSet,
     /// When.
     pub window: TimeWindow,
     /// Name servers that may be asked, and nothing else of theirs.
+    #[schema(value_type = Vec<String>)]
     pub resolvers: Vec<SocketAddr>,
     /// Caps that no option raises.
     pub ceilings: Ceilings,

@@ -4,11 +4,12 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{ScanId, Stage, StopId, TenantId};
 
 /// How far a stop reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "reach", rename_all = "snake_case")]
 pub enum Reach {
     /// Nobody sends anything.
@@ -56,7 +57,7 @@ impl fmt::Display for Reach {
 }
 
 /// A stop that somebody ordered. It holds until a person lifts it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stop {
     /// Which.
     pub id: StopId,

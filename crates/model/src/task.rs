@@ -8,13 +8,29 @@ use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How often whoever leads looks for leases that have run out.
 pub const RECLAIM_EVERY: Duration = Duration::from_secs(1);
 
 /// One start of one worker process. Never the name of a machine or a pod: two of these can be alive under one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct WorkerId(u128);
+
+impl From<WorkerId> for String {
+    fn from(id: WorkerId) -> String {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for WorkerId {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<WorkerId, Self::Error> {
+        u128::from_str_radix(&text, 16).map(WorkerId)
+    }
+}
 
 impl WorkerId {
     /// The caller brings the randomness.
@@ -35,7 +51,9 @@ impl fmt::Display for WorkerId {
 }
 
 /// Which claim of a task: grows with each one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
 pub struct LeaseNumber(u64);
 
@@ -65,8 +83,9 @@ impl fmt::Display for LeaseNumber {
 }
 
 /// Where a task stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
+#[schema(as = TaskLife)]
 pub enum Life {
     /// Waits for a worker.
     Queued {
@@ -94,7 +113,7 @@ pub enum Life {
 }
 
 /// Why a task is not tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Death {
     /// As often as it may be tried.
@@ -119,7 +138,7 @@ impl Death {
 }
 
 /// What decides about a task, without what is to be done in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Task {
     /// Where it stands.
     pub life: Life,
@@ -135,13 +154,17 @@ pub struct Task {
 }
 
 /// How often and when a task is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RetryPolicy {
     /// Claims that count; at least one.
     pub attempts: u32,
     /// Longest wait after the first failure.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
+    #[schema(value_type = String, format = Duration)]
     pub base: Duration,
     /// Longest wait at all.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
+    #[schema(value_type = String, format = Duration)]
     pub cap: Duration,
 }
 

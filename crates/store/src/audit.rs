@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use model::TenantId;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Something that somebody did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditEntry {
     /// Greater than that of everything that was written before it.
     pub id: u64,

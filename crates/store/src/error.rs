@@ -34,6 +34,14 @@ pub enum StoreError {
         /// Which.
         name: String,
     },
+    /// It is not as somebody has seen it.
+    #[error("the {kind} `{name}` has changed meanwhile")]
+    Changed {
+        /// What was to be changed.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
     /// The command does not fit where the task stands.
     #[error(transparent)]
     Refused(#[from] Refused),

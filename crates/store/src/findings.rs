@@ -7,6 +7,7 @@ use model::{
     finding::{Decision, History, Life},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
@@ -18,7 +19,7 @@ use crate::{
 const PAGE: usize = 500;
 
 /// A finding with its history.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct KnownFinding {
     /// What and where; its evidence only when one finding was asked for.
     #[serde(flatten)]

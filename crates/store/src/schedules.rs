@@ -8,6 +8,7 @@ use model::{
     schedule::Progress, stage::add_counts,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -17,7 +18,8 @@ use crate::{
 };
 
 /// A schedule to be kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewSchedule {
     /// For people; one of the tenant's own.
     pub name: String,
@@ -39,7 +41,7 @@ pub struct Terms {
 }
 
 /// A schedule as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ScheduleRecord {
     /// Which.
     pub id: ScheduleId,
@@ -67,7 +69,7 @@ pub struct ScheduleRecord {
 }
 
 /// A run of a schedule that could not begin its scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedRun {
     /// When it was to begin one.
     pub at: Timestamp,

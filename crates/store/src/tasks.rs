@@ -12,6 +12,7 @@ use model::{
     task::{Command, Death, Life, RetryPolicy},
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 pub(crate) const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A task as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TaskRecord {
     /// Whose.
     pub tenant: TenantId,
@@ -35,6 +36,7 @@ pub struct TaskRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<ScanId>,
     /// What to do.
+    #[schema(value_type = Object)]
     pub work: Work,
     /// How urgent.
     pub priority: Priority,
@@ -44,6 +46,8 @@ pub struct TaskRecord {
     /// How often, and when again.
     pub policy: RetryPolicy,
     /// How long one try may take.
+    #[serde(serialize_with = "jiff::fmt::serde::unsigned_duration::required::serialize")]
+    #[schema(value_type = String, format = Duration)]
     pub deadline: Duration,
     /// When it was, or is, due.
     pub due: Timestamp,

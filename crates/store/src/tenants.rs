@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use model::{Scope, TenantId};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -30,7 +31,7 @@ impl NewTenant {
 }
 
 /// A tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct TenantRecord {
     /// Which.
     pub id: TenantId,
@@ -62,6 +63,37 @@ impl TenantTx<'_> {
     pub(crate) async fn scope(&mut self, name: &str) -> Result<Scope, StoreError> {
         let sql = "SELECT body FROM scopes WHERE tenant_id = $1 AND name = $2";
         self.one(sql, &[self.tenant(), name.into()], ("scope", name)).await?.json(0)
+    }
+
+    /// As it is until this transaction ends.
+    async fn hold_scope(&mut self, name: &str) -> Result<Option<Scope>, StoreError> {
+        let lock = self.dialect().for_update();
+        let sql = format!("SELECT body FROM scopes WHERE tenant_id = $1 AND name = $2{lock}");
+        self.query(&sql, &[self.tenant(), name.into()]).await?.first().map(|row| row.json(0)).transpose()
+    }
+
+    /// Writes it down unless there is one, or in place of the one that is there. Whether it did.
+    async fn write_scope(
+        &mut self,
+        name: &str,
+        scope: &Scope,
+        replace: bool,
+        by: &str,
+    ) -> Result<bool, StoreError> {
+        let values = [self.tenant(), name.into(), json(scope)?, self.now.into()];
+        let conflict = match replace {
+            true => "(tenant_id, name) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at",
+            false => "DO NOTHING",
+        };
+        let sql = format!(
+            "INSERT INTO scopes (tenant_id, name, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
+             ON CONFLICT {conflict}"
+        );
+        let written = self.execute(&sql, &values).await? > 0;
+        if written {
+            self.audit(by, "scope.put", name, "").await?;
+        }
+        Ok(written)
     }
 
     pub(crate) async fn scopes(&mut self) -> Result<Vec<(String, Scope)>, StoreError> {
@@ -148,6 +180,18 @@ impl Store {
         .await
     }
 
+    /// One tenant.
+    pub async fn tenant(&self, tenant: TenantId) -> Result<TenantRecord, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1");
+                let row = tx.one(&sql, &[tx.tenant()], ("tenant", &tenant.to_string())).await?;
+                TenantRecord::read(&row)
+            })
+        })
+        .await
+    }
+
     /// The tenant of that name.
     pub async fn tenant_named(&self, name: &str) -> Result<TenantRecord, StoreError> {
         let name = name.to_owned();
@@ -182,12 +226,32 @@ impl Store {
     ) -> Result<(), StoreError> {
         let name = name.to_owned();
         self.of_tenant(tenant, move |tx| {
+            Box::pin(async move { tx.write_scope(&name, &scope, true, &by).await.map(drop) })
+        })
+        .await
+    }
+
+    /// Writes a scope down in place of the one that somebody has seen there, or where they have seen none.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when something else is there by now.
+    pub async fn replace_scope(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        seen: Option<Scope>,
+        scope: Scope,
+        by: String,
+    ) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let values = [tx.tenant(), name.as_str().into(), json(&scope)?, tx.now.into()];
-                let sql = "INSERT INTO scopes (tenant_id, name, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
-                           ON CONFLICT (tenant_id, name) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at";
-                tx.execute(sql, &values).await?;
-                tx.audit(&by, "scope.put", &name, "").await
+                let is_there = seen.is_some();
+                let unchanged = !is_there || tx.hold_scope(&name).await? == seen;
+                match unchanged && tx.write_scope(&name, &scope, is_there, &by).await? {
+                    true => Ok(()),
+                    false => Err(StoreError::Changed { kind: "scope", name }),
+                }
             })
         })
         .await

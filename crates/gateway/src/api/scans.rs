@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use store::{NewScan, ScanFilter, ScanRecord, StoreError, Submission};
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::{Body, InPath, InQuery};
+use super::{
+    body::{Body, InPath, InQuery},
+    page,
+};
 use crate::{
     Gateway, News,
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, Problem},
 };
 
-/// In one answer, at most and without a word.
-const MOST: usize = 500;
-const USUALLY: usize = 50;
 /// The longest key under which something is asked for once.
 const LONGEST_KEY: usize = 128;
 
@@ -94,13 +94,10 @@ pub(super) async fn list(
     InQuery(which): InQuery<Which>,
 ) -> Result<Json<Scans>, Problem> {
     let tenant = caller.may(Permission::ScansRead)?;
-    let limit = which.limit.unwrap_or(USUALLY);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::new(Kind::Malformed, format!("limit is a number from 1 to {MOST}")));
-    }
+    let limit = page::limit(which.limit)?;
     let filter = ScanFilter { running: which.running, before: which.before };
     let scans = gateway.store.scans(tenant, filter, limit).await?;
-    let next = scans.last().filter(|_| scans.len() == limit).map(|last| last.id);
+    let next = page::next(&scans, limit, |scan| scan.id);
     Ok(Json(Scans { scans, next }))
 }
 
@@ -139,12 +136,7 @@ pub(super) async fn submit(
     Body(asked): Body<ScanSubmission>,
 ) -> Result<(StatusCode, HeaderMap, Json<ScanRecord>), Problem> {
     let tenant = caller.may(Permission::ScansSubmit)?;
-    if asked.targets.is_empty() {
-        return Err(Problem::new(Kind::Invalid, "there are no targets"));
-    }
-    if let Some(unknown) = asked.request.only.difference(&gateway.around.checks).next() {
-        return Err(Problem::new(Kind::Invalid, format!("there is no check `{unknown}`")));
-    }
+    check(&gateway, &asked.targets, &asked.request)?;
     let key = idempotency_key(&headers)?;
     let new = NewScan {
         request: asked.request,
@@ -175,11 +167,27 @@ async fn begin(
             begun.map(|(scan, planned)| Submission { scan, is_new: true, planned })
         }
     };
-    begun.map_err(|error| match error {
+    begun.map_err(refused)
+}
+
+/// What can be said of a scan before the store is asked.
+pub(super) fn check(gateway: &Gateway, targets: &[Target], request: &ScanRequest) -> Result<(), Problem> {
+    if targets.is_empty() {
+        return Err(Problem::new(Kind::Invalid, "there are no targets"));
+    }
+    if let Some(unknown) = request.only.difference(&gateway.around.checks).next() {
+        return Err(Problem::new(Kind::Invalid, format!("there is no check `{unknown}`")));
+    }
+    Ok(())
+}
+
+/// Why a scan is not to be.
+pub(super) fn refused(error: StoreError) -> Problem {
+    match error {
         // The scan is not what is missing.
         StoreError::Missing { kind: "scope", .. } => Problem::new(Kind::Invalid, error.to_string()),
         error => error.into(),
-    })
+    }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {

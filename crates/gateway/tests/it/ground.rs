@@ -1,6 +1,7 @@
 //! A gateway that listens on loopback, and somebody who asks.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
@@ -10,9 +11,16 @@ use axum::body::{Body, to_bytes};
 use gateway::{Gateway, News, Surroundings};
 use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
-use model::{ApiKey, CheckId, Role, ScanId, ScanRequest, Scope, TenantId};
+use jiff::Timestamp;
+use model::{
+    ApiKey, Asset, CheckId, Confidence, DomainName, Evidence, Finding, Fingerprint, Location, NewTask, Role,
+    ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source, Stage, TaskId, TenantId, Traffic,
+    UnitResult, Work, WorkerId, finding::Classification, schedule::Rhythm,
+};
 use serde_json::Value;
-use store::{Location, NewKey, NewScan, NewTenant, Store, Terms};
+use store::{
+    ClaimRequest, Ending, NewKey, NewScan, NewSchedule, NewTenant, Objects, Settlement, Store, Terms,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
@@ -30,6 +38,7 @@ pub(crate) struct Ground {
     /// Nothing new is taken.
     pub(crate) closed: CancellationToken,
     pub(crate) answering: JoinHandle<()>,
+    pub(crate) reports: Objects,
     _directory: tempfile::TempDir,
 }
 
@@ -61,15 +70,18 @@ impl Answer {
 impl Ground {
     pub(crate) async fn start() -> Ground {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
+        let store = Store::open(&store::Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("own"), "test".to_owned()).await.unwrap().id;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ending, closed) = (CancellationToken::new(), CancellationToken::new());
         let told = Arc::<Mutex<Vec<News>>>::default();
+        let reports = Objects::directory(directory.path()).unwrap();
         let around = Surroundings {
             terms: Terms { checks: "1".to_owned(), price: None },
             checks: [CheckId::new("git-config")].into(),
+            resolvers: vec!["127.0.0.53:53".parse().unwrap()],
+            reports: reports.clone(),
             tell: Box::new({
                 let told = Arc::clone(&told);
                 move |news| told.lock().unwrap().push(news)
@@ -79,7 +91,7 @@ impl Ground {
         let gateway = Gateway::new(store.clone(), around);
         let drain = Duration::from_secs(10);
         let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), drain));
-        Ground { store, tenant, address, told, ending, closed, answering, _directory: directory }
+        Ground { store, tenant, address, told, ending, closed, answering, reports, _directory: directory }
     }
 
     /// A scan of this tenant, as somebody else began it.
@@ -93,6 +105,51 @@ impl Ground {
             price: None,
         };
         self.store.submit_scan(self.tenant, new).await.unwrap().0
+    }
+
+    /// A finding of this tenant, by one scan that has seen it with an asset.
+    pub(crate) async fn finding(&self) -> (ScanId, Fingerprint) {
+        self.found(Severity::High, "www.acme.test").await
+    }
+
+    /// The same, as severe as that and there.
+    pub(crate) async fn found(&self, severity: Severity, name: &str) -> (ScanId, Fingerprint) {
+        let scan = self.scan().await;
+        let request = ClaimRequest {
+            worker: WorkerId::from_random(rand::random()),
+            stages: Stage::ALL.to_vec(),
+            most: 1_000,
+            lease: Duration::from_secs(60),
+            turns: Arc::default(),
+        };
+        let claimed = self.store.claim(request).await.unwrap();
+        let claimed = claimed.into_iter().find(|claimed| claimed.lease.scan == Some(scan)).unwrap();
+        let name: DomainName = name.parse().unwrap();
+        let finding = finding(severity, Location::Domain(name.clone()));
+        let fingerprint = finding.fingerprint;
+        let asset = Asset::Domain { name, records: BTreeMap::new(), source: Source::Target, dangling: None };
+        let result = UnitResult { assets: vec![asset], findings: vec![finding], ..UnitResult::default() };
+        let (lease, sent) = (claimed.lease, Traffic::default());
+        let settled = Settlement { lease, ending: Ending::Unit(Box::new(result)), sent };
+        self.store.settle(vec![settled]).await.unwrap().remove(0).unwrap();
+        (scan, fingerprint)
+    }
+
+    pub(crate) async fn task(&self) -> TaskId {
+        let task = NewTask::new(Work::Exercise { hold: Duration::ZERO });
+        self.store.enqueue(self.tenant, vec![task]).await.unwrap()[0].id
+    }
+
+    pub(crate) async fn schedule(&self) -> ScheduleId {
+        let by = || "test".to_owned();
+        self.store.put_scope(self.tenant, "loopback", Scope::loopback(), by()).await.unwrap();
+        let new = NewSchedule {
+            name: format!("schedule {}", rand::random::<u64>()),
+            rule: Schedule::new(Rhythm::Every("1h".parse().unwrap())),
+            request: ScanRequest::within("loopback"),
+            targets: vec!["127.0.0.1".parse().unwrap()],
+        };
+        self.store.create_schedule(self.tenant, new, by()).await.unwrap().id
     }
 
     pub(crate) async fn another_tenant(&self) -> TenantId {
@@ -151,6 +208,37 @@ impl Ground {
             false => serde_json::from_slice(&bytes).unwrap(),
         };
         Answer { status: head.status, headers: head.headers, body }
+    }
+}
+
+/// What was sent by whoever is looked at.
+pub(crate) const SECRET_OF_THE_TARGET: &str = "password=hunter2";
+
+fn finding(severity: Severity, location: Location) -> Finding {
+    let check = CheckId::new("git-config");
+    Finding {
+        fingerprint: Fingerprint::of(&check, None, &location),
+        check,
+        name: "A configuration of git".to_owned(),
+        severity,
+        confidence: Confidence::Firm,
+        location,
+        addresses: Vec::new(),
+        matcher: None,
+        extracted: BTreeMap::new(),
+        evidence: vec![Evidence {
+            request: "GET /.git/config".to_owned(),
+            response: SECRET_OF_THE_TARGET.to_owned(),
+            ..Evidence::default()
+        }],
+        description: String::new(),
+        impact: String::new(),
+        remediation: String::new(),
+        references: Vec::new(),
+        classification: Classification::default(),
+        tags: Vec::new(),
+        reproduce: String::new(),
+        found_at: Timestamp::UNIX_EPOCH,
     }
 }
 

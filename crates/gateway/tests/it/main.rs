@@ -6,8 +6,10 @@
               are tests"
 )]
 
+mod findings;
 mod ground;
 mod keys;
+mod operations;
 mod requests;
 mod routes;
 mod scans;

@@ -7,6 +7,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Account, Outcome};
 
@@ -45,7 +46,7 @@ impl Look {
 }
 
 /// What a person made of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
     /// It is true, and somebody takes care of it.
@@ -62,7 +63,7 @@ pub enum Verdict {
 }
 
 /// A verdict and when it was given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct Decision {
     /// When.
     pub at: Timestamp,
@@ -71,7 +72,7 @@ pub struct Decision {
 }
 
 /// What is kept of all looks and decisions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct History {
     /// When it was seen for the first time.
     pub first_seen: Timestamp,
@@ -86,8 +87,9 @@ pub struct History {
 }
 
 /// Where a finding stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "life", rename_all = "snake_case")]
+#[schema(as = FindingLife)]
 pub enum Life {
     /// It is there, and nobody has said anything.
     Open,

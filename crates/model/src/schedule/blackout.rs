@@ -7,6 +7,7 @@ use jiff::{
     civil::{Date, DateTime, Time, Weekday},
 };
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Zone;
 
@@ -36,7 +37,7 @@ enum Kind {
 }
 
 /// What becomes of runs whose time lies in a blackout.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DuringBlackout {
     /// One run for all of them, at its end.

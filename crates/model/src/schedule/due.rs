@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CatchUp, Overlap, Schedule, just_before};
 
@@ -9,7 +10,7 @@ use super::{CatchUp, Overlap, Schedule, just_before};
 const MOST_COUNTED: u64 = 1_000;
 
 /// How far a schedule has come: what is kept of it between two looks, in the same transaction as what was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// Planned times up to this one have been decided about.
     pub last_planned: Timestamp,

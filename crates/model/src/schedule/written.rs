@@ -1,7 +1,13 @@
 //! A schedule as people write it.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     Blackout, CatchUp, Cron, DuringBlackout, Interval, Overlap, Rhythm, Schedule, Zone, interval::Length,
@@ -28,29 +34,62 @@ macro_rules! text_form {
 pub(super) use text_form;
 
 /// The keys of the file, the request or the command line. Unknown ones fail: a misspelt blackout must not be ignored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Schedule)]
 pub(super) struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// As `cron` writes it: minute, hour, day of the month, month, day of the week. This or `every`.
+    #[schema(value_type = Option<String>, example = "0 3 * * *")]
     cron: Option<Cron>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Every so often. This or `cron`.
+    #[schema(value_type = Option<String>, example = "6h")]
     every: Option<Interval>,
     #[serde(default)]
+    /// The time zone that `cron` and blackouts are meant in.
+    #[schema(value_type = String, example = "Europe/Berlin")]
     zone: Zone,
+    /// Each run begins up to so much later.
+    #[schema(value_type = String, example = "10m")]
     #[serde(default = "no_jitter", skip_serializing_if = "is_nothing")]
     jitter: Length,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// When nothing begins.
+    #[schema(value_type = Vec<String>, max_items = 100, example = json!(["mon-fri 08:00-18:00"]))]
     blackouts: Vec<Blackout>,
+    /// What becomes of runs whose time lies in a blackout.
     #[serde(default)]
     during_blackout: DuringBlackout,
+    /// What becomes of runs that were missed: `skip after 10m`, `once` or `all up to 5`.
     #[serde(default)]
+    #[schema(value_type = String, example = "once")]
     catch_up: CatchUp,
+    /// What becomes of a run while the one before goes on.
     #[serde(default)]
     overlap: Overlap,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Nothing before.
     starts: Option<Timestamp>,
+    /// Nothing from then on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends: Option<Timestamp>,
+}
+
+impl PartialSchema for Schedule {
+    fn schema() -> RefOr<Schema> {
+        Written::schema()
+    }
+}
+
+impl ToSchema for Schedule {
+    fn name() -> Cow<'static, str> {
+        Written::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Written::schemas(schemas);
+    }
 }
 
 fn no_jitter() -> Length {

@@ -3,31 +3,44 @@
 use ipnet::IpNet;
 use jiff::{Timestamp, civil::Time};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{DailyWindow, FRAGILE_PORTS, Scope, TimeWindow};
 use crate::{Limits, NamePattern, PortSet, name::NameError, ports::PortError};
 
 /// The file as written. Unknown keys fail: a misspelt exclusion must not be ignored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WrittenScope)]
 pub struct ScopeFile {
+    /// Who authorised it, for example a name and a ticket.
+    #[schema(min_length = 1)]
     authorised_by: String,
+    /// Names that may be asked about and connected to.
     #[serde(default)]
+    #[schema(value_type = Vec<NamePattern>)]
     names: Vec<WrittenName>,
+    /// Networks and addresses that may be connected to.
     #[serde(default)]
+    #[schema(value_type = Vec<String>, example = json!(["10.0.0.0/8"]))]
     networks: Vec<Network>,
+    /// Ports; without them all but the fragile ones.
     #[serde(default)]
+    #[schema(value_type = Option<PortSet>)]
     ports: Option<WrittenPorts>,
+    /// What must not be touched.
     #[serde(default)]
     exclude: Exclusions,
+    /// When.
     #[serde(default)]
     window: Window,
+    /// Caps that no option raises.
     #[serde(default)]
     limits: Ceilings,
 }
 
 /// Caps that whoever authorised the scan set; no option raises them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ceilings {
     /// Requests a second, in all.
@@ -99,23 +112,36 @@ impl Ceilings {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// What must not be touched.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Exclusions {
+    /// Names.
     #[serde(default)]
+    #[schema(value_type = Vec<NamePattern>)]
     names: Vec<WrittenName>,
+    /// Networks and addresses.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     networks: Vec<Network>,
+    /// Ports.
     #[serde(default)]
     ports: Option<PortSet>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// When a scope may be touched.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Window {
+    /// Not before.
     not_before: Option<Timestamp>,
+    /// Not after.
     not_after: Option<Timestamp>,
+    /// Only in these hours.
+    #[schema(example = "22:00-06:00")]
     daily: Option<String>,
+    /// Of these hours.
+    #[schema(example = "+02:00")]
     utc_offset: Option<String>,
 }
 

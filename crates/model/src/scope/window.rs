@@ -2,13 +2,16 @@
 
 use jiff::{Timestamp, civil::Time, tz::Offset};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Hours of every day, in a fixed offset from UTC. May pass midnight: 22:00 to 06:00.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DailyWindow {
     /// First minute.
+    #[schema(value_type = String, example = "22:00:00")]
     pub from: Time,
     /// First minute after.
+    #[schema(value_type = String, example = "22:00:00")]
     pub until: Time,
     /// Seconds east of UTC.
     pub utc_offset_seconds: i32,
@@ -40,7 +43,7 @@ impl DailyWindow {
 }
 
 /// A period, and hours within it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TimeWindow {
     /// Not before.
     pub not_before: Option<Timestamp>,

@@ -40,11 +40,17 @@ pub(super) fn assemble(
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     ending: CancellationToken,
-) -> Gateway {
+) -> anyhow::Result<Gateway> {
     let checks = Library::built_in().templates.iter().map(|template| template.id.clone()).collect();
-    let around =
-        Surroundings { terms: configuration.terms(), checks, tell: Box::new(tell(doorbell)), ending };
-    Gateway::new(store, around)
+    let around = Surroundings {
+        terms: configuration.terms(),
+        checks,
+        resolvers: scanner::dns::system_servers(),
+        reports: configuration.objects()?,
+        tell: Box::new(tell(doorbell)),
+        ending,
+    };
+    Ok(Gateway::new(store, around))
 }
 
 /// Rings for what workers should hear of, without waiting for it.
@@ -72,7 +78,7 @@ pub(super) fn gateway(
         let store = configuration.with_evidence(configuration.open().await?)?;
         greet(address);
         let closed = CancellationToken::new();
-        let gateway = assemble(configuration, store, configuration.doorbell()?, stop.clone());
+        let gateway = assemble(configuration, store, configuration.doorbell()?, stop.clone())?;
         let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;
         // Whoever sends requests here learns first that it is not ready any more.

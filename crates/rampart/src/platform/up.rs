@@ -71,7 +71,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let closed = CancellationToken::new();
-    let gateway = gateway::assemble(configuration, store.clone(), Arc::clone(&doorbell), stop.clone());
+    let gateway = gateway::assemble(configuration, store.clone(), Arc::clone(&doorbell), stop.clone())?;
     let answering = tokio::spawn(::gateway::serve(listener, gateway, closed.clone(), arguments.drain));
     let (terms, keeping) = (configuration.terms(), configuration.keeping()?);
     let orchestrating =

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use model::{Scope, Stage, WorkerId, attendance::Missing};
-use store::{Introduction, Retention, StoreError};
+use store::{AuditFilter, Introduction, Retention, StoreError};
 
 use crate::ground::Ground;
 
@@ -12,6 +13,7 @@ crate::contract! {
     who_was_silent_for_a_day_is_forgotten
     an_office_that_is_held_leads
     a_scope_is_forgotten_and_only_the_tenants_own
+    a_scope_is_replaced_by_who_has_seen_it
 }
 
 async fn comes(ground: &Ground, number: u128, stages: &[Stage]) -> WorkerId {
@@ -72,4 +74,24 @@ async fn a_scope_is_forgotten_and_only_the_tenants_own(ground: Ground) {
     assert_eq!(ground.store.scopes(other).await.unwrap().len(), 1);
     let again = delete("office").await;
     assert!(matches!(&again, Err(StoreError::Missing { kind: "scope", .. })), "{again:?}");
+}
+
+async fn a_scope_is_replaced_by_who_has_seen_it(ground: Ground) {
+    let by = |author: &str| Scope { authorised_by: Some(author.to_owned()), ..Scope::loopback() };
+    let replace = async |seen: Option<Scope>, scope: Scope| {
+        ground.store.replace_scope(ground.tenant, "office", seen, scope, "test".to_owned()).await
+    };
+    let changed = |answer: Result<(), StoreError>| matches!(answer, Err(StoreError::Changed { kind: "scope", name }) if name == "office");
+    assert!(changed(replace(Some(by("a")), by("b")).await), "there is none");
+    replace(None, by("a")).await.unwrap();
+    assert!(changed(replace(None, by("b")).await), "there is one");
+    assert!(changed(replace(Some(by("b")), by("c")).await), "it is another");
+    replace(Some(by("a")), by("b")).await.unwrap();
+    assert_eq!(ground.store.scopes(ground.tenant).await.unwrap(), [("office".to_owned(), by("b"))]);
+    // Of many who have seen the same, one replaces it.
+    let authors: Vec<String> = (0..8).map(|number| format!("author {number}")).collect();
+    let replaced = join_all(authors.iter().map(|author| replace(Some(by("b")), by(author)))).await;
+    assert_eq!(replaced.iter().filter(|answer| answer.is_ok()).count(), 1, "{replaced:?}");
+    let entries = ground.store.audit(ground.tenant, AuditFilter::default(), 10).await.unwrap();
+    assert_eq!(entries.iter().filter(|entry| entry.action == "scope.put").count(), 3, "{entries:?}");
 }

@@ -83,6 +83,13 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
     let later = Timestamp::now() + SignedDuration::from_hours(24);
     match method {
         "put_scope" => text(&store.put_scope(tenant, "home of the intruder", Scope::loopback(), by()).await),
+        "replace_scope" => {
+            // That an intruder has seen it is no way in either.
+            let seen = store.scopes(tenant).await.unwrap().into_iter().find(|(name, _)| name == things.scope);
+            let seen = seen.map(|(_, scope)| scope).or(Some(Scope::loopback()));
+            text(&store.replace_scope(tenant, things.scope, seen, Scope::loopback(), by()).await)
+        }
+        "tenant" => text(&store.tenant(tenant).await.map(|record| record.name)),
         "audit" => text(&store.audit(tenant, AuditFilter::default(), 1_000).await.map(|entries| {
             // What the intruder does, it sees.
             entries.into_iter().filter(|entry| entry.by != "intruder").collect::<Vec<_>>()

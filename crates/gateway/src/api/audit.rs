@@ -1,0 +1,65 @@
+//! Who did what.
+
+use axum::{Json, extract::State};
+use jiff::Timestamp;
+use model::Permission;
+use serde::{Deserialize, Serialize};
+use store::{AuditEntry, AuditFilter};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{body::InQuery, page};
+use crate::{
+    Gateway,
+    caller::Caller,
+    problem::{Anywhere, HasQuery, Problem},
+};
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only this action, such as `scan.submit`, or every one that begins with it and a dot.
+    action: Option<String>,
+    /// Only of those whose name contains this.
+    by: Option<String>,
+    /// Only from then on.
+    since: Option<Timestamp>,
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only older than that one: `next` of the answer before.
+    before: Option<u64>,
+}
+
+/// Some entries.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditEntries {
+    /// The newest first.
+    entries: Vec<AuditEntry>,
+    /// There may be more: `before` that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// Lists what was done to the tenant, the newest first.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    operation_id = "list_audit",
+    params(Which),
+    responses((status = OK, body = AuditEntries, description = "some entries, the newest first"), Anywhere, HasQuery),
+)]
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<AuditEntries>, Problem> {
+    let tenant = caller.may(Permission::AuditRead)?;
+    let limit = page::limit(which.limit)?;
+    let Which { action, by, since, before, .. } = which;
+    let entries = gateway.store.audit(tenant, AuditFilter { action, by, since, before }, limit).await?;
+    let next = page::next(&entries, limit, |entry| entry.id);
+    Ok(Json(AuditEntries { entries, next }))
+}

@@ -1,0 +1,147 @@
+//! Schedules: the rules that begin scans.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+use model::{Permission, ScheduleId, TenantId};
+use serde::{Deserialize, Serialize};
+use store::{NewSchedule, ScheduleRecord, StoreError};
+use utoipa::ToSchema;
+
+use super::{
+    body::{Body, InPath},
+    scans,
+};
+use crate::{
+    Gateway,
+    caller::Caller,
+    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, Problem},
+};
+
+/// The longest name.
+const LONGEST_NAME: usize = 64;
+
+/// Every schedule of the tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Schedules {
+    /// By name.
+    schedules: Vec<ScheduleRecord>,
+}
+
+/// What of a schedule is to change.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScheduleChange {
+    /// Whether it begins scans. What was missed until then is not caught up on.
+    enabled: bool,
+}
+
+async fn known(gateway: &Gateway, tenant: TenantId, id: ScheduleId) -> Result<ScheduleRecord, Problem> {
+    let schedules = gateway.store.schedules(tenant).await?;
+    let missing = || StoreError::Missing { kind: "schedule", name: id.to_string() }.into();
+    schedules.into_iter().find(|schedule| schedule.id == id).ok_or_else(missing)
+}
+
+/// Lists schedules.
+#[utoipa::path(
+    get,
+    path = "/schedules",
+    tag = "schedules",
+    operation_id = "list_schedules",
+    responses((status = OK, body = Schedules, description = "every schedule, by name"), Anywhere),
+)]
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Schedules>, Problem> {
+    let tenant = caller.may(Permission::SchedulesRead)?;
+    Ok(Json(Schedules { schedules: gateway.store.schedules(tenant).await? }))
+}
+
+/// Shows a schedule: its rule, and how far it has come.
+#[utoipa::path(
+    get,
+    path = "/schedules/{schedule}",
+    tag = "schedules",
+    operation_id = "show_schedule",
+    params(("schedule" = ScheduleId, Path, description = "which")),
+    responses((status = OK, body = ScheduleRecord, description = "as it stands"), Anywhere, AboutOne),
+)]
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(id): InPath<ScheduleId>,
+) -> Result<Json<ScheduleRecord>, Problem> {
+    let tenant = caller.may(Permission::SchedulesRead)?;
+    known(&gateway, tenant, id).await.map(Json)
+}
+
+/// Makes a schedule. It begins its first scan when its rule says so, counted from now.
+#[utoipa::path(
+    post,
+    path = "/schedules",
+    tag = "schedules",
+    operation_id = "create_schedule",
+    request_body = NewSchedule,
+    responses((status = CREATED, body = ScheduleRecord, description = "as it stands"), Anywhere, BringsBody, MayConflict),
+)]
+pub(super) async fn create(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(new): Body<NewSchedule>,
+) -> Result<(StatusCode, HeaderMap, Json<ScheduleRecord>), Problem> {
+    let tenant = caller.may(Permission::SchedulesManage)?;
+    // What it begins could be asked for by whoever makes it.
+    caller.may(Permission::ScansSubmit)?;
+    let name = &new.name;
+    if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        let detail = format!("a name has 1 to {LONGEST_NAME} characters, and none that cannot be seen");
+        return Err(Problem::new(Kind::Invalid, detail));
+    }
+    scans::check(&gateway, &new.targets, &new.request)?;
+    let schedule = gateway.store.create_schedule(tenant, new, caller.name()).await.map_err(scans::refused)?;
+    let mut place = HeaderMap::new();
+    if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/schedules/{}", schedule.id)) {
+        place.insert(header::LOCATION, path);
+    }
+    Ok((StatusCode::CREATED, place, Json(schedule)))
+}
+
+/// Changes a schedule: whether it begins scans.
+#[utoipa::path(
+    patch,
+    path = "/schedules/{schedule}",
+    tag = "schedules",
+    operation_id = "change_schedule",
+    params(("schedule" = ScheduleId, Path, description = "which")),
+    request_body = ScheduleChange,
+    responses((status = OK, body = ScheduleRecord, description = "as it stands then"), Anywhere, AboutOne, BringsBody),
+)]
+pub(super) async fn change(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(id): InPath<ScheduleId>,
+    Body(change): Body<ScheduleChange>,
+) -> Result<Json<ScheduleRecord>, Problem> {
+    let tenant = caller.may(Permission::SchedulesManage)?;
+    gateway.store.enable_schedule(tenant, id, change.enabled, caller.name()).await?;
+    known(&gateway, tenant, id).await.map(Json)
+}
+
+/// Forgets a schedule. The scans that it began stay.
+#[utoipa::path(
+    delete,
+    path = "/schedules/{schedule}",
+    tag = "schedules",
+    operation_id = "delete_schedule",
+    params(("schedule" = ScheduleId, Path, description = "which")),
+    responses((status = NO_CONTENT, description = "it begins nothing any more"), Anywhere, AboutOne),
+)]
+pub(super) async fn delete(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(id): InPath<ScheduleId>,
+) -> Result<StatusCode, Problem> {
+    let tenant = caller.may(Permission::SchedulesManage)?;
+    gateway.store.delete_schedule(tenant, id, caller.name()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,140 @@
+//! Scopes: what the tenant may touch.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use model::{Permission, Scope, TenantId, scope::ScopeFile};
+use serde::Serialize;
+use store::StoreError;
+use utoipa::ToSchema;
+
+use super::{
+    body::{Body, InPath},
+    version::{Versioned, expected},
+};
+use crate::{
+    Gateway,
+    caller::Caller,
+    problem::{AboutOne, Anywhere, BringsBody, Kind, MayHaveChanged, Problem},
+};
+
+/// The longest name.
+const LONGEST_NAME: usize = 64;
+
+/// A scope and what it is called.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct NamedScope {
+    /// What it is called.
+    name: String,
+    /// What it allows.
+    scope: Scope,
+}
+
+/// Every scope of the tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Scopes {
+    /// By name.
+    scopes: Vec<NamedScope>,
+}
+
+async fn named(gateway: &Gateway, tenant: TenantId, name: &str) -> Result<Option<Scope>, Problem> {
+    let scopes = gateway.store.scopes(tenant).await?;
+    Ok(scopes.into_iter().find_map(|(known, scope)| (known == name).then_some(scope)))
+}
+
+/// Lists scopes.
+#[utoipa::path(
+    get,
+    path = "/scopes",
+    tag = "scopes",
+    operation_id = "list_scopes",
+    responses((status = OK, body = Scopes, description = "every scope, by name"), Anywhere),
+)]
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Scopes>, Problem> {
+    let tenant = caller.may(Permission::ScopesRead)?;
+    let scopes = gateway.store.scopes(tenant).await?;
+    let scopes = scopes.into_iter().map(|(name, scope)| NamedScope { name, scope }).collect();
+    Ok(Json(Scopes { scopes }))
+}
+
+/// Shows a scope. Its `ETag` goes into the `If-Match` of who changes it.
+#[utoipa::path(
+    get,
+    path = "/scopes/{name}",
+    tag = "scopes",
+    operation_id = "show_scope",
+    params(("name" = String, Path, description = "what it is called")),
+    responses((status = OK, body = NamedScope, description = "what it allows"), Anywhere, AboutOne),
+)]
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(name): InPath<String>,
+) -> Result<Versioned<NamedScope>, Problem> {
+    let tenant = caller.may(Permission::ScopesRead)?;
+    let missing = || StoreError::Missing { kind: "scope", name: name.clone() };
+    let scope = named(&gateway, tenant, &name).await?.ok_or_else(missing)?;
+    Ok(Versioned(NamedScope { name, scope }))
+}
+
+/// Writes a scope down, in place of the one of that name. With `If-Match`, only in place of the one that somebody has seen; with
+/// `If-None-Match: *`, only when there is none.
+#[utoipa::path(
+    put,
+    path = "/scopes/{name}",
+    tag = "scopes",
+    operation_id = "put_scope",
+    params(
+        ("name" = String, Path, description = "what it is to be called"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the scope that is to be replaced"),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: there must be none of that name"),
+    ),
+    request_body = ScopeFile,
+    responses((status = OK, body = NamedScope, description = "what it allows"), Anywhere, BringsBody, MayHaveChanged),
+)]
+pub(super) async fn put(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(name): InPath<String>,
+    headers: HeaderMap,
+    Body(written): Body<ScopeFile>,
+) -> Result<Versioned<NamedScope>, Problem> {
+    let tenant = caller.may(Permission::ScopesManage)?;
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        let detail = format!("a name has 1 to {LONGEST_NAME} characters, and none that cannot be seen");
+        return Err(Problem::new(Kind::Invalid, detail));
+    }
+    let mut scope = written.into_scope().map_err(|error| Problem::new(Kind::Invalid, error.to_string()))?;
+    scope.resolvers.clone_from(&gateway.around.resolvers);
+    let there = named(&gateway, tenant, &name).await?;
+    let there = there.map(|scope| NamedScope { name: name.clone(), scope });
+    let expected = expected(&headers, there)?.map(|there| there.map(|there| there.scope));
+    match expected {
+        None => gateway.store.put_scope(tenant, &name, scope.clone(), caller.name()).await?,
+        Some(there) => {
+            gateway.store.replace_scope(tenant, &name, there, scope.clone(), caller.name()).await?;
+        }
+    }
+    Ok(Versioned(NamedScope { name, scope }))
+}
+
+/// Forgets a scope: what names it is refused from now on. Scans that were begun keep what it allowed then.
+#[utoipa::path(
+    delete,
+    path = "/scopes/{name}",
+    tag = "scopes",
+    operation_id = "delete_scope",
+    params(("name" = String, Path, description = "what it is called")),
+    responses((status = NO_CONTENT, description = "it is forgotten"), Anywhere, AboutOne),
+)]
+pub(super) async fn delete(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(name): InPath<String>,
+) -> Result<StatusCode, Problem> {
+    let tenant = caller.may(Permission::ScopesManage)?;
+    gateway.store.delete_scope(tenant, &name, caller.name()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

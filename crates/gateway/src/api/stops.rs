@@ -1,0 +1,112 @@
+//! The emergency stop, as far as a tenant reaches: all of it, or one scan.
+
+use axum::{Json, extract::State, http::StatusCode};
+use model::{Permission, Reach, ScanId, Stop, TenantId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::Body;
+use crate::{
+    Gateway, News,
+    caller::Caller,
+    problem::{AboutOne, Anywhere, BringsBody, Kind, Problem},
+};
+
+/// The longest reason.
+const LONGEST_REASON: usize = 4_096;
+
+/// What is stopped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Stops {
+    /// Every stop that concerns the tenant.
+    stops: Vec<Stop>,
+}
+
+/// What to stop, or to let go on.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StopOrder {
+    /// Only this scan; everything of the tenant without one.
+    scan: Option<ScanId>,
+    /// Why.
+    #[schema(min_length = 1, max_length = 4096)]
+    reason: String,
+}
+
+impl StopOrder {
+    async fn reach(&self, gateway: &Gateway, tenant: TenantId) -> Result<Reach, Problem> {
+        let Some(scan) = self.scan else { return Ok(Reach::Tenant { tenant }) };
+        gateway.store.scan(tenant, scan).await?;
+        Ok(Reach::Scan { tenant, scan })
+    }
+
+    fn reason(&self) -> Result<String, Problem> {
+        let reason = self.reason.trim();
+        if reason.is_empty() || reason.len() > LONGEST_REASON {
+            let detail = format!("a reason has 1 to {LONGEST_REASON} characters");
+            return Err(Problem::new(Kind::Invalid, detail));
+        }
+        Ok(reason.to_owned())
+    }
+}
+
+/// Lists what is stopped.
+#[utoipa::path(
+    get,
+    path = "/stops",
+    tag = "emergency stop",
+    operation_id = "list_stops",
+    responses((status = OK, body = Stops, description = "every stop that concerns the tenant"), Anywhere),
+)]
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Stops>, Problem> {
+    let tenant = caller.may(Permission::StopsRead)?;
+    let concerns = |reach: &Reach| match reach {
+        Reach::Everything | Reach::Stage { .. } => true,
+        Reach::Tenant { tenant: whose } | Reach::Scan { tenant: whose, .. } => *whose == tenant,
+    };
+    let mut stops = gateway.store.stops().await?;
+    stops.retain(|stop| concerns(&stop.reach));
+    Ok(Json(Stops { stops }))
+}
+
+/// Stops everything of the tenant, or one scan: nothing is sent for it two seconds later. It holds until a person lifts it.
+#[utoipa::path(
+    post,
+    path = "/stops",
+    tag = "emergency stop",
+    operation_id = "order_stop",
+    request_body = StopOrder,
+    responses((status = CREATED, body = Stop, description = "it holds"), Anywhere, AboutOne, BringsBody),
+)]
+pub(super) async fn order(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(order): Body<StopOrder>,
+) -> Result<(StatusCode, Json<Stop>), Problem> {
+    let tenant = caller.may(Permission::StopsOrder)?;
+    let (reason, reach) = (order.reason()?, order.reach(&gateway, tenant).await?);
+    let stop = gateway.store.order_stop(reach, reason, caller.name()).await?;
+    (gateway.around.tell)(News::Ended);
+    Ok((StatusCode::CREATED, Json(stop)))
+}
+
+/// Lifts what was stopped in the same way: work goes on.
+#[utoipa::path(
+    post,
+    path = "/stops/lift",
+    tag = "emergency stop",
+    operation_id = "lift_stops",
+    request_body = StopOrder,
+    responses((status = OK, body = Stops, description = "what was lifted; nothing if nothing was stopped so"), Anywhere, AboutOne, BringsBody),
+)]
+pub(super) async fn lift(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(order): Body<StopOrder>,
+) -> Result<Json<Stops>, Problem> {
+    let tenant = caller.may(Permission::StopsLift)?;
+    let (reason, reach) = (order.reason()?, order.reach(&gateway, tenant).await?);
+    let stops = gateway.store.lift_stops(Some(reach), reason, caller.name()).await?;
+    (gateway.around.tell)(News::Ended);
+    Ok(Json(Stops { stops }))
+}

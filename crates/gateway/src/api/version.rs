@@ -1,0 +1,89 @@
+//! Which version of a thing somebody has seen: so that nobody overwrites what they have not (RFC 9110, 13.1).
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::problem::{Kind, Problem};
+
+/// A document with its `ETag`.
+pub(super) struct Versioned<T>(pub(super) T);
+
+impl<T: Serialize> IntoResponse for Versioned<T> {
+    fn into_response(self) -> Response {
+        let tag = tag(&self.0);
+        let mut response = Json(self.0).into_response();
+        if let Ok(tag) = tag.and_then(|tag| Ok(HeaderValue::try_from(tag)?)) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        response
+    }
+}
+
+/// Two versions have the same tag when they say the same.
+fn tag(document: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
+    let hash = Sha256::digest(serde_json::to_vec(document)?);
+    Ok(format!("\"{:032x}\"", hash[..16].iter().fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte))))
+}
+
+/// What must be there for somebody who says so: that thing, or none. Nothing when they do not say.
+pub(super) fn expected<T: Serialize>(
+    headers: &HeaderMap,
+    there: Option<T>,
+) -> Result<Option<Option<T>>, Problem> {
+    let asked = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    match (asked(header::IF_MATCH), asked(header::IF_NONE_MATCH)) {
+        (None, None) => Ok(None),
+        (Some(wanted), None) => match there {
+            Some(there) if names(wanted, &there) => Ok(Some(Some(there))),
+            Some(_) => Err(Problem::new(Kind::Changed, "somebody has changed it")),
+            None => Err(Problem::new(Kind::Changed, "it is not there any more")),
+        },
+        (None, Some("*")) if there.is_none() => Ok(Some(None)),
+        (None, Some("*")) => Err(Problem::new(Kind::Changed, "it is there already")),
+        (Some(_), Some(_)) | (None, Some(_)) => {
+            let detail = "what must be there is said by If-Match with ETags, or by If-None-Match with `*`";
+            Err(Problem::new(Kind::Malformed, detail))
+        }
+    }
+}
+
+/// Does `If-Match` name that version?
+fn names(wanted: &str, there: &impl Serialize) -> bool {
+    wanted == "*" || tag(there).is_ok_and(|tag| wanted.split(',').any(|one| one.trim() == tag))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_must_be_there_is_compared_with_what_is() {
+        let tag = tag(&"seen").unwrap();
+        let two = format!("\"other\", {tag}");
+        let expected = |name: &'static str, value: &str, there: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            super::expected(&headers, there).map_err(|problem| problem.kind)
+        };
+        assert_eq!(super::expected(&HeaderMap::new(), Some("seen")).unwrap(), None);
+        for (name, value, there, wanted) in [
+            ("if-match", &tag[..], Some("seen"), Ok(Some(Some("seen")))),
+            ("if-match", &two, Some("seen"), Ok(Some(Some("seen")))),
+            ("if-match", "*", Some("any"), Ok(Some(Some("any")))),
+            ("if-match", &tag, Some("changed"), Err(Kind::Changed)),
+            ("if-match", &tag, None, Err(Kind::Changed)),
+            ("if-match", "*", None, Err(Kind::Changed)),
+            ("if-match", "W/\"weak\"", Some("seen"), Err(Kind::Changed)),
+            ("if-none-match", "*", None, Ok(Some(None))),
+            ("if-none-match", "*", Some("seen"), Err(Kind::Changed)),
+            ("if-none-match", &tag, None, Err(Kind::Malformed)),
+        ] {
+            assert_eq!(expected(name, value, there), wanted, "{name}: {value} with {there:?}");
+        }
+    }
+}

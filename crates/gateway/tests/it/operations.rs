@@ -1,0 +1,168 @@
+//! What keeps scans going: scopes, schedules, tasks, stops, and who did what.
+
+use axum::body::Body;
+use gateway::News;
+use hyper::{Method, Request};
+use model::{ApiKey, Reach, Role};
+use serde_json::{Value, json};
+
+use crate::ground::{Answer, Ground};
+
+async fn put(ground: &Ground, key: &ApiKey, condition: Option<(&str, &str)>, author: &str) -> Answer {
+    let body = json!({ "authorised_by": author, "names": ["*.acme.test"], "ports": "80,443" });
+    let mut asked = Request::put("/api/v1/scopes/office")
+        .header("authorization", format!("Bearer {}", key.expose()))
+        .header("content-type", "application/json");
+    if let Some((name, value)) = condition {
+        asked = asked.header(name, value);
+    }
+    ground.send(asked.body(Body::from(body.to_string())).unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_is_written_replaced_by_who_has_seen_it_and_forgotten() {
+    let ground = Ground::start().await;
+    let owner = ground.key(Role::Owner).await;
+    let made = put(&ground, &owner, Some(("if-none-match", "*")), "a").await;
+    assert_eq!((made.status.as_u16(), &made.body["scope"]["ports"]), (200, &"80,443".into()), "{made:?}");
+    assert_eq!(made.body["scope"]["resolvers"], json!(["127.0.0.53:53"]));
+    put(&ground, &owner, Some(("if-none-match", "*")), "b").await.problem(412, "changed");
+    let seen = made.header("etag").to_owned();
+    let shown = ground.get("/api/v1/scopes/office", &owner).await;
+    assert_eq!((shown.header("etag"), &shown.body), (&seen[..], &made.body));
+    let changed = put(&ground, &owner, Some(("if-match", &seen)), "b").await;
+    assert_eq!(changed.body["scope"]["authorised_by"], "b", "{changed:?}");
+    assert_ne!(changed.header("etag"), seen);
+    put(&ground, &owner, Some(("if-match", &seen)), "c").await.problem(412, "changed");
+    put(&ground, &owner, Some(("if-none-match", &seen)), "c").await.problem(400, "malformed");
+    assert_eq!(put(&ground, &owner, None, "c").await.status, 200, "who does not ask overwrites");
+
+    let path = "/api/v1/scopes/office";
+    for (body, says) in [
+        (json!({ "authorised_by": " ", "names": ["acme.test"] }), "authorised"),
+        (json!({ "authorised_by": "a" }), "names nothing"),
+        (json!({ "authorised_by": "a", "netwroks": ["10.0.0.0/8"] }), "netwroks"),
+        (json!({ "authorised_by": "a", "networks": ["10.0.0.0/99"] }), "10.0.0.0/99"),
+    ] {
+        let answer = ground.ask(Method::PUT, path, Some(owner.expose()), Some(body)).await;
+        assert!(answer.problem(422, "invalid").contains(says), "{says}: {answer:?}");
+    }
+    assert_eq!(ground.get("/api/v1/scopes", &owner).await.body["scopes"][0]["name"], "office");
+    assert_eq!(ground.ask(Method::DELETE, path, Some(owner.expose()), None).await.status, 204);
+    ground.get(path, &owner).await.problem(404, "not-found");
+
+    let entries = ground.get("/api/v1/audit?action=scope&limit=2", &owner).await;
+    let first = &entries.body["entries"][0];
+    assert_eq!((&first["action"], &first["subject"]), (&"scope.delete".into(), &"office".into()));
+    assert_eq!(first["by"], format!("test (key {})", owner.prefix()));
+    let next = entries.body["next"].as_u64().unwrap();
+    let older = ground.get(&format!("/api/v1/audit?action=scope&before={next}"), &owner).await;
+    assert_eq!(older.body["entries"].as_array().unwrap().len(), 2, "{older:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_made_stopped_and_forgotten() {
+    let ground = Ground::start().await;
+    ground.scan().await;
+    let operator = ground.key(Role::Operator).await;
+    let wanted = || {
+        json!({
+            "name": "nightly",
+            "rule": { "cron": "0 3 * * *", "zone": "Europe/Berlin", "jitter": "10m" },
+            "request": { "scope": "loopback", "unchanged_for": "PT24H" },
+            "targets": ["127.0.0.1"],
+        })
+    };
+    let made = ground.post("/api/v1/schedules", &operator, wanted()).await;
+    assert_eq!((made.status.as_u16(), &made.body["enabled"]), (201, &true.into()), "{made:?}");
+    let path = made.header("location").to_owned();
+    assert_eq!(path, format!("/api/v1/schedules/{}", made.body["id"].as_str().unwrap()));
+    assert_eq!(ground.get(&path, &operator).await.body, made.body);
+    ground.post("/api/v1/schedules", &operator, wanted()).await.problem(409, "conflict");
+    for (change, says) in [
+        (json!({ "name": "" }), "name"),
+        (json!({ "rule": {} }), "when"),
+        (json!({ "rule": { "every": "1h", "zone": "Nowhere/City" } }), "Nowhere/City"),
+        (json!({ "targets": ["192.0.2.1"] }), "192.0.2.1"),
+        (json!({ "targets": [] }), "no targets"),
+        (json!({ "request": { "scope": "nowhere" } }), "`nowhere`"),
+    ] {
+        let mut body = wanted();
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let answer = ground.post("/api/v1/schedules", &operator, body).await;
+        assert!(answer.problem(422, "invalid").contains(says), "{says}: {answer:?}");
+    }
+    let change = json!({ "enabled": false });
+    let stopped = ground.ask(Method::PATCH, &path, Some(operator.expose()), Some(change)).await;
+    assert_eq!((stopped.status.as_u16(), &stopped.body["enabled"]), (200, &false.into()), "{stopped:?}");
+    let listed = ground.get("/api/v1/schedules", &operator).await;
+    assert_eq!(listed.body["schedules"], json!([stopped.body]));
+    assert_eq!(ground.ask(Method::DELETE, &path, Some(operator.expose()), None).await.status, 204);
+    ground.get(&path, &operator).await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_counted_listed_cancelled_and_forgotten() {
+    let ground = Ground::start().await;
+    let operator = ground.key(Role::Operator).await;
+    let (first, second) = (ground.task().await.to_string(), ground.task().await.to_string());
+    let totals = ground.get("/api/v1/tasks/totals", &operator).await;
+    assert_eq!(totals.body, json!({ "stages": { "exercise": { "queued": 2 } } }));
+    let page = ground.get("/api/v1/tasks?stage=exercise&state=queued&limit=1", &operator).await;
+    assert_eq!((&page.body["tasks"][0]["id"], &page.body["next"]), (&first[..].into(), &first[..].into()));
+    let rest = ground.get(&format!("/api/v1/tasks?after={first}"), &operator).await;
+    assert_eq!(rest.body["tasks"][0]["id"], second);
+    ground.get("/api/v1/tasks?state=asleep", &operator).await.problem(400, "malformed");
+
+    let chosen = json!({ "tasks": [first] });
+    let cancelled = ground.post("/api/v1/tasks/cancel", &operator, chosen).await;
+    assert_eq!((cancelled.status.as_u16(), &cancelled.body), (202, &json!({ "reached": 1 })));
+    assert_eq!(*ground.told.lock().unwrap(), [News::Ended]);
+    let shown = ground.get(&format!("/api/v1/tasks/{first}"), &operator).await;
+    assert_eq!(shown.body["life"]["state"], "cancelled", "{shown:?}");
+    for which in [json!({}), json!({ "all": true, "stage": "exercise" }), json!({ "tasks": ["x"] })] {
+        ground.post("/api/v1/tasks/cancel", &operator, which).await.problem(422, "invalid");
+    }
+    let redriven = ground.post("/api/v1/tasks/redrive", &operator, json!({ "all": true })).await;
+    assert_eq!(redriven.body, json!({ "redriven": 0, "left": {} }));
+    let purge = async |older_than: &str| {
+        let asked = json!({ "which": { "tasks": [first, second] }, "older_than": older_than });
+        ground.post("/api/v1/tasks/purge", &operator, asked).await
+    };
+    assert_eq!(purge("PT1H").await.body, json!({ "purged": 0 }));
+    assert_eq!(purge("PT0S").await.body, json!({ "purged": 1 }));
+    purge("an hour").await.problem(422, "invalid");
+    ground.get(&format!("/api/v1/tasks/{first}"), &operator).await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_stops_what_is_its_own_and_sees_what_stops_it() {
+    let ground = Ground::start().await;
+    let operator = ground.key(Role::Operator).await;
+    let (scan, other) = (ground.scan().await, ground.another_tenant().await);
+    for reach in [Reach::Everything, Reach::Tenant { tenant: other }] {
+        ground.store.order_stop(reach, "an exercise".to_owned(), "test".to_owned()).await.unwrap();
+    }
+    let ordered =
+        ground.post("/api/v1/stops", &operator, json!({ "scan": scan, "reason": "too loud" })).await;
+    assert_eq!((ordered.status.as_u16(), &ordered.body["reach"]), (201, &"scan".into()), "{ordered:?}");
+    assert_eq!(*ground.told.lock().unwrap(), [News::Ended]);
+    let reaches = async || -> Vec<Value> {
+        let listed = ground.get("/api/v1/stops", &operator).await;
+        listed.body["stops"].as_array().unwrap().iter().map(|stop| stop["reach"].clone()).collect()
+    };
+    assert_eq!(reaches().await, ["everything", "scan"]);
+    let lift = async |body| ground.post("/api/v1/stops/lift", &operator, body).await;
+    // Only what reaches just as far: a tenant lifts neither its scan's stop by accident nor everybody's at all.
+    assert_eq!(lift(json!({ "reason": "done" })).await.body, json!({ "stops": [] }));
+    let lifted = lift(json!({ "scan": scan, "reason": "done" })).await;
+    assert_eq!(lifted.body["stops"], json!([ordered.body]));
+    assert_eq!(reaches().await, ["everything"]);
+    assert_eq!(ground.store.stops().await.unwrap().len(), 2);
+    ground.post("/api/v1/stops", &operator, json!({ "reason": " " })).await.problem(422, "invalid");
+    let nowhere = json!({ "scan": "0000000000000000", "reason": "x" });
+    ground.post("/api/v1/stops", &operator, nowhere).await.problem(404, "not-found");
+
+    let tenant = ground.get("/api/v1/tenant", &operator).await;
+    assert_eq!((&tenant.body["name"], &tenant.body["weight"]), (&"own".into(), &1.into()), "{tenant:?}");
+}
