@@ -4,16 +4,17 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
+    http::{Extensions, HeaderMap, header, request::Parts},
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use model::{ApiKey, Permission, Role, TenantId};
+use model::{ApiKey, By, Permission, Role, TenantId};
 use store::KeyRecord;
 
 use crate::{
     Gateway,
     problem::{Kind, Problem},
+    request::RequestId,
 };
 
 /// How often it is written down that a key was used: a request that changes nothing should write nothing.
@@ -23,6 +24,15 @@ const USED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     key: KeyRecord,
+    origin: Option<IpAddr>,
+    request: RequestId,
+}
+
+/// Somebody who is known may not do something. It is told in the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) tenant: TenantId,
+    pub(crate) by: By,
 }
 
 impl Caller {
@@ -31,8 +41,13 @@ impl Caller {
         if self.key.role.may(permission) {
             return Ok(self.key.tenant);
         }
-        let detail = format!("the role {} has no permission {permission}", self.key.role);
-        Err(Problem::new(Kind::Forbidden, detail))
+        Err(self.refuse(format!("the role {} has no permission {permission}", self.key.role)))
+    }
+
+    /// Why they may not do something.
+    pub(crate) fn refuse(&self, detail: String) -> Problem {
+        let refused = Refusal { tenant: self.key.tenant, by: self.by() };
+        Problem { refused: Some(Box::new(refused)), ..Problem::new(Kind::Forbidden, detail) }
     }
 
     /// What they are.
@@ -46,8 +61,12 @@ impl Caller {
     }
 
     /// As they stand in the audit.
-    pub(crate) fn name(&self) -> String {
-        format!("{} (key {})", self.key.name, self.key.prefix)
+    pub(crate) fn by(&self) -> By {
+        By {
+            name: format!("{} (key {})", self.key.name, self.key.prefix),
+            origin: self.origin,
+            request: Some(self.request.to_string()),
+        }
     }
 }
 
@@ -60,15 +79,21 @@ impl FromRequestParts<Gateway> for Caller {
         let unknown =
             || Problem::new(Kind::Unauthenticated, "the key is not known, not any more, or not from here");
         let record = gateway.store.known_key(&key).await?.ok_or_else(unknown)?;
-        let from = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
-        if !permits(&record.networks, from) {
+        let origin = origin(&parts.extensions);
+        if !permits(&record.networks, origin) {
             return Err(unknown());
         }
         if record.last_used.is_none_or(|at| Timestamp::now().duration_since(at) > USED_EVERY) {
             gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
         }
-        Ok(Caller { key: record })
+        let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+        Ok(Caller { key: record, origin, request })
     }
+}
+
+/// From which address a request comes.
+pub(crate) fn origin(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip().to_canonical())
 }
 
 /// From one of the networks, when there are any. Somebody of whom nobody knows where they are is in none.

@@ -9,6 +9,7 @@ mod health;
 mod problem;
 mod request;
 mod serve;
+mod strangers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
 pub use self::serve::serve;
+use self::strangers::Strangers;
 
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
 const AT_ONCE: usize = 1_024;
@@ -59,12 +61,14 @@ pub struct Gateway {
     store: Store,
     around: Arc<Surroundings>,
     room: Arc<Semaphore>,
+    strangers: Arc<Strangers>,
 }
 
 impl Gateway {
     /// Answers from this store.
     pub fn new(store: Store, around: Surroundings) -> Gateway {
-        Gateway { store, around: Arc::new(around), room: Arc::new(Semaphore::new(AT_ONCE)) }
+        let (around, room) = (Arc::new(around), Arc::new(Semaphore::new(AT_ONCE)));
+        Gateway { store, around, room, strangers: Arc::default() }
     }
 
     /// Every route.

@@ -14,6 +14,8 @@ use utoipa::{
     openapi::{self, ContentBuilder, Ref, RefOr, ResponseBuilder},
 };
 
+use crate::caller::Refusal;
+
 /// What went wrong. [`crate::request::attend`] writes it into the answer, with the request's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -22,6 +24,8 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// What to do about it.
     pub(crate) hint: Option<&'static str>,
+    /// Who was refused, when somebody was who is known.
+    pub(crate) refused: Option<Box<Refusal>>,
 }
 
 /// Kinds of problems: for programs, who tell them apart by their code.
@@ -134,7 +138,7 @@ pub(crate) struct Told {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), hint: None }
+        Problem { kind, detail: detail.into(), hint: None, refused: None }
     }
 
     pub(crate) fn hint(self, hint: &'static str) -> Problem {

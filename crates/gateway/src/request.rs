@@ -1,6 +1,10 @@
 //! What every request goes through: an id, a place, a time, a line in the log, and headers that keep browsers careful.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -13,20 +17,30 @@ use uuid::Uuid;
 
 use crate::{
     Gateway,
+    caller::{self, Refusal},
     problem::{Kind, Problem},
+    strangers,
 };
 
 /// What a body may hold.
 pub(crate) const MOST_BODY: usize = 1 << 20;
 /// How long an answer may take.
 const LONGEST: Duration = Duration::from_secs(30);
+/// How long it may take to tell the audit that somebody was refused.
+const TELL: Duration = Duration::from_secs(5);
 /// The longest id that is taken from others.
 const LONGEST_ID: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// By which a request is found in logs, here and with whoever asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RequestId(String);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl RequestId {
     /// The one that it comes with, if that is one; otherwise its own.
@@ -47,7 +61,8 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", id = %id.0, method = %request.method(), route);
-    let begun = Instant::now();
+    let (begun, origin) = (Instant::now(), caller::origin(request.extensions()));
+    let asked = format!("{} {}", request.method(), request.uri().path());
     request.extensions_mut().insert(id.clone());
     let answered = async {
         // Asked for before anything is looked up: what cannot be answered costs nothing.
@@ -61,6 +76,10 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     };
     let mut response = answered.instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let telling = tell_of_refusal(&gateway, &problem, origin, asked).instrument(span.clone());
+        if tokio::time::timeout(TELL, telling).await.is_err() {
+            tracing::error!("the audit was not told in time that somebody was refused");
+        }
         let mut told = problem.answer(id.0.clone());
         // Which other methods there are stands there.
         if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
@@ -75,6 +94,25 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     span.in_scope(|| tracing::info!(status, ?took, "answered"));
     response
+}
+
+/// Who is refused is told in the audit: of the tenant if they are known, otherwise in that of the installation, counted by address so
+/// that nobody fills a disk by asking.
+async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<IpAddr>, asked: String) {
+    let told = match (&problem.refused, problem.kind, origin) {
+        (Some(refused), ..) => {
+            let Refusal { tenant, by } = (**refused).clone();
+            gateway.store.audit_refusal(tenant, by, asked, problem.detail.clone()).await
+        }
+        (None, Kind::Unauthenticated, Some(origin)) => match gateway.strangers.note(origin, Instant::now()) {
+            Some(times) => strangers::tell(&gateway.store, origin, times).await,
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    };
+    if let Err(error) = told {
+        tracing::error!(%error, "the audit does not tell that somebody was refused");
+    }
 }
 
 /// Nothing here is a page yet: nothing may be loaded, framed or kept.

@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::Gateway;
+use crate::{Gateway, strangers};
 
 /// Connections at once: more wait to be accepted.
 const CONNECTIONS: usize = 4_096;
@@ -39,8 +39,15 @@ const STREAMS: u32 = 128;
 /// How often somebody who says nothing is asked whether they are there, and how long they have to say so.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
 
+/// How long the audit has to be told the last.
+const TELL: Duration = Duration::from_secs(5);
+
 /// Answers until it is stopped; then takes nothing new, and what is being answered has this long to end.
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken, drain: Duration) {
+    let (store, strangers) = (gateway.store.clone(), Arc::clone(&gateway.strangers));
+    let answered = CancellationToken::new();
+    let told = answered.clone();
+    let telling = tokio::spawn(async move { strangers::tell_of_all(&store, &strangers, told).await });
     let router = gateway.router();
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -78,6 +85,10 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationTo
     drop(listener);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(?drain, "requests were still being answered when there was no more time");
+    }
+    answered.cancel();
+    if tokio::time::timeout(TELL, telling).await.is_err() {
+        tracing::error!("the audit was not told in time of everybody who was refused");
     }
 }
 

@@ -7,7 +7,7 @@ use utoipa::{
 
 use crate::{
     CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PortSet, Protocol, ScanId, Target,
-    WorkerId, WorkerPrice,
+    WorkerId, WorkerPrice, audit::Seal,
 };
 
 macro_rules! texts {
@@ -35,6 +35,7 @@ texts! {
     NamePattern: "a name; `*.` before it stands for every name below it", "*.example.com";
     PortSet: "ports and ranges of them", "80,443,8000-8100";
     Protocol: "the protocol that a service speaks", "http";
+    Seal: "64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     ScanId: "16 hexadecimal digits", "631fc225273b1a24";
     Target: "a name, an address, a network, one port of a host, or a URL", "www.example.com";
     WorkerId: "32 hexadecimal digits", "0af7651916cd43dd8448eb211c80319c";

@@ -73,7 +73,7 @@ async fn side(server: Arc<Server>, with_policies: bool) -> Result<Side, Box<dyn 
     let new = NewScan {
         request: ScanRequest::within("home"),
         targets,
-        by: "example".to_owned(),
+        by: "example".into(),
         checks: "1".to_owned(),
         price: None,
     };

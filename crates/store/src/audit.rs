@@ -1,35 +1,23 @@
-//! Who did what, and when: written in the transaction that does it, never changed.
+//! Who did what, and when: written in the transaction that does it, never changed, and chained.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::TenantId;
+use model::{
+    AuditEntry, By, TenantId,
+    audit::{Broken, ChainEnd},
+};
 use serde::Serialize;
-use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
     session::{QueueTx, Session, TenantTx},
-    value::{Row, Value},
+    value::{Kind, Row, Value, without_nul},
 };
 
-/// Something that somebody did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct AuditEntry {
-    /// Greater than that of everything that was written before it.
-    pub id: u64,
-    /// When, by the store's clock.
-    pub at: Timestamp,
-    /// To whom; to all without any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<TenantId>,
-    /// Who.
-    pub by: String,
-    /// What: `scan.submit`.
-    pub action: String,
-    /// With which thing.
-    pub subject: String,
-    /// What else there is to say.
-    pub detail: String,
-}
+/// Entries that are looked at at once when a chain is walked.
+const PAGE: usize = 1_000;
 
 /// Which entries somebody means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,9 +35,7 @@ pub struct AuditFilter {
 impl AuditFilter {
     /// Every entry that is wanted of those that a condition allows, the newest first.
     fn statement(&self, whose: &str, mut values: Vec<Value>, at_most: usize) -> (String, Vec<Value>) {
-        let mut sql = format!(
-            "SELECT sequence, at, tenant_id, actor, action, subject, detail FROM audit WHERE {whose}"
-        );
+        let mut sql = format!("SELECT {ENTRY} FROM audit WHERE {whose}");
         let mut also = |condition: &str, value: Value| {
             values.push(value);
             sql.push_str(&condition.replace('#', &values.len().to_string()));
@@ -77,54 +63,190 @@ fn literally(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
+const ENTRY: &str = "sequence, position, at, tenant_id, actor, origin, request, action, refused, subject, detail, before, after, \
+     seal";
+
 fn read(row: &Row) -> Result<AuditEntry, StoreError> {
     Ok(AuditEntry {
         id: row.count(0)?,
-        at: row.time(1)?,
-        tenant: row.maybe_id(2)?.map(TenantId::new),
-        by: row.text(3)?.to_owned(),
-        action: row.text(4)?.to_owned(),
-        subject: row.text(5)?.to_owned(),
-        detail: row.text(6)?.to_owned(),
+        position: row.count(1)?,
+        at: row.time(2)?,
+        tenant: row.maybe_id(3)?.map(TenantId::new),
+        by: row.text(4)?.to_owned(),
+        origin: row.maybe_text(5)?.map(|_| row.word(5)).transpose()?,
+        request: row.maybe_text(6)?.map(str::to_owned),
+        action: row.text(7)?.to_owned(),
+        refused: row.bool(8)?,
+        subject: row.text(9)?.to_owned(),
+        detail: row.text(10)?.to_owned(),
+        before: row.maybe_json(11)?,
+        after: row.maybe_json(12)?,
+        seal: row.word(13)?,
     })
 }
 
-async fn write(
+/// Something that is done in a transaction.
+#[derive(Debug)]
+pub(crate) struct Act {
+    by: By,
+    action: &'static str,
+    subject: String,
+    detail: String,
+    refused: bool,
+    before: Option<serde_json::Value>,
+    after: Option<serde_json::Value>,
+}
+
+impl Act {
+    pub(crate) fn new(by: &By, action: &'static str, subject: impl ToString) -> Act {
+        let (by, subject) = (by.clone(), subject.to_string());
+        Act { by, action, subject, detail: String::new(), refused: false, before: None, after: None }
+    }
+
+    /// What else there is to say.
+    pub(crate) fn detail(self, detail: impl Into<String>) -> Act {
+        Act { detail: detail.into(), ..self }
+    }
+
+    /// What it was.
+    pub(crate) fn before(self, before: &impl Serialize) -> Result<Act, StoreError> {
+        Ok(Act { before: document(before)?, ..self })
+    }
+
+    /// What it is.
+    pub(crate) fn after(self, after: &impl Serialize) -> Result<Act, StoreError> {
+        Ok(Act { after: document(after)?, ..self })
+    }
+
+    fn entry(self, tenant: Option<TenantId>, at: Timestamp) -> AuditEntry {
+        AuditEntry {
+            id: 0,
+            position: 0,
+            at,
+            tenant,
+            by: without_nul(self.by.name),
+            origin: self.by.origin,
+            request: self.by.request.map(without_nul),
+            action: self.action.to_owned(),
+            refused: self.refused,
+            subject: without_nul(self.subject),
+            detail: without_nul(self.detail),
+            before: self.before,
+            after: self.after,
+            seal: ChainEnd::START.seal,
+        }
+    }
+}
+
+/// As it is read again: nothing is as if it were not there.
+fn document(of: &impl Serialize) -> Result<Option<serde_json::Value>, StoreError> {
+    let written = serde_json::to_value(of);
+    let written =
+        written.map_err(|error| StoreError::Damaged(format!("a document cannot be written: {error}")))?;
+    Ok(Some(written).filter(|document| !document.is_null()))
+}
+
+/// What is done in a transaction, for each chain that tells of it.
+///
+/// It is written when everything else is: each chain has one end, and who has taken that waits for nobody any more.
+#[derive(Debug, Default)]
+pub(crate) struct Acts(BTreeMap<Option<TenantId>, Vec<Act>>);
+
+impl Acts {
+    fn add(&mut self, tenant: Option<TenantId>, act: Act) {
+        self.0.entry(tenant).or_default().push(act);
+    }
+
+    pub(crate) async fn write(
+        &mut self,
+        session: &mut dyn Session,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for (tenant, acts) in std::mem::take(&mut self.0) {
+            let mut end = hold_end(session, tenant).await?;
+            let mut rows = Vec::with_capacity(acts.len());
+            for act in acts {
+                let mut entry = act.entry(tenant, now);
+                end.append(&mut entry);
+                rows.push(values_of(entry));
+            }
+            let head = "INSERT INTO audit (tenant_id, position, at, actor, origin, request, action, refused, subject, detail, \
+                        before, after, seal)";
+            session.insert(head, &rows, "").await?;
+            let values = [chain_of(tenant).into(), end.position.into(), end.seal.to_string().into()];
+            let sql = "UPDATE audit_ends SET position = $2, seal = $3 WHERE tenant_id = $1";
+            session.execute(sql, &values).await?;
+        }
+        Ok(())
+    }
+}
+
+fn values_of(entry: AuditEntry) -> Vec<Value> {
+    let text =
+        |document: Option<serde_json::Value>| Value::from(document.map(|document| document.to_string()));
+    vec![
+        entry.tenant.map(TenantId::as_uuid).into(),
+        entry.position.into(),
+        entry.at.into(),
+        entry.by.into(),
+        entry.origin.map_or(Value::Null(Kind::Text), |origin| origin.to_string().into()),
+        entry.request.into(),
+        entry.action.into(),
+        entry.refused.into(),
+        entry.subject.into(),
+        entry.detail.into(),
+        text(entry.before),
+        text(entry.after),
+        entry.seal.to_string().into(),
+    ]
+}
+
+fn chain_of(tenant: Option<TenantId>) -> Uuid {
+    tenant.map_or(Uuid::nil(), TenantId::as_uuid)
+}
+
+/// The end of a chain, which nobody else moves until the transaction is over.
+async fn hold_end(session: &mut dyn Session, tenant: Option<TenantId>) -> Result<ChainEnd, StoreError> {
+    let start = ChainEnd::START;
+    let values = [chain_of(tenant).into(), start.position.into(), start.seal.to_string().into()];
+    let sql = "INSERT INTO audit_ends (tenant_id, position, seal) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    session.execute(sql, &values).await?;
+    let lock = session.dialect().for_update();
+    read_end(session, tenant, lock).await
+}
+
+async fn read_end(
     session: &mut dyn Session,
     tenant: Option<TenantId>,
-    at: Timestamp,
-    words: [&str; 4],
-) -> Result<(), StoreError> {
-    let mut values = vec![tenant.map(TenantId::as_uuid).into(), Value::from(at)];
-    values.extend(words.map(Value::from));
-    let sql =
-        "INSERT INTO audit (tenant_id, at, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5, $6)";
-    session.execute(sql, &values).await.map(drop)
+    lock: &str,
+) -> Result<ChainEnd, StoreError> {
+    let sql = format!("SELECT position, seal FROM audit_ends WHERE tenant_id = $1{lock}");
+    let rows = session.query(&sql, &[chain_of(tenant).into()]).await?;
+    let Some(row) = rows.first() else { return Ok(ChainEnd::START) };
+    Ok(ChainEnd { position: row.count(0)?, seal: row.word(1)? })
 }
 
 impl QueueTx<'_> {
-    pub(crate) async fn audit(
-        &mut self,
-        tenant: Option<TenantId>,
-        actor: &str,
-        action: &str,
-        subject: &str,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        write(self.session, tenant, self.now, [actor, action, subject, detail]).await
+    /// Something is done to a tenant, or to all.
+    pub(crate) fn audit(&mut self, tenant: Option<TenantId>, act: Act) {
+        self.acts.add(tenant, act);
     }
 }
 
 impl TenantTx<'_> {
-    pub(crate) async fn audit(
-        &mut self,
-        actor: &str,
-        action: &str,
-        subject: &str,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        write(self.session, Some(self.tenant), self.now, [actor, action, subject, detail]).await
+    /// Something is done to the tenant.
+    pub(crate) fn audit(&mut self, act: Act) {
+        self.acts.add(Some(self.tenant), act);
     }
+}
+
+/// Entries of a chain in their order, and where it is said to end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainPage {
+    /// From after the place that was asked for on; none when that is the last.
+    pub entries: Vec<AuditEntry>,
+    /// The end of the chain, a moment later.
+    pub end: ChainEnd,
 }
 
 impl Store {
@@ -158,4 +280,100 @@ impl Store {
         })
         .await
     }
+
+    /// Somebody wanted to do something to a tenant and may not.
+    pub async fn audit_refusal(
+        &self,
+        tenant: TenantId,
+        by: By,
+        subject: String,
+        detail: String,
+    ) -> Result<(), StoreError> {
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let act = Act::new(&by, "access.refuse", subject).detail(detail);
+                tx.audit(Act { refused: true, ..act });
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// People or programs that nobody knows wanted something.
+    pub async fn audit_strangers(&self, by: By, subject: String, detail: String) -> Result<(), StoreError> {
+        self.of_queue(move |tx| {
+            Box::pin(async move {
+                let act = Act::new(&by, "access.refuse", subject).detail(detail);
+                tx.audit(None, Act { refused: true, ..act });
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Entries of a tenant's chain in their order, from after a position on.
+    pub async fn audit_chain(&self, tenant: TenantId, after: u64) -> Result<ChainPage, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move { read_chain(tx.session, Some(tenant), after).await })
+        })
+        .await
+    }
+
+    /// The same of what was done to all and not to one.
+    pub async fn audit_chain_of_nobody(&self, after: u64) -> Result<ChainPage, StoreError> {
+        self.read_queue(move |tx| Box::pin(async move { read_chain(tx.session, None, after).await })).await
+    }
+
+    /// Walks a whole chain, which must be the one that somebody has seen: where it ends, when it is whole.
+    pub async fn verify_audit(
+        &self,
+        tenant: Option<TenantId>,
+        seen: Option<ChainEnd>,
+    ) -> Result<Result<ChainEnd, Broken>, StoreError> {
+        let (mut walked, mut end) = (ChainEnd::START, None);
+        loop {
+            let page = match tenant {
+                Some(tenant) => self.audit_chain(tenant, walked.position).await?,
+                None => self.audit_chain_of_nobody(walked.position).await?,
+            };
+            // The end was looked at after the entries: those up to it that were written in between are there at the next look.
+            if page.entries.is_empty() && (walked == page.end || end == Some(page.end)) {
+                let whole = walked.require(page.end).and_then(|()| match seen {
+                    Some(seen) if seen.position > walked.position => walked.require(seen),
+                    _ => Ok(()),
+                });
+                return Ok(whole.map(|()| walked));
+            }
+            end = Some(page.end).filter(|_| page.entries.is_empty());
+            for entry in &page.entries {
+                if let Err(broken) = walked.follow(entry) {
+                    return Ok(Err(broken));
+                }
+                if seen.is_some_and(|seen| seen.position == walked.position && seen != walked) {
+                    return Ok(Err(Broken::Another { position: walked.position }));
+                }
+            }
+        }
+    }
+}
+
+async fn read_chain(
+    session: &mut dyn Session,
+    tenant: Option<TenantId>,
+    after: u64,
+) -> Result<ChainPage, StoreError> {
+    let mut values = vec![after.into()];
+    let whose = match tenant {
+        Some(tenant) => {
+            values.push(tenant.as_uuid().into());
+            "tenant_id = $2"
+        }
+        None => "tenant_id IS NULL",
+    };
+    let sql =
+        format!("SELECT {ENTRY} FROM audit WHERE {whose} AND position > $1 ORDER BY position LIMIT {PAGE}");
+    let rows = session.query(&sql, &values).await?;
+    // After the entries: what stands behind the end was put there by somebody else.
+    let end = read_end(session, tenant, "").await?;
+    Ok(ChainPage { entries: rows.iter().map(read).collect::<Result<_, _>>()?, end })
 }

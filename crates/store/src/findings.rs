@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    CheckId, Finding, Fingerprint, ScanId, Severity, TenantId,
+    By, CheckId, Finding, Fingerprint, ScanId, Severity, TenantId,
     finding::{Decision, History, Life},
 };
 use serde::Serialize;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     session::TenantTx,
     value::{Row, Value, json, places},
 };
@@ -141,7 +142,7 @@ impl TenantTx<'_> {
         &mut self,
         fingerprints: &BTreeSet<Fingerprint>,
         decision: Decision,
-        by: &str,
+        by: &By,
         reason: &str,
     ) -> Result<Vec<KnownFinding>, StoreError> {
         let mut values = vec![self.tenant()];
@@ -167,14 +168,14 @@ impl TenantTx<'_> {
                 fingerprint.bytes().into(),
                 json(&verdict)?,
                 at.into(),
-                by.into(),
+                by.name.as_str().into(),
                 reason.into(),
             ];
             let sql = "UPDATE findings SET verdict = $3, decided_at = $4, decided_by = $5, reason = $6 \
                        WHERE tenant_id = $1 AND fingerprint = $2";
             self.execute(sql, &values).await?;
-            let detail = format!("{verdict}: {reason}");
-            self.audit(by, "finding.decide", &fingerprint.to_string(), &detail).await?;
+            let act = Act::new(by, "finding.decide", fingerprint).detail(format!("{verdict}: {reason}"));
+            self.audit(act.before(&known.history.decision)?.after(&decision)?);
         }
         let rows = self.query(&sql, &values).await?;
         self.known(&rows).await
@@ -268,9 +269,10 @@ impl Store {
         tenant: TenantId,
         fingerprints: BTreeSet<Fingerprint>,
         decision: Decision,
-        by: String,
+        by: impl Into<By>,
         reason: String,
     ) -> Result<Vec<KnownFinding>, StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move { tx.decide(&fingerprints, decision, &by, &reason).await })
         })

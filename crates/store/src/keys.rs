@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use model::{ApiKey, KeyPrefix, TenantId, access::Role};
+use model::{ApiKey, By, KeyPrefix, TenantId, access::Role};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     session::{Dialect, Session, TenantTx},
     value::{Row, Value, json},
 };
@@ -107,8 +108,16 @@ async fn keep(
     Ok(session.execute(&sql, &values).await? > 0)
 }
 
+impl KeyRecord {
+    fn made_by(&self, by: &By) -> Result<Act, StoreError> {
+        let until = self.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
+        let detail = format!("{}: {}{until}", self.name, self.role);
+        Act::new(by, "key.create", &self.prefix).detail(detail).after(self)
+    }
+}
+
 impl NewKey {
-    fn made(self, key: &ApiKey, tenant: TenantId, by: &str, now: Timestamp) -> KeyRecord {
+    fn made(self, key: &ApiKey, tenant: TenantId, by: &By, now: Timestamp) -> KeyRecord {
         KeyRecord {
             prefix: key.prefix(),
             tenant,
@@ -116,7 +125,7 @@ impl NewKey {
             role: self.role,
             networks: self.networks,
             created_at: now,
-            created_by: by.to_owned(),
+            created_by: by.name.clone(),
             expires_at: self.expires_at,
             last_used: None,
             replaced_by: None,
@@ -132,14 +141,12 @@ impl TenantTx<'_> {
         KeyRecord::read(&row)
     }
 
-    async fn make_key(&mut self, key: &ApiKey, new: NewKey, by: &str) -> Result<KeyRecord, StoreError> {
+    async fn make_key(&mut self, key: &ApiKey, new: NewKey, by: &By) -> Result<KeyRecord, StoreError> {
         let record = new.made(key, self.tenant, by, self.now);
         if !keep(self.session, key, &record, "WHERE true ON CONFLICT DO NOTHING").await? {
             return Err(StoreError::Exists { kind: "key", name: record.prefix.to_string() });
         }
-        let until = record.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
-        let detail = format!("{}: {}{until}", record.name, record.role);
-        self.audit(by, "key.create", record.prefix.as_str(), &detail).await?;
+        self.audit(record.made_by(by)?);
         Ok(record)
     }
 }
@@ -151,8 +158,9 @@ impl Store {
         tenant: TenantId,
         key: ApiKey,
         new: NewKey,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<bool, StoreError> {
+        let by = by.into();
         self.of_queue(move |tx| {
             Box::pin(async move {
                 // The lock makes two that ask at once one after the other.
@@ -162,8 +170,7 @@ impl Store {
                 let record = new.made(&key, tenant, &by, tx.now);
                 let kept = keep(tx.session, &key, &record, "WHERE NOT EXISTS (SELECT 1 FROM keys)").await?;
                 if kept {
-                    let role = record.role.as_str();
-                    tx.audit(Some(tenant), &by, "key.create", record.prefix.as_str(), role).await?;
+                    tx.audit(Some(tenant), record.made_by(&by)?);
                 }
                 Ok(kept)
             })
@@ -177,8 +184,9 @@ impl Store {
         tenant: TenantId,
         key: ApiKey,
         new: NewKey,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<KeyRecord, StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| Box::pin(async move { tx.make_key(&key, new, &by).await })).await
     }
 
@@ -190,8 +198,9 @@ impl Store {
         prefix: KeyPrefix,
         key: ApiKey,
         overlap: Duration,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<KeyRecord, StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let old = tx.key(&prefix).await?;
@@ -215,7 +224,7 @@ impl Store {
                 let values = [tx.tenant(), prefix.as_str().into(), ends.into(), made.prefix.as_str().into()];
                 tx.execute(sql, &values).await?;
                 let detail = format!("{} takes its place, it ends {ends}", made.prefix);
-                tx.audit(&by, "key.rotate", prefix.as_str(), &detail).await?;
+                tx.audit(Act::new(&by, "key.rotate", &prefix).detail(detail));
                 Ok(made)
             })
         })
@@ -227,14 +236,16 @@ impl Store {
         &self,
         tenant: TenantId,
         prefix: KeyPrefix,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<(), StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let old = tx.key(&prefix).await?;
                 let sql = "DELETE FROM keys WHERE tenant_id = $1 AND prefix = $2";
                 tx.execute(sql, &[tx.tenant(), prefix.as_str().into()]).await?;
-                tx.audit(&by, "key.revoke", prefix.as_str(), &old.name).await
+                tx.audit(Act::new(&by, "key.revoke", &prefix).detail(&old.name).before(&old)?);
+                Ok(())
             })
         })
         .await

@@ -42,8 +42,13 @@ use jiff::Timestamp;
 use model::TenantId;
 use tokio::sync::OnceCell;
 
+use self::{
+    audit::Acts,
+    postgres::Whose,
+    session::{QueueTx, Session, TenantTx},
+};
 pub use self::{
-    audit::{AuditEntry, AuditFilter},
+    audit::AuditFilter,
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
@@ -61,10 +66,6 @@ pub use self::{
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
     workers::Introduction,
-};
-use self::{
-    postgres::Whose,
-    session::{QueueTx, Session, TenantTx},
 };
 
 /// An open database. Cheap to share; closed when the last one is dropped.
@@ -230,7 +231,12 @@ fn of_tenant<T: Send + 'static>(
     job: impl for<'t> FnOnce(&'t mut TenantTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
 ) -> impl InSession<T> {
     move |session: &mut dyn Session, now| -> BoxFuture<'_, Result<T, StoreError>> {
-        Box::pin(async move { job(&mut TenantTx { session, tenant, now }).await })
+        Box::pin(async move {
+            let mut tx = TenantTx { session, tenant, now, acts: Acts::default() };
+            let done = job(&mut tx).await?;
+            tx.acts.write(tx.session, now).await?;
+            Ok(done)
+        })
     }
 }
 
@@ -238,6 +244,11 @@ fn of_queue<T: Send + 'static>(
     job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
 ) -> impl InSession<T> {
     move |session: &mut dyn Session, now| -> BoxFuture<'_, Result<T, StoreError>> {
-        Box::pin(async move { job(&mut QueueTx { session, now }).await })
+        Box::pin(async move {
+            let mut tx = QueueTx { session, now, acts: Acts::default() };
+            let done = job(&mut tx).await?;
+            tx.acts.write(tx.session, now).await?;
+            Ok(done)
+        })
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use model::{
-    Frontier, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage, Target, TaskId,
-    TenantId, Traffic, Unit, Work, WorkerPrice,
+    By, Frontier, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage, Target,
+    TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     session::TenantTx,
     tasks::{TaskRecord, microseconds},
     value::{Row, Value, json},
@@ -28,7 +29,7 @@ pub struct NewScan {
     /// Of what; each must be in scope.
     pub targets: Vec<Target>,
     /// Who asks.
-    pub by: String,
+    pub by: By,
     /// Which version of which checks: what was looked at with others is looked at again.
     pub checks: String,
     /// What the time of workers costs at the moment, if somebody said: it holds for the whole of the scan.
@@ -379,7 +380,7 @@ impl TenantTx<'_> {
             json(&scope)?,
             json(&new.request)?,
             json(&limits)?,
-            new.by.as_str().into(),
+            new.by.name.as_str().into(),
             self.now.into(),
             deadline.into(),
             "running".into(),
@@ -403,8 +404,8 @@ impl TenantTx<'_> {
         let head = "INSERT INTO scan_targets (tenant_id, scan_id, position, target)";
         let rows: Vec<Vec<Value>> = rows.collect();
         self.session.insert(head, &rows, "").await?;
-        self.audit(&new.by, "scan.submit", &id.to_string(), &format!("{} targets", new.targets.len()))
-            .await?;
+        let targets = format!("{} targets", new.targets.len());
+        self.audit(Act::new(&new.by, "scan.submit", id).detail(targets).after(&new.request)?);
         let mut running = self.hold_scan(id).await?;
         self.go_on(&mut running).await
     }

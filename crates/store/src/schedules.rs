@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{
-    ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Stage, Target, TenantId, WorkerPrice,
+    By, ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Stage, Target, TenantId, WorkerPrice,
     schedule::Progress, stage::add_counts,
 };
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     NewScan, Store, StoreError,
+    audit::Act,
     session::TenantTx,
     value::{Kind, Row, Value, json},
 };
@@ -144,7 +145,7 @@ impl TenantTx<'_> {
             let new = NewScan {
                 request: schedule.request.clone(),
                 targets: schedule.targets.clone(),
-                by: format!("schedule {}", schedule.name),
+                by: format!("schedule {}", schedule.name).into(),
                 checks: terms.checks.clone(),
                 price: terms.price,
             };
@@ -162,8 +163,8 @@ impl TenantTx<'_> {
                     | StoreError::Missing { .. }),
                 ) => {
                     let refused = RefusedRun { at: self.now, reason: error.to_string() };
-                    let by = format!("schedule {}", schedule.name);
-                    self.audit(&by, "schedule.refused", &id.to_string(), &refused.reason).await?;
+                    let by = By::from(format!("schedule {}", schedule.name));
+                    self.audit(Act::new(&by, "schedule.refused", id).detail(&refused.reason));
                     followed.refused.push((self.tenant, schedule.name.clone(), refused.clone()));
                     schedule.refused = Some(refused);
                 }
@@ -196,8 +197,9 @@ impl Store {
         &self,
         tenant: TenantId,
         new: NewSchedule,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<ScheduleRecord, StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let scope = tx.scope(&new.request.scope).await?;
@@ -225,8 +227,9 @@ impl Store {
                 if tx.execute(sql, &values).await? == 0 {
                     return Err(StoreError::Exists { kind: "schedule", name: new.name });
                 }
-                tx.audit(&by, "schedule.create", &id.to_string(), &new.name).await?;
-                tx.hold_schedule(id).await
+                let made = tx.hold_schedule(id).await?;
+                tx.audit(Act::new(&by, "schedule.create", id).detail(&made.name).after(&made)?);
+                Ok(made)
             })
         })
         .await
@@ -243,8 +246,9 @@ impl Store {
         tenant: TenantId,
         id: ScheduleId,
         enabled: bool,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<(), StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let schedule = tx.hold_schedule(id).await?;
@@ -256,7 +260,8 @@ impl Store {
                     [tx.tenant(), id.as_uuid().into(), enabled.into(), json(&progress)?, look_again.into()];
                 tx.execute(sql, &values).await?;
                 let action = if enabled { "schedule.enable" } else { "schedule.disable" };
-                tx.audit(&by, action, &id.to_string(), &schedule.name).await
+                tx.audit(Act::new(&by, action, id).detail(schedule.name));
+                Ok(())
             })
         })
         .await
@@ -267,14 +272,16 @@ impl Store {
         &self,
         tenant: TenantId,
         id: ScheduleId,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<(), StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let schedule = tx.hold_schedule(id).await?;
                 let sql = "DELETE FROM schedules WHERE tenant_id = $1 AND schedule_id = $2";
                 tx.execute(sql, &[tx.tenant(), id.as_uuid().into()]).await?;
-                tx.audit(&by, "schedule.delete", &id.to_string(), &schedule.name).await
+                tx.audit(Act::new(&by, "schedule.delete", id).detail(&schedule.name).before(&schedule)?);
+                Ok(())
             })
         })
         .await

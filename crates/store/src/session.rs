@@ -6,6 +6,7 @@ use model::TenantId;
 
 use crate::{
     StoreError,
+    audit::Acts,
     value::{Row, Value},
 };
 
@@ -55,6 +56,8 @@ pub(crate) struct TenantTx<'s> {
     pub(crate) tenant: TenantId,
     /// The store's clock, when the transaction began.
     pub(crate) now: Timestamp,
+    /// What is done in it.
+    pub(crate) acts: Acts,
 }
 
 impl TenantTx<'_> {
@@ -93,4 +96,6 @@ pub(crate) struct QueueTx<'s> {
     pub(crate) session: &'s mut dyn Session,
     /// The store's clock, when the transaction began.
     pub(crate) now: Timestamp,
+    /// What is done in it.
+    pub(crate) acts: Acts,
 }

@@ -1,11 +1,12 @@
 //! The emergency stop.
 
 use jiff::Timestamp;
-use model::{Reach, Stop, StopId, TenantId};
+use model::{By, Reach, Stop, StopId, TenantId};
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     session::QueueTx,
     value::{Row, json},
 };
@@ -40,10 +41,16 @@ impl Store {
     }
 
     /// Orders a stop: from the next look of each role on, nothing that it covers is sent.
-    pub async fn order_stop(&self, reach: Reach, reason: String, by: String) -> Result<Stop, StoreError> {
+    pub async fn order_stop(
+        &self,
+        reach: Reach,
+        reason: String,
+        by: impl Into<By>,
+    ) -> Result<Stop, StoreError> {
+        let by = by.into();
         self.of_queue(move |tx| {
             Box::pin(async move {
-                let stop = Stop { id: StopId::new(Uuid::now_v7()), reach, reason, by, at: tx.now };
+                let stop = Stop { id: StopId::new(Uuid::now_v7()), reach, reason, by: by.name.clone(), at: tx.now };
                 let values = [
                     stop.id.as_uuid().into(),
                     json(&stop.reach)?,
@@ -53,7 +60,7 @@ impl Store {
                 ];
                 let sql = "INSERT INTO stops (stop_id, reach, reason, ordered_by, ordered_at) VALUES ($1, $2, $3, $4, $5)";
                 tx.session.execute(sql, &values).await?;
-                tx.audit(tenant_of(&reach), &stop.by, "stop.order", &reach.to_string(), &stop.reason).await?;
+                tx.audit(tenant_of(&reach), Act::new(&by, "stop.order", reach).detail(&stop.reason));
                 Ok(stop)
             })
         })
@@ -65,8 +72,9 @@ impl Store {
         &self,
         reach: Option<Reach>,
         reason: String,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<Vec<Stop>, StoreError> {
+        let by = by.into();
         self.of_queue(move |tx| {
             Box::pin(async move {
                 let mut lifted = tx.stops_in_force().await?;
@@ -74,11 +82,14 @@ impl Store {
                 for stop in &lifted {
                     let sql =
                         "UPDATE stops SET lifted_at = $2, lifted_by = $3, why_lifted = $4 WHERE stop_id = $1";
-                    let values =
-                        [stop.id.as_uuid().into(), tx.now.into(), by.as_str().into(), reason.as_str().into()];
+                    let values = [
+                        stop.id.as_uuid().into(),
+                        tx.now.into(),
+                        by.name.as_str().into(),
+                        reason.as_str().into(),
+                    ];
                     tx.session.execute(sql, &values).await?;
-                    let reach = stop.reach.to_string();
-                    tx.audit(tenant_of(&stop.reach), &by, "stop.lift", &reach, &reason).await?;
+                    tx.audit(tenant_of(&stop.reach), Act::new(&by, "stop.lift", stop.reach).detail(&reason));
                 }
                 Ok(lifted)
             })

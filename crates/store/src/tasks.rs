@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
+    By, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
     scan::ScanEnd,
     task::{Command, Death, Life, RetryPolicy},
 };
@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     scans::KNOWN,
     session::{Session, TenantTx},
     value::{Row, Value, json, places, rows_of_places},
@@ -468,8 +469,9 @@ impl Store {
         &self,
         tenant: TenantId,
         filter: TaskFilter,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<u64, StoreError> {
+        let by = by.into();
         let states = ["queued", "running"].to_vec();
         let reached = self.command_all(tenant, filter, states, Command::Cancel, u64::MAX, by).await?;
         Ok(reached.tasks)
@@ -482,8 +484,9 @@ impl Store {
         tenant: TenantId,
         filter: TaskFilter,
         at_most: u64,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<Redriven, StoreError> {
+        let by = by.into();
         self.command_all(tenant, filter, vec!["dead"], Command::Redrive, at_most, by).await
     }
 
@@ -494,8 +497,9 @@ impl Store {
         states: Vec<&'static str>,
         command: Command,
         at_most: u64,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<Redriven, StoreError> {
+        let by = by.into();
         const AT_ONCE: u64 = 1_000;
         let mut total = Redriven::default();
         for state in states.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
@@ -512,8 +516,8 @@ impl Store {
                             let commanded = tx.command_tasks(&ids, &command).await?;
                             if commanded.changed > 0 {
                                 let subject = format!("{} tasks", commanded.changed);
-                                tx.audit(&by, command_word(&command), &subject, &filter_words(&filter))
-                                    .await?;
+                                let act = Act::new(&by, command_word(&command), subject);
+                                tx.audit(act.detail(filter_words(&filter)));
                             }
                             Ok((ids.len(), commanded, last))
                         })
@@ -535,8 +539,9 @@ impl Store {
         tenant: TenantId,
         filter: TaskFilter,
         ended_before: Timestamp,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<u64, StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let (condition, mut values) = filter.condition(tx.tenant());
@@ -550,7 +555,8 @@ impl Store {
                 if purged > 0 {
                     let which = [filter_words(&filter), format!("ended before {ended_before}")];
                     let which: Vec<String> = which.into_iter().filter(|words| !words.is_empty()).collect();
-                    tx.audit(&by, "task.purge", &format!("{purged} tasks"), &which.join(", ")).await?;
+                    let act = Act::new(&by, "task.purge", format!("{purged} tasks"));
+                    tx.audit(act.detail(which.join(", ")));
                 }
                 let expired = "DELETE FROM task_keys WHERE tenant_id = $1 AND expires_at <= $2";
                 tx.execute(expired, &[tx.tenant(), tx.now.into()]).await?;

@@ -1,13 +1,14 @@
 //! Tenants and their scopes.
 
 use jiff::Timestamp;
-use model::{Scope, TenantId};
+use model::{By, Scope, TenantId};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     session::TenantTx,
     value::{Row, json},
 };
@@ -78,7 +79,7 @@ impl TenantTx<'_> {
         name: &str,
         scope: &Scope,
         replace: bool,
-        by: &str,
+        by: &By,
     ) -> Result<bool, StoreError> {
         let values = [self.tenant(), name.into(), json(scope)?, self.now.into()];
         let conflict = match replace {
@@ -89,9 +90,10 @@ impl TenantTx<'_> {
             "INSERT INTO scopes (tenant_id, name, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
              ON CONFLICT {conflict}"
         );
+        let before = self.hold_scope(name).await?;
         let written = self.execute(&sql, &values).await? > 0;
         if written {
-            self.audit(by, "scope.put", name, "").await?;
+            self.audit(Act::new(by, "scope.put", name).before(&before)?.after(scope)?);
         }
         Ok(written)
     }
@@ -105,7 +107,8 @@ impl TenantTx<'_> {
 
 impl Store {
     /// Makes a tenant.
-    pub async fn create_tenant(&self, new: NewTenant, by: String) -> Result<TenantRecord, StoreError> {
+    pub async fn create_tenant(&self, new: NewTenant, by: impl Into<By>) -> Result<TenantRecord, StoreError> {
+        let by = by.into();
         self.of_queue(move |tx| {
             Box::pin(async move {
                 let id = TenantId::new(Uuid::now_v7());
@@ -122,14 +125,15 @@ impl Store {
                 if tx.session.execute(&sql, &values).await? == 0 {
                     return Err(StoreError::Exists { kind: "tenant", name: new.name });
                 }
-                tx.audit(Some(id), &by, "tenant.create", &new.name, "").await?;
-                Ok(TenantRecord {
+                let made = TenantRecord {
                     id,
                     name: new.name,
                     weight: new.weight,
                     most_in_flight: new.most_in_flight,
                     created_at: tx.now,
-                })
+                };
+                tx.audit(Some(id), Act::new(&by, "tenant.create", &made.name).after(&made)?);
+                Ok(made)
             })
         })
         .await
@@ -141,8 +145,9 @@ impl Store {
         tenant: TenantId,
         weight: Option<u32>,
         most_in_flight: Option<u64>,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<TenantRecord, StoreError> {
+        let by = by.into();
         self.of_queue(move |tx| {
             Box::pin(async move {
                 let lock = tx.session.dialect().for_update();
@@ -162,7 +167,8 @@ impl Store {
                     "weight {}, before {}; most in flight {}, before {}",
                     after.weight, before.weight, after.most_in_flight, before.most_in_flight
                 );
-                tx.audit(Some(tenant), &by, "tenant.set", &after.name, &detail).await?;
+                let act = Act::new(&by, "tenant.set", &after.name).detail(detail);
+                tx.audit(Some(tenant), act.before(&before)?.after(&after)?);
                 Ok(after)
             })
         })
@@ -222,8 +228,9 @@ impl Store {
         tenant: TenantId,
         name: &str,
         scope: Scope,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<(), StoreError> {
+        let by = by.into();
         let name = name.to_owned();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move { tx.write_scope(&name, &scope, true, &by).await.map(drop) })
@@ -241,8 +248,9 @@ impl Store {
         name: &str,
         seen: Option<Scope>,
         scope: Scope,
-        by: String,
+        by: impl Into<By>,
     ) -> Result<(), StoreError> {
+        let by = by.into();
         let name = name.to_owned();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
@@ -258,15 +266,23 @@ impl Store {
     }
 
     /// Forgets a scope: what names it is refused from now on. Scans that were begun keep what it allowed then.
-    pub async fn delete_scope(&self, tenant: TenantId, name: &str, by: String) -> Result<(), StoreError> {
+    pub async fn delete_scope(
+        &self,
+        tenant: TenantId,
+        name: &str,
+        by: impl Into<By>,
+    ) -> Result<(), StoreError> {
+        let by = by.into();
         let name = name.to_owned();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
+                let before = tx.hold_scope(&name).await?;
                 let sql = "DELETE FROM scopes WHERE tenant_id = $1 AND name = $2";
                 if tx.execute(sql, &[tx.tenant(), name.as_str().into()]).await? == 0 {
                     return Err(StoreError::Missing { kind: "scope", name });
                 }
-                tx.audit(&by, "scope.delete", &name, "").await
+                tx.audit(Act::new(&by, "scope.delete", name).before(&before)?);
+                Ok(())
             })
         })
         .await

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    ScanId, TenantId,
+    By, ScanId, TenantId,
     scan::{Exhausted, ScanEnd},
     task::Command,
 };
 
 use crate::{
     Store, StoreError,
+    audit::Act,
     scans::RunningScan,
     session::{Dialect, QueueTx, TenantTx},
     tasks::{COLUMNS, Change, TaskRecord, dice, since, write_changes},
@@ -148,10 +149,16 @@ fn given_up(row: &Row, stopping: usize) -> Result<bool, StoreError> {
 
 impl Store {
     /// Nobody wants it any more. Whether it was still going on.
-    pub async fn cancel_scan(&self, tenant: TenantId, id: ScanId, by: String) -> Result<bool, StoreError> {
+    pub async fn cancel_scan(
+        &self,
+        tenant: TenantId,
+        id: ScanId,
+        by: impl Into<By>,
+    ) -> Result<bool, StoreError> {
+        let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                tx.audit(&by, "scan.cancel", &id.to_string(), "").await?;
+                tx.audit(Act::new(&by, "scan.cancel", id));
                 tx.stop_scan(id, ScanEnd::Cancelled).await
             })
         })

@@ -77,7 +77,7 @@ from! {
 }
 
 /// PostgreSQL keeps no NUL in a text, and what targets say may hold some.
-fn without_nul(text: String) -> String {
+pub(crate) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 

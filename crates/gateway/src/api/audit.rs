@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use model::Permission;
+use model::{AuditEntry, Permission};
 use serde::{Deserialize, Serialize};
-use store::{AuditEntry, AuditFilter};
+use store::AuditFilter;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{body::InQuery, page};

@@ -252,7 +252,7 @@ pub(super) async fn decide(
     };
     let decision = Decision { at, verdict };
     let findings =
-        gateway.store.decide(tenant, asked.findings, decision, caller.name(), reason.to_owned()).await?;
+        gateway.store.decide(tenant, asked.findings, decision, caller.by(), reason.to_owned()).await?;
     let later = findings.iter().filter(|known| known.history.decision != Some(decision));
     let decided_later = later.map(|known| known.finding.fingerprint).collect();
     Ok(Json(DecidedFindings { findings, decided_later }))

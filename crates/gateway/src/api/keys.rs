@@ -60,7 +60,7 @@ fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = format!("the role {} may not give the role {role}", caller.role());
-    Err(Problem::new(Kind::Forbidden, detail).hint("keys may do no more than who makes them"))
+    Err(caller.refuse(detail).hint("keys may do no more than who makes them"))
 }
 
 async fn named(gateway: &Gateway, caller: &Caller, prefix: &KeyPrefix) -> Result<KeyRecord, Problem> {
@@ -141,7 +141,7 @@ pub(super) async fn create(
         return Err(Problem::new(Kind::Invalid, "expires_at has passed"));
     }
     let secret = random();
-    let key = gateway.store.create_key(tenant, secret.clone(), asked, caller.name()).await?;
+    let key = gateway.store.create_key(tenant, secret.clone(), asked, caller.by()).await?;
     Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
 }
 
@@ -175,7 +175,7 @@ pub(super) async fn rotate(
     }
     let overlap = std::time::Duration::from_secs(overlap.into());
     let secret = random();
-    let key = gateway.store.rotate_key(tenant, prefix, secret.clone(), overlap, caller.name()).await?;
+    let key = gateway.store.rotate_key(tenant, prefix, secret.clone(), overlap, caller.by()).await?;
     Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
 }
 
@@ -200,7 +200,7 @@ pub(super) async fn revoke(
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
-    gateway.store.revoke_key(tenant, prefix, caller.name()).await?;
+    gateway.store.revoke_key(tenant, prefix, caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

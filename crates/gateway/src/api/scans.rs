@@ -141,7 +141,7 @@ pub(super) async fn submit(
     let new = NewScan {
         request: asked.request,
         targets: asked.targets,
-        by: caller.name(),
+        by: caller.by(),
         checks: gateway.around.terms.checks.clone(),
         price: gateway.around.terms.price,
     };
@@ -216,7 +216,7 @@ pub(super) async fn cancel(
     InPath(scan): InPath<ScanId>,
 ) -> Result<(StatusCode, Json<ScanRecord>), Problem> {
     let tenant = caller.may(Permission::ScansCancel)?;
-    gateway.store.cancel_scan(tenant, scan, caller.name()).await?;
+    gateway.store.cancel_scan(tenant, scan, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok((StatusCode::ACCEPTED, Json(gateway.store.scan(tenant, scan).await?)))
 }

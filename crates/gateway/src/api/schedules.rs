@@ -98,7 +98,7 @@ pub(super) async fn create(
         return Err(Problem::new(Kind::Invalid, detail));
     }
     scans::check(&gateway, &new.targets, &new.request)?;
-    let schedule = gateway.store.create_schedule(tenant, new, caller.name()).await.map_err(scans::refused)?;
+    let schedule = gateway.store.create_schedule(tenant, new, caller.by()).await.map_err(scans::refused)?;
     let mut place = HeaderMap::new();
     if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/schedules/{}", schedule.id)) {
         place.insert(header::LOCATION, path);
@@ -123,7 +123,7 @@ pub(super) async fn change(
     Body(change): Body<ScheduleChange>,
 ) -> Result<Json<ScheduleRecord>, Problem> {
     let tenant = caller.may(Permission::SchedulesManage)?;
-    gateway.store.enable_schedule(tenant, id, change.enabled, caller.name()).await?;
+    gateway.store.enable_schedule(tenant, id, change.enabled, caller.by()).await?;
     known(&gateway, tenant, id).await.map(Json)
 }
 
@@ -142,6 +142,6 @@ pub(super) async fn delete(
     InPath(id): InPath<ScheduleId>,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::SchedulesManage)?;
-    gateway.store.delete_schedule(tenant, id, caller.name()).await?;
+    gateway.store.delete_schedule(tenant, id, caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

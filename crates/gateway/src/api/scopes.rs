@@ -112,9 +112,9 @@ pub(super) async fn put(
     let there = there.map(|scope| NamedScope { name: name.clone(), scope });
     let expected = expected(&headers, there)?.map(|there| there.map(|there| there.scope));
     match expected {
-        None => gateway.store.put_scope(tenant, &name, scope.clone(), caller.name()).await?,
+        None => gateway.store.put_scope(tenant, &name, scope.clone(), caller.by()).await?,
         Some(there) => {
-            gateway.store.replace_scope(tenant, &name, there, scope.clone(), caller.name()).await?;
+            gateway.store.replace_scope(tenant, &name, there, scope.clone(), caller.by()).await?;
         }
     }
     Ok(Versioned(NamedScope { name, scope }))
@@ -135,6 +135,6 @@ pub(super) async fn delete(
     InPath(name): InPath<String>,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::ScopesManage)?;
-    gateway.store.delete_scope(tenant, &name, caller.name()).await?;
+    gateway.store.delete_scope(tenant, &name, caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -85,7 +85,7 @@ pub(super) async fn order(
 ) -> Result<(StatusCode, Json<Stop>), Problem> {
     let tenant = caller.may(Permission::StopsOrder)?;
     let (reason, reach) = (order.reason()?, order.reach(&gateway, tenant).await?);
-    let stop = gateway.store.order_stop(reach, reason, caller.name()).await?;
+    let stop = gateway.store.order_stop(reach, reason, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok((StatusCode::CREATED, Json(stop)))
 }
@@ -106,7 +106,7 @@ pub(super) async fn lift(
 ) -> Result<Json<Stops>, Problem> {
     let tenant = caller.may(Permission::StopsLift)?;
     let (reason, reach) = (order.reason()?, order.reach(&gateway, tenant).await?);
-    let stops = gateway.store.lift_stops(Some(reach), reason, caller.name()).await?;
+    let stops = gateway.store.lift_stops(Some(reach), reason, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok(Json(Stops { stops }))
 }

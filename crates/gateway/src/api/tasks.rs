@@ -235,7 +235,7 @@ pub(super) async fn cancel(
     Body(which): Body<TaskChoice>,
 ) -> Result<(StatusCode, Json<CancelledTasks>), Problem> {
     let tenant = caller.may(Permission::TasksManage)?;
-    let reached = gateway.store.cancel_tasks(tenant, which.filter()?, caller.name()).await?;
+    let reached = gateway.store.cancel_tasks(tenant, which.filter()?, caller.by()).await?;
     if reached > 0 {
         (gateway.around.tell)(News::Ended);
     }
@@ -257,7 +257,7 @@ pub(super) async fn redrive(
     Body(which): Body<TaskChoice>,
 ) -> Result<(StatusCode, Json<RedrivenTasks>), Problem> {
     let tenant = caller.may(Permission::TasksManage)?;
-    let came = gateway.store.redrive_tasks(tenant, which.filter()?, MOST_REDRIVEN, caller.name()).await?;
+    let came = gateway.store.redrive_tasks(tenant, which.filter()?, MOST_REDRIVEN, caller.by()).await?;
     let left = came.left.into_iter().map(|(scan, left)| (scan, left.tasks)).collect();
     Ok((StatusCode::ACCEPTED, Json(RedrivenTasks { redriven: came.tasks, left })))
 }
@@ -280,6 +280,6 @@ pub(super) async fn purge(
     let too_long = || Problem::new(Kind::Invalid, "older_than is longer than anything is kept");
     let age = SignedDuration::try_from(asked.older_than).map_err(|_| too_long())?;
     let before: Timestamp = gateway.store.clock().await?.checked_sub(age).map_err(|_| too_long())?;
-    let purged = gateway.store.purge_tasks(tenant, asked.which.filter()?, before, caller.name()).await?;
+    let purged = gateway.store.purge_tasks(tenant, asked.which.filter()?, before, caller.by()).await?;
     Ok(Json(PurgedTasks { purged }))
 }

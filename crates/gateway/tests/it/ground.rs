@@ -100,7 +100,7 @@ impl Ground {
         let new = NewScan {
             request: ScanRequest::within("loopback"),
             targets: vec!["127.0.0.1".parse().unwrap()],
-            by: "test".to_owned(),
+            by: "test".into(),
             checks: "1".to_owned(),
             price: None,
         };

@@ -166,3 +166,59 @@ async fn a_tenant_stops_what_is_its_own_and_sees_what_stops_it() {
     let tenant = ground.get("/api/v1/tenant", &operator).await;
     assert_eq!((&tenant.body["name"], &tenant.body["weight"]), (&"own".into(), &1.into()), "{tenant:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_stands_in_the_audit() {
+    let ground = Ground::start().await;
+    let (owner, viewer) = (ground.key(Role::Owner).await, ground.key(Role::Viewer).await);
+    let refused = ground.get("/api/v1/keys", &viewer).await;
+    refused.problem(403, "forbidden");
+    let administrator = ground.key(Role::Administrator).await;
+    let made = ground
+        .post("/api/v1/keys", &administrator, json!({ "name": "more than its maker", "role": "owner" }))
+        .await;
+    made.problem(403, "forbidden");
+    let told = ground.get("/api/v1/audit?action=access", &owner).await;
+    let entries = told.body["entries"].as_array().unwrap();
+    let facts = |entry: &Value| {
+        ["by", "origin", "request", "subject", "detail"]
+            .map(|name| entry[name].as_str().unwrap_or_default().to_owned())
+    };
+    let key = |key: &ApiKey| format!("test (key {})", key.prefix());
+    assert_eq!(entries.len(), 2, "{told:?}");
+    for (entry, caller, answer, subject) in [
+        (&entries[1], key(&viewer), &refused, "GET /api/v1/keys"),
+        (&entries[0], key(&administrator), &made, "POST /api/v1/keys"),
+    ] {
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert_eq!(entry["refused"], true);
+        assert_eq!(
+            facts(entry),
+            [&caller, "127.0.0.1", answer.header("x-request-id"), subject, detail].map(str::to_owned)
+        );
+    }
+
+    // Whoever is not known is told of once, and then in a sum: no file is filled by asking.
+    for _ in 0..20 {
+        ground
+            .ask(Method::GET, "/api/v1/me", Some("rampart_guess"), None)
+            .await
+            .problem(401, "unauthenticated");
+    }
+    let strangers = async || ground.store.audit_of_nobody(Default::default(), 10).await.unwrap();
+    let first = strangers().await;
+    let told = |entry: &model::AuditEntry| (entry.subject.clone(), entry.detail.clone(), entry.refused);
+    let requests = |count: u32| format!("{count} requests without a key that is known");
+    assert_eq!(
+        first.iter().map(told).collect::<Vec<_>>(),
+        [("127.0.0.1".to_owned(), requests(1), true)],
+        "{first:?}"
+    );
+    ground.closed.cancel();
+    ground.answering.await.unwrap();
+    let all = ground.store.audit_of_nobody(Default::default(), 10).await.unwrap();
+    assert_eq!(told(&all[0]), ("127.0.0.1".to_owned(), requests(19), true), "{all:?}");
+    for chain in [Some(ground.tenant), None] {
+        assert!(ground.store.verify_audit(chain, None).await.unwrap().is_ok());
+    }
+}

@@ -9,7 +9,7 @@ mod tasks;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Subcommand};
-use model::{ScanId, Stage, limits::TaskCeilings};
+use model::{ScanId, Stage, audit::ChainEnd, limits::TaskCeilings};
 
 pub(crate) use self::{
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
@@ -323,6 +323,30 @@ pub(crate) enum TenantCommand {
 pub(crate) enum AuditCommand {
     /// List what was done to the tenant, the newest first
     List(AuditListArguments),
+    /// Find out whether an entry was changed, taken out, put in or moved
+    Verify {
+        /// Of what was done to all tenants at once, instead of the tenant's
+        #[arg(long)]
+        installation: bool,
+
+        /// It must still contain what an earlier verify ended with
+        #[arg(long, value_name = "POSITION:SEAL")]
+        contains: Option<ChainEnd>,
+
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every entry as JSON Lines, the oldest first
+    Export {
+        /// Of what was done to all tenants at once, instead of the tenant's
+        #[arg(long)]
+        installation: bool,
+
+        /// Only those after the entry at this position
+        #[arg(long, value_name = "POSITION", default_value_t = 0)]
+        after: u64,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -3,9 +3,11 @@
 use std::{cmp::Reverse, process::ExitCode};
 
 use jiff::SignedDuration;
-use store::{AuditEntry, AuditFilter};
+use model::{AuditEntry, TenantId, audit::ChainEnd};
+use serde_json::json;
+use store::AuditFilter;
 
-use super::{Desk, operate, print_json, print_table, short_time};
+use super::{Desk, operate, print_json, print_table, put, short_time};
 use crate::{
     cli::{AuditCommand, AuditListArguments, say},
     configuration::Configuration,
@@ -14,7 +16,52 @@ use crate::{
 pub(super) fn audit(configuration: &Configuration, command: &AuditCommand) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| match command {
         AuditCommand::List(asked) => list(&desk, asked).await.map(|()| ExitCode::SUCCESS),
+        AuditCommand::Verify { installation, contains, json } => {
+            let tenant = if *installation { None } else { Some(desk.tenant().await?) };
+            verify(&desk, tenant, *contains, *json).await
+        }
+        AuditCommand::Export { installation, after } => {
+            let tenant = if *installation { None } else { Some(desk.tenant().await?) };
+            export(&desk, tenant, *after).await.map(|()| ExitCode::SUCCESS)
+        }
     })
+}
+
+async fn verify(
+    desk: &Desk,
+    tenant: Option<TenantId>,
+    seen: Option<ChainEnd>,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    let walked = desk.store.verify_audit(tenant, seen).await?;
+    match &walked {
+        Ok(end) if json => {
+            print_json(&json!({ "whole": true, "position": end.position, "seal": end.seal }))?;
+        }
+        Err(broken) if json => print_json(&json!({ "whole": false, "reason": broken.to_string() }))?,
+        Ok(end) => {
+            put(&format!("whole: {} entries\n{end}\n", end.position))?;
+            say(
+                "keep the last line elsewhere: with --contains it shows later that nobody made the chain anew\n",
+            );
+        }
+        Err(broken) => put(&format!("not whole: {broken}\n"))?,
+    }
+    Ok(if walked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn export(desk: &Desk, tenant: Option<TenantId>, mut after: u64) -> anyhow::Result<()> {
+    loop {
+        let page = match tenant {
+            Some(tenant) => desk.store.audit_chain(tenant, after).await?,
+            None => desk.store.audit_chain_of_nobody(after).await?,
+        };
+        let Some(last) = page.entries.last() else { return Ok(()) };
+        after = last.position;
+        for entry in &page.entries {
+            put(&(serde_json::to_string(entry)? + "\n"))?;
+        }
+    }
 }
 
 async fn list(desk: &Desk, asked: &AuditListArguments) -> anyhow::Result<()> {
@@ -38,13 +85,14 @@ async fn list(desk: &Desk, asked: &AuditListArguments) -> anyhow::Result<()> {
             entry.id.to_string(),
             short_time(entry.at),
             entry.by.clone(),
+            entry.origin.map(|origin| origin.to_string()).unwrap_or_default(),
             entry.action.clone(),
             entry.subject.clone(),
             entry.detail.clone(),
         ]
     };
     let rows: Vec<Vec<String>> = found.iter().map(row).collect();
-    print_table(&["ID", "TIME", "BY", "ACTION", "SUBJECT", "DETAIL"], &rows)?;
+    print_table(&["ID", "TIME", "BY", "FROM", "ACTION", "SUBJECT", "DETAIL"], &rows)?;
     if let Some(last) = found.last().filter(|_| found.len() == asked.limit) {
         say(&format!("there may be more: --before {}\n", last.id));
     }

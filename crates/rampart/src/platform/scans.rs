@@ -122,7 +122,7 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
     let new = NewScan {
         request: arguments.request.request(),
         targets: targets(&arguments.targets)?,
-        by: operator(),
+        by: operator().into(),
         checks,
         price,
     };

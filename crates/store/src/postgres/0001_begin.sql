@@ -369,13 +369,29 @@ CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
 CREATE TABLE audit (
     sequence  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id uuid,
+    position  bigint NOT NULL,
     at        timestamptz NOT NULL,
     actor     text NOT NULL,
+    origin    text,
+    request   text,
     action    text NOT NULL,
+    refused   boolean NOT NULL,
     subject   text NOT NULL,
-    detail    text NOT NULL
+    detail    text NOT NULL,
+    before    text,
+    after     text,
+    seal      text NOT NULL
 );
 CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
+-- What is of no tenant has a chain, too.
+CREATE UNIQUE INDEX audit_chain ON audit (tenant_id, position) NULLS NOT DISTINCT;
+
+-- Where each chain ends. That of no tenant has the id of nothing.
+CREATE TABLE audit_ends (
+    tenant_id uuid PRIMARY KEY,
+    position  bigint NOT NULL,
+    seal      text NOT NULL
+);
 
 GRANT USAGE ON SCHEMA rampart TO rampart_tenant, rampart_queue;
 REVOKE ALL ON FUNCTION store_time(), current_tenant() FROM PUBLIC;
@@ -501,6 +517,12 @@ CREATE POLICY of_tenant ON audit FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT ON audit TO rampart_tenant;
 
+ALTER TABLE audit_ends ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_ends FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON audit_ends FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE ON audit_ends TO rampart_tenant;
+
 -- Scheduling.
 CREATE POLICY of_queue ON tenants FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON tenants TO rampart_queue;
@@ -518,6 +540,8 @@ CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 -- What was done to all, and nothing of what was done to one.
 CREATE POLICY of_nobody ON audit FOR SELECT TO rampart_queue USING (tenant_id IS NULL);
 GRANT SELECT, INSERT ON audit TO rampart_queue;
+CREATE POLICY of_queue ON audit_ends FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON audit_ends TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;

@@ -328,10 +328,28 @@ CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
 CREATE TABLE audit (
     sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant_id BLOB,
+    position  INTEGER NOT NULL,
     at        INTEGER NOT NULL,
     actor     TEXT NOT NULL,
+    origin    TEXT,
+    request   TEXT,
     action    TEXT NOT NULL,
+    refused   INTEGER NOT NULL,
     subject   TEXT NOT NULL,
-    detail    TEXT NOT NULL
+    detail    TEXT NOT NULL,
+    before    TEXT,
+    after     TEXT,
+    seal      TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
+-- What is of no tenant has a chain, too.
+CREATE UNIQUE INDEX audit_chain ON audit (coalesce(tenant_id, x'00000000000000000000000000000000'), position);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never deleted'); END;
+
+-- Where each chain ends. That of no tenant has the id of nothing.
+CREATE TABLE audit_ends (
+    tenant_id BLOB NOT NULL PRIMARY KEY,
+    position  INTEGER NOT NULL,
+    seal      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
-use model::{Reach, Scope, Stage};
-use store::{AuditEntry, AuditFilter, StoreError};
+use futures_util::future::join_all;
+use model::{
+    AuditEntry, By, Reach, Scope, Stage,
+    audit::{Broken, ChainEnd},
+};
+use store::{AuditFilter, Location, StoreError};
 
-use crate::ground::{Ground, Worker, exercise};
+use crate::{
+    ground::{Ground, Worker, exercise},
+    stored::forge,
+};
 
 crate::contract! {
     what_was_done_is_read_the_newest_first
     what_was_done_to_all_is_of_no_tenant
     a_tenant_takes_what_it_is_given
+    what_changed_is_told_with_what_it_was
+    chains_are_whole_however_many_write_at_once
+    every_forgery_is_found
 }
 
 fn actions(entries: &[AuditEntry]) -> Vec<&str> {
@@ -89,4 +99,131 @@ async fn a_tenant_takes_what_it_is_given(ground: Ground) {
     assert_eq!(Worker::new(1).claim(&ground, 10).await.len(), 1);
     let nobody = model::TenantId::new(uuid::Uuid::from_u128(1));
     assert!(matches!(set(nobody, Some(1), None).await, Err(StoreError::Missing { kind: "tenant", .. })));
+}
+
+async fn what_changed_is_told_with_what_it_was(ground: Ground) {
+    let by = By {
+        name: "J. Doe\0".to_owned(),
+        origin: Some("2001:db8::1".parse().unwrap()),
+        request: Some("0af7651916cd43dd".to_owned()),
+    };
+    let scope = |ports: &str| Scope { ports: ports.parse().unwrap(), ..Scope::loopback() };
+    for ports in ["80", "443"] {
+        ground.store.put_scope(ground.tenant, "office", scope(ports), by.clone()).await.unwrap();
+    }
+    ground.store.delete_scope(ground.tenant, "office", by.clone()).await.unwrap();
+    let told = (ground.tenant, by.clone(), "GET /api/v1/audit".to_owned(), "a viewer".to_owned());
+    ground.store.audit_refusal(told.0, told.1, told.2, told.3).await.unwrap();
+    let entries = read(&ground, AuditFilter::default()).await;
+    let ports = |document: &Option<serde_json::Value>| {
+        document.as_ref().and_then(|scope| Some(scope["ports"].as_str()?.to_owned()))
+    };
+    let changes: Vec<_> = entries.iter().map(|entry| (ports(&entry.before), ports(&entry.after))).collect();
+    let (http, https) = (Some("80".to_owned()), Some("443".to_owned()));
+    assert_eq!(changes[..4], [(None, None), (https.clone(), None), (http.clone(), https), (None, http)]);
+    for entry in &entries[..4] {
+        assert_eq!((&entry.by[..], entry.origin, &entry.request), ("J. Doe\u{fffd}", by.origin, &by.request));
+    }
+    assert_eq!(
+        entries.iter().map(|entry| entry.refused).collect::<Vec<_>>(),
+        [true, false, false, false, false]
+    );
+    assert!(ground.store.verify_audit(Some(ground.tenant), None).await.unwrap().is_ok());
+}
+
+async fn chains_are_whole_however_many_write_at_once(ground: Ground) {
+    let other = ground.another_tenant("other").await;
+    let put = async |tenant, number: u32| {
+        ground.store.put_scope(tenant, &format!("scope {number}"), Scope::loopback(), "test").await.unwrap();
+    };
+    let stop = async || {
+        ground.store.order_stop(Reach::Everything, "wrong".to_owned(), "test").await.unwrap();
+        ground.store.order_stop(Reach::Tenant { tenant: other }, "wrong".to_owned(), "test").await.unwrap();
+    };
+    let writing = (0..20).map(|number| async move {
+        put(ground.tenant, number).await;
+        put(other, number).await;
+        if number % 4 == 0 {
+            stop().await;
+        }
+    });
+    join_all(writing).await;
+    // All stops end in one transaction that writes to two chains.
+    ground.store.lift_stops(None, "right".to_owned(), "test").await.unwrap();
+    for (chain, entries) in [(Some(ground.tenant), 21), (Some(other), 31), (None, 10)] {
+        let end = ground.store.verify_audit(chain, None).await.unwrap().unwrap();
+        assert_eq!(end.position, entries, "{chain:?}");
+        let beyond = ChainEnd { position: entries + 1, ..end };
+        let lost = Broken::End { wanted: entries + 1, found: entries };
+        assert_eq!(ground.store.verify_audit(chain, Some(beyond)).await.unwrap(), Err(lost));
+    }
+}
+
+/// What somebody does who may do everything with the database, and what is found then.
+const FORGERIES: &[(&str, Broken)] = &[
+    ("UPDATE audit SET detail = 'harmless' WHERE position = 3", Broken::Altered { position: 3 }),
+    ("UPDATE audit SET actor = 'nobody' WHERE position = 1", Broken::Altered { position: 1 }),
+    ("UPDATE audit SET after = '{}' WHERE position = 2", Broken::Altered { position: 2 }),
+    ("UPDATE audit SET origin = '192.0.2.1' WHERE position = 5", Broken::Altered { position: 5 }),
+    ("DELETE FROM audit WHERE position = 2", Broken::Gap { wanted: 2, found: 3 }),
+    ("DELETE FROM audit WHERE position = 6", Broken::End { wanted: 6, found: 5 }),
+    ("DELETE FROM audit", Broken::End { wanted: 6, found: 0 }),
+    (
+        "UPDATE audit SET position = position + 100 WHERE position IN (3, 4); UPDATE audit SET position = 107 - position \
+         WHERE position > 100",
+        Broken::Altered { position: 3 },
+    ),
+    (
+        "INSERT INTO audit (tenant_id, position, at, actor, action, refused, subject, detail, seal) SELECT tenant_id, 7, at, actor, \
+         action, refused, subject, detail, seal FROM audit WHERE position = 6",
+        Broken::Altered { position: 7 },
+    ),
+    // Cut off where it was whole: only who has seen more knows.
+    (
+        "DELETE FROM audit WHERE position > 4; UPDATE audit_ends SET position = 4, seal = (SELECT seal FROM audit WHERE position = 4)",
+        Broken::End { wanted: 6, found: 4 },
+    ),
+];
+
+async fn every_forgery_is_found(ground: Ground) {
+    for number in 0..5 {
+        let name = format!("scope {number}");
+        ground.store.put_scope(ground.tenant, &name, Scope::loopback(), "test").await.unwrap();
+    }
+    let verify = async |seen| ground.store.verify_audit(Some(ground.tenant), seen).await.unwrap();
+    let end = verify(None).await.unwrap();
+    let is_sqlite = matches!(ground.location, Location::Sqlite(_));
+    if is_sqlite {
+        // Whoever has the file may do anything with it, but not by mistake.
+        for sql in [FORGERIES[0].0, FORGERIES[4].0] {
+            let refused = forge(&ground, sql).await.unwrap_err();
+            assert!(refused.contains("the audit is never"), "{refused}");
+        }
+        forge(&ground, "DROP TRIGGER audit_is_not_changed; DROP TRIGGER audit_is_not_deleted").await.unwrap();
+    }
+    forge(
+        &ground,
+        "CREATE TABLE kept AS SELECT * FROM audit; CREATE TABLE kept_ends AS SELECT * FROM audit_ends",
+    )
+    .await
+    .unwrap();
+    let again = match is_sqlite {
+        true => "INSERT INTO audit SELECT * FROM kept",
+        false => "INSERT INTO audit OVERRIDING SYSTEM VALUE SELECT * FROM kept",
+    };
+    for (sql, broken) in FORGERIES {
+        forge(&ground, sql).await.unwrap();
+        assert_eq!(verify(Some(end)).await, Err(*broken), "{sql}");
+        let restore = format!(
+            "DELETE FROM audit; {again}; DELETE FROM audit_ends; INSERT INTO audit_ends SELECT * FROM kept_ends"
+        );
+        forge(&ground, &restore).await.unwrap();
+        assert_eq!(verify(Some(end)).await, Ok(end), "{sql}");
+    }
+    forge(&ground, "DROP TABLE kept; DROP TABLE kept_ends").await.unwrap();
+    // And it goes on.
+    ground.store.put_scope(ground.tenant, "more", Scope::loopback(), "test").await.unwrap();
+    assert_eq!(verify(Some(end)).await.unwrap().position, 7);
+    let another = ChainEnd { position: 3, ..end };
+    assert_eq!(verify(Some(another)).await, Err(Broken::Another { position: 3 }));
 }

@@ -73,7 +73,7 @@ pub(crate) async fn almost(
     let new = NewScan {
         request,
         targets: vec![SITE.parse().unwrap()],
-        by: "test".to_owned(),
+        by: "test".into(),
         checks: "1".to_owned(),
         price: None,
     };

@@ -286,7 +286,7 @@ async fn outcome(
             let new = NewScan {
                 request,
                 targets: SITES[..plan.sites.len()].iter().map(|site| site.parse().unwrap()).collect(),
-                by: "test".to_owned(),
+                by: "test".into(),
                 checks: "1".to_owned(),
                 price: None,
             };

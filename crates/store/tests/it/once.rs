@@ -19,7 +19,7 @@ fn new(target: &str) -> NewScan {
     NewScan {
         request: ScanRequest::within("loopback"),
         targets: vec![target.parse().unwrap()],
-        by: "test".to_owned(),
+        by: "test".into(),
         checks: "1".to_owned(),
         price: None,
     }
@@ -50,7 +50,7 @@ async fn the_same_request_under_a_key_is_one_scan(ground: Ground) {
     assert_eq!(scans(&ground).await, [begun]);
     // Another release, another price, another person: the same question.
     let again = NewScan {
-        by: "somebody".to_owned(),
+        by: "somebody".into(),
         checks: "2".to_owned(),
         price: Some("1".parse().unwrap()),
         ..new("127.0.0.9")

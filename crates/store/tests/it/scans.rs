@@ -61,7 +61,7 @@ pub(crate) async fn submit_at(
     ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
     let targets = targets.iter().map(|target| target.parse().unwrap()).collect();
     let price = price.map(|price| price.parse().unwrap());
-    let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned(), price };
+    let new = NewScan { request, targets, by: "test".into(), checks: "1".to_owned(), price };
     ground.store.submit_scan(ground.tenant, new).await.map(|(scan, _)| scan)
 }
 
@@ -484,7 +484,7 @@ async fn scan_of_a_site(
     ground.store.put_scope(ground.tenant, "loopback", scope, "test".to_owned()).await.unwrap();
     let request = ScanRequest { unchanged_for: window, ..ScanRequest::within("loopback") };
     let targets = vec!["127.0.0.9:80".parse().unwrap()];
-    let new = NewScan { request, targets, by: "test".to_owned(), checks: checks.to_owned(), price: None };
+    let new = NewScan { request, targets, by: "test".into(), checks: checks.to_owned(), price: None };
     let (scan, _) = ground.store.submit_scan(ground.tenant, new).await.unwrap();
     let worker = Worker::new(1);
     let mut worked = Vec::new();

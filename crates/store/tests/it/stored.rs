@@ -44,6 +44,17 @@ pub(crate) async fn rows(ground: &Ground, table: &str) -> Vec<BTreeMap<String, V
     rows.iter().map(|row| serde_json::from_str(row.get(0)).unwrap()).collect()
 }
 
+/// Changes what is stored, as whoever runs the database can. Whether the database let them.
+pub(crate) async fn forge(ground: &Ground, sql: &str) -> Result<(), String> {
+    if let Location::Sqlite(file) = &ground.location {
+        let database = rusqlite::Connection::open(file).unwrap();
+        return database.execute_batch(sql).map_err(|error| error.to_string());
+    }
+    let (owner, connection) = tokio_postgres::connect(&ground.owner, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(async move { connection.await.ok() });
+    owner.batch_execute(&format!("SET search_path = rampart; {sql}")).await.map_err(|error| error.to_string())
+}
+
 /// Who did what to how many, and which: what the audit says of actions that begin like this, in order.
 pub(crate) async fn audited(ground: &Ground, action: &str) -> Vec<[String; 4]> {
     let mut entries = rows(ground, "audit").await;

@@ -64,7 +64,7 @@ async fn scan(store: &Store, tenant: TenantId, sites: Vec<u32>) -> Outcome<f64> 
         let new = NewScan {
             request,
             targets: targets?,
-            by: "measuring".to_owned(),
+            by: "measuring".into(),
             checks: "measured".to_owned(),
             price: None,
         };

@@ -1,5 +1,9 @@
 //! Who did what, as an operator reads it.
 
+use std::path::Path;
+
+use serde_json::Value;
+
 use crate::{
     platform::{Up, json, run},
     run::{assert_exit, text},
@@ -39,4 +43,42 @@ fn the_audit_tells_who_did_what_to_whom() {
     let before = said.trim().rsplit(' ').next().unwrap();
     assert_eq!(before, row[0]);
     assert_eq!(actions(&["--tenant", "acme", "--before", before]), own[1..]);
+}
+
+/// As somebody would who has the file, the chain and no wish to be found out.
+fn forge(directory: &Path, sql: &str) {
+    let database = rusqlite::Connection::open(directory.join("rampart-data/rampart.db")).unwrap();
+    database.execute_batch(sql).unwrap();
+}
+
+#[test]
+fn whoever_changes_the_audit_is_found_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let ask = |words: &[&str]| run(directory.path(), words);
+    Up::start(directory.path(), &[]).end();
+    for stop in ["first", "second"] {
+        assert_exit(&ask(&["stop", "--reason", stop, "--of-tenant", "default"]), 0);
+    }
+    let verified = ask(&["audit", "verify"]);
+    assert_exit(&verified, 0);
+    let end = text(&verified.stdout).lines().nth(1).unwrap().to_owned();
+    assert_exit(&ask(&["stop", "--reason", "third", "--of-tenant", "default"]), 0);
+    assert_exit(&ask(&["audit", "verify", "--contains", &end]), 0);
+    assert_exit(&ask(&["audit", "verify", "--installation"]), 0);
+    let exported = ask(&["audit", "export", "--after", "1"]);
+    let lines: Vec<Value> =
+        text(&exported.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let positions: Vec<u64> = lines.iter().map(|line| line["position"].as_u64().unwrap()).collect();
+    assert_eq!(positions, (2..=positions.len() as u64 + 1).collect::<Vec<_>>());
+    assert_eq!(lines.last().unwrap()["detail"], "third");
+    assert_eq!(lines.last().unwrap()["seal"], json(&ask(&["audit", "verify", "--json"]))["seal"]);
+
+    forge(
+        directory.path(),
+        "DROP TRIGGER audit_is_not_changed; UPDATE audit SET detail = 'nothing' WHERE detail = 'second'",
+    );
+    let found = ask(&["audit", "verify"]);
+    assert_exit(&found, 1);
+    assert!(text(&found.stdout).contains("is not as it was sealed"), "{}", text(&found.stdout));
+    assert_eq!(json(&ask(&["audit", "verify", "--json"]))["whole"], false);
 }

@@ -120,7 +120,7 @@ async fn submit(store: &Store, tenant: TenantId, port: u16) -> BTreeSet<ScanId> 
             ..ScanRequest::within("loopback")
         };
         let targets = vec![format!("http://{}:{port}/", address(number)).parse().unwrap()];
-        let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned(), price: None };
+        let new = NewScan { request, targets, by: "test".into(), checks: "1".to_owned(), price: None };
         let store = store.clone();
         submitting.spawn(async move { store.submit_scan(tenant, new).await.unwrap().0 });
     }

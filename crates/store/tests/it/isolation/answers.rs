@@ -77,8 +77,13 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
     let rule = || Schedule::new(Rhythm::Every("1h".parse().unwrap()));
     let request = || ScanRequest::within(things.scope);
     let targets = || vec!["127.0.0.1".parse().unwrap()];
-    let new =
-        || NewScan { request: request(), targets: targets(), by: by(), checks: "1".to_owned(), price: None };
+    let new = || NewScan {
+        request: request(),
+        targets: targets(),
+        by: by().into(),
+        checks: "1".to_owned(),
+        price: None,
+    };
     let filter = || FindingFilter { scan: Some(things.scan), ..FindingFilter::default() };
     let later = Timestamp::now() + SignedDuration::from_hours(24);
     match method {
@@ -94,6 +99,17 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             // What the intruder does, it sees.
             entries.into_iter().filter(|entry| entry.by != "intruder").collect::<Vec<_>>()
         })),
+        "audit_chain" => text(&store.audit_chain(tenant, 0).await.map(|page| {
+            page.entries
+                .into_iter()
+                .filter(|entry| entry.by != "intruder")
+                .map(|entry| entry.subject)
+                .collect::<Vec<_>>()
+        })),
+        "audit_refusal" => {
+            text(&store.audit_refusal(tenant, by().into(), things.scan.to_string(), String::new()).await)
+        }
+        "verify_audit" => text(&store.verify_audit(Some(tenant), None).await.map(|walked| walked.is_ok())),
         "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
@@ -277,6 +293,8 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
     let mut seen = Vec::new();
     for method in [
         "audit",
+        "audit_chain",
+        "tenant",
         "scopes",
         "tasks",
         "task",

@@ -135,6 +135,10 @@ const ALLOWED: &[Allowed] = &[
             ("keys of_queue ALL using true check true", "whose a key is"),
             ("audit of_queue INSERT using  check true", "what is done to all"),
             (
+                "audit_ends of_queue ALL using true check true",
+                "what is done to all, and stops of one, go on there",
+            ),
+            (
                 "audit of_nobody SELECT using (tenant_id IS NULL) check ",
                 "and nothing of what was done to one",
             ),
@@ -162,6 +166,7 @@ const ALLOWED: &[Allowed] = &[
             ("schedules SELECT (enabled look_again schedule_id tenant_id)", "nothing of what is asked for"),
             ("keys INSERT SELECT", "whose a key is"),
             ("audit INSERT SELECT", "written, and read where it is of no tenant; never changed"),
+            ("audit_ends INSERT SELECT UPDATE", "where chains end, and nothing of what is in them"),
             ("stops DELETE INSERT SELECT UPDATE", "they hold for all"),
             ("leaders INSERT SELECT UPDATE", "offices are of processes"),
             ("workers DELETE INSERT SELECT UPDATE", "processes work for all tenants"),

@@ -24,7 +24,7 @@ async fn new(store: &Store, tenant: TenantId) -> NewScan {
     NewScan {
         request: ScanRequest::within("home"),
         targets: vec!["127.0.0.1".parse().unwrap()],
-        by: "test".to_owned(),
+        by: "test".into(),
         checks: "1".to_owned(),
         price: None,
     }

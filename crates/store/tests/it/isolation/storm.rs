@@ -68,7 +68,7 @@ fn scan_of(by: &str, targets: &[&str]) -> NewScan {
     NewScan {
         request: ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("home") },
         targets: targets.iter().map(|target| target.parse().unwrap()).collect(),
-        by: by.to_owned(),
+        by: by.into(),
         checks: "1".to_owned(),
         price: None,
     }

@@ -153,7 +153,7 @@ impl Ground {
     pub(crate) async fn submit(&self, tenant: TenantId, stage: Stage, target: &str) -> ScanId {
         let request = ScanRequest { stages: [stage].into(), ..ScanRequest::within("loopback") };
         let targets: Vec<Target> = vec![target.parse().unwrap()];
-        let new = NewScan { request, targets, by: "test".to_owned(), checks: "1".to_owned(), price: None };
+        let new = NewScan { request, targets, by: "test".into(), checks: "1".to_owned(), price: None };
         self.store.submit_scan(tenant, new).await.unwrap().0
     }
 
