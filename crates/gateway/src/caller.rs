@@ -1,6 +1,10 @@
 //! Who asks, and what they may.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -13,6 +17,7 @@ use store::KeyRecord;
 
 use crate::{
     Gateway,
+    metrics::Authentication,
     problem::{Kind, Problem},
     request::RequestId,
 };
@@ -23,7 +28,7 @@ const USED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// Somebody who has shown a key that is known. Whose tenant that is nobody learns without asking for a permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    key: KeyRecord,
+    key: Arc<KeyRecord>,
     origin: Option<IpAddr>,
     request: RequestId,
 }
@@ -74,21 +79,54 @@ impl FromRequestParts<Gateway> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Caller, Problem> {
-        let key = bearer(&parts.headers)?;
-        // Whether it is unknown, expired or revoked is told to nobody: they have no key.
-        let unknown =
-            || Problem::new(Kind::Unauthenticated, "the key is not known, not any more, or not from here");
-        let record = gateway.store.known_key(&key).await?.ok_or_else(unknown)?;
-        let origin = origin(&parts.extensions);
-        if !permits(&record.networks, origin) {
-            return Err(unknown());
+        let known = known(parts, gateway).await;
+        let result = match &known {
+            Ok(_) => Authentication::Known,
+            Err(problem) if problem.kind == Kind::Unauthenticated => Authentication::Unknown,
+            Err(_) => return known,
+        };
+        gateway.metrics.authenticated(result);
+        let caller = known?;
+        let KeyRecord { prefix, tenant, .. } = &*caller.key;
+        if let Err(wait) = gateway.limits.take_of_key(prefix, *tenant) {
+            gateway.metrics.limited();
+            return Err(Problem::too_many("this key, or its tenant,", wait));
         }
-        if record.last_used.is_none_or(|at| Timestamp::now().duration_since(at) > USED_EVERY) {
-            gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
-        }
-        let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
-        Ok(Caller { key: record, origin, request })
+        Ok(caller)
     }
+}
+
+async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
+    let key = bearer(&parts.headers)?;
+    let begun = Instant::now();
+    let digest = key.digest();
+    // Whether it is unknown, expired or revoked is told to nobody: they have no key.
+    let unknown =
+        || Problem::new(Kind::Unauthenticated, "the key is not known, not any more, or not from here");
+    let record = match gateway.keys.get(&digest, begun) {
+        Some(record) => record,
+        None => {
+            let record = gateway.store.known_key(&key).await?.ok_or_else(unknown)?;
+            gateway.keys.put(digest, record, begun)
+        }
+    };
+    if record.expires_at.is_some_and(|at| at <= Timestamp::now()) {
+        return Err(unknown());
+    }
+    let origin = origin(&parts.extensions);
+    if !permits(&record.networks, origin) {
+        return Err(unknown());
+    }
+    let now = Timestamp::now();
+    let record = match record.last_used {
+        Some(at) if now.duration_since(at) <= USED_EVERY => record,
+        _ => {
+            gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
+            gateway.keys.put(digest, KeyRecord { last_used: Some(now), ..(*record).clone() }, begun)
+        }
+    };
+    let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    Ok(Caller { key: record, origin, request })
 }
 
 /// From which address a request comes.

@@ -6,7 +6,10 @@
 mod api;
 mod caller;
 mod health;
+mod limits;
+mod metrics;
 mod problem;
+mod recent;
 mod request;
 mod serve;
 mod strangers;
@@ -18,14 +21,17 @@ use std::{
 };
 
 use axum::{Router, middleware, routing::get};
-use model::{CheckId, Stage};
-use store::{Objects, Store, Terms};
+use model::{CheckId, Stage, TaskId, TenantId};
+use store::{KeyRecord, Objects, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
-pub use self::serve::serve;
-use self::strangers::Strangers;
+use self::{limits::Limits, metrics::Metrics, recent::Recent, strangers::Strangers};
+pub use self::{
+    limits::Rates,
+    serve::{serve, serve_metrics},
+};
 
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
 const AT_ONCE: usize = 1_024;
@@ -49,6 +55,8 @@ pub struct Surroundings {
     pub resolvers: Vec<SocketAddr>,
     /// Where reports are kept.
     pub reports: Objects,
+    /// How much of it anybody gets.
+    pub rates: Rates,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
     /// Nothing new is taken from its end on: it says that it is not ready.
@@ -62,13 +70,28 @@ pub struct Gateway {
     around: Arc<Surroundings>,
     room: Arc<Semaphore>,
     strangers: Arc<Strangers>,
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    /// Keys that were used within the last second, by what they hash to.
+    keys: Arc<Recent<[u8; 32], KeyRecord>>,
+    /// Tasks that somebody looked at within the last second.
+    tasks: Arc<Recent<(TenantId, TaskId), TaskRecord>>,
 }
 
 impl Gateway {
     /// Answers from this store.
     pub fn new(store: Store, around: Surroundings) -> Gateway {
         let (around, room) = (Arc::new(around), Arc::new(Semaphore::new(AT_ONCE)));
-        Gateway { store, around, room, strangers: Arc::default() }
+        Gateway {
+            store,
+            limits: Arc::new(Limits::new(around.rates)),
+            around,
+            room,
+            strangers: Arc::default(),
+            metrics: Arc::default(),
+            keys: Arc::default(),
+            tasks: Arc::default(),
+        }
     }
 
     /// Every route.

@@ -1,6 +1,6 @@
 //! What went wrong, as programs and people are told: problem details (RFC 9457).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use axum::{
     extract::rejection::{JsonRejection, PathRejection, QueryRejection},
@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     MediaType,
     /// It is understood, and asks for what cannot be.
     Invalid,
+    /// Somebody asks for more than they may in that time.
+    TooMany,
     /// There is no room for it now.
     Overloaded,
     /// What is needed for an answer is away.
@@ -63,7 +65,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     #[cfg(test)]
-    const ALL: [Kind; 14] = [
+    const ALL: [Kind; 15] = [
         Kind::Malformed,
         Kind::Unauthenticated,
         Kind::Forbidden,
@@ -74,6 +76,7 @@ impl Kind {
         Kind::TooLarge,
         Kind::MediaType,
         Kind::Invalid,
+        Kind::TooMany,
         Kind::Overloaded,
         Kind::Unavailable,
         Kind::Timeout,
@@ -99,6 +102,7 @@ impl Kind {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "the body is no JSON")
             }
             Kind::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "what is asked for cannot be"),
+            Kind::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many", "more is asked for than may be"),
             Kind::Overloaded => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "there is no room for it now")
             }
@@ -111,7 +115,7 @@ impl Kind {
     }
 
     fn comes_back(self) -> bool {
-        matches!(self, Kind::Overloaded | Kind::Unavailable | Kind::Timeout)
+        matches!(self, Kind::TooMany | Kind::Overloaded | Kind::Unavailable | Kind::Timeout)
     }
 }
 
@@ -167,6 +171,17 @@ impl Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rampart\""));
         }
         response
+    }
+}
+
+impl Problem {
+    /// Somebody comes too fast.
+    pub(crate) fn too_many(whose: &str, wait: Duration) -> Problem {
+        let millis = wait.as_millis();
+        Problem::new(
+            Kind::TooMany,
+            format!("{whose} asks for more than it may; {millis} ms later there is room again"),
+        )
     }
 }
 
@@ -241,7 +256,14 @@ pub(crate) struct BringsBody;
 
 impl IntoResponses for Anywhere {
     fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
-        documented(&[Kind::Unauthenticated, Kind::Forbidden, Kind::Internal, Kind::Overloaded, Kind::Timeout])
+        documented(&[
+            Kind::Unauthenticated,
+            Kind::Forbidden,
+            Kind::TooMany,
+            Kind::Internal,
+            Kind::Overloaded,
+            Kind::Timeout,
+        ])
     }
 }
 

@@ -62,9 +62,16 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", id = %id.0, method = %request.method(), route);
     let (begun, origin) = (Instant::now(), caller::origin(request.extensions()));
-    let asked = format!("{} {}", request.method(), request.uri().path());
+    let method = request.method().clone();
+    let asked = format!("{method} {}", request.uri().path());
     request.extensions_mut().insert(id.clone());
     let answered = async {
+        if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_address(origin))
+            && !probes(&route)
+        {
+            gateway.metrics.limited();
+            return Problem::too_many("this address", wait).into_response();
+        }
         // Asked for before anything is looked up: what cannot be answered costs nothing.
         let Ok(_place) = gateway.room.try_acquire() else {
             return Problem::new(Kind::Overloaded, "too many requests are being answered").into_response();
@@ -91,9 +98,15 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    let (status, took) = (response.status().as_u16(), begun.elapsed());
-    span.in_scope(|| tracing::info!(status, ?took, "answered"));
+    let (status, took) = (response.status(), begun.elapsed());
+    gateway.metrics.answered(&method, &route, status, took);
+    span.in_scope(|| tracing::info!(status = status.as_u16(), ?took, "answered"));
     response
+}
+
+/// A supervisor must get its answer, whoever asks beside it.
+fn probes(route: &str) -> bool {
+    ["/health", "/ready", "/startup"].contains(&route)
 }
 
 /// Who is refused is told in the audit: of the tenant if they are known, otherwise in that of the installation, counted by address so

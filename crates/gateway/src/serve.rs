@@ -1,6 +1,7 @@
 //! Connections: as many as there is room for, each with a time for every part of a conversation, and an end in order.
 
 use std::{
+    convert::Infallible,
     error::Error,
     net::SocketAddr,
     sync::{
@@ -26,7 +27,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{Gateway, strangers};
+use crate::{Gateway, metrics, strangers};
 
 /// Connections at once: more wait to be accepted.
 const CONNECTIONS: usize = 4_096;
@@ -44,11 +45,36 @@ const TELL: Duration = Duration::from_secs(5);
 
 /// Answers until it is stopped; then takes nothing new, and what is being answered has this long to end.
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken, drain: Duration) {
-    let (store, strangers) = (gateway.store.clone(), Arc::clone(&gateway.strangers));
     let answered = CancellationToken::new();
-    let told = answered.clone();
-    let telling = tokio::spawn(async move { strangers::tell_of_all(&store, &strangers, told).await });
+    let (tidy, told) = (gateway.clone(), answered.clone());
+    let telling = tokio::spawn(async move {
+        tokio::select! {
+            () = strangers::tell_of_all(&tidy.store, &tidy.strangers, &told) => {}
+            never = forget_the_quiet(&tidy) => match never {},
+        }
+    });
     let router = gateway.router();
+    converse(listener, router, stop, drain).await;
+    answered.cancel();
+    if tokio::time::timeout(TELL, telling).await.is_err() {
+        tracing::error!("the audit was not told in time of everybody who was refused");
+    }
+}
+
+/// Answers those who watch, until it is stopped.
+pub async fn serve_metrics(listener: TcpListener, gateway: Gateway, stop: CancellationToken) {
+    converse(listener, metrics::routes(gateway), stop, Duration::ZERO).await;
+}
+
+async fn forget_the_quiet(gateway: &Gateway) -> Infallible {
+    let mut every = tokio::time::interval(strangers::EVERY);
+    loop {
+        every.tick().await;
+        gateway.limits.forget_the_quiet();
+    }
+}
+
+async fn converse(listener: TcpListener, router: Router, stop: CancellationToken, drain: Duration) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let builder = builder();
@@ -85,10 +111,6 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationTo
     drop(listener);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!(?drain, "requests were still being answered when there was no more time");
-    }
-    answered.cancel();
-    if tokio::time::timeout(TELL, telling).await.is_err() {
-        tracing::error!("the audit was not told in time of everybody who was refused");
     }
 }
 

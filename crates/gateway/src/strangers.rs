@@ -69,7 +69,7 @@ impl Strangers {
 }
 
 /// Tells of those who asked and went away, until the end, and of all of them then.
-pub(crate) async fn tell_of_all(store: &Store, strangers: &Strangers, ending: CancellationToken) {
+pub(crate) async fn tell_of_all(store: &Store, strangers: &Strangers, ending: &CancellationToken) {
     loop {
         let ends = tokio::time::timeout(EVERY, ending.cancelled()).await.is_ok();
         for (origin, times) in strangers.due(Instant::now(), ends) {

@@ -3,12 +3,14 @@
 use std::{
     fmt, fs,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use gateway::Rates;
 use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
 use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
@@ -165,6 +167,10 @@ struct File {
     price_per_worker_hour: Option<WorkerPrice>,
     keep_scans: Option<String>,
     listen: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
+    address_rate: Option<NonZeroU32>,
+    key_rate: Option<NonZeroU32>,
+    tenant_rate: Option<NonZeroU32>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -185,6 +191,8 @@ pub(crate) struct Configuration {
     /// For good without any.
     pub(crate) keep_scans: Option<Duration>,
     pub(crate) listen: SocketAddr,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) rates: Rates,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -236,6 +244,12 @@ impl Configuration {
             arguments.replica.or(file.replica).map(|url| replica_url(&url, &database)).transpose()?;
         let replica_lag =
             time("replica_lag", arguments.replica_lag, file.replica_lag)?.unwrap_or(REPLICA_LAG);
+        let usual = Rates::default();
+        let rates = Rates {
+            address: file.address_rate.unwrap_or(usual.address),
+            key: file.key_rate.unwrap_or(usual.key),
+            tenant: file.tenant_rate.unwrap_or(usual.tenant),
+        };
         Ok(Configuration {
             data,
             database,
@@ -249,6 +263,8 @@ impl Configuration {
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
             price_per_worker_hour: arguments.price_per_worker_hour.or(file.price_per_worker_hour),
             keep_scans: time("keep_scans", arguments.keep_scans, file.keep_scans)?,
+            metrics: file.metrics,
+            rates,
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),

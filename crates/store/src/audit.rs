@@ -227,6 +227,13 @@ async fn read_end(
 }
 
 impl QueueTx<'_> {
+    /// Entries of all chains.
+    pub(crate) async fn audited(&mut self) -> Result<u64, StoreError> {
+        let sql = "SELECT CAST(coalesce(sum(position), 0) AS bigint) FROM audit_ends";
+        let rows = self.session.query(sql, &[]).await?;
+        rows.first().map_or(Ok(0), |row| row.count(0))
+    }
+
     /// Something is done to a tenant, or to all.
     pub(crate) fn audit(&mut self, tenant: Option<TenantId>, act: Act) {
         self.acts.add(tenant, act);

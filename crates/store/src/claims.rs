@@ -16,7 +16,7 @@ use model::{
 use crate::{
     Store, StoreError,
     session::{Dialect, QueueTx},
-    tasks::{COLUMNS, Change, TaskRecord, dice, write_changes},
+    tasks::{COLUMNS, Change, TaskCounts, TaskRecord, dice, write_changes},
     value::{Row, Value, places, rows_of_places},
 };
 
@@ -33,6 +33,17 @@ pub struct ClaimRequest {
     pub lease: Duration,
     /// Whom this process has served.
     pub turns: Arc<Mutex<Turns>>,
+}
+
+/// How much there is to do, and what keeps from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Workload {
+    /// Tasks that have not ended well, by stage and by where they stand: `queued`, `running` or `dead`.
+    pub tasks: TaskCounts,
+    /// Emergency stops that hold.
+    pub stops: usize,
+    /// Entries of the audit.
+    pub audited: u64,
 }
 
 /// The right to work on a task, for as long as the worker is heard of.
@@ -432,6 +443,21 @@ impl Store {
     /// Takes tasks to work on: fair between tenants, by priority and age within one, none that a stop covers.
     pub async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
         self.of_queue(move |tx| Box::pin(async move { tx.claim(&request).await })).await
+    }
+
+    /// How much there is to do, of all tenants together.
+    pub async fn workload(&self) -> Result<Workload, StoreError> {
+        self.read_queue(|tx| {
+            Box::pin(async move {
+                let sql = "SELECT stage, state, count(*) FROM tasks WHERE state IN ('queued', 'running', 'dead') \
+                           GROUP BY stage, state";
+                let rows = tx.session.query(sql, &[]).await?;
+                let tasks = rows.iter().map(|row| Ok(((row.word(0)?, row.text(1)?.to_owned()), row.count(2)?)));
+                let tasks = tasks.collect::<Result<_, StoreError>>()?;
+                Ok(Workload { tasks, stops: tx.stops_in_force().await?.len(), audited: tx.audited().await? })
+            })
+        })
+        .await
     }
 
     /// How many processes have tasks of a scan at work, whoever asks among them.

@@ -49,7 +49,7 @@ use self::{
 };
 pub use self::{
     audit::AuditFilter,
-    claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch},
+    claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch, Workload},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
     keys::{KeyRecord, NewKey},

@@ -175,7 +175,8 @@ pub(super) async fn rotate(
     }
     let overlap = std::time::Duration::from_secs(overlap.into());
     let secret = random();
-    let key = gateway.store.rotate_key(tenant, prefix, secret.clone(), overlap, caller.by()).await?;
+    let key = gateway.store.rotate_key(tenant, prefix.clone(), secret.clone(), overlap, caller.by()).await?;
+    gateway.keys.forget(|_, known| known.prefix == prefix);
     Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
 }
 
@@ -200,7 +201,8 @@ pub(super) async fn revoke(
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
-    gateway.store.revoke_key(tenant, prefix, caller.by()).await?;
+    gateway.store.revoke_key(tenant, prefix.clone(), caller.by()).await?;
+    gateway.keys.forget(|_, known| known.prefix == prefix);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,6 +1,10 @@
 //! Tasks: the queue as operators look at it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Json, extract::State, http::StatusCode};
 use jiff::{SignedDuration, Timestamp};
@@ -202,7 +206,7 @@ pub(super) async fn totals(
     Ok(Json(TaskTotals { stages }))
 }
 
-/// Shows a task.
+/// Shows a task, as it was within the last second.
 #[utoipa::path(
     get,
     path = "/tasks/{task}",
@@ -215,9 +219,14 @@ pub(super) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(task): InPath<TaskId>,
-) -> Result<Json<TaskRecord>, Problem> {
+) -> Result<Json<Arc<TaskRecord>>, Problem> {
     let tenant = caller.may(Permission::TasksRead)?;
-    Ok(Json(gateway.store.task(tenant, task).await?))
+    let begun = Instant::now();
+    if let Some(known) = gateway.tasks.get(&(tenant, task), begun) {
+        return Ok(Json(known));
+    }
+    let known = gateway.store.task(tenant, task).await?;
+    Ok(Json(gateway.tasks.put((tenant, task), known, begun)))
 }
 
 /// Cancels tasks: those that wait end at once, those at work when their workers hear of it.
@@ -236,6 +245,7 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<CancelledTasks>), Problem> {
     let tenant = caller.may(Permission::TasksManage)?;
     let reached = gateway.store.cancel_tasks(tenant, which.filter()?, caller.by()).await?;
+    gateway.tasks.forget(|(owner, _), _| *owner == tenant);
     if reached > 0 {
         (gateway.around.tell)(News::Ended);
     }
@@ -258,6 +268,7 @@ pub(super) async fn redrive(
 ) -> Result<(StatusCode, Json<RedrivenTasks>), Problem> {
     let tenant = caller.may(Permission::TasksManage)?;
     let came = gateway.store.redrive_tasks(tenant, which.filter()?, MOST_REDRIVEN, caller.by()).await?;
+    gateway.tasks.forget(|(owner, _), _| *owner == tenant);
     let left = came.left.into_iter().map(|(scan, left)| (scan, left.tasks)).collect();
     Ok((StatusCode::ACCEPTED, Json(RedrivenTasks { redriven: came.tasks, left })))
 }
@@ -281,5 +292,6 @@ pub(super) async fn purge(
     let age = SignedDuration::try_from(asked.older_than).map_err(|_| too_long())?;
     let before: Timestamp = gateway.store.clock().await?.checked_sub(age).map_err(|_| too_long())?;
     let purged = gateway.store.purge_tasks(tenant, asked.which.filter()?, before, caller.by()).await?;
+    gateway.tasks.forget(|(owner, _), _| *owner == tenant);
     Ok(Json(PurgedTasks { purged }))
 }

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    num::NonZeroU32,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use axum::body::{Body, to_bytes};
-use gateway::{Gateway, News, Surroundings};
+use gateway::{Gateway, News, Rates, Surroundings};
 use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -31,6 +32,8 @@ pub(crate) struct Ground {
     pub(crate) store: Store,
     pub(crate) tenant: TenantId,
     pub(crate) address: SocketAddr,
+    /// Where the metrics are.
+    pub(crate) metrics: SocketAddr,
     /// What workers heard of.
     pub(crate) told: Arc<Mutex<Vec<News>>>,
     /// Somebody asked for the end.
@@ -69,6 +72,12 @@ impl Answer {
 
 impl Ground {
     pub(crate) async fn start() -> Ground {
+        let rate = NonZeroU32::new(100_000).unwrap();
+        Ground::with(Rates { address: rate, key: rate, tenant: rate }).await
+    }
+
+    /// One that answers no more than that.
+    pub(crate) async fn with(rates: Rates) -> Ground {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&store::Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("own"), "test".to_owned()).await.unwrap().id;
@@ -82,6 +91,7 @@ impl Ground {
             checks: [CheckId::new("git-config")].into(),
             resolvers: vec!["127.0.0.53:53".parse().unwrap()],
             reports: reports.clone(),
+            rates,
             tell: Box::new({
                 let told = Arc::clone(&told);
                 move |news| told.lock().unwrap().push(news)
@@ -89,9 +99,23 @@ impl Ground {
             ending: ending.clone(),
         };
         let gateway = Gateway::new(store.clone(), around);
+        let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let metrics = watched.local_addr().unwrap();
+        tokio::spawn(gateway::serve_metrics(watched, gateway.clone(), closed.clone()));
         let drain = Duration::from_secs(10);
         let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), drain));
-        Ground { store, tenant, address, told, ending, closed, answering, reports, _directory: directory }
+        Ground {
+            store,
+            tenant,
+            address,
+            metrics,
+            told,
+            ending,
+            closed,
+            answering,
+            reports,
+            _directory: directory,
+        }
     }
 
     /// A scan of this tenant, as somebody else began it.

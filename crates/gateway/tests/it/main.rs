@@ -9,6 +9,7 @@
 mod findings;
 mod ground;
 mod keys;
+mod limits;
 mod operations;
 mod requests;
 mod routes;

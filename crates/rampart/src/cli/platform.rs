@@ -6,7 +6,7 @@ mod scans;
 mod schedules;
 mod tasks;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Subcommand};
 use model::{ScanId, Stage, audit::ChainEnd, limits::TaskCeilings};
@@ -124,12 +124,28 @@ pub(crate) struct ScopeDeleteArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ListenArguments {
     /// Address to listen on [default: 127.0.0.1:8440]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", env = "RAMPART_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
 
     /// Listen on other addresses than loopback although nothing is encrypted: whoever is on the way reads keys
     #[arg(long)]
     pub(crate) without_tls: bool,
+
+    /// Address for /metrics, in the OpenMetrics format [default: none]
+    #[arg(long, value_name = "ADDR", env = "RAMPART_METRICS")]
+    pub(crate) metrics: Option<SocketAddr>,
+
+    /// Requests a second that one address gets answered [default: 100]
+    #[arg(long, value_name = "N", env = "RAMPART_ADDRESS_RATE")]
+    pub(crate) address_rate: Option<NonZeroU32>,
+
+    /// Requests a second with one key [default: 100]
+    #[arg(long, value_name = "N", env = "RAMPART_KEY_RATE")]
+    pub(crate) key_rate: Option<NonZeroU32>,
+
+    /// Requests a second of one tenant [default: 1000]
+    #[arg(long, value_name = "N", env = "RAMPART_TENANT_RATE")]
+    pub(crate) tenant_rate: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Args)]

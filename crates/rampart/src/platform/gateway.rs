@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
-use gateway::{Gateway, News, Surroundings};
+use gateway::{Gateway, News, Rates, Surroundings};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,7 @@ pub(super) async fn listen(
 /// What it answers with. From the moment on at which somebody asked for its end it says that it is not ready.
 pub(super) fn assemble(
     configuration: &Configuration,
+    arguments: &ListenArguments,
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     ending: CancellationToken,
@@ -47,10 +48,31 @@ pub(super) fn assemble(
         checks,
         resolvers: scanner::dns::system_servers(),
         reports: configuration.objects()?,
+        rates: Rates {
+            address: arguments.address_rate.unwrap_or(configuration.rates.address),
+            key: arguments.key_rate.unwrap_or(configuration.rates.key),
+            tenant: arguments.tenant_rate.unwrap_or(configuration.rates.tenant),
+        },
         tell: Box::new(tell(doorbell)),
         ending,
     };
     Ok(Gateway::new(store, around))
+}
+
+/// Answers those who watch, where somebody said so.
+pub(super) async fn watch(
+    configuration: &Configuration,
+    arguments: &ListenArguments,
+    gateway: &Gateway,
+    closed: &CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(address) = arguments.metrics.or(configuration.metrics) else { return Ok(()) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address} for --metrics"))?;
+    let address = listener.local_addr().context("cannot tell where it listens")?;
+    say(&format!("the metrics are at http://{address}/metrics\n"));
+    tokio::spawn(gateway::serve_metrics(listener, gateway.clone(), closed.clone()));
+    Ok(())
 }
 
 /// Rings for what workers should hear of, without waiting for it.
@@ -78,7 +100,9 @@ pub(super) fn gateway(
         let store = configuration.with_evidence(configuration.open().await?)?;
         greet(address);
         let closed = CancellationToken::new();
-        let gateway = assemble(configuration, store, configuration.doorbell()?, stop.clone())?;
+        let doorbell = configuration.doorbell()?;
+        let gateway = assemble(configuration, &arguments.listen, store, doorbell, stop.clone())?;
+        watch(configuration, &arguments.listen, &gateway, &closed).await?;
         let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;
         // Whoever sends requests here learns first that it is not ready any more.

@@ -71,7 +71,9 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
     let closed = CancellationToken::new();
-    let gateway = gateway::assemble(configuration, store.clone(), Arc::clone(&doorbell), stop.clone())?;
+    let (own, bell) = (store.clone(), Arc::clone(&doorbell));
+    let gateway = gateway::assemble(configuration, &arguments.listen, own, bell, stop.clone())?;
+    gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;
     let answering = tokio::spawn(::gateway::serve(listener, gateway, closed.clone(), arguments.drain));
     let (terms, keeping) = (configuration.terms(), configuration.keeping()?);
     let orchestrating =

@@ -57,9 +57,9 @@ fn every_key_of_the_configuration_is_in_the_table_with_its_flag_environment_and_
     let mut wanted = BTreeMap::new();
     for option in options(&["up"]) {
         let environment = bracket(&option, "env").map(str::to_owned);
-        if environment.is_some() || flag(&option) == "--listen" {
+        if let Some(environment) = environment {
             let default = bracket(&option, "default").map(str::to_owned);
-            wanted.insert(flag(&option).to_owned(), (environment.unwrap_or_else(|| "-".to_owned()), default));
+            wanted.insert(flag(&option).to_owned(), (environment, default));
         }
     }
     let mut written = BTreeMap::new();

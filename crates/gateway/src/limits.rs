@@ -1,0 +1,162 @@
+//! How many requests a second are answered: of one address, one key, one tenant. Who asks for more is told when to come again.
+//!
+//! Each has a bucket of a second's requests that fills steadily (the generic cell rate algorithm, ITU-T I.371).
+
+use std::{
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, MonotonicClock},
+    middleware::NoOpMiddleware,
+    state::keyed::DashMapStateStore,
+};
+use model::{KeyPrefix, TenantId};
+
+/// Requests a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Of one address; of IPv6, one network of 64 bits, as one machine has all of it.
+    pub address: NonZeroU32,
+    /// With one key.
+    pub key: NonZeroU32,
+    /// Of one tenant.
+    pub tenant: NonZeroU32,
+}
+
+impl Default for Rates {
+    /// 100, 100 and 1,000.
+    fn default() -> Rates {
+        let rate = |count| NonZeroU32::new(count).expect("it is more than nothing");
+        Rates { address: rate(100), key: rate(100), tenant: rate(1_000) }
+    }
+}
+
+type Instant = <MonotonicClock as Clock>::Instant;
+
+/// One bucket for each of a kind.
+#[derive(Debug)]
+struct Buckets<K: Hash + Eq + Clone>(
+    RateLimiter<K, DashMapStateStore<K>, MonotonicClock, NoOpMiddleware<Instant>>,
+);
+
+impl<K: Hash + Eq + Clone> Buckets<K> {
+    fn new(a_second: NonZeroU32) -> Buckets<K> {
+        let quota = Quota::per_second(a_second);
+        Buckets(RateLimiter::new(quota, DashMapStateStore::default(), MonotonicClock))
+    }
+
+    /// How long to wait, when there is nothing left.
+    fn take(&self, key: &K) -> Result<(), Duration> {
+        self.0.check_key(key).map_err(|until| {
+            let wait = until.wait_time_from(MonotonicClock.now());
+            wait.max(Duration::from_millis(1))
+        })
+    }
+}
+
+/// What is left of each.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    addresses: Buckets<IpAddr>,
+    keys: Buckets<KeyPrefix>,
+    tenants: Buckets<TenantId>,
+}
+
+impl Limits {
+    pub(crate) fn new(rates: Rates) -> Limits {
+        Limits {
+            addresses: Buckets::new(rates.address),
+            keys: Buckets::new(rates.key),
+            tenants: Buckets::new(rates.tenant),
+        }
+    }
+
+    /// Before it is looked at who asks.
+    pub(crate) fn take_of_address(&self, address: IpAddr) -> Result<(), Duration> {
+        self.addresses.take(&network(address))
+    }
+
+    /// When it is known who asks.
+    pub(crate) fn take_of_key(&self, key: &KeyPrefix, tenant: TenantId) -> Result<(), Duration> {
+        self.keys.take(key)?;
+        self.tenants.take(&tenant)
+    }
+
+    /// Buckets that are full need not be kept.
+    pub(crate) fn forget_the_quiet(&self) {
+        self.addresses.0.retain_recent();
+        self.keys.0.retain_recent();
+        self.tenants.0.retain_recent();
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        v4 => v4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(address: u32, key: u32, tenant: u32) -> Limits {
+        let rate = |count| NonZeroU32::new(count).unwrap();
+        Limits::new(Rates { address: rate(address), key: rate(key), tenant: rate(tenant) })
+    }
+
+    /// As many as are left, each of the kinds.
+    fn taken(take: impl Fn() -> Result<(), Duration>) -> (u32, Duration) {
+        let mut taken = 0;
+        loop {
+            match take() {
+                Ok(()) => taken += 1,
+                Err(wait) => return (taken, wait),
+            }
+        }
+    }
+
+    #[test]
+    fn each_has_its_own_and_is_told_when_to_come_again() {
+        let limits = limits(3, 2, 5);
+        let (a, b): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let (count, wait) = taken(|| limits.take_of_address(a));
+        // While this runs some time goes by in which one more may come.
+        assert!((3..=4).contains(&count), "{count}");
+        assert!(wait <= Duration::from_millis(334), "{wait:?}");
+        assert_eq!(limits.take_of_address(b), Ok(()));
+        assert!(limits.take_of_address("::ffff:192.0.2.1".parse().unwrap()).is_err(), "the same machine");
+
+        let tenant = TenantId::new(uuid::Uuid::from_u128(1));
+        let key = |text: &str| text.parse::<KeyPrefix>().unwrap();
+        for (prefix, wanted) in [("00000001", 2), ("00000002", 2), ("00000003", 1)] {
+            let (count, _) = taken(|| limits.take_of_key(&key(prefix), tenant));
+            assert!((wanted..=wanted + 1).contains(&count), "{prefix}: {count}");
+        }
+        let other = TenantId::new(uuid::Uuid::from_u128(2));
+        assert_eq!(limits.take_of_key(&key("00000004"), other), Ok(()));
+    }
+
+    #[test]
+    fn a_machine_has_one_bucket_with_all_its_addresses() {
+        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("192.0.2.77"), "192.0.2.77");
+    }
+
+    #[test]
+    fn memory_is_for_those_who_ask() {
+        let limits = limits(1_000_000_000, 1, 1);
+        for number in 0..10_000_u32 {
+            limits.take_of_address(IpAddr::from(number.to_be_bytes())).unwrap();
+        }
+        limits.forget_the_quiet();
+        assert_eq!(limits.addresses.0.len(), 0);
+    }
+}

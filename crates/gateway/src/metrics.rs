@@ -1,0 +1,184 @@
+//! What whoever watches the gateway sees of it: numbers, in the OpenMetrics format.
+//!
+//! Labels are of closed sets: routes as templates, roles, words. No tenant, no path, no address.
+
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    routing::get,
+};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+use store::Workload;
+
+use crate::{Gateway, health, problem::Problem};
+
+/// In seconds: a read from memory takes less than the first, what is slow more than the last.
+const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// A method of HTTP that some route has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Verb {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    /// Whoever asks may write anything there.
+    Other,
+}
+
+impl EncodeLabelValue for Verb {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let word = match self {
+            Verb::Get => "GET",
+            Verb::Post => "POST",
+            Verb::Put => "PUT",
+            Verb::Patch => "PATCH",
+            Verb::Delete => "DELETE",
+            Verb::Other => "other",
+        };
+        word.encode(encoder)
+    }
+}
+
+impl From<&Method> for Verb {
+    fn from(method: &Method) -> Verb {
+        match *method {
+            Method::GET => Verb::Get,
+            Method::POST => Verb::Post,
+            Method::PUT => Verb::Put,
+            Method::PATCH => Verb::Patch,
+            Method::DELETE => Verb::Delete,
+            _ => Verb::Other,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    method: Verb,
+    /// As it is written in the document; nothing for what is no route.
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    method: Verb,
+    route: String,
+    status: u16,
+}
+
+/// Whom a request said to be from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Authentication {
+    /// Somebody who is known.
+    Known,
+    /// A key that is not known, not any more, or not from there; or nothing that could be one.
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Authenticated {
+    result: Authentication,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TasksOf {
+    stage: &'static str,
+    state: String,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<Answered, Counter>,
+    latencies: Family<Asked, Histogram>,
+    authentications: Family<Authenticated, Counter>,
+    limited: Counter,
+    tasks: Family<TasksOf, Gauge<u64, AtomicU64>>,
+    stops: Gauge<u64, AtomicU64>,
+    audited: Gauge<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("rampart"),
+            requests: Family::default(),
+            latencies: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
+            authentications: Family::default(),
+            limited: Counter::default(),
+            tasks: Family::default(),
+            stops: Gauge::default(),
+            audited: Gauge::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register("http_requests", "Requests that were answered", metrics.requests.clone());
+        let took = "How long answers took, until their heads were sent";
+        registry.register_with_unit("http_request_duration", took, Unit::Seconds, metrics.latencies.clone());
+        let whose = "Requests by whether it is known who asks";
+        registry.register("authentications", whose, metrics.authentications.clone());
+        let limited = "Requests that came too fast for an address, a key or a tenant";
+        registry.register("http_requests_limited", limited, metrics.limited.clone());
+        registry.register("tasks", "Tasks of all tenants that have not ended well", metrics.tasks.clone());
+        registry.register("emergency_stops", "Emergency stops that hold", metrics.stops.clone());
+        registry.register("audit_entries", "Entries of the audit", metrics.audited.clone());
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What runs", version);
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A request was answered.
+    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let (method, route) = (Verb::from(method), route.to_owned());
+        let answered = Answered { method, route: route.clone(), status: status.as_u16() };
+        self.requests.get_or_create(&answered).inc();
+        self.latencies.get_or_create(&Asked { method, route }).observe(took.as_secs_f64());
+    }
+
+    /// Somebody said who they are.
+    pub(crate) fn authenticated(&self, result: Authentication) {
+        self.authentications.get_or_create(&Authenticated { result }).inc();
+    }
+
+    /// Somebody came too fast.
+    pub(crate) fn limited(&self) {
+        self.limited.inc();
+    }
+
+    fn working(&self, workload: Workload) {
+        // What is not there any more is nothing, and not what it was.
+        self.tasks.clear();
+        for ((stage, state), count) in workload.tasks {
+            self.tasks.get_or_create(&TasksOf { stage: stage.as_str(), state }).set(count);
+        }
+        self.stops.set(workload.stops as u64);
+        self.audited.set(workload.audited);
+    }
+}
+
+/// What is asked for by those who watch, not by those who work with it: on an address of its own.
+pub(crate) fn routes(gateway: Gateway) -> Router {
+    Router::new().route("/metrics", get(show)).route("/health", get(health::alive)).with_state(gateway)
+}
+
+async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
+    gateway.metrics.working(gateway.store.workload().await?);
+    let mut text = String::new();
+    encode(&mut text, &gateway.metrics.registry).map_err(|error| {
+        tracing::error!(%error, "the metrics cannot be written");
+        Problem::new(crate::problem::Kind::Internal, "the metrics cannot be written")
+    })?;
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    Ok((HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), text))
+}

@@ -1,0 +1,115 @@
+//! How much anybody gets, and what whoever watches sees of it.
+
+use std::num::NonZeroU32;
+
+use axum::body::{Body, to_bytes};
+use gateway::Rates;
+use hyper::{Method, Request, client::conn::http1::handshake};
+use hyper_util::rt::TokioIo;
+use model::{ApiKey, Reach, Role};
+use tokio::net::TcpStream;
+
+use crate::ground::{Answer, Ground};
+
+fn rates(address: u32, key: u32, tenant: u32) -> Rates {
+    let rate = |count| NonZeroU32::new(count).unwrap();
+    Rates { address: rate(address), key: rate(key), tenant: rate(tenant) }
+}
+
+/// Asks again until it is too fast: one request a second is more than any machine is slow for.
+async fn too_fast(ground: &Ground, key: &ApiKey) -> Answer {
+    for _ in 0..100 {
+        let answer = ground.get("/api/v1/me", key).await;
+        if answer.status != 200 {
+            return answer;
+        }
+    }
+    panic!("nothing was too fast");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_too_fast_is_told_when_to_come_again() {
+    for (rates, whose) in [
+        (rates(1, 9_999, 9_999), "this address"),
+        (rates(9_999, 1, 9_999), "this key"),
+        (rates(9_999, 9_999, 1), "tenant"),
+    ] {
+        let ground = Ground::with(rates).await;
+        let (key, second) = (ground.key(Role::Viewer).await, ground.key(Role::Viewer).await);
+        let refused = too_fast(&ground, &key).await;
+        assert!(refused.problem(429, "too-many").contains(whose), "{refused:?}");
+        assert_eq!(refused.header("retry-after"), "1");
+        let other = ground.get("/api/v1/me", &second).await;
+        assert_eq!(other.status == 200, whose == "this key", "{whose}: {other:?}");
+        for probe in ["/health", "/ready", "/startup"] {
+            assert_eq!(ground.ask(Method::GET, probe, None, None).await.status, 200, "{probe}");
+        }
+        let text = metrics(&ground).await;
+        assert!(!text.contains("rampart_http_requests_limited_total 0"), "{text}");
+    }
+}
+
+async fn metrics(ground: &Ground) -> String {
+    let stream = TcpStream::connect(ground.metrics).await.unwrap();
+    let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("/metrics").header("host", "metrics").body(Body::empty()).unwrap();
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(head.headers["content-type"], kind);
+    String::from_utf8(to_bytes(Body::new(body), 1 << 20).await.unwrap().to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
+    let ground = Ground::start().await;
+    let key = ground.key(Role::Viewer).await;
+    let (scan, _) = (ground.scan().await, ground.task().await);
+    for _ in 0..3 {
+        assert_eq!(ground.get(&format!("/api/v1/scans/{scan}"), &key).await.status, 200);
+    }
+    ground.get("/api/v1/scans/0000000000000000", &key).await.problem(404, "not-found");
+    ground.get("/no/such/route", &key).await.problem(404, "not-found");
+    ground.ask(Method::GET, "/api/v1/me", None, None).await.problem(401, "unauthenticated");
+    ground.ask("BREW".parse().unwrap(), "/api/v1/me", None, None).await.problem(405, "method-not-allowed");
+    ground.store.order_stop(Reach::Everything, "an exercise".to_owned(), "test").await.unwrap();
+    let text = metrics(&ground).await;
+    for line in [
+        "rampart_http_requests_total{method=\"GET\",route=\"/api/v1/scans/{scan}\",status=\"200\"} 3",
+        "rampart_http_requests_total{method=\"GET\",route=\"/api/v1/scans/{scan}\",status=\"404\"} 1",
+        "rampart_http_requests_total{method=\"GET\",route=\"\",status=\"404\"} 1",
+        "rampart_http_requests_total{method=\"other\",route=\"/api/v1/me\",status=\"405\"} 1",
+        "rampart_http_request_duration_seconds_count{method=\"GET\",route=\"/api/v1/scans/{scan}\"} 4",
+        "rampart_authentications_total{result=\"Known\"} 4",
+        "rampart_authentications_total{result=\"Unknown\"} 1",
+        "rampart_tasks{stage=\"exercise\",state=\"queued\"} 1",
+        "rampart_emergency_stops 1",
+        "rampart_build_info{version=\"",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert!(!text.contains(&scan.to_string()) && !text.contains("/no/such/route"), "{text}");
+    let audited = text.lines().find_map(|line| line.strip_prefix("rampart_audit_entries ")).unwrap();
+    assert!(audited.parse::<u64>().unwrap() > 3, "{audited}");
+    ground.ask(Method::GET, "/metrics", None, None).await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_taken_back_or_changed_is_not_believed_any_more() {
+    let ground = Ground::start().await;
+    let (owner, operator) = (ground.key(Role::Owner).await, ground.key(Role::Operator).await);
+    let task = ground.task().await;
+    let path = format!("/api/v1/tasks/{task}");
+    assert_eq!(ground.get(&path, &operator).await.body["life"]["state"], "queued");
+    let chosen = serde_json::json!({ "tasks": [task] });
+    assert_eq!(ground.post("/api/v1/tasks/cancel", &operator, chosen).await.status, 202);
+    assert_eq!(ground.get(&path, &operator).await.body["life"]["state"], "cancelled");
+    let other = ground.another_tenant().await;
+    let intruder = ground.key_of(other, crate::ground::named("intruder")).await;
+    ground.get(&path, &intruder).await.problem(404, "not-found");
+    let key = format!("/api/v1/keys/{}", operator.prefix());
+    assert_eq!(ground.ask(Method::DELETE, &key, Some(owner.expose()), None).await.status, 204);
+    ground.get(&path, &operator).await.problem(401, "unauthenticated");
+}
