@@ -14,6 +14,7 @@ from pathlib import Path
 import checks
 import crawl
 import findings
+import gateway
 import installation
 import names
 import ports
@@ -23,7 +24,7 @@ import torture
 from measure import Problems, load, say, version
 
 COMPARISONS = {
-    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "findings": findings, "platform": installation, "torture": torture,
+    "ports": ports, "names": names, "crawl": crawl, "checks": checks, "targets": targets, "tasks": tasks, "findings": findings, "gateway": gateway, "platform": installation, "torture": torture,
 }
 RESULTS = Path("bench/RESULTS.md")
 MISSED = "Targets missed"
@@ -55,6 +56,8 @@ def head():
         "PostgreSQL": ["psql", "--version"],
         "Redis": ["redis-server", "--version"],
         "RabbitMQ": ["dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server"],
+        "wrk": ["wrk", "-v"],
+        "FastAPI": ["target/bench-peers/fastapi/bin/python", "-c", "import fastapi; print(fastapi.__version__)"],
         "Celery": ["target/bench-peers/celery/bin/celery", "--version"],
     }
     print("# Rampart beside other tools\n")

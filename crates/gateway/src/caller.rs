@@ -103,13 +103,8 @@ async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
     // Whether it is unknown, expired or revoked is told to nobody: they have no key.
     let unknown =
         || Problem::new(Kind::Unauthenticated, "the key is not known, not any more, or not from here");
-    let record = match gateway.keys.get(&digest, begun) {
-        Some(record) => record,
-        None => {
-            let record = gateway.store.known_key(&key).await?.ok_or_else(unknown)?;
-            gateway.keys.put(digest, record, begun)
-        }
-    };
+    let read = async || gateway.store.known_key(&key).await?.ok_or_else(unknown);
+    let record = gateway.keys.get(&digest, begun, read).await?;
     if record.expires_at.is_some_and(|at| at <= Timestamp::now()) {
         return Err(unknown());
     }
@@ -121,8 +116,11 @@ async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
     let record = match record.last_used {
         Some(at) if now.duration_since(at) <= USED_EVERY => record,
         _ => {
+            // First it is known here: of many who ask at once, one writes it down.
+            let used = KeyRecord { last_used: Some(now), ..(*record).clone() };
+            let record = gateway.keys.put(digest, used, begun);
             gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
-            gateway.keys.put(digest, KeyRecord { last_used: Some(now), ..(*record).clone() }, begun)
+            record
         }
     };
     let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What was read within the last second: many requests ask for the same.
+//! What was read within the last second: many requests ask for the same, and one of them reads it for all.
 
 use std::{
     collections::HashMap,
@@ -7,14 +7,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::OnceCell;
+
 /// How long something is believed. What changes in another process is seen that much later.
 const FOR: Duration = Duration::from_secs(1);
 /// Things that are known at once.
 const MOST: usize = 10_000;
 
+/// One reading: whoever asks while it goes on waits for it.
+#[derive(Debug)]
+struct Reading<V> {
+    begun: Instant,
+    value: OnceCell<Arc<V>>,
+}
+
 /// Things by what they are asked for by.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V>(Mutex<HashMap<K, (Instant, Arc<V>)>>);
+pub(crate) struct Recent<K, V>(Mutex<HashMap<K, Arc<Reading<V>>>>);
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Recent<K, V> {
@@ -22,63 +31,140 @@ impl<K, V> Default for Recent<K, V> {
     }
 }
 
-impl<K: Hash + Eq, V> Recent<K, V> {
-    pub(crate) fn get(&self, key: &K, now: Instant) -> Option<Arc<V>> {
-        let known = self.lock();
-        let (at, value) = known.get(key)?;
-        (now.duration_since(*at) < FOR).then(|| Arc::clone(value))
+impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+    /// As it was read within the last second, or as it is read now. A reading that fails is of nobody else.
+    pub(crate) async fn get<E>(
+        &self,
+        key: &K,
+        now: Instant,
+        read: impl AsyncFnOnce() -> Result<V, E>,
+    ) -> Result<Arc<V>, E> {
+        let reading = self.reading(key, now);
+        let value = reading.value.get_or_try_init(async || read().await.map(Arc::new)).await;
+        if value.is_err() {
+            let mut known = self.lock();
+            if known.get(key).is_some_and(|reading| reading.value.get().is_none()) {
+                known.remove(key);
+            }
+        }
+        value.cloned()
     }
 
-    /// It was read at that time: as it is asked for before it is read, that is when it was asked for.
-    pub(crate) fn put(&self, key: K, value: V, at: Instant) -> Arc<V> {
+    /// It is known to be so.
+    pub(crate) fn put(&self, key: K, value: V, now: Instant) -> Arc<V> {
         let value = Arc::new(value);
-        let mut known = self.lock();
-        if known.len() >= MOST && !known.contains_key(&key) {
-            known.retain(|_, (read, _)| at.duration_since(*read) < FOR);
-        }
-        if known.len() < MOST {
-            known.insert(key, (at, Arc::clone(&value)));
-        }
+        let reading = Reading { begun: now, value: OnceCell::new_with(Some(Arc::clone(&value))) };
+        self.keep(&mut self.lock(), key, Arc::new(reading), now);
         value
     }
 
-    /// Something was changed here: it is read anew.
-    pub(crate) fn forget(&self, is_changed: impl Fn(&K, &V) -> bool) {
-        self.lock().retain(|key, (_, value)| !is_changed(key, value));
+    /// Something was changed here: it is read anew, also what is being read just now.
+    pub(crate) fn forget(&self, is_changed: impl Fn(&K, Option<&V>) -> bool) {
+        self.lock().retain(|key, reading| !is_changed(key, reading.value.get().map(|value| &**value)));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, (Instant, Arc<V>)>> {
+    fn reading(&self, key: &K, now: Instant) -> Arc<Reading<V>> {
+        let mut known = self.lock();
+        if let Some(reading) = known.get(key).filter(|reading| now.duration_since(reading.begun) < FOR) {
+            return Arc::clone(reading);
+        }
+        let reading = Arc::new(Reading { begun: now, value: OnceCell::new() });
+        self.keep(&mut known, key.clone(), Arc::clone(&reading), now);
+        reading
+    }
+
+    fn keep(&self, known: &mut HashMap<K, Arc<Reading<V>>>, key: K, reading: Arc<Reading<V>>, now: Instant) {
+        if known.len() >= MOST && !known.contains_key(&key) {
+            known.retain(|_, reading| now.duration_since(reading.begun) < FOR);
+        }
+        // Where there is no room each reads for itself.
+        if known.len() < MOST || known.contains_key(&key) {
+            known.insert(key, reading);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Reading<V>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
     use super::*;
 
-    #[test]
-    fn what_was_read_is_believed_for_a_second_and_forgotten_when_it_changes() {
-        let (recent, begun) = (Recent::default(), Instant::now());
-        let at = |millis| begun + Duration::from_millis(millis);
-        recent.put("a", 1, at(0));
-        recent.put("b", 2, at(0));
-        assert_eq!(recent.get(&"a", at(999)).as_deref(), Some(&1));
-        assert_eq!(recent.get(&"a", at(1_000)), None);
-        recent.put("a", 3, at(1_000));
-        recent.forget(|_, value| *value == 3);
-        assert_eq!(recent.get(&"a", at(1_000)), None);
-        assert_eq!(recent.get(&"b", at(500)).as_deref(), Some(&2));
+    async fn read(recent: &Recent<&'static str, u32>, key: &'static str, at: Instant, is: u32) -> u32 {
+        *recent.get(&key, at, async || Ok::<_, ()>(is)).await.unwrap()
     }
 
-    #[test]
-    fn memory_is_bounded() {
+    #[tokio::test]
+    async fn what_was_read_is_believed_for_a_second_and_forgotten_when_it_changes() {
+        let (recent, begun) = (Recent::default(), Instant::now());
+        let at = |millis| begun + Duration::from_millis(millis);
+        assert_eq!(read(&recent, "a", at(0), 1).await, 1);
+        assert_eq!(read(&recent, "b", at(0), 2).await, 2);
+        assert_eq!(read(&recent, "a", at(999), 3).await, 1);
+        assert_eq!(read(&recent, "a", at(1_000), 3).await, 3);
+        recent.forget(|_, value| value == Some(&3));
+        assert_eq!(read(&recent, "a", at(1_000), 4).await, 4);
+        assert_eq!(read(&recent, "b", at(500), 5).await, 2);
+        recent.put("b", 6, at(500));
+        assert_eq!(read(&recent, "b", at(1_499), 7).await, 6);
+        let failed = recent.get(&"c", at(0), async || Err::<u32, _>("away")).await;
+        assert_eq!(failed.unwrap_err(), "away");
+        assert_eq!(read(&recent, "c", at(1), 8).await, 8, "what failed is not remembered");
+    }
+
+    #[tokio::test]
+    async fn one_reads_for_all_who_ask_meanwhile() {
+        let (recent, now) = (Recent::<&str, usize>::default(), Instant::now());
+        let (readings, go_on) = (AtomicUsize::new(0), Notify::new());
+        let ask = || {
+            recent.get(&"a", now, async || {
+                let number = readings.fetch_add(1, Ordering::Relaxed);
+                go_on.notified().await;
+                Ok::<_, ()>(number)
+            })
+        };
+        // The one who reads goes away: another takes over.
+        tokio::select! {
+            biased;
+            _ = ask() => panic!("nobody let it go on"),
+            () = std::future::ready(()) => {}
+        }
+        let (all, ()) = tokio::join!(futures_util::future::join_all((0..100).map(|_| ask())), async {
+            tokio::task::yield_now().await;
+            go_on.notify_one();
+        });
+        assert!(all.iter().all(|value| **value.as_ref().unwrap() == 1), "{all:?}");
+        assert_eq!(readings.load(Ordering::Relaxed), 2);
+        // What changes while it is read is not believed afterwards.
+        let changing = async {
+            tokio::task::yield_now().await;
+            recent.forget(|_, value| value.is_none());
+            go_on.notify_one();
+        };
+        let later = now + FOR;
+        let slow = recent.get(&"a", later, async || {
+            go_on.notified().await;
+            Ok::<_, ()>(7)
+        });
+        assert_eq!(*tokio::join!(slow, changing).0.unwrap(), 7);
+        assert_eq!(*recent.get(&"a", later, async || Ok::<_, ()>(8)).await.unwrap(), 8);
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded() {
         let (recent, begun) = (Recent::default(), Instant::now());
         for number in 0..3 * MOST {
             assert_eq!(*recent.put(number, number, begun), number);
         }
         assert_eq!(recent.lock().len(), MOST);
-        recent.put(0, 0, begun + FOR);
         recent.put(3 * MOST, 1, begun + FOR);
-        assert_eq!(recent.get(&(3 * MOST), begun + FOR).as_deref(), Some(&1), "what is old makes room");
+        let known = recent.get(&(3 * MOST), begun + FOR, async || Err("what is old makes no room")).await;
+        assert_eq!(*known.unwrap(), 1);
     }
 }

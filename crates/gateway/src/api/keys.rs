@@ -176,7 +176,7 @@ pub(super) async fn rotate(
     let overlap = std::time::Duration::from_secs(overlap.into());
     let secret = random();
     let key = gateway.store.rotate_key(tenant, prefix.clone(), secret.clone(), overlap, caller.by()).await?;
-    gateway.keys.forget(|_, known| known.prefix == prefix);
+    gateway.keys.forget(|_, known| known.is_none_or(|known| known.prefix == prefix));
     Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
 }
 
@@ -202,7 +202,7 @@ pub(super) async fn revoke(
     let prefix = prefix_of(&prefix)?;
     may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
     gateway.store.revoke_key(tenant, prefix.clone(), caller.by()).await?;
-    gateway.keys.forget(|_, known| known.prefix == prefix);
+    gateway.keys.forget(|_, known| known.is_none_or(|known| known.prefix == prefix));
     Ok(StatusCode::NO_CONTENT)
 }
 

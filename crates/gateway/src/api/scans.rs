@@ -217,7 +217,9 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<ScanRecord>), Problem> {
     let tenant = caller.may(Permission::ScansCancel)?;
     gateway.store.cancel_scan(tenant, scan, caller.by()).await?;
-    gateway.tasks.forget(|(owner, _), task| *owner == tenant && task.scan == Some(scan));
+    gateway
+        .tasks
+        .forget(|(owner, _), task| *owner == tenant && task.is_none_or(|task| task.scan == Some(scan)));
     (gateway.around.tell)(News::Ended);
     Ok((StatusCode::ACCEPTED, Json(gateway.store.scan(tenant, scan).await?)))
 }

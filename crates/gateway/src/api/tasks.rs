@@ -221,12 +221,8 @@ pub(super) async fn show(
     InPath(task): InPath<TaskId>,
 ) -> Result<Json<Arc<TaskRecord>>, Problem> {
     let tenant = caller.may(Permission::TasksRead)?;
-    let begun = Instant::now();
-    if let Some(known) = gateway.tasks.get(&(tenant, task), begun) {
-        return Ok(Json(known));
-    }
-    let known = gateway.store.task(tenant, task).await?;
-    Ok(Json(gateway.tasks.put((tenant, task), known, begun)))
+    let read = async || gateway.store.task(tenant, task).await;
+    Ok(Json(gateway.tasks.get(&(tenant, task), Instant::now(), read).await?))
 }
 
 /// Cancels tasks: those that wait end at once, those at work when their workers hear of it.
