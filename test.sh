@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-servers=(git nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++)
+servers=(git nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv)
 missing=()
 for package in "${servers[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
@@ -24,6 +24,17 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     [ -z "$made_policy" ] || "${as_root[@]}" rm -f "$policy"
+fi
+
+# Asks the API for whatever its document allows, and for much that it does not.
+schemathesis_version=4.32.5
+schemathesis=target/tools/schemathesis
+if ! grep -qs "^$schemathesis_version$" "$schemathesis/version"; then
+    echo "installing: schemathesis $schemathesis_version"
+    rm -rf "$schemathesis"
+    python3 -m venv "$schemathesis"
+    "$schemathesis/bin/pip" install --quiet "schemathesis==$schemathesis_version"
+    echo "$schemathesis_version" >"$schemathesis/version"
 fi
 
 step() { printf '\n== %s\n' "$*"; "$@"; }

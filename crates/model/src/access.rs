@@ -10,7 +10,7 @@ macro_rules! permissions {
     ($($(#[$meta:meta])* $name:ident $word:literal [$($role:ident)*],)*) => {
         /// Something that somebody may do within a tenant.
         #[derive(
-            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
         )]
         pub enum Permission {
             $($(#[$meta])* #[serde(rename = $word)] $name,)*

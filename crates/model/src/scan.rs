@@ -34,7 +34,7 @@ pub struct ScanRequest {
     pub priority: Priority,
     /// What was looked at in the last so many seconds, with the same checks, and looks the same now, is not looked at again.
     #[serde(default, with = "jiff::fmt::serde::unsigned_duration::required")]
-    #[schema(value_type = String, format = Duration, example = "PT24H")]
+    #[schema(value_type = String, pattern = "^P", example = "PT24H")]
     pub unchanged_for: Duration,
     /// What it may take.
     #[serde(default)]
@@ -83,7 +83,7 @@ pub struct Budget {
         skip_serializing_if = "Option::is_none",
         with = "jiff::fmt::serde::unsigned_duration::optional"
     )]
-    #[schema(value_type = Option<String>, format = Duration, example = "PT2H")]
+    #[schema(value_type = Option<String>, pattern = "^P", example = "PT2H")]
     pub time: Option<Duration>,
     /// Things found.
     #[serde(default, skip_serializing_if = "Option::is_none")]

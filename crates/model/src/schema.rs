@@ -6,18 +6,19 @@ use utoipa::{
 };
 
 use crate::{
-    CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PortSet, Protocol, ScanId, Target,
-    WorkerId, WorkerPrice, audit::Seal,
+    CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, Permission, PortSet, Protocol, ScanId,
+    Target, WorkerId, WorkerPrice, audit::Seal,
 };
 
 macro_rules! texts {
-    ($($name:ident: $description:literal, $example:literal;)*) => {$(
+    ($($name:ident: $description:literal, $example:literal $(, $pattern:literal)?;)*) => {$(
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
                 ObjectBuilder::new()
                     .schema_type(Type::String)
                     .description(Some($description))
                     .examples([$example])
+                    $(.pattern(Some($pattern)))?
                     .into()
             }
         }
@@ -26,18 +27,30 @@ macro_rules! texts {
     )*};
 }
 
+impl PartialSchema for Permission {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("something that somebody may do within a tenant"))
+            .enum_values(Some(Permission::ALL.iter().map(|permission| permission.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for Permission {}
+
 texts! {
     CheckId: "the id of a check template", "git-config";
     DomainName: "a domain name in lower case, without the dot at its end", "www.example.com";
-    Fingerprint: "32 hexadecimal digits", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b";
-    KeyPrefix: "the eight hexadecimal digits that a key begins with, after `rampart_`", "0a1b2c3d";
+    Fingerprint: "32 hexadecimal digits", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b", "^[0-9a-fA-F]{32}$";
+    KeyPrefix: "the eight hexadecimal digits that a key begins with, after `rampart_`", "0a1b2c3d", "^[0-9a-f]{8}$";
     Money: "an amount, with at most six decimals", "12.50";
     NamePattern: "a name; `*.` before it stands for every name below it", "*.example.com";
     PortSet: "ports and ranges of them", "80,443,8000-8100";
     Protocol: "the protocol that a service speaks", "http";
-    Seal: "64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    ScanId: "16 hexadecimal digits", "631fc225273b1a24";
+    Seal: "64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "^[0-9a-f]{64}$";
+    ScanId: "16 hexadecimal digits", "631fc225273b1a24", "^[0-9a-fA-F]{16}$";
     Target: "a name, an address, a network, one port of a host, or a URL", "www.example.com";
-    WorkerId: "32 hexadecimal digits", "0af7651916cd43dd8448eb211c80319c";
+    WorkerId: "32 hexadecimal digits", "0af7651916cd43dd8448eb211c80319c", "^[0-9a-f]{32}$";
     WorkerPrice: "what it costs that a worker holds one task for an hour", "0.05";
 }

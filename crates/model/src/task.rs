@@ -160,11 +160,11 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// Longest wait after the first failure.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
-    #[schema(value_type = String, format = Duration)]
+    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
     pub base: Duration,
     /// Longest wait at all.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
-    #[schema(value_type = String, format = Duration)]
+    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
     pub cap: Duration,
 }
 

@@ -73,7 +73,7 @@ pub struct ScanRecord {
     pub traffic: Traffic,
     /// How long workers held its tasks, in tries that have ended.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
-    #[schema(value_type = String, format = Duration)]
+    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
     pub worked: Duration,
     /// What the time of workers cost when it was submitted, if somebody had said.
     #[serde(rename = "price_per_worker_hour", skip_serializing_if = "Option::is_none")]

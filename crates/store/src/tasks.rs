@@ -37,7 +37,7 @@ pub struct TaskRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan: Option<ScanId>,
     /// What to do.
-    #[schema(value_type = Object)]
+    #[schema(value_type = serde_json::Value)]
     pub work: Work,
     /// How urgent.
     pub priority: Priority,
@@ -48,7 +48,7 @@ pub struct TaskRecord {
     pub policy: RetryPolicy,
     /// How long one try may take.
     #[serde(serialize_with = "jiff::fmt::serde::unsigned_duration::required::serialize")]
-    #[schema(value_type = String, format = Duration)]
+    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
     pub deadline: Duration,
     /// When it was, or is, due.
     pub due: Timestamp,

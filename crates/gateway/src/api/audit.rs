@@ -11,7 +11,7 @@ use super::{body::InQuery, page};
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{Anywhere, HasQuery, Problem},
+    problem::{Anywhere, HasQuery, Kind, Problem},
 };
 
 /// Which entries.
@@ -59,6 +59,9 @@ pub(super) async fn list(
     let tenant = caller.may(Permission::AuditRead)?;
     let limit = page::limit(which.limit)?;
     let Which { action, by, since, before, .. } = which;
+    if before.is_some_and(|before| i64::try_from(before).is_err()) {
+        return Err(Problem::new(Kind::Malformed, "before is not the number of an entry"));
+    }
     let entries = gateway.store.audit(tenant, AuditFilter { action, by, since, before }, limit).await?;
     let next = page::next(&entries, limit, |entry| entry.id);
     Ok(Json(AuditEntries { entries, next }))

@@ -100,7 +100,7 @@ pub(super) struct Which {
     check: Option<CheckId>,
     /// Only those that stand there: one word or several.
     #[serde(default, deserialize_with = "page::separated")]
-    #[param(style = Form, explode = false, min_items = 1)]
+    #[param(inline, style = Form, explode = false, min_items = 1)]
     state: Vec<FindingState>,
     /// In which order.
     #[serde(default)]

@@ -125,7 +125,12 @@ pub(super) async fn show(
     path = "/scans",
     tag = "scans",
     operation_id = "submit_scan",
-    params(("Idempotency-Key" = Option<String>, Header, description = "whoever gets no answer asks again under it")),
+    params((
+        "Idempotency-Key" = Option<String>,
+        Header,
+        description = "whoever gets no answer asks again under it",
+        pattern = "^[!-~]{1,128}$",
+    )),
     request_body = ScanSubmission,
     responses((status = ACCEPTED, body = ScanRecord, description = "it was begun, or had been under the same key"), Anywhere, BringsBody, MayConflict),
 )]
@@ -193,7 +198,11 @@ pub(super) fn refused(error: StoreError) -> Problem {
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
-        Ok(key) if (1..=LONGEST_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        Ok(key)
+            if (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(Some(key.to_owned()))
+        }
         _ => {
             let detail = format!("an Idempotency-Key has 1 to {LONGEST_KEY} visible characters");
             Err(Problem::new(Kind::Malformed, detail))

@@ -136,7 +136,7 @@ pub(super) struct PurgeChoice {
     which: TaskChoice,
     /// That ended longer ago than this.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
-    #[schema(value_type = String, format = Duration, example = "PT168H")]
+    #[schema(value_type = String, pattern = "^P", example = "PT168H")]
     older_than: Duration,
 }
 

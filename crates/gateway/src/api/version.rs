@@ -36,25 +36,24 @@ pub(super) fn expected<T: Serialize>(
     there: Option<T>,
 ) -> Result<Option<Option<T>>, Problem> {
     let asked = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    match (asked(header::IF_MATCH), asked(header::IF_NONE_MATCH)) {
-        (None, None) => Ok(None),
-        (Some(wanted), None) => match there {
-            Some(there) if names(wanted, &there) => Ok(Some(Some(there))),
-            Some(_) => Err(Problem::new(Kind::Changed, "somebody has changed it")),
-            None => Err(Problem::new(Kind::Changed, "it is not there any more")),
-        },
-        (None, Some("*")) if there.is_none() => Ok(Some(None)),
-        (None, Some("*")) => Err(Problem::new(Kind::Changed, "it is there already")),
-        (Some(_), Some(_)) | (None, Some(_)) => {
-            let detail = "what must be there is said by If-Match with ETags, or by If-None-Match with `*`";
-            Err(Problem::new(Kind::Malformed, detail))
+    let (wanted, unwanted) = (asked(header::IF_MATCH), asked(header::IF_NONE_MATCH));
+    if wanted.is_none() && unwanted.is_none() {
+        return Ok(None);
+    }
+    let names = |tags: &str| there.as_ref().is_some_and(|there| names(tags, there));
+    match &there {
+        None if wanted.is_some() => Err(Problem::new(Kind::Changed, "it is not there")),
+        Some(_) if wanted.is_some_and(|tags| !names(tags)) => {
+            Err(Problem::new(Kind::Changed, "somebody has changed it"))
         }
+        Some(_) if unwanted.is_some_and(names) => Err(Problem::new(Kind::Changed, "it is there already")),
+        _ => Ok(Some(there)),
     }
 }
 
-/// Does `If-Match` name that version?
-fn names(wanted: &str, there: &impl Serialize) -> bool {
-    wanted == "*" || tag(there).is_ok_and(|tag| wanted.split(',').any(|one| one.trim() == tag))
+/// Do these tags name that version?
+fn names(tags: &str, there: &impl Serialize) -> bool {
+    tags == "*" || tag(there).is_ok_and(|tag| tags.split(',').any(|one| one.trim() == tag))
 }
 
 #[cfg(test)]
@@ -81,7 +80,9 @@ mod tests {
             ("if-match", "W/\"weak\"", Some("seen"), Err(Kind::Changed)),
             ("if-none-match", "*", None, Ok(Some(None))),
             ("if-none-match", "*", Some("seen"), Err(Kind::Changed)),
-            ("if-none-match", &tag, None, Err(Kind::Malformed)),
+            ("if-none-match", &tag, None, Ok(Some(None))),
+            ("if-none-match", &tag, Some("seen"), Err(Kind::Changed)),
+            ("if-none-match", &tag, Some("changed"), Ok(Some(Some("changed")))),
         ] {
             assert_eq!(expected(name, value, there), wanted, "{name}: {value} with {there:?}");
         }

@@ -28,6 +28,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::document::assert_documented;
+
 pub(crate) struct Ground {
     pub(crate) store: Store,
     pub(crate) tenant: TenantId,
@@ -220,6 +222,7 @@ impl Ground {
     }
 
     pub(crate) async fn send(&self, mut request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let host = self.address.to_string().parse().unwrap();
         request.headers_mut().insert("host", host);
         let stream = TcpStream::connect(self.address).await.unwrap();
@@ -231,7 +234,9 @@ impl Ground {
             true => Value::Null,
             false => serde_json::from_slice(&bytes).unwrap(),
         };
-        Answer { status: head.status, headers: head.headers, body }
+        let answer = Answer { status: head.status, headers: head.headers, body };
+        assert_documented(&method, &path, &answer);
+        answer
     }
 }
 

@@ -6,6 +6,7 @@
               are tests"
 )]
 
+mod document;
 mod findings;
 mod ground;
 mod keys;
