@@ -13,6 +13,7 @@ mod recent;
 mod request;
 mod serve;
 mod strangers;
+mod together;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
-use self::{limits::Limits, metrics::Metrics, recent::Recent, strangers::Strangers};
+use self::{limits::Limits, metrics::Metrics, recent::Recent, strangers::Strangers, together::Together};
 pub use self::{
     limits::Rates,
     serve::{serve, serve_metrics},
@@ -76,6 +77,7 @@ pub struct Gateway {
     keys: Arc<Recent<[u8; 32], KeyRecord>>,
     /// Tasks that somebody looked at within the last second.
     tasks: Arc<Recent<(TenantId, TaskId), TaskRecord>>,
+    together: Arc<Together>,
 }
 
 impl Gateway {
@@ -91,6 +93,7 @@ impl Gateway {
             metrics: Arc::default(),
             keys: Arc::default(),
             tasks: Arc::default(),
+            together: Arc::default(),
         }
     }
 

@@ -221,7 +221,7 @@ pub(super) async fn show(
     InPath(task): InPath<TaskId>,
 ) -> Result<Json<Arc<TaskRecord>>, Problem> {
     let tenant = caller.may(Permission::TasksRead)?;
-    let read = async || gateway.store.task(tenant, task).await;
+    let read = async || gateway.together.task(&gateway.store, tenant, task).await;
     Ok(Json(gateway.tasks.get(&(tenant, task), Instant::now(), read).await?))
 }
 

@@ -1,12 +1,13 @@
 //! How much anybody gets, and what whoever watches sees of it.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use axum::body::{Body, to_bytes};
+use futures_util::StreamExt;
 use gateway::Rates;
 use hyper::{Method, Request, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
-use model::{ApiKey, Reach, Role};
+use model::{ApiKey, NewTask, Reach, Role, Work};
 use tokio::net::TcpStream;
 
 use crate::ground::{Answer, Ground};
@@ -94,6 +95,36 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
     let audited = text.lines().find_map(|line| line.strip_prefix("rampart_audit_entries ")).unwrap();
     assert!(audited.parse::<u64>().unwrap() > 3, "{audited}");
     ground.ask(Method::GET, "/metrics", None, None).await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_ask_at_once_each_gets_their_own() {
+    let ground = Ground::start().await;
+    let operator = ground.key(Role::Operator).await;
+    let other = ground.another_tenant().await;
+    let intruder = ground.key_of(other, crate::ground::named("intruder")).await;
+    let new = || NewTask::new(Work::Exercise { hold: Duration::ZERO });
+    let tasks = ground.store.enqueue(ground.tenant, (0..600).map(|_| new()).collect()).await.unwrap();
+    // More than one reading holds, some asked for twice, some that are not there, some by who has none of them.
+    let asked = tasks.iter().enumerate().flat_map(|(number, task)| {
+        let path = format!("/api/v1/tasks/{}", task.id);
+        let nowhere = format!("/api/v1/tasks/00000000-0000-7000-8000-{number:012x}");
+        let mut asked = vec![(path.clone(), &operator, Some(task.id))];
+        match number % 3 {
+            0 => asked.push((path, &operator, Some(task.id))),
+            1 => asked.push((path, &intruder, None)),
+            _ => asked.push((nowhere, &operator, None)),
+        }
+        asked
+    });
+    let asking = futures_util::stream::iter(asked).map(async |(path, key, wanted)| {
+        let answer = ground.get(&path, key).await;
+        match wanted {
+            Some(id) => assert_eq!(answer.body["id"], id.to_string(), "{answer:?}"),
+            None => drop(answer.problem(404, "not-found").to_owned()),
+        }
+    });
+    assert_eq!(asking.buffer_unordered(700).count().await, 1_200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
