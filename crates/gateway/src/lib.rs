@@ -13,6 +13,7 @@ mod recent;
 mod request;
 mod serve;
 mod strangers;
+mod tls;
 mod together;
 
 use std::{
@@ -32,6 +33,7 @@ use self::{limits::Limits, metrics::Metrics, recent::Recent, strangers::Stranger
 pub use self::{
     limits::Rates,
     serve::{serve, serve_metrics},
+    tls::{Tls, TlsError},
 };
 
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.

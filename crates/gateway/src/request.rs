@@ -56,12 +56,17 @@ impl RequestId {
     }
 }
 
+/// Nobody on the way can read what is asked and answered here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Encrypted;
+
 /// Around everything else.
 pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", id = %id.0, method = %request.method(), route);
     let (begun, origin) = (Instant::now(), caller::origin(request.extensions()));
+    let encrypted = request.extensions().get::<Encrypted>().copied();
     let method = request.method().clone();
     let asked = format!("{method} {}", request.uri().path());
     request.extensions_mut().insert(id.clone());
@@ -94,7 +99,7 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
         }
         response = told;
     }
-    harden(response.headers_mut());
+    harden(response.headers_mut(), encrypted);
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -129,7 +134,11 @@ async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<Ip
 }
 
 /// Nothing here is a page yet: nothing may be loaded, framed or kept.
-fn harden(headers: &mut HeaderMap) {
+fn harden(headers: &mut HeaderMap, encrypted: Option<Encrypted>) {
+    if encrypted.is_some() {
+        let always = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, always);
+    }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),

@@ -21,13 +21,14 @@ use hyper_util::{
     },
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     sync::Semaphore,
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{Gateway, metrics, strangers};
+use crate::{Gateway, Tls, metrics, request::Encrypted, strangers};
 
 /// Connections at once: more wait to be accepted.
 const CONNECTIONS: usize = 4_096;
@@ -43,18 +44,26 @@ const ASKED_EVERY: Duration = Duration::from_secs(20);
 /// How long the audit has to be told the last.
 const TELL: Duration = Duration::from_secs(5);
 
-/// Answers until it is stopped; then takes nothing new, and what is being answered has this long to end.
-pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken, drain: Duration) {
+/// Answers until it is stopped, encrypted if there is a certificate; then takes nothing new, and what is being answered has this long to
+/// end.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    gateway: Gateway,
+    stop: CancellationToken,
+    drain: Duration,
+) {
     let answered = CancellationToken::new();
-    let (tidy, told) = (gateway.clone(), answered.clone());
+    let (tidy, told, followed) = (gateway.clone(), answered.clone(), tls.clone());
     let telling = tokio::spawn(async move {
         tokio::select! {
             () = strangers::tell_of_all(&tidy.store, &tidy.strangers, &told) => {}
             never = forget_the_quiet(&tidy) => match never {},
+            never = follow(followed) => match never {},
         }
     });
     let router = gateway.router();
-    converse(listener, router, stop, drain).await;
+    converse(listener, tls, router, stop, drain).await;
     answered.cancel();
     if tokio::time::timeout(TELL, telling).await.is_err() {
         tracing::error!("the audit was not told in time of everybody who was refused");
@@ -63,7 +72,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationTo
 
 /// Answers those who watch, until it is stopped.
 pub async fn serve_metrics(listener: TcpListener, gateway: Gateway, stop: CancellationToken) {
-    converse(listener, metrics::routes(gateway), stop, Duration::ZERO).await;
+    converse(listener, None, metrics::routes(gateway), stop, Duration::ZERO).await;
 }
 
 async fn forget_the_quiet(gateway: &Gateway) -> Infallible {
@@ -74,7 +83,20 @@ async fn forget_the_quiet(gateway: &Gateway) -> Infallible {
     }
 }
 
-async fn converse(listener: TcpListener, router: Router, stop: CancellationToken, drain: Duration) {
+async fn follow(tls: Option<Arc<Tls>>) -> Infallible {
+    match tls {
+        Some(tls) => tls.follow().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn converse(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    stop: CancellationToken,
+    drain: Duration,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let builder = builder();
@@ -97,8 +119,19 @@ async fn converse(listener: TcpListener, router: Router, stop: CancellationToken
             }
         };
         let heard = Arc::new(AtomicBool::new(false));
-        let conversation = graceful.watch(hold(&builder, stream, from, router.clone(), Arc::clone(&heard)));
+        let watcher = graceful.watcher();
+        let (builder, router, acceptor) =
+            (builder.clone(), router.clone(), tls.as_ref().map(|tls| tls.acceptor()));
         tokio::spawn(async move {
+            let conversation = async {
+                match acceptor {
+                    None => watcher.watch(hold(&builder, stream, from, router, &heard, None)).await,
+                    Some(acceptor) => {
+                        let stream = acceptor.accept(stream).await?;
+                        watcher.watch(hold(&builder, stream, from, router, &heard, Some(Encrypted))).await
+                    }
+                }
+            };
             tokio::select! {
                 ended = conversation => if let Err(error) = ended {
                     tracing::debug!(%error, %from, "a conversation broke off");
@@ -139,15 +172,20 @@ async fn unheard(heard: &AtomicBool) {
 /// One connection, for all that is asked on it.
 fn hold(
     builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     from: SocketAddr,
     router: Router,
-    heard: Arc<AtomicBool>,
+    heard: &Arc<AtomicBool>,
+    encrypted: Option<Encrypted>,
 ) -> impl GracefulConnection<Error = Box<dyn Error + Send + Sync>> + Send + 'static {
+    let heard = Arc::clone(heard);
     let service = service_fn(move |request: Request<Incoming>| {
         heard.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(from));
+        if let Some(encrypted) = encrypted {
+            request.extensions_mut().insert(encrypted);
+        }
         let router = router.clone();
         async move { router.oneshot(request).await }
     });

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use gateway::{Gateway, News, Rates, Surroundings};
+use gateway::{Gateway, News, Rates, Surroundings, Tls};
 use hyper::{HeaderMap, Method, Request, StatusCode, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -75,11 +75,11 @@ impl Answer {
 impl Ground {
     pub(crate) async fn start() -> Ground {
         let rate = NonZeroU32::new(100_000).unwrap();
-        Ground::with(Rates { address: rate, key: rate, tenant: rate }).await
+        Ground::with(Rates { address: rate, key: rate, tenant: rate }, None).await
     }
 
-    /// One that answers no more than that.
-    pub(crate) async fn with(rates: Rates) -> Ground {
+    /// One that answers no more than that, and encrypts with that certificate.
+    pub(crate) async fn with(rates: Rates, tls: Option<Arc<Tls>>) -> Ground {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&store::Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("own"), "test".to_owned()).await.unwrap().id;
@@ -105,7 +105,7 @@ impl Ground {
         let metrics = watched.local_addr().unwrap();
         tokio::spawn(gateway::serve_metrics(watched, gateway.clone(), closed.clone()));
         let drain = Duration::from_secs(10);
-        let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), drain));
+        let answering = tokio::spawn(gateway::serve(listener, tls, gateway, closed.clone(), drain));
         Ground {
             store,
             tenant,

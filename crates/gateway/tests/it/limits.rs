@@ -35,7 +35,7 @@ async fn whoever_asks_too_fast_is_told_when_to_come_again() {
         (rates(9_999, 1, 9_999), "this key"),
         (rates(9_999, 9_999, 1), "tenant"),
     ] {
-        let ground = Ground::with(rates).await;
+        let ground = Ground::with(rates, None).await;
         let (key, second) = (ground.key(Role::Viewer).await, ground.key(Role::Viewer).await);
         let refused = too_fast(&ground, &key).await;
         assert!(refused.problem(429, "too-many").contains(whose), "{refused:?}");

@@ -7,6 +7,7 @@
 )]
 
 mod document;
+mod encryption;
 mod findings;
 mod ground;
 mod keys;

@@ -127,6 +127,14 @@ pub(crate) struct ListenArguments {
     #[arg(long, value_name = "ADDR", env = "RAMPART_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
 
+    /// Certificate to encrypt with, in PEM, with what it was signed by behind it; looked at again and again
+    #[arg(long, value_name = "FILE", env = "RAMPART_TLS_CERTIFICATE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+
+    /// Its private key, in PEM
+    #[arg(long, value_name = "FILE", env = "RAMPART_TLS_KEY", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+
     /// Listen on other addresses than loopback although nothing is encrypted: whoever is on the way reads keys
     #[arg(long)]
     pub(crate) without_tls: bool,

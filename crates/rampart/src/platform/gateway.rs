@@ -1,9 +1,9 @@
 //! `rampart gateway`: the API, in a process of its own; and where it listens, for `rampart up`, too.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
-use gateway::{Gateway, News, Rates, Surroundings};
+use gateway::{Gateway, News, Rates, Surroundings, Tls};
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,22 +16,38 @@ use crate::{
     library::Library,
 };
 
+/// An address that is taken.
+pub(super) struct Listening {
+    pub(super) listener: TcpListener,
+    pub(super) tls: Option<Arc<Tls>>,
+    /// Where the API is.
+    pub(super) url: String,
+}
+
 /// Takes the address for it. Keys are not sent in the clear over a network that others may read, unless somebody says that they are
 /// not.
 pub(super) async fn listen(
     configuration: &Configuration,
     arguments: &ListenArguments,
-) -> anyhow::Result<TcpListener> {
+) -> anyhow::Result<Listening> {
     let listen = arguments.listen.unwrap_or(configuration.listen);
-    if !listen.ip().is_loopback() && !arguments.without_tls {
+    let given = arguments.tls_certificate.clone().zip(arguments.tls_key.clone());
+    let tls = match given.or_else(|| configuration.tls.clone()) {
+        Some((certificate, key)) => Some(Arc::new(Tls::read(&certificate, &key)?)),
+        None => None,
+    };
+    if !listen.ip().is_loopback() && tls.is_none() && !arguments.without_tls {
         bail!(
-            "whoever is on the way to {listen} could read the keys that are sent there: listen on 127.0.0.1 or ::1 behind a proxy that \
-             encrypts, or say with --without-tls that nobody else is on the way"
+            "whoever is on the way to {listen} could read the keys that are sent there: give --tls-certificate and --tls-key, listen on \
+             127.0.0.1 or ::1 behind a proxy that encrypts, or say with --without-tls that nobody else is on the way"
         );
     }
-    TcpListener::bind(listen)
+    let listener = TcpListener::bind(listen)
         .await
-        .with_context(|| format!("cannot listen on {listen}; --listen names another address"))
+        .with_context(|| format!("cannot listen on {listen}; --listen names another address"))?;
+    let address = listener.local_addr().context("cannot tell where it listens")?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    Ok(Listening { listener, tls, url: format!("{scheme}://{address}/api/v1") })
 }
 
 /// What it answers with. From the moment on at which somebody asked for its end it says that it is not ready.
@@ -95,15 +111,14 @@ pub(super) fn gateway(
     configuration.start_logging()?;
     roles::runtime()?.block_on(async {
         let stop = interrupted()?;
-        let listener = listen(configuration, &arguments.listen).await?;
-        let address = listener.local_addr().context("cannot tell where it listens")?;
+        let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
         let store = configuration.with_evidence(configuration.open().await?)?;
-        greet(address);
+        say(&format!("the gateway listens on {url}\n"));
         let closed = CancellationToken::new();
         let doorbell = configuration.doorbell()?;
         let gateway = assemble(configuration, &arguments.listen, store, doorbell, stop.clone())?;
         watch(configuration, &arguments.listen, &gateway, &closed).await?;
-        let answering = tokio::spawn(gateway::serve(listener, gateway, closed.clone(), arguments.drain));
+        let answering = tokio::spawn(gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;
         // Whoever sends requests here learns first that it is not ready any more.
         tokio::time::sleep(arguments.linger).await;
@@ -112,8 +127,4 @@ pub(super) fn gateway(
         tracing::info!("the gateway has answered everything");
         Ok(ExitCode::SUCCESS)
     })
-}
-
-fn greet(address: SocketAddr) {
-    say(&format!("the gateway listens on http://{address}/api/v1\n"));
 }

@@ -15,7 +15,10 @@ use store::{NewKey, NewTenant, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 use worker::{Pool, PoolOptions, Stages};
 
-use super::{gateway, interrupted, keys, length, roles, scopes};
+use super::{
+    gateway::{self, Listening},
+    interrupted, keys, length, roles, scopes,
+};
 use crate::{
     cli::{UpArguments, say},
     configuration::{Configuration, DatabaseUrl},
@@ -40,8 +43,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
         format!("cannot make the directory `{}`; --data names another", configuration.data.display())
     })?;
     let _alone = alone(configuration)?;
-    let listener = gateway::listen(configuration, &arguments.listen).await?;
-    let listens = listener.local_addr().context("cannot tell where it listens")?;
+    let Listening { listener, tls, url } = gateway::listen(configuration, &arguments.listen).await?;
     if let DatabaseUrl::Sqlite(path) = &configuration.database {
         keep_private(path)?;
     }
@@ -69,12 +71,12 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
     let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
     pool.introduce().await.context("the workers cannot be made known")?;
-    greet(configuration, &reports, listens, key.as_ref(), estate.is_some());
+    greet(configuration, &reports, &url, key.as_ref(), estate.is_some());
     let closed = CancellationToken::new();
     let (own, bell) = (store.clone(), Arc::clone(&doorbell));
     let gateway = gateway::assemble(configuration, &arguments.listen, own, bell, stop.clone())?;
     gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;
-    let answering = tokio::spawn(::gateway::serve(listener, gateway, closed.clone(), arguments.drain));
+    let answering = tokio::spawn(::gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
     let (terms, keeping) = (configuration.terms(), configuration.keeping()?);
     let orchestrating =
         tokio::spawn(worker::orchestrator::run(store, doorbell, terms, keeping, stop.clone()));
@@ -95,15 +97,9 @@ async fn tell_of_the_end(stop: CancellationToken, drain: Duration) {
     say(&format!("ending: tasks may go on for {drain} at most (Ctrl-C again ends at once)\n"));
 }
 
-fn greet(
-    configuration: &Configuration,
-    reports: &str,
-    listens: std::net::SocketAddr,
-    key: Option<&ApiKey>,
-    demo: bool,
-) {
+fn greet(configuration: &Configuration, reports: &str, url: &str, key: Option<&ApiKey>, demo: bool) {
     let mut text = format!(
-        "rampart {} is up\n  listens on    http://{listens}/api/v1\n  database      {}\n  reports       {}\n",
+        "rampart {} is up\n  listens on    {url}\n  database      {}\n  reports       {}\n",
         env!("CARGO_PKG_VERSION"),
         configuration.database,
         reports,
