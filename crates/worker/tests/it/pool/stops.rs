@@ -35,6 +35,9 @@ async fn a_stop_cuts_what_it_reaches_holds_over_a_restart_and_is_lifted_by_a_per
         (Reach::Everything, [true, true, true]),
     ] {
         println!("a stop of {reach}");
+        // Whoever still believes in the stop before hands back what it has just claimed: until it looks again.
+        looked(&ground, Some((ground.tenant, Stage::Exercise))).await;
+        all_in(&ground, &work, "running").await;
         let before = leases(&ground, &work).await;
         let (why, who) = (|| "wrong customer".to_owned(), || "somebody".to_owned());
         let stop = ground.store.order_stop(reach, why(), who()).await.unwrap();
