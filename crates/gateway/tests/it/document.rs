@@ -69,7 +69,8 @@ const CONFIGURATION: &str = r#"
 expected-statuses = ["2xx", "401", "403", "404", "409", "412", "422", "429"]
 "#;
 
-/// Whatever fits the document, and much that does not, for so many seconds.
+/// Whatever fits the document, and much that does not, for so many seconds. `RAMPART_SCHEMATHESIS_SEED` begins elsewhere: what one
+/// run asks the next one asks again, so that nobody's change fails for what was there before.
 fn try_out(ground: &Ground, key: &ApiKey, seconds: u32, which: &[&str]) {
     let program =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/schemathesis/bin/schemathesis");
@@ -85,6 +86,8 @@ fn try_out(ground: &Ground, key: &ApiKey, seconds: u32, which: &[&str]) {
         .args(["--header", &format!("Authorization: Bearer {}", key.expose())])
         .args(["--checks", "all", "--continue-on-failure", "--max-time", &seconds.to_string()])
         .args(which);
+    let seed = std::env::var("RAMPART_SCHEMATHESIS_SEED").unwrap_or_else(|_| "1".to_owned());
+    command.args(["--seed", &seed]);
     let output = tokio::task::block_in_place(|| command.output().unwrap());
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
