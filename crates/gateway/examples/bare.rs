@@ -2,19 +2,20 @@
 //! puts the gateway beside it.
 //!
 //! `bare ADDRESS FILE`: listens there and answers `GET /` with what stands in the file.
-#![allow(clippy::unwrap_used, reason = "a measurement may fail by panicking")]
 
-use axum::{Router, http::header, routing::get};
+use std::{error::Error, future::ready};
+
+use axum::{Router, body::Bytes, http::header, routing::get};
 use tokio::net::TcpListener;
 
-fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let (address, file) = (arguments.next().unwrap(), arguments.next().unwrap());
-    let body = axum::body::Bytes::from(std::fs::read(file).unwrap());
-    let answer = move || std::future::ready(([(header::CONTENT_TYPE, "application/json")], body.clone()));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, file] = &arguments[..] else { return Err("usage: bare ADDRESS FILE".into()) };
+    let body = Bytes::from(std::fs::read(file)?);
+    let answer = move || ready(([(header::CONTENT_TYPE, "application/json")], body.clone()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(address).await.unwrap();
-        axum::serve(listener, Router::new().route("/", get(answer))).await.unwrap();
-    });
+        let listener = TcpListener::bind(address).await?;
+        Ok(axum::serve(listener, Router::new().route("/", get(answer))).await?)
+    })
 }

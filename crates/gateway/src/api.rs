@@ -14,6 +14,7 @@ mod stops;
 mod tasks;
 mod tenant;
 mod version;
+mod words;
 
 use utoipa::{
     Modify, OpenApi,

@@ -67,8 +67,7 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     let span = tracing::info_span!("request", id = %id.0, method = %request.method(), route);
     let (begun, origin) = (Instant::now(), caller::origin(request.extensions()));
     let encrypted = request.extensions().get::<Encrypted>().copied();
-    let method = request.method().clone();
-    let asked = format!("{method} {}", request.uri().path());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     request.extensions_mut().insert(id.clone());
     let answered = async {
         if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_address(origin))
@@ -88,6 +87,7 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     };
     let mut response = answered.instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let asked = format!("{method} {}", uri.path());
         let telling = tell_of_refusal(&gateway, &problem, origin, asked).instrument(span.clone());
         if tokio::time::timeout(TELL, telling).await.is_err() {
             tracing::error!("the audit was not told in time that somebody was refused");

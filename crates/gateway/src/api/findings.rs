@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     body::{Body, InPath, InQuery},
-    page,
+    page, words,
 };
 use crate::{
     Gateway,
@@ -24,8 +24,6 @@ use crate::{
 
 /// Findings of one decision, at most.
 const MOST_AT_ONCE: usize = 1_000;
-/// The longest reason.
-const LONGEST_REASON: usize = 4_096;
 
 /// Where a finding stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
@@ -236,10 +234,7 @@ pub(super) async fn decide(
     if !(1..=MOST_AT_ONCE).contains(&asked.findings.len()) {
         return invalid(&format!("a decision is about 1 to {MOST_AT_ONCE} findings"));
     }
-    let reason = asked.reason.trim();
-    if reason.is_empty() || reason.len() > LONGEST_REASON {
-        return invalid(&format!("a reason has 1 to {LONGEST_REASON} characters"));
-    }
+    let reason = words::reason(&asked.reason)?;
     let at = gateway.store.clock().await?;
     let verdict = match (asked.verdict, asked.until) {
         (FindingVerdict::Accepted, Some(until)) if until > at => Verdict::Accepted { until },
@@ -251,8 +246,7 @@ pub(super) async fn decide(
         (FindingVerdict::Withdrawn, None) => Verdict::Withdrawn,
     };
     let decision = Decision { at, verdict };
-    let findings =
-        gateway.store.decide(tenant, asked.findings, decision, caller.by(), reason.to_owned()).await?;
+    let findings = gateway.store.decide(tenant, asked.findings, decision, caller.by(), reason).await?;
     let later = findings.iter().filter(|known| known.history.decision != Some(decision));
     let decided_later = later.map(|known| known.finding.fingerprint).collect();
     Ok(Json(DecidedFindings { findings, decided_later }))

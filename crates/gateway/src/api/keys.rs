@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 use store::{KeyRecord, NewKey, StoreError};
 use utoipa::ToSchema;
 
-use super::body::{Body, InPath};
+use super::{
+    body::{Body, InPath},
+    words,
+};
 use crate::{
     Gateway,
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, Kind, Problem},
 };
 
-/// The longest name.
-const LONGEST_NAME: usize = 64;
 /// Networks of one key, at most.
 const MOST_NETWORKS: usize = 64;
 /// How long a key that was rotated goes on.
@@ -130,10 +131,7 @@ pub(super) async fn create(
     let tenant = caller.may(Permission::KeysManage)?;
     may_give(&caller, asked.role)?;
     let NewKey { name, networks, expires_at, .. } = &asked;
-    if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let detail = format!("a name has 1 to {LONGEST_NAME} characters, and none that cannot be seen");
-        return Err(Problem::new(Kind::Invalid, detail));
-    }
+    words::name(name)?;
     if networks.len() > MOST_NETWORKS {
         return Err(Problem::new(Kind::Invalid, format!("a key has at most {MOST_NETWORKS} networks")));
     }

@@ -12,16 +12,13 @@ use utoipa::ToSchema;
 
 use super::{
     body::{Body, InPath},
-    scans,
+    scans, words,
 };
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, MayConflict, Problem},
 };
-
-/// The longest name.
-const LONGEST_NAME: usize = 64;
 
 /// Every schedule of the tenant.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,11 +89,7 @@ pub(super) async fn create(
     let tenant = caller.may(Permission::SchedulesManage)?;
     // What it begins could be asked for by whoever makes it.
     caller.may(Permission::ScansSubmit)?;
-    let name = &new.name;
-    if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let detail = format!("a name has 1 to {LONGEST_NAME} characters, and none that cannot be seen");
-        return Err(Problem::new(Kind::Invalid, detail));
-    }
+    words::name(&new.name)?;
     scans::check(&gateway, &new.targets, &new.request)?;
     let schedule = gateway.store.create_schedule(tenant, new, caller.by()).await.map_err(scans::refused)?;
     let mut place = HeaderMap::new();

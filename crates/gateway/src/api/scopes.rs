@@ -13,15 +13,13 @@ use utoipa::ToSchema;
 use super::{
     body::{Body, InPath},
     version::{Versioned, expected},
+    words,
 };
 use crate::{
     Gateway,
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, Kind, MayHaveChanged, Problem},
 };
-
-/// The longest name.
-const LONGEST_NAME: usize = 64;
 
 /// A scope and what it is called.
 #[derive(Debug, Serialize, ToSchema)]
@@ -102,10 +100,7 @@ pub(super) async fn put(
     Body(written): Body<ScopeFile>,
 ) -> Result<Versioned<NamedScope>, Problem> {
     let tenant = caller.may(Permission::ScopesManage)?;
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-        let detail = format!("a name has 1 to {LONGEST_NAME} characters, and none that cannot be seen");
-        return Err(Problem::new(Kind::Invalid, detail));
-    }
+    words::name(&name)?;
     let mut scope = written.into_scope().map_err(|error| Problem::new(Kind::Invalid, error.to_string()))?;
     scope.resolvers.clone_from(&gateway.around.resolvers);
     let there = named(&gateway, tenant, &name).await?;

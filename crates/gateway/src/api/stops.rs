@@ -5,15 +5,12 @@ use model::{Permission, Reach, ScanId, Stop, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::body::Body;
+use super::{body::Body, words};
 use crate::{
     Gateway, News,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, Kind, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, Problem},
 };
-
-/// The longest reason.
-const LONGEST_REASON: usize = 4_096;
 
 /// What is stopped.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,15 +35,6 @@ impl StopOrder {
         let Some(scan) = self.scan else { return Ok(Reach::Tenant { tenant }) };
         gateway.store.scan(tenant, scan).await?;
         Ok(Reach::Scan { tenant, scan })
-    }
-
-    fn reason(&self) -> Result<String, Problem> {
-        let reason = self.reason.trim();
-        if reason.is_empty() || reason.len() > LONGEST_REASON {
-            let detail = format!("a reason has 1 to {LONGEST_REASON} characters");
-            return Err(Problem::new(Kind::Invalid, detail));
-        }
-        Ok(reason.to_owned())
     }
 }
 
@@ -84,7 +72,7 @@ pub(super) async fn order(
     Body(order): Body<StopOrder>,
 ) -> Result<(StatusCode, Json<Stop>), Problem> {
     let tenant = caller.may(Permission::StopsOrder)?;
-    let (reason, reach) = (order.reason()?, order.reach(&gateway, tenant).await?);
+    let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
     let stop = gateway.store.order_stop(reach, reason, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok((StatusCode::CREATED, Json(stop)))
@@ -105,7 +93,7 @@ pub(super) async fn lift(
     Body(order): Body<StopOrder>,
 ) -> Result<Json<Stops>, Problem> {
     let tenant = caller.may(Permission::StopsLift)?;
-    let (reason, reach) = (order.reason()?, order.reach(&gateway, tenant).await?);
+    let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
     let stops = gateway.store.lift_stops(Some(reach), reason, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok(Json(Stops { stops }))
