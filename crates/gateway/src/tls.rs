@@ -23,32 +23,32 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`: {reason}", path.display())]
     Read {
         /// Which.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// A file does not hold what it should.
-    #[error("`{}` holds no {wanted} in PEM: {source}", path.display())]
+    #[error("`{}` holds no {wanted} in PEM: {reason}", path.display())]
     Pem {
         /// Which.
         path: PathBuf,
         /// What it should hold.
         wanted: &'static str,
         /// What is wrong.
-        source: pem::Error,
+        reason: pem::Error,
     },
     /// Certificate and key are none that can be used, or do not belong together.
-    #[error("the certificate `{}` cannot be used with the key `{}`: {source}", certificate.display(), key.display())]
+    #[error("the certificate `{}` cannot be used with the key `{}`: {reason}", certificate.display(), key.display())]
     Unusable {
         /// Where the chain is.
         certificate: PathBuf,
         /// Where the key is.
         key: PathBuf,
         /// What is wrong.
-        source: rustls::Error,
+        reason: rustls::Error,
     },
 }
 
@@ -130,26 +130,26 @@ impl Tls {
 impl Files {
     fn read(certificate: &Path, key: &Path) -> Result<Files, TlsError> {
         let read = |path: &Path| {
-            std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+            std::fs::read(path).map_err(|reason| TlsError::Read { path: path.to_owned(), reason })
         };
         Ok(Files { chain: read(certificate)?, key: read(key)? })
     }
 
     fn config(&self, certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-        let no_pem = |path: &Path, wanted, source| TlsError::Pem { path: path.to_owned(), wanted, source };
+        let no_pem = |path: &Path, wanted, reason| TlsError::Pem { path: path.to_owned(), wanted, reason };
         let chain = CertificateDer::pem_slice_iter(&self.chain).collect::<Result<Vec<_>, _>>();
         let chain = chain.and_then(|chain| match chain.is_empty() {
             true => Err(pem::Error::NoItemsFound),
             false => Ok(chain),
         });
-        let chain = chain.map_err(|source| no_pem(certificate, "certificate", source))?;
+        let chain = chain.map_err(|reason| no_pem(certificate, "certificate", reason))?;
         let private = PrivateKeyDer::from_pem_slice(&self.key);
-        let private = private.map_err(|source| no_pem(key, "private key", source))?;
+        let private = private.map_err(|reason| no_pem(key, "private key", reason))?;
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
-            .map_err(|source| TlsError::Unusable { certificate, key, source });
+            .map_err(|reason| TlsError::Unusable { certificate, key, reason });
         let mut config = config?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))

@@ -144,16 +144,21 @@ pub(crate) struct ListenArguments {
     pub(crate) metrics: Option<SocketAddr>,
 
     /// Requests a second that one address gets answered [default: 100]
-    #[arg(long, value_name = "N", env = "RAMPART_ADDRESS_RATE")]
+    #[arg(long, value_name = "N", env = "RAMPART_ADDRESS_RATE", value_parser = rate)]
     pub(crate) address_rate: Option<NonZeroU32>,
 
     /// Requests a second with one key [default: 100]
-    #[arg(long, value_name = "N", env = "RAMPART_KEY_RATE")]
+    #[arg(long, value_name = "N", env = "RAMPART_KEY_RATE", value_parser = rate)]
     pub(crate) key_rate: Option<NonZeroU32>,
 
     /// Requests a second of one tenant [default: 1000]
-    #[arg(long, value_name = "N", env = "RAMPART_TENANT_RATE")]
+    #[arg(long, value_name = "N", env = "RAMPART_TENANT_RATE", value_parser = rate)]
     pub(crate) tenant_rate: Option<NonZeroU32>,
+}
+
+/// Requests a second.
+fn rate(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| "a rate is a number of requests a second, at least 1".to_owned())
 }
 
 #[derive(Debug, Args)]
