@@ -2,6 +2,7 @@
 
 mod audit;
 mod body;
+mod events;
 mod findings;
 mod keys;
 mod me;
@@ -78,6 +79,8 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(stops::list, stops::order))
         .routes(routes!(stops::lift))
         .routes(routes!(audit::list))
+        .routes(routes!(events::follow))
+        .routes(routes!(events::follow_by_socket))
         .routes(routes!(tenant::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()
 }

@@ -1,23 +1,20 @@
 //! Who asks, and what they may.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
-    http::{Extensions, HeaderMap, header, request::Parts},
+    extract::FromRequestParts,
+    http::{HeaderMap, header, request::Parts},
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use model::{ApiKey, By, Permission, Role, TenantId};
-use store::KeyRecord;
+use store::{KeyRecord, StoreError};
 
 use crate::{
     Gateway,
     metrics::Authentication,
+    origin::Origin,
     problem::{Kind, Problem},
     request::RequestId,
 };
@@ -53,6 +50,22 @@ impl Caller {
     pub(crate) fn refuse(&self, detail: String) -> Problem {
         let refused = Refusal { tenant: self.key.tenant, by: self.by() };
         Problem { refused: Some(Box::new(refused)), ..Problem::new(Kind::Forbidden, detail) }
+    }
+
+    /// The tenant, for who wants to follow what happens: they are told what they may read.
+    pub(crate) fn follows(&self) -> Result<TenantId, Problem> {
+        self.may(Permission::ScansRead)
+    }
+
+    /// What they are by now, if they may still come.
+    pub(crate) async fn still_is(&self, gateway: &Gateway) -> Result<Option<Role>, StoreError> {
+        let KeyRecord { tenant, prefix, .. } = &*self.key;
+        match gateway.store.key(*tenant, prefix.clone()).await {
+            Ok(key) if key.expires_at.is_some_and(|at| at <= Timestamp::now()) => Ok(None),
+            Ok(key) => Ok(Some(key.role)),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What they are.
@@ -108,7 +121,7 @@ async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
     if record.expires_at.is_some_and(|at| at <= Timestamp::now()) {
         return Err(unknown());
     }
-    let origin = origin(&parts.extensions);
+    let origin = parts.extensions.get::<Origin>().map(|origin| origin.address);
     if !permits(&record.networks, origin) {
         return Err(unknown());
     }
@@ -125,11 +138,6 @@ async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
     };
     let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
     Ok(Caller { key: record, origin, request })
-}
-
-/// From which address a request comes.
-pub(crate) fn origin(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip().to_canonical())
 }
 
 /// From one of the networks, when there are any. Somebody of whom nobody knows where they are is in none.

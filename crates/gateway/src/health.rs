@@ -1,5 +1,7 @@
 //! What a supervisor asks: does the process live, and can it work?
 
+use std::{convert::Infallible, time::Instant};
+
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
@@ -13,11 +15,16 @@ pub(crate) async fn alive() -> Json<Value> {
     Json(json!({ "status": "alive" }))
 }
 
-/// It can work: the store answers, and nobody asked it to end.
+/// It can work: the store answers, and nobody asked it to end. Whoever asks, and however often, the store is asked once a second.
 pub(crate) async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
     if gateway.around.ending.is_cancelled() {
         return Err(Problem::new(Kind::Unavailable, "it is ending, and takes nothing new"));
     }
-    let stops = gateway.store.stops().await?;
-    Ok(Json(json!({ "status": "ready", "stops": stops.len() })))
+    let look = async || {
+        let stops = gateway.store.stops().await.map_err(Problem::from);
+        Ok::<_, Infallible>(stops.map(|stops| stops.len()))
+    };
+    let Ok(seen) = gateway.readiness.get(&(), Instant::now(), look).await;
+    let stops = seen.as_ref().clone()?;
+    Ok(Json(json!({ "status": "ready", "stops": stops })))
 }

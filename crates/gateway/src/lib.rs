@@ -5,9 +5,12 @@
 
 mod api;
 mod caller;
+mod conversation;
 mod health;
 mod limits;
+mod live;
 mod metrics;
+mod origin;
 mod problem;
 mod recent;
 mod request;
@@ -23,21 +26,33 @@ use std::{
 };
 
 use axum::{Router, middleware, routing::get};
+use ipnet::IpNet;
 use model::{CheckId, Stage, TaskId, TenantId};
 use store::{KeyRecord, Objects, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
-use self::{limits::Limits, metrics::Metrics, recent::Recent, strangers::Strangers, together::Together};
 pub use self::{
     limits::Rates,
     serve::{serve, serve_metrics},
     tls::{Tls, TlsError},
 };
+use self::{
+    limits::{Limits, Parts},
+    live::Feeds,
+    metrics::Metrics,
+    problem::Problem,
+    recent::Recent,
+    strangers::Strangers,
+    together::Together,
+};
 
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
 const AT_ONCE: usize = 1_024;
+
+/// Of one tenant, how many follow at once what happens.
+const FOLLOWERS: usize = 256;
 
 /// What others should hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +75,8 @@ pub struct Surroundings {
     pub reports: Objects,
     /// How much of it anybody gets.
     pub rates: Rates,
+    /// Whose word on where a request comes from is believed.
+    pub proxies: Vec<IpNet>,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
     /// Nothing new is taken from its end on: it says that it is not ready.
@@ -80,6 +97,11 @@ pub struct Gateway {
     /// Tasks that somebody looked at within the last second.
     tasks: Arc<Recent<(TenantId, TaskId), TaskRecord>>,
     together: Arc<Together>,
+    /// How many stops hold, for those who only ask whether it is ready.
+    readiness: Arc<Recent<(), Result<usize, Problem>>>,
+    feeds: Arc<Feeds>,
+    /// Who follows what happens, by tenant.
+    followers: Parts<TenantId>,
 }
 
 impl Gateway {
@@ -96,6 +118,9 @@ impl Gateway {
             keys: Arc::default(),
             tasks: Arc::default(),
             together: Arc::default(),
+            readiness: Arc::default(),
+            feeds: Arc::default(),
+            followers: Parts::new(FOLLOWERS),
         }
     }
 

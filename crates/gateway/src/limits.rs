@@ -3,9 +3,11 @@
 //! Each has a bucket of a second's requests that fills steadily (the generic cell rate algorithm, ITU-T I.371).
 
 use std::{
+    collections::HashMap,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +18,9 @@ use governor::{
     state::keyed::DashMapStateStore,
 };
 use model::{KeyPrefix, TenantId};
+
+/// Requests of one address that are answered at once: whoever sends a body slowly takes no place from others.
+const AT_ONCE: usize = 256;
 
 /// Requests a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +64,57 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 }
 
+/// How much of something each of a kind has at the moment, and how much one may have.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts<K: Hash + Eq> {
+    most: usize,
+    taken: Taken<K>,
+}
+
+type Taken<K> = Arc<Mutex<HashMap<K, usize>>>;
+
+impl<K: Hash + Eq + Clone> Parts<K> {
+    pub(crate) fn new(most: usize) -> Parts<K> {
+        Parts { most, taken: Arc::default() }
+    }
+
+    /// One more for that one, until it is dropped; nothing when it has as many as it may.
+    pub(crate) fn take(&self, key: K) -> Option<Part<K>> {
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = all.entry(key.clone()).or_default();
+        if *taken >= self.most {
+            return None;
+        }
+        *taken += 1;
+        Some(Part { key, taken: Arc::clone(&self.taken) })
+    }
+}
+
+/// What one of them has.
+#[derive(Debug)]
+pub(crate) struct Part<K: Hash + Eq> {
+    key: K,
+    taken: Taken<K>,
+}
+
+impl<K: Hash + Eq> Drop for Part<K> {
+    fn drop(&mut self) {
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(taken) = all.get_mut(&self.key) {
+            *taken -= 1;
+            if *taken == 0 {
+                all.remove(&self.key);
+            }
+        }
+    }
+}
+
 /// What is left of each.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    addresses: Buckets<IpAddr>,
+    /// Requests that are being answered.
+    pub(crate) at_once: Parts<Machine>,
+    addresses: Buckets<Machine>,
     keys: Buckets<KeyPrefix>,
     tenants: Buckets<TenantId>,
 }
@@ -70,6 +122,7 @@ pub(crate) struct Limits {
 impl Limits {
     pub(crate) fn new(rates: Rates) -> Limits {
         Limits {
+            at_once: Parts::new(AT_ONCE),
             addresses: Buckets::new(rates.address),
             keys: Buckets::new(rates.key),
             tenants: Buckets::new(rates.tenant),
@@ -78,7 +131,7 @@ impl Limits {
 
     /// Before it is looked at who asks.
     pub(crate) fn take_of_address(&self, address: IpAddr) -> Result<(), Duration> {
-        self.addresses.take(&network(address))
+        self.addresses.take(&Machine::at(address))
     }
 
     /// When it is known who asks.
@@ -95,16 +148,37 @@ impl Limits {
     }
 }
 
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 => v4,
+/// One machine, as far as it can be told: of IPv6 it has a network of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Machine(IpAddr);
+
+impl Machine {
+    pub(crate) fn at(address: IpAddr) -> Machine {
+        Machine(match address.to_canonical() {
+            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+            v4 => v4,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_has_no_more_at_once_than_its_part() {
+        let parts = Parts::new(2);
+        let [a, b]: [IpAddr; 2] = ["2001:db8::1", "2001:db8::2"].map(|text| text.parse().unwrap());
+        let first = parts.take(Machine::at(a)).unwrap();
+        let _second = parts.take(Machine::at(b)).unwrap();
+        assert!(parts.take(Machine::at(a)).is_none(), "they are one machine");
+        let _other = parts.take(Machine::at("192.0.2.1".parse().unwrap())).unwrap();
+        drop(first);
+        assert!(parts.take(Machine::at(a)).is_some());
+        assert_eq!(parts.taken.lock().unwrap().len(), 2);
+        drop((_second, _other));
+        assert_eq!(parts.taken.lock().unwrap().len(), 0, "nothing is kept of who is gone");
+    }
 
     fn limits(address: u32, key: u32, tenant: u32) -> Limits {
         let rate = |count| NonZeroU32::new(count).unwrap();
@@ -145,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_machine_has_one_bucket_with_all_its_addresses() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        let of = |text: &str| Machine::at(text.parse().unwrap()).0.to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("192.0.2.77"), "192.0.2.77");
     }

@@ -2,7 +2,10 @@
 //!
 //! Labels are of closed sets: routes as templates, roles, words. No tenant, no path, no address.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -19,6 +22,8 @@ use store::Workload;
 
 use crate::{Gateway, health, problem::Problem};
 
+/// What stands in the place of a status when whoever asked went away: no answer has it, and proxies write the same.
+const GONE: u16 = 499;
 /// In seconds: a read from memory takes less than the first, what is slow more than the last.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -98,7 +103,8 @@ struct TasksOf {
 /// Everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    registry: Registry,
+    /// One who looks after the other: what is shown was counted in one go.
+    registry: Mutex<Registry>,
     requests: Family<Answered, Counter>,
     latencies: Family<Asked, Histogram>,
     authentications: Family<Authenticated, Counter>,
@@ -110,8 +116,9 @@ pub(crate) struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        let mut metrics = Metrics {
-            registry: Registry::with_prefix("rampart"),
+        let mut registry = Registry::with_prefix("rampart");
+        let metrics = Metrics {
+            registry: Mutex::default(),
             requests: Family::default(),
             latencies: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
             authentications: Family::default(),
@@ -120,7 +127,6 @@ impl Default for Metrics {
             stops: Gauge::default(),
             audited: Gauge::default(),
         };
-        let registry = &mut metrics.registry;
         registry.register("http_requests", "Requests that were answered", metrics.requests.clone());
         let took = "How long answers took, until their heads were sent";
         registry.register_with_unit("http_request_duration", took, Unit::Seconds, metrics.latencies.clone());
@@ -133,15 +139,16 @@ impl Default for Metrics {
         registry.register("audit_entries", "Entries of the audit", metrics.audited.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", version);
-        metrics
+        Metrics { registry: Mutex::new(registry), ..metrics }
     }
 }
 
 impl Metrics {
-    /// A request was answered.
-    pub(crate) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+    /// A request was answered; without a status nobody waited for the answer.
+    pub(crate) fn answered(&self, method: &Method, route: &str, status: Option<StatusCode>, took: Duration) {
         let (method, route) = (Verb::from(method), route.to_owned());
-        let answered = Answered { method, route: route.clone(), status: status.as_u16() };
+        let status = status.map_or(GONE, |status| status.as_u16());
+        let answered = Answered { method, route: route.clone(), status };
         self.requests.get_or_create(&answered).inc();
         self.latencies.get_or_create(&Asked { method, route }).observe(took.as_secs_f64());
     }
@@ -154,6 +161,14 @@ impl Metrics {
     /// Somebody came too fast.
     pub(crate) fn limited(&self) {
         self.limited.inc();
+    }
+
+    fn told(&self, workload: Workload) -> Result<String, std::fmt::Error> {
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        self.working(workload);
+        let mut text = String::new();
+        encode(&mut text, &registry)?;
+        Ok(text)
     }
 
     fn working(&self, workload: Workload) {
@@ -173,9 +188,7 @@ pub(crate) fn routes(gateway: Gateway) -> Router {
 }
 
 async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
-    gateway.metrics.working(gateway.store.workload().await?);
-    let mut text = String::new();
-    encode(&mut text, &gateway.metrics.registry).map_err(|error| {
+    let text = gateway.metrics.told(gateway.store.workload().await?).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
         Problem::new(crate::problem::Kind::Internal, "the metrics cannot be written")
     })?;

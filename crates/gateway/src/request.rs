@@ -8,16 +8,19 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use tracing::Instrument;
+use tokio::sync::SemaphorePermit;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use crate::{
     Gateway,
-    caller::{self, Refusal},
+    caller::Refusal,
+    limits::{Machine, Part},
+    origin::{Encrypted, Origin},
     problem::{Kind, Problem},
     strangers,
 };
@@ -56,39 +59,30 @@ impl RequestId {
     }
 }
 
-/// Nobody on the way can read what is asked and answered here.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Encrypted;
-
 /// Around everything else.
 pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", id = %id.0, method = %request.method(), route);
-    let (begun, origin) = (Instant::now(), caller::origin(request.extensions()));
-    let encrypted = request.extensions().get::<Encrypted>().copied();
+    let origin = Origin::of(request.extensions(), request.headers(), &gateway.around.proxies);
+    let address = origin.map(|origin| origin.address);
     let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut account =
+        Account { gateway: &gateway, method, route, span: span.clone(), begun: Instant::now(), status: None };
     request.extensions_mut().insert(id.clone());
+    if let Some(origin) = origin {
+        request.extensions_mut().insert(origin);
+    }
     let answered = async {
-        if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_address(origin))
-            && !probes(&route)
-        {
-            gateway.metrics.limited();
-            return Problem::too_many("this address", wait).into_response();
-        }
-        // Asked for before anything is looked up: what cannot be answered costs nothing.
-        let Ok(_place) = gateway.room.try_acquire() else {
-            return Problem::new(Kind::Overloaded, "too many requests are being answered").into_response();
-        };
-        match tokio::time::timeout(LONGEST, next.run(request)).await {
-            Ok(response) => response,
-            Err(_) => Problem::new(Kind::Timeout, format!("it took longer than {LONGEST:?}")).into_response(),
+        match admitted(&gateway, &account.route, address) {
+            Ok(_places) => in_time(next.run(request)).await,
+            Err(problem) => problem.into_response(),
         }
     };
     let mut response = answered.instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let asked = format!("{method} {}", uri.path());
-        let telling = tell_of_refusal(&gateway, &problem, origin, asked).instrument(span.clone());
+        let asked = format!("{} {}", account.method, uri.path());
+        let telling = tell_of_refusal(&gateway, &problem, address, asked).instrument(span);
         if tokio::time::timeout(TELL, telling).await.is_err() {
             tracing::error!("the audit was not told in time that somebody was refused");
         }
@@ -99,19 +93,70 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
         }
         response = told;
     }
-    harden(response.headers_mut(), encrypted);
+    harden(response.headers_mut(), origin.and_then(|origin| origin.encrypted));
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    let (status, took) = (response.status(), begun.elapsed());
-    gateway.metrics.answered(&method, &route, status, took);
-    span.in_scope(|| tracing::info!(status = status.as_u16(), ?took, "answered"));
+    account.status = Some(response.status());
     response
 }
 
-/// A supervisor must get its answer, whoever asks beside it.
-fn probes(route: &str) -> bool {
-    ["/health", "/ready", "/startup"].contains(&route)
+/// What is said of a request when it is over, also when whoever asked went away before they had an answer.
+struct Account<'g> {
+    gateway: &'g Gateway,
+    method: Method,
+    route: String,
+    span: Span,
+    begun: Instant,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        self.gateway.metrics.answered(&self.method, &self.route, self.status, took);
+        self.span.in_scope(|| match self.status {
+            Some(status) => tracing::info!(status = status.as_u16(), ?took, "answered"),
+            None => tracing::info!(?took, "whoever asked went away before they had an answer"),
+        });
+    }
+}
+
+/// What a request holds while it is answered.
+type Places<'g> = (Option<Part<Machine>>, SemaphorePermit<'g>);
+
+/// Asked for before anything is looked up: what cannot be answered costs nothing. A supervisor gets its answer in any case, whoever
+/// asks beside it.
+fn admitted<'g>(
+    gateway: &'g Gateway,
+    route: &str,
+    address: Option<IpAddr>,
+) -> Result<Option<Places<'g>>, Problem> {
+    if ["/health", "/ready", "/startup"].contains(&route) {
+        return Ok(None);
+    }
+    let overloaded = |detail: &str| Problem::new(Kind::Overloaded, detail);
+    let part = match address {
+        Some(address) => {
+            gateway.limits.take_of_address(address).map_err(|wait| {
+                gateway.metrics.limited();
+                Problem::too_many("this address", wait)
+            })?;
+            let part = gateway.limits.at_once.take(Machine::at(address));
+            Some(part.ok_or_else(|| overloaded("too many requests of this address are being answered"))?)
+        }
+        None => None,
+    };
+    let place = gateway.room.try_acquire();
+    let place = place.map_err(|_| overloaded("too many requests are being answered"))?;
+    Ok(Some((part, place)))
+}
+
+async fn in_time(answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(LONGEST, answer).await {
+        Ok(response) => response,
+        Err(_) => Problem::new(Kind::Timeout, format!("it took longer than {LONGEST:?}")).into_response(),
+    }
 }
 
 /// Who is refused is told in the audit: of the tenant if they are known, otherwise in that of the installation, counted by address so

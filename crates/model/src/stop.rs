@@ -56,6 +56,31 @@ impl fmt::Display for Reach {
     }
 }
 
+/// In whose name a stop is ordered, or lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// Of who runs the installation: no tenant lifts it, also where it reaches no further than that tenant.
+    Installation,
+    /// Of the tenant whom it stops.
+    Tenant,
+}
+
+impl Authority {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Authority::Installation => "installation",
+            Authority::Tenant => "tenant",
+        }
+    }
+
+    /// May somebody who speaks in this name lift what was ordered in that one?
+    pub fn may_lift(self, ordered: Authority) -> bool {
+        self == Authority::Installation || self == ordered
+    }
+}
+
 /// A stop that somebody ordered. It holds until a person lifts it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stop {
@@ -64,6 +89,8 @@ pub struct Stop {
     /// How far.
     #[serde(flatten)]
     pub reach: Reach,
+    /// In whose name.
+    pub authority: Authority,
     /// Why.
     pub reason: String,
     /// Who ordered it.
@@ -77,6 +104,19 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_tenant_lifts_only_what_it_ordered() {
+        use Authority::{Installation, Tenant};
+        for (who, ordered, may) in [
+            (Installation, Installation, true),
+            (Installation, Tenant, true),
+            (Tenant, Tenant, true),
+            (Tenant, Installation, false),
+        ] {
+            assert_eq!(who.may_lift(ordered), may, "{who:?} {ordered:?}");
+        }
+    }
 
     #[test]
     fn a_stop_reaches_as_far_as_it_says() {

@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use gateway::Rates;
+use ipnet::IpNet;
 use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
 use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
@@ -173,6 +174,7 @@ struct File {
     address_rate: Option<NonZeroU32>,
     key_rate: Option<NonZeroU32>,
     tenant_rate: Option<NonZeroU32>,
+    trusted_proxies: Option<Vec<IpNet>>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -197,6 +199,7 @@ pub(crate) struct Configuration {
     /// Certificate and key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) rates: Rates,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -274,6 +277,7 @@ impl Configuration {
                 _ => bail!("tls_certificate and tls_key belong together: give both or none"),
             },
             rates,
+            trusted_proxies: file.trusted_proxies.unwrap_or_default(),
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),

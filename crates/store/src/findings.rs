@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    By, CheckId, Finding, Fingerprint, ScanId, Severity, TenantId,
+    By, CheckId, Finding, Fingerprint, Happening, ScanId, Severity, TenantId,
     finding::{Decision, History, Life},
 };
 use serde::Serialize;
@@ -176,6 +176,7 @@ impl TenantTx<'_> {
             self.execute(sql, &values).await?;
             let act = Act::new(by, "finding.decide", fingerprint).detail(format!("{verdict}: {reason}"));
             self.audit(act.before(&known.history.decision)?.after(&decision)?);
+            self.tell(Happening::FindingDecided { finding: fingerprint, verdict, by: by.name.clone() });
         }
         let rows = self.query(&sql, &values).await?;
         self.known(&rows).await

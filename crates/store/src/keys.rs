@@ -109,6 +109,12 @@ async fn keep(
 }
 
 impl KeyRecord {
+    /// When the key that takes its place at this time ends: it is good for as long as this one was.
+    pub fn end_of_next(&self, now: Timestamp) -> Option<Timestamp> {
+        let length = self.expires_at.map(|at| at.duration_since(self.created_at))?;
+        Some(now.saturating_add(length).unwrap_or(Timestamp::MAX))
+    }
+
     fn made_by(&self, by: &By) -> Result<Act, StoreError> {
         let until = self.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
         let detail = format!("{}: {}{until}", self.name, self.role);
@@ -134,8 +140,12 @@ impl NewKey {
 }
 
 impl TenantTx<'_> {
-    async fn key(&mut self, prefix: &KeyPrefix) -> Result<KeyRecord, StoreError> {
+    async fn held_key(&mut self, prefix: &KeyPrefix) -> Result<KeyRecord, StoreError> {
         let lock = self.dialect().for_update();
+        self.key(prefix, lock).await
+    }
+
+    async fn key(&mut self, prefix: &KeyPrefix, lock: &str) -> Result<KeyRecord, StoreError> {
         let sql = format!("SELECT {KEY} FROM keys WHERE tenant_id = $1 AND prefix = $2{lock}");
         let row = self.one(&sql, &[self.tenant(), prefix.as_str().into()], ("key", prefix)).await?;
         KeyRecord::read(&row)
@@ -203,7 +213,7 @@ impl Store {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let old = tx.key(&prefix).await?;
+                let old = tx.held_key(&prefix).await?;
                 if let Some(other) = old.replaced_by {
                     return Err(StoreError::Invalid(format!(
                         "the key {prefix} was rotated: {other} took its place"
@@ -211,13 +221,8 @@ impl Store {
                 }
                 let ends = tx.now.saturating_add(overlap).unwrap_or(Timestamp::MAX);
                 let ends = old.expires_at.map_or(ends, |earlier| earlier.min(ends));
-                let length = old.expires_at.map(|at| at.duration_since(old.created_at));
-                let new = NewKey {
-                    name: old.name,
-                    role: old.role,
-                    networks: old.networks,
-                    expires_at: length.map(|length| tx.now.saturating_add(length).unwrap_or(Timestamp::MAX)),
-                };
+                let expires_at = old.end_of_next(tx.now);
+                let new = NewKey { name: old.name, role: old.role, networks: old.networks, expires_at };
                 let made = tx.make_key(&key, new, &by).await?;
                 let sql =
                     "UPDATE keys SET expires_at = $3, replaced = $4 WHERE tenant_id = $1 AND prefix = $2";
@@ -241,7 +246,7 @@ impl Store {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let old = tx.key(&prefix).await?;
+                let old = tx.held_key(&prefix).await?;
                 let sql = "DELETE FROM keys WHERE tenant_id = $1 AND prefix = $2";
                 tx.execute(sql, &[tx.tenant(), prefix.as_str().into()]).await?;
                 tx.audit(Act::new(&by, "key.revoke", &prefix).detail(&old.name).before(&old)?);
@@ -260,6 +265,11 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// What is known of one key of a tenant.
+    pub async fn key(&self, tenant: TenantId, prefix: KeyPrefix) -> Result<KeyRecord, StoreError> {
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.key(&prefix, "").await })).await
     }
 
     /// Whose key this is, when it is known and has not expired by the store's clock.

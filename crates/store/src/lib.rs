@@ -15,6 +15,7 @@ mod audit;
 mod claims;
 mod evidence;
 mod findings;
+mod happenings;
 mod keys;
 mod leaders;
 mod looks;
@@ -44,6 +45,7 @@ use tokio::sync::OnceCell;
 
 use self::{
     audit::Acts,
+    happenings::Happenings,
     postgres::Whose,
     session::{QueueTx, Session, TenantTx},
 };
@@ -52,6 +54,7 @@ pub use self::{
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch, Workload},
     error::StoreError,
     findings::{FindingFilter, KnownFinding},
+    happenings::HAPPENINGS_KEPT,
     keys::{KeyRecord, NewKey},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
@@ -232,8 +235,10 @@ fn of_tenant<T: Send + 'static>(
 ) -> impl InSession<T> {
     move |session: &mut dyn Session, now| -> BoxFuture<'_, Result<T, StoreError>> {
         Box::pin(async move {
-            let mut tx = TenantTx { session, tenant, now, acts: Acts::default() };
+            let mut tx =
+                TenantTx { session, tenant, now, acts: Acts::default(), happenings: Happenings::default() };
             let done = job(&mut tx).await?;
+            tx.happenings.write(tx.session, now).await?;
             tx.acts.write(tx.session, now).await?;
             Ok(done)
         })
@@ -245,8 +250,9 @@ fn of_queue<T: Send + 'static>(
 ) -> impl InSession<T> {
     move |session: &mut dyn Session, now| -> BoxFuture<'_, Result<T, StoreError>> {
         Box::pin(async move {
-            let mut tx = QueueTx { session, now, acts: Acts::default() };
+            let mut tx = QueueTx { session, now, acts: Acts::default(), happenings: Happenings::default() };
             let done = job(&mut tx).await?;
+            tx.happenings.write(tx.session, now).await?;
             tx.acts.write(tx.session, now).await?;
             Ok(done)
         })

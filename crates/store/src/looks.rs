@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use model::{Asset, CheckId, Finding, Fingerprint, Ledger, ScanId, TaskId, finding::Look};
+use model::{Asset, CheckId, Finding, Fingerprint, Happening, Ledger, ScanId, TaskId, finding::Look};
 
 use crate::{
     ObjectKey, StoreError,
@@ -17,6 +17,9 @@ use crate::{
     value::{Value, json, places, rows_of_places},
     visits::Seen,
 };
+
+/// Findings of one transaction that are told one by one.
+const MOST_TOLD: usize = 100;
 
 /// When a look began. A worker that claims many tasks begins with all of them at once: then the later task counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -240,6 +243,7 @@ impl TenantTx<'_> {
                 ]
             })
             .collect();
+        self.tell_of_findings(scan, &distinct).await?;
         let (mut rows, mut evidence) = (vec![], Vec::with_capacity(distinct.len()));
         for (fingerprint, Sight { first, last, what: (finding, object) }) in distinct {
             evidence.push((finding, object, last));
@@ -265,6 +269,42 @@ impl TenantTx<'_> {
         let tail = merged("sightings", "fingerprint, unit_key", &["address"]);
         self.session.insert(head, &sightings, &tail).await?;
         self.observe(scan, observed).await
+    }
+
+    /// Before they are written: what is there was known already.
+    async fn tell_of_findings<O>(
+        &mut self,
+        scan: ScanId,
+        seen: &BTreeMap<Fingerprint, Sight<(&Finding, O)>>,
+    ) -> Result<(), StoreError> {
+        if seen.len() > MOST_TOLD {
+            self.tell(Happening::FindingsMany { scan, count: seen.len() as u64 });
+            return Ok(());
+        }
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT fingerprint FROM findings WHERE tenant_id = $1 AND fingerprint IN ({})",
+            places(2, seen.len())
+        );
+        let values: Vec<Value> = std::iter::once(self.tenant())
+            .chain(seen.keys().map(|fingerprint| Value::from(fingerprint.bytes())))
+            .collect();
+        let known = self.query(&sql, &values).await?;
+        let known: BTreeSet<[u8; 16]> = known.iter().map(|row| row.key(0)).collect::<Result<_, _>>()?;
+        for (fingerprint, Sight { what: (finding, _), .. }) in seen {
+            if !known.contains(&fingerprint.bytes()) {
+                self.tell(Happening::FindingNew {
+                    finding: *fingerprint,
+                    scan,
+                    check: finding.check.clone(),
+                    severity: finding.severity,
+                    location: finding.location.to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What was seen at these units, and not by a later look, although its check looked.

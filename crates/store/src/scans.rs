@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use model::{
-    By, Frontier, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage, Target,
-    TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
+    By, Frontier, Happening, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage,
+    Target, TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
@@ -82,6 +82,9 @@ pub struct ScanRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
 }
+
+/// Targets that the audit names of one scan.
+const TARGETS_NAMED: usize = 10;
 
 /// Which scans somebody means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -323,6 +326,7 @@ impl TenantTx<'_> {
 
     pub(crate) async fn end_scan(&mut self, scan: &mut RunningScan, end: ScanEnd) -> Result<(), StoreError> {
         scan.life = ScanLife::Ended { at: self.now, end };
+        self.tell(Happening::ScanEnded { scan: scan.id, end });
         let report =
             NewTask { scan: Some(scan.id), priority: scan.request.priority, ..NewTask::new(Work::Report) };
         self.enqueue(&[report]).await.map(drop)
@@ -404,8 +408,10 @@ impl TenantTx<'_> {
         let head = "INSERT INTO scan_targets (tenant_id, scan_id, position, target)";
         let rows: Vec<Vec<Value>> = rows.collect();
         self.session.insert(head, &rows, "").await?;
-        let targets = format!("{} targets", new.targets.len());
+        let named: Vec<String> = new.targets.iter().take(TARGETS_NAMED).map(ToString::to_string).collect();
+        let targets = format!("{} targets: {}", new.targets.len(), named.join(", "));
         self.audit(Act::new(&new.by, "scan.submit", id).detail(targets).after(&new.request)?);
+        self.tell(Happening::ScanBegun { scan: id });
         let mut running = self.hold_scan(id).await?;
         self.go_on(&mut running).await
     }

@@ -7,6 +7,7 @@ use model::TenantId;
 use crate::{
     StoreError,
     audit::Acts,
+    happenings::Happenings,
     value::{Row, Value},
 };
 
@@ -58,6 +59,8 @@ pub(crate) struct TenantTx<'s> {
     pub(crate) now: Timestamp,
     /// What is done in it.
     pub(crate) acts: Acts,
+    /// What whoever follows is told of it.
+    pub(crate) happenings: Happenings,
 }
 
 impl TenantTx<'_> {
@@ -98,4 +101,6 @@ pub(crate) struct QueueTx<'s> {
     pub(crate) now: Timestamp,
     /// What is done in it.
     pub(crate) acts: Acts,
+    /// What whoever follows is told of it.
+    pub(crate) happenings: Happenings,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{
-    ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
+    Happening, ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
     scan::ScanEnd,
     stage::add_counts,
     task::{Command, Life, Refused, TaskFailure},
@@ -16,7 +16,7 @@ use crate::{
     results::Kept,
     scans::RunningScan,
     session::TenantTx,
-    tasks::{Change, LeftDead, TaskRecord, dice, write_changes},
+    tasks::{Change, LeftDead, TASKS_NAMED, TaskRecord, dice, write_changes},
 };
 
 /// How a try ended.
@@ -87,6 +87,8 @@ pub(crate) struct Commanded {
     pub(crate) changed: u64,
     /// Of these, the ones that are dead now.
     pub(crate) died: Vec<TaskId>,
+    /// The first of those, for the audit.
+    pub(crate) first: Vec<TaskId>,
     /// Dead ones that were to be brought back.
     pub(crate) left: BTreeMap<ScanId, LeftDead>,
 }
@@ -164,6 +166,7 @@ impl TenantTx<'_> {
         }
         // First of all: what is planned below may find the budget spent, and cancels what waits.
         write_changes(self.session, &changes, self.now).await?;
+        self.tell_of_dead(&changes);
         if let Some(running) = &mut running {
             let (places, ended): (Vec<usize>, Vec<EndedUnit>) = ended.into_iter().unzip();
             self.commit_units(running, &ended).await?;
@@ -279,11 +282,20 @@ impl TenantTx<'_> {
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
         write_changes(self.session, &changes, self.now).await?;
+        self.tell_of_dead(&changes);
         for running in running.values_mut() {
             self.go_on(running).await?;
         }
         commanded.changed = changes.len() as u64;
+        commanded.first = changes.iter().take(TASKS_NAMED).map(|change| change.id).collect();
         Ok(commanded)
+    }
+
+    fn tell_of_dead(&mut self, changes: &[Change]) {
+        let count = changes.iter().filter(|change| matches!(change.task.life, Life::Dead { .. })).count();
+        if count > 0 {
+            self.tell(Happening::TasksDead { count: count as u64 });
+        }
     }
 
     async fn peek_scans(&mut self, filter: &TaskFilter) -> Result<Vec<ScanId>, StoreError> {

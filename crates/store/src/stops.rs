@@ -1,7 +1,7 @@
 //! The emergency stop.
 
 use jiff::Timestamp;
-use model::{By, Reach, Stop, StopId, TenantId};
+use model::{Authority, By, Happening, Reach, Stop, StopId, TenantId};
 use uuid::Uuid;
 
 use crate::{
@@ -15,15 +15,21 @@ fn read(row: &Row) -> Result<Stop, StoreError> {
     Ok(Stop {
         id: StopId::new(row.id(0)?),
         reach: row.json(1)?,
-        reason: row.text(2)?.to_owned(),
-        by: row.text(3)?.to_owned(),
-        at: row.time(4)?,
+        authority: match row.text(2)? {
+            word if word == Authority::Tenant.as_str() => Authority::Tenant,
+            // What is not understood is not lifted by just anybody.
+            _ => Authority::Installation,
+        },
+        reason: row.text(3)?.to_owned(),
+        by: row.text(4)?.to_owned(),
+        at: row.time(5)?,
     })
 }
 
 impl QueueTx<'_> {
     pub(crate) async fn stops_in_force(&mut self) -> Result<Vec<Stop>, StoreError> {
-        let sql = "SELECT stop_id, reach, reason, ordered_by, ordered_at FROM stops WHERE lifted_at IS NULL ORDER BY ordered_at";
+        let sql = "SELECT stop_id, reach, authority, reason, ordered_by, ordered_at FROM stops WHERE lifted_at IS NULL \
+                   ORDER BY ordered_at";
         self.session.query(sql, &[]).await?.iter().map(read).collect()
     }
 
@@ -40,9 +46,11 @@ impl Store {
         self.read_queue(|tx| Box::pin(async move { tx.stops_in_force().await })).await
     }
 
-    /// Orders a stop: from the next look of each role on, nothing that it covers is sent.
+    /// Orders a stop: from the next look of each role on, nothing that it covers is sent. When the same holds already in the same
+    /// name, it is that one which goes on.
     pub async fn order_stop(
         &self,
+        authority: Authority,
         reach: Reach,
         reason: String,
         by: impl Into<By>,
@@ -50,26 +58,37 @@ impl Store {
         let by = by.into();
         self.of_queue(move |tx| {
             Box::pin(async move {
-                let stop = Stop { id: StopId::new(Uuid::now_v7()), reach, reason, by: by.name.clone(), at: tx.now };
+                let id = StopId::new(Uuid::now_v7());
+                let stop = Stop { id, reach, authority, reason, by: by.name.clone(), at: tx.now };
                 let values = [
                     stop.id.as_uuid().into(),
                     json(&stop.reach)?,
+                    stop.authority.as_str().into(),
                     stop.reason.as_str().into(),
                     stop.by.as_str().into(),
                     stop.at.into(),
                 ];
-                let sql = "INSERT INTO stops (stop_id, reach, reason, ordered_by, ordered_at) VALUES ($1, $2, $3, $4, $5)";
-                tx.session.execute(sql, &values).await?;
+                let sql = "INSERT INTO stops (stop_id, reach, authority, reason, ordered_by, ordered_at) \
+                           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+                let is_new = tx.session.execute(sql, &values).await? > 0;
                 tx.audit(tenant_of(&reach), Act::new(&by, "stop.order", reach).detail(&stop.reason));
-                Ok(stop)
+                if is_new {
+                    tx.tell(tenant_of(&reach), Happening::StopOrdered { stop: stop.clone() });
+                    return Ok(stop);
+                }
+                let same = |held: &Stop| (held.reach, held.authority) == (reach, authority);
+                // Without one somebody lifted it in between: whoever orders it tries again.
+                let held = tx.stops_in_force().await?.into_iter().find(same);
+                held.ok_or_else(|| StoreError::Busy("the same stop is being lifted".to_owned()))
             })
         })
         .await
     }
 
-    /// Lifts the stops that reach exactly that far, or all of them. Those that were lifted.
+    /// Lifts the stops that reach exactly that far, or all of them, as far as they may be lifted in that name. Those that were lifted.
     pub async fn lift_stops(
         &self,
+        authority: Authority,
         reach: Option<Reach>,
         reason: String,
         by: impl Into<By>,
@@ -78,7 +97,9 @@ impl Store {
         self.of_queue(move |tx| {
             Box::pin(async move {
                 let mut lifted = tx.stops_in_force().await?;
-                lifted.retain(|stop| reach.is_none_or(|reach| reach == stop.reach));
+                lifted.retain(|stop| {
+                    reach.is_none_or(|reach| reach == stop.reach) && authority.may_lift(stop.authority)
+                });
                 for stop in &lifted {
                     let sql =
                         "UPDATE stops SET lifted_at = $2, lifted_by = $3, why_lifted = $4 WHERE stop_id = $1";
@@ -90,6 +111,7 @@ impl Store {
                     ];
                     tx.session.execute(sql, &values).await?;
                     tx.audit(tenant_of(&stop.reach), Act::new(&by, "stop.lift", stop.reach).detail(&reason));
+                    tx.tell(tenant_of(&stop.reach), Happening::StopLifted { stop: stop.clone() });
                 }
                 Ok(lifted)
             })

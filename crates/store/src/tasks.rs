@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    By, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
+    By, Happening, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
     scan::ScanEnd,
     task::{Command, Death, Life, RetryPolicy},
 };
@@ -517,7 +517,14 @@ impl Store {
                             if commanded.changed > 0 {
                                 let subject = format!("{} tasks", commanded.changed);
                                 let act = Act::new(&by, command_word(&command), subject);
-                                tx.audit(act.detail(filter_words(&filter)));
+                                // Those that changed, and not those that were asked for.
+                                let named = TaskFilter { ids: commanded.first.clone(), ..filter };
+                                tx.audit(act.detail(filter_words(&named)));
+                                let count = commanded.changed;
+                                tx.tell(match command {
+                                    Command::Redrive => Happening::TasksRedriven { count },
+                                    _ => Happening::TasksCancelled { count },
+                                });
                             }
                             Ok((ids.len(), commanded, last))
                         })
@@ -575,8 +582,11 @@ fn command_word(command: &Command) -> &'static str {
     }
 }
 
+/// Tasks that one entry of the audit names.
+pub(crate) const TASKS_NAMED: usize = 10;
+
 fn filter_words(filter: &TaskFilter) -> String {
-    let mut words: Vec<String> = filter.ids.iter().take(10).map(ToString::to_string).collect();
+    let mut words: Vec<String> = filter.ids.iter().take(TASKS_NAMED).map(ToString::to_string).collect();
     words.extend(filter.scan.map(|scan| format!("scan {scan}")));
     words.extend(filter.stage.map(|stage| format!("stage {stage}")));
     words.extend(filter.state.map(|state| format!("state {state}")));

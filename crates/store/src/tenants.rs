@@ -82,16 +82,19 @@ impl TenantTx<'_> {
         by: &By,
     ) -> Result<bool, StoreError> {
         let values = [self.tenant(), name.into(), json(scope)?, self.now.into()];
-        let conflict = match replace {
-            true => "(tenant_id, name) DO UPDATE SET body = excluded.body, updated_at = excluded.updated_at",
-            false => "DO NOTHING",
-        };
-        let sql = format!(
-            "INSERT INTO scopes (tenant_id, name, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
-             ON CONFLICT {conflict}"
-        );
-        let before = self.hold_scope(name).await?;
-        let written = self.execute(&sql, &values).await? > 0;
+        let sql = "INSERT INTO scopes (tenant_id, name, body, created_at, updated_at) VALUES ($1, $2, $3, $4, $4) \
+                   ON CONFLICT DO NOTHING";
+        // First, so that of two who write a new one the second knows what the first wrote.
+        let mut written = self.execute(sql, &values).await? > 0;
+        let mut before = None;
+        if !written && replace {
+            before = self.hold_scope(name).await?;
+            let sql = "UPDATE scopes SET body = $3, updated_at = $4 WHERE tenant_id = $1 AND name = $2";
+            written = self.execute(sql, &values).await? > 0;
+            if !written {
+                return Err(StoreError::Busy(format!("the scope `{name}` is being deleted")));
+            }
+        }
         if written {
             self.audit(Act::new(by, "scope.put", name).before(&before)?.after(scope)?);
         }
@@ -266,10 +269,14 @@ impl Store {
     }
 
     /// Forgets a scope: what names it is refused from now on. Scans that were begun keep what it allowed then.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is not the one that somebody has seen, if they say which.
     pub async fn delete_scope(
         &self,
         tenant: TenantId,
         name: &str,
+        seen: Option<Scope>,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
         let by = by.into();
@@ -277,6 +284,9 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.hold_scope(&name).await?;
+                if before.is_some() && seen.is_some() && before != seen {
+                    return Err(StoreError::Changed { kind: "scope", name });
+                }
                 let sql = "DELETE FROM scopes WHERE tenant_id = $1 AND name = $2";
                 if tx.execute(sql, &[tx.tenant(), name.as_str().into()]).await? == 0 {
                     return Err(StoreError::Missing { kind: "scope", name });

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    By, ScanId, TenantId,
+    By, Happening, ScanId, TenantId,
     scan::{Exhausted, ScanEnd},
     task::Command,
 };
@@ -68,6 +68,7 @@ impl TenantTx<'_> {
         let is_new = !scan.gives_up();
         if is_new {
             scan.stopping = Some(end);
+            self.tell(Happening::ScanStopping { scan: id, end });
         }
         // Here no task is held yet: they are held in order, as everywhere.
         let lock = self.dialect().for_update();

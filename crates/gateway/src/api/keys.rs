@@ -1,10 +1,11 @@
 //! Keys: for programs, and for people who use the API without a browser.
 
 use axum::{Json, extract::State, http::StatusCode};
+use ipnet::IpNet;
 use jiff::Timestamp;
 use model::{ApiKey, KeyPrefix, Permission, Role};
 use serde::{Deserialize, Serialize};
-use store::{KeyRecord, NewKey, StoreError};
+use store::{KeyRecord, NewKey};
 use utoipa::ToSchema;
 
 use super::{
@@ -64,11 +65,24 @@ fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
     Err(caller.refuse(detail).hint("keys may do no more than who makes them"))
 }
 
+/// Nor one that reaches further than their own: from more networks, or for longer.
+fn may_reach(caller: &Caller, networks: &[IpNet], expires_at: Option<Timestamp>) -> Result<(), Problem> {
+    let own = caller.key();
+    let within = |network: &IpNet| own.networks.iter().any(|wider| wider.contains(network));
+    if !own.networks.is_empty() && (networks.is_empty() || !networks.iter().all(within)) {
+        let detail = format!("the key {} is for some networks, and makes none for others", own.prefix);
+        return Err(caller.refuse(detail).hint("name networks that are within its own"));
+    }
+    if own.expires_at.is_some_and(|end| expires_at.is_none_or(|at| at > end)) {
+        let detail = format!("the key {} ends, and makes none that goes on after it", own.prefix);
+        return Err(caller.refuse(detail).hint("give expires_at, and none that is later than its own"));
+    }
+    Ok(())
+}
+
 async fn named(gateway: &Gateway, caller: &Caller, prefix: &KeyPrefix) -> Result<KeyRecord, Problem> {
     let tenant = caller.may(Permission::KeysRead)?;
-    let keys = gateway.store.keys(tenant).await?;
-    let missing = || StoreError::Missing { kind: "key", name: prefix.to_string() }.into();
-    keys.into_iter().find(|key| key.prefix == *prefix).ok_or_else(missing)
+    Ok(gateway.store.key(tenant, prefix.clone()).await?)
 }
 
 /// Lists the keys of the tenant, never the keys themselves.
@@ -138,6 +152,7 @@ pub(super) async fn create(
     if expires_at.is_some_and(|at| at <= Timestamp::now()) {
         return Err(Problem::new(Kind::Invalid, "expires_at has passed"));
     }
+    may_reach(&caller, networks, *expires_at)?;
     let secret = random();
     let key = gateway.store.create_key(tenant, secret.clone(), asked, caller.by()).await?;
     Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
@@ -166,7 +181,9 @@ pub(super) async fn rotate(
 ) -> Result<(StatusCode, Json<MadeKey>), Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
-    may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
+    let old = named(&gateway, &caller, &prefix).await?;
+    may_give(&caller, old.role)?;
+    may_reach(&caller, &old.networks, old.end_of_next(Timestamp::now()))?;
     let overlap = asked.overlap_seconds.unwrap_or(DAY);
     if overlap > LONGEST_OVERLAP {
         return Err(Problem::new(Kind::Invalid, format!("overlap_seconds is at most {LONGEST_OVERLAP}")));

@@ -121,15 +121,23 @@ pub(super) async fn put(
     path = "/scopes/{name}",
     tag = "scopes",
     operation_id = "delete_scope",
-    params(("name" = String, Path, description = "what it is called")),
-    responses((status = NO_CONTENT, description = "it is forgotten"), Anywhere, AboutOne),
+    params(
+        ("name" = String, Path, description = "what it is called"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the scope that is to be forgotten"),
+    ),
+    responses((status = NO_CONTENT, description = "it is forgotten"), Anywhere, AboutOne, MayHaveChanged),
 )]
 pub(super) async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(name): InPath<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::ScopesManage)?;
-    gateway.store.delete_scope(tenant, &name, caller.by()).await?;
+    let there = named(&gateway, tenant, &name).await?;
+    let missing = || StoreError::Missing { kind: "scope", name: name.clone() };
+    let there = NamedScope { name: name.clone(), scope: there.ok_or_else(missing)? };
+    let seen = expected(&headers, Some(there))?.flatten().map(|there| there.scope);
+    gateway.store.delete_scope(tenant, &name, seen, caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,7 @@
 //! The emergency stop, as far as a tenant reaches: all of it, or one scan.
 
 use axum::{Json, extract::State, http::StatusCode};
-use model::{Permission, Reach, ScanId, Stop, TenantId};
+use model::{Authority, Permission, Reach, ScanId, Stop, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,12 +73,12 @@ pub(super) async fn order(
 ) -> Result<(StatusCode, Json<Stop>), Problem> {
     let tenant = caller.may(Permission::StopsOrder)?;
     let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
-    let stop = gateway.store.order_stop(reach, reason, caller.by()).await?;
+    let stop = gateway.store.order_stop(Authority::Tenant, reach, reason, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok((StatusCode::CREATED, Json(stop)))
 }
 
-/// Lifts what was stopped in the same way: work goes on.
+/// Lifts what was stopped in the same way, as far as the tenant ordered it: work goes on unless something else stops it.
 #[utoipa::path(
     post,
     path = "/stops/lift",
@@ -94,7 +94,12 @@ pub(super) async fn lift(
 ) -> Result<Json<Stops>, Problem> {
     let tenant = caller.may(Permission::StopsLift)?;
     let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
-    let stops = gateway.store.lift_stops(Some(reach), reason, caller.by()).await?;
+    let held = gateway.store.stops().await?.into_iter().filter(|stop| stop.reach == reach);
+    if held.into_iter().map(|stop| stop.authority).eq([Authority::Installation]) {
+        let detail = "who runs the installation ordered this stop, and nobody else lifts it";
+        return Err(caller.refuse(detail.to_owned()));
+    }
+    let stops = gateway.store.lift_stops(Authority::Tenant, Some(reach), reason, caller.by()).await?;
     (gateway.around.tell)(News::Ended);
     Ok(Json(Stops { stops }))
 }

@@ -1,9 +1,10 @@
 //! Keys: made by who may, no more than they may, shown once.
 
 use hyper::Method;
+use jiff::{SignedDuration, Timestamp};
 use model::{ApiKey, Role};
 use serde_json::json;
-use store::AuditFilter;
+use store::{AuditFilter, NewKey};
 
 use crate::ground::Ground;
 
@@ -71,4 +72,36 @@ async fn nobody_makes_or_takes_back_a_key_that_may_do_more_than_they_may() {
         }
     }
     assert_eq!(ground.get("/api/v1/me", &owner).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_makes_none_that_reaches_further_than_itself() {
+    let ground = Ground::start().await;
+    let end = Timestamp::now() + SignedDuration::from_hours(1);
+    let networks = vec!["127.0.0.0/8".parse().unwrap()];
+    let narrow = NewKey { networks, expires_at: Some(end), ..crate::ground::named("narrow") };
+    let (narrow, owner) = (ground.key_of(ground.tenant, narrow).await, ground.key(Role::Owner).await);
+    let before = (end - SignedDuration::from_secs(1)).to_string();
+    let after = (end + SignedDuration::from_secs(1)).to_string();
+    for (asked, wanted) in [
+        (json!({ "networks": ["127.0.0.0/16"], "expires_at": before }), 201),
+        (json!({ "networks": ["127.0.0.0/16", "10.0.0.0/8"], "expires_at": before }), 403),
+        (json!({ "networks": ["0.0.0.0/0"], "expires_at": before }), 403),
+        (json!({ "networks": [], "expires_at": before }), 403),
+        (json!({ "networks": ["127.0.0.0/16"], "expires_at": after }), 403),
+        (json!({ "networks": ["127.0.0.0/16"] }), 403),
+    ] {
+        let mut whole = json!({ "name": "made by a key", "role": "viewer" });
+        whole.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+        let made = ground.post("/api/v1/keys", &narrow, whole).await;
+        assert_eq!(made.status, wanted, "{asked}: {made:?}");
+        assert_eq!(made.body["code"] == "forbidden", wanted == 403);
+    }
+    // Nor does it give itself, or one that reaches further, more time by being rotated.
+    for key in [&narrow, &owner] {
+        let path = format!("/api/v1/keys/{}/rotate", key.prefix());
+        ground.post(&path, &narrow, json!({})).await.problem(403, "forbidden");
+    }
+    let path = format!("/api/v1/keys/{}/rotate", narrow.prefix());
+    assert_eq!(ground.post(&path, &owner, json!({})).await.status, 201);
 }

@@ -1,14 +1,21 @@
 //! How much anybody gets, and what whoever watches sees of it.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use axum::body::{Body, to_bytes};
 use futures_util::StreamExt;
 use gateway::Rates;
 use hyper::{Method, Request, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
-use model::{ApiKey, NewTask, Reach, Role, Work};
-use tokio::net::TcpStream;
+use model::{ApiKey, Authority, NewTask, Reach, Role, Work};
+use store::NewKey;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::ground::{Answer, Ground};
 
@@ -74,7 +81,11 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
     ground.get("/no/such/route", &key).await.problem(404, "not-found");
     ground.ask(Method::GET, "/api/v1/me", None, None).await.problem(401, "unauthenticated");
     ground.ask("BREW".parse().unwrap(), "/api/v1/me", None, None).await.problem(405, "method-not-allowed");
-    ground.store.order_stop(Reach::Everything, "an exercise".to_owned(), "test").await.unwrap();
+    ground
+        .store
+        .order_stop(Authority::Installation, Reach::Everything, "an exercise".to_owned(), "test")
+        .await
+        .unwrap();
     let text = metrics(&ground).await;
     for line in [
         "rampart_http_requests_total{method=\"GET\",route=\"/api/v1/scans/{scan}\",status=\"200\"} 3",
@@ -117,14 +128,67 @@ async fn of_many_who_ask_at_once_each_gets_their_own() {
         }
         asked
     });
-    let asking = futures_util::stream::iter(asked).map(async |(path, key, wanted)| {
-        let answer = ground.get(&path, key).await;
+    let asking = futures_util::stream::iter(asked.enumerate()).map(async |(number, (path, key, wanted))| {
+        let answer = ground.get_from(&format!("192.0.2.{}", number % 4), &path, key).await;
         match wanted {
             Some(id) => assert_eq!(answer.body["id"], id.to_string(), "{answer:?}"),
             None => drop(answer.problem(404, "not-found").to_owned()),
         }
     });
     assert_eq!(asking.buffer_unordered(700).count().await, 1_200);
+}
+
+/// Requests whose bodies never come to an end.
+async fn slow_bodies(ground: &Ground, count: usize) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(ground.address).await.unwrap();
+        let head = "POST /api/v1/tasks/cancel HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\
+                    content-type: application/json\r\n";
+        let key = format!("authorization: Bearer {}\r\n\r\n{{", ground.key(Role::Operator).await.expose());
+        stream.write_all(format!("{head}{key}").as_bytes()).await.unwrap();
+        // It asks for the body: the request has its place.
+        let mut told = [0; 25];
+        stream.read_exact(&mut told).await.unwrap();
+        assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+        held.push(stream);
+    }
+    held
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_brings_bodies_slowly_takes_no_place_from_others() {
+    let ground = Ground::start().await;
+    let key = ground.key(Role::Viewer).await;
+    let held = slow_bodies(&ground, 256).await;
+    let refused = ground.get("/api/v1/me", &key).await;
+    assert!(refused.problem(503, "overloaded").contains("this address"), "{refused:?}");
+    for probe in ["/health", "/ready", "/startup"] {
+        assert_eq!(ground.ask(Method::GET, probe, None, None).await.status, 200, "{probe}");
+    }
+    let other = ground.get_from("192.0.2.1", "/api/v1/me", &key).await;
+    assert_eq!((other.status.as_u16(), other.header("strict-transport-security")), (200, "max-age=31536000"));
+    drop(held);
+    // Whoever goes away gives their place back, and it is written down that their body had no end.
+    let gone =
+        "rampart_http_requests_total{method=\"POST\",route=\"/api/v1/tasks/cancel\",status=\"400\"} 256";
+    let until = Instant::now() + Duration::from_secs(20);
+    while !metrics(&ground).await.contains(gone) {
+        assert!(Instant::now() < until, "{}", metrics(&ground).await);
+    }
+    assert_eq!(ground.get("/api/v1/me", &key).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_for_some_networks_is_good_for_those_that_a_proxy_names() {
+    let ground = Ground::start().await;
+    let networks = vec!["192.0.2.0/24".parse().unwrap()];
+    let key = ground.key_of(ground.tenant, NewKey { networks, ..crate::ground::named("office") }).await;
+    assert_eq!(ground.get_from("192.0.2.7", "/api/v1/me", &key).await.status, 200);
+    for from in ["198.51.100.1", "192.0.2.7, 198.51.100.1"] {
+        ground.get_from(from, "/api/v1/me", &key).await.problem(401, "unauthenticated");
+    }
+    ground.get("/api/v1/me", &key).await.problem(401, "unauthenticated");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ mod findings;
 mod ground;
 mod keys;
 mod limits;
+mod live;
 mod operations;
 mod requests;
 mod routes;

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use gateway::News;
 use hyper::{Method, Request};
-use model::{ApiKey, Reach, Role};
+use model::{ApiKey, Authority, Reach, Role};
 use serde_json::{Value, json};
 
 use crate::ground::{Answer, Ground};
@@ -141,7 +141,11 @@ async fn a_tenant_stops_what_is_its_own_and_sees_what_stops_it() {
     let operator = ground.key(Role::Operator).await;
     let (scan, other) = (ground.scan().await, ground.another_tenant().await);
     for reach in [Reach::Everything, Reach::Tenant { tenant: other }] {
-        ground.store.order_stop(reach, "an exercise".to_owned(), "test".to_owned()).await.unwrap();
+        ground
+            .store
+            .order_stop(Authority::Installation, reach, "an exercise".to_owned(), "test".to_owned())
+            .await
+            .unwrap();
     }
     let ordered =
         ground.post("/api/v1/stops", &operator, json!({ "scan": scan, "reason": "too loud" })).await;
@@ -159,6 +163,20 @@ async fn a_tenant_stops_what_is_its_own_and_sees_what_stops_it() {
     assert_eq!(lifted.body["stops"], json!([ordered.body]));
     assert_eq!(reaches().await, ["everything"]);
     assert_eq!(ground.store.stops().await.unwrap().len(), 2);
+    // Who runs the installation stops the tenant, too: then it cannot lift that, but what it ordered itself.
+    let own = Reach::Tenant { tenant: ground.tenant };
+    let why = || "it attacks others".to_owned();
+    ground.store.order_stop(Authority::Installation, own, why(), "test").await.unwrap();
+    let everything = || json!({ "reason": "all of it" });
+    lift(everything()).await.problem(403, "forbidden");
+    let first = ground.post("/api/v1/stops", &operator, everything()).await;
+    assert_eq!((first.status.as_u16(), &first.body["authority"]), (201, &"tenant".into()), "{first:?}");
+    // Who orders it again gets the one that holds.
+    assert_eq!(ground.post("/api/v1/stops", &operator, everything()).await.body, first.body);
+    assert_eq!(reaches().await, ["everything", "tenant", "tenant"]);
+    assert_eq!(lift(everything()).await.body["stops"], json!([first.body]));
+    lift(everything()).await.problem(403, "forbidden");
+    assert_eq!(reaches().await, ["everything", "tenant"]);
     ground.post("/api/v1/stops", &operator, json!({ "reason": " " })).await.problem(422, "invalid");
     let nowhere = json!({ "scan": "0000000000000000", "reason": "x" });
     ground.post("/api/v1/stops", &operator, nowhere).await.problem(404, "not-found");

@@ -9,6 +9,7 @@ mod tasks;
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Subcommand};
+use ipnet::IpNet;
 use model::{ScanId, Stage, audit::ChainEnd, limits::TaskCeilings};
 
 pub(crate) use self::{
@@ -154,6 +155,10 @@ pub(crate) struct ListenArguments {
     /// Requests a second of one tenant [default: 1000]
     #[arg(long, value_name = "N", env = "RAMPART_TENANT_RATE", value_parser = rate)]
     pub(crate) tenant_rate: Option<NonZeroU32>,
+
+    /// Networks of proxies that are believed when they say for whom they ask
+    #[arg(long, value_name = "NETWORKS", env = "RAMPART_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub(crate) trusted_proxies: Option<Vec<IpNet>>,
 }
 
 /// Requests a second.

@@ -69,6 +69,7 @@ pub(super) fn assemble(
             key: arguments.key_rate.unwrap_or(configuration.rates.key),
             tenant: arguments.tenant_rate.unwrap_or(configuration.rates.tenant),
         },
+        proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
         tell: Box::new(tell(doorbell)),
         ending,
     };

@@ -33,7 +33,7 @@ pub(crate) fn put_scope(
 pub(crate) fn delete_scope(configuration: &Configuration, name: &str) -> anyhow::Result<ExitCode> {
     operate(configuration, async |desk| {
         let tenant = desk.tenant().await?;
-        let deleted = desk.store.delete_scope(tenant, name, operator()).await;
+        let deleted = desk.store.delete_scope(tenant, name, None, operator()).await;
         deleted.context("`rampart scope list` shows the tenant's scopes")?;
         say(&format!("deleted: {name}; scans that run go on within what it allowed\n"));
         if let Some(warning) = schedules_without(&desk.store, tenant, name).await? {

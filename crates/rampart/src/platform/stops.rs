@@ -3,7 +3,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{Reach, Stop, TenantId};
+use model::{Authority, Reach, Stop, TenantId};
 use report::terminal::sanitise;
 use scanner::check::shell_quoted;
 use serde::Serialize;
@@ -107,7 +107,8 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     // Asked before: whatever fails after the stop would order another one.
     let tenants = desk.store.tenants().await?;
     let lifting = Lifting(&tenants);
-    let stop = desk.store.order_stop(reach, arguments.reason.clone(), operator()).await?;
+    let stop =
+        desk.store.order_stop(Authority::Installation, reach, arguments.reason.clone(), operator()).await?;
     desk.tell_workers().await;
     let command = lifting.command(&stop.reach);
     if arguments.json {
@@ -135,7 +136,8 @@ pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments)
     operate(configuration, async |desk| {
         let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
         let by = on_behalf_of(Some(&arguments.by));
-        let lifted = desk.store.lift_stops(Some(reach), arguments.reason.clone(), by).await?;
+        let lifted =
+            desk.store.lift_stops(Authority::Installation, Some(reach), arguments.reason.clone(), by).await?;
         // Whoever waits looks again at once.
         desk.tell_workers().await;
         let tenants = desk.store.tenants().await?;

@@ -214,7 +214,7 @@ async fn forget_demo(store: &Store, tenant: TenantId) -> anyhow::Result<()> {
     if !scopes.iter().any(|(name, scope)| name == DEMO && is_of_a_demo(scope)) {
         return Ok(());
     }
-    store.delete_scope(tenant, DEMO, "rampart up".to_owned()).await?;
+    store.delete_scope(tenant, DEMO, None, "rampart up".to_owned()).await?;
     say(&format!(
         "the scope `{DEMO}` of an earlier `rampart up --demo` is removed: its estate is not there any more\n"
     ));

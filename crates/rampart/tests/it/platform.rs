@@ -247,7 +247,11 @@ fn a_stop_holds_until_a_person_lifts_it() {
     wait_for(directory.path(), "running", 5);
     assert_exit(&run(directory.path(), &["stop", "--reason", "wrong customer"]), 0);
     wait_for(directory.path(), "queued", 5);
-    assert!(up.ask("/ready").contains("\"stops\":1"));
+    // It is looked at once a second.
+    let until = Instant::now() + Duration::from_secs(10);
+    while !up.ask("/ready").contains("\"stops\":1") {
+        assert!(Instant::now() < until, "{}", up.ask("/ready"));
+    }
     up.end();
     let again = Up::start(directory.path(), &[]);
     let doctor = json(&run(directory.path(), &["doctor", "--json"]));

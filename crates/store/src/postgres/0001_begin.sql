@@ -324,6 +324,7 @@ CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
 CREATE TABLE stops (
     stop_id    uuid PRIMARY KEY,
     reach      text NOT NULL,
+    authority  text NOT NULL,
     reason     text NOT NULL,
     ordered_by text NOT NULL,
     ordered_at timestamptz NOT NULL,
@@ -332,6 +333,8 @@ CREATE TABLE stops (
     why_lifted text
 );
 CREATE INDEX stops_in_force ON stops (ordered_at) WHERE lifted_at IS NULL;
+-- Who orders what holds already orders nothing more.
+CREATE UNIQUE INDEX stops_hold_once ON stops (reach, authority) WHERE lifted_at IS NULL;
 
 CREATE TABLE leaders (
     office       text PRIMARY KEY,
@@ -385,6 +388,21 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
 -- What is of no tenant has a chain, too.
 CREATE UNIQUE INDEX audit_chain ON audit (tenant_id, position) NULLS NOT DISTINCT;
+
+-- What happened within the last hour, for whoever follows it.
+CREATE TABLE happenings (
+    tenant_id uuid NOT NULL REFERENCES tenants,
+    position  bigint NOT NULL,
+    at        timestamptz NOT NULL,
+    body      text NOT NULL,
+    PRIMARY KEY (tenant_id, position)
+);
+-- The last number of each tenant: whoever gives numbers holds it to the end of the transaction, so that they are seen in their order.
+CREATE TABLE happening_ends (
+    tenant_id uuid PRIMARY KEY REFERENCES tenants,
+    position  bigint NOT NULL
+);
+CREATE INDEX happenings_by_age ON happenings (at);
 
 -- Where each chain ends. That of no tenant has the id of nothing.
 CREATE TABLE audit_ends (
@@ -523,6 +541,18 @@ CREATE POLICY of_tenant ON audit_ends FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE ON audit_ends TO rampart_tenant;
 
+ALTER TABLE happenings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE happenings FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON happenings FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT ON happenings TO rampart_tenant;
+
+ALTER TABLE happening_ends ENABLE ROW LEVEL SECURITY;
+ALTER TABLE happening_ends FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON happening_ends FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE ON happening_ends TO rampart_tenant;
+
 -- Scheduling.
 CREATE POLICY of_queue ON tenants FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON tenants TO rampart_queue;
@@ -542,6 +572,11 @@ CREATE POLICY of_nobody ON audit FOR SELECT TO rampart_queue USING (tenant_id IS
 GRANT SELECT, INSERT ON audit TO rampart_queue;
 CREATE POLICY of_queue ON audit_ends FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON audit_ends TO rampart_queue;
+CREATE POLICY of_queue ON happenings FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+-- What is too old is found by its age, and nothing of what it was is seen.
+GRANT SELECT (tenant_id, position, at), INSERT, DELETE ON happenings TO rampart_queue;
+CREATE POLICY of_queue ON happening_ends FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON happening_ends TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON stops TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE ON leaders TO rampart_queue;
 GRANT SELECT, INSERT, UPDATE, DELETE ON workers TO rampart_queue;

@@ -283,6 +283,7 @@ CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
 CREATE TABLE stops (
     stop_id    BLOB PRIMARY KEY,
     reach      TEXT NOT NULL,
+    authority  TEXT NOT NULL,
     reason     TEXT NOT NULL,
     ordered_by TEXT NOT NULL,
     ordered_at INTEGER NOT NULL,
@@ -291,6 +292,8 @@ CREATE TABLE stops (
     why_lifted TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX stops_in_force ON stops (ordered_at) WHERE lifted_at IS NULL;
+-- Who orders what holds already orders nothing more.
+CREATE UNIQUE INDEX stops_hold_once ON stops (reach, authority) WHERE lifted_at IS NULL;
 
 CREATE TABLE leaders (
     office       TEXT PRIMARY KEY,
@@ -346,6 +349,21 @@ CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
 CREATE UNIQUE INDEX audit_chain ON audit (coalesce(tenant_id, x'00000000000000000000000000000000'), position);
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
 CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never deleted'); END;
+
+-- What happened within the last hour, for whoever follows it.
+CREATE TABLE happenings (
+    tenant_id BLOB NOT NULL REFERENCES tenants,
+    position  INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    body      TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, position)
+) STRICT, WITHOUT ROWID;
+-- The last number of each tenant.
+CREATE TABLE happening_ends (
+    tenant_id BLOB NOT NULL PRIMARY KEY REFERENCES tenants,
+    position  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX happenings_by_age ON happenings (at);
 
 -- Where each chain ends. That of no tenant has the id of nothing.
 CREATE TABLE audit_ends (

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use model::{
-    AuditEntry, By, Reach, Scope, Stage,
+    AuditEntry, Authority, By, Reach, Scope, Stage,
     audit::{Broken, ChainEnd},
 };
 use store::{AuditFilter, Location, StoreError};
@@ -40,9 +40,13 @@ async fn what_was_done_is_read_the_newest_first(ground: Ground) {
     put(other, "of the other", "J. Doe (100%_sure)").await;
     ground.advance(Duration::from_secs(60)).await;
     let since = Some(ground.store.clock().await.unwrap());
-    ground.store.delete_scope(ground.tenant, "office", "somebody".to_owned()).await.unwrap();
+    ground.store.delete_scope(ground.tenant, "office", None, "somebody".to_owned()).await.unwrap();
     let reach = Reach::Tenant { tenant: ground.tenant };
-    ground.store.order_stop(reach, "wrong".to_owned(), "somebody".to_owned()).await.unwrap();
+    ground
+        .store
+        .order_stop(Authority::Installation, reach, "wrong".to_owned(), "somebody".to_owned())
+        .await
+        .unwrap();
 
     let all = read(&ground, AuditFilter::default()).await;
     assert_eq!(actions(&all), ["stop.order", "scope.delete", "scope.put", "tenant.create"]);
@@ -69,7 +73,11 @@ async fn what_was_done_is_read_the_newest_first(ground: Ground) {
 
 async fn what_was_done_to_all_is_of_no_tenant(ground: Ground) {
     let stop = async |reach| {
-        ground.store.order_stop(reach, "wrong".to_owned(), "somebody".to_owned()).await.unwrap();
+        ground
+            .store
+            .order_stop(Authority::Installation, reach, "wrong".to_owned(), "somebody".to_owned())
+            .await
+            .unwrap();
     };
     stop(Reach::Tenant { tenant: ground.tenant }).await;
     stop(Reach::Everything).await;
@@ -111,7 +119,7 @@ async fn what_changed_is_told_with_what_it_was(ground: Ground) {
     for ports in ["80", "443"] {
         ground.store.put_scope(ground.tenant, "office", scope(ports), by.clone()).await.unwrap();
     }
-    ground.store.delete_scope(ground.tenant, "office", by.clone()).await.unwrap();
+    ground.store.delete_scope(ground.tenant, "office", None, by.clone()).await.unwrap();
     let told = (ground.tenant, by.clone(), "GET /api/v1/audit".to_owned(), "a viewer".to_owned());
     ground.store.audit_refusal(told.0, told.1, told.2, told.3).await.unwrap();
     let entries = read(&ground, AuditFilter::default()).await;
@@ -137,8 +145,16 @@ async fn chains_are_whole_however_many_write_at_once(ground: Ground) {
         ground.store.put_scope(tenant, &format!("scope {number}"), Scope::loopback(), "test").await.unwrap();
     };
     let stop = async || {
-        ground.store.order_stop(Reach::Everything, "wrong".to_owned(), "test").await.unwrap();
-        ground.store.order_stop(Reach::Tenant { tenant: other }, "wrong".to_owned(), "test").await.unwrap();
+        ground
+            .store
+            .order_stop(Authority::Installation, Reach::Everything, "wrong".to_owned(), "test")
+            .await
+            .unwrap();
+        ground
+            .store
+            .order_stop(Authority::Installation, Reach::Tenant { tenant: other }, "wrong".to_owned(), "test")
+            .await
+            .unwrap();
     };
     let writing = (0..20).map(|number| async move {
         put(ground.tenant, number).await;
@@ -148,9 +164,9 @@ async fn chains_are_whole_however_many_write_at_once(ground: Ground) {
         }
     });
     join_all(writing).await;
-    // All stops end in one transaction that writes to two chains.
-    ground.store.lift_stops(None, "right".to_owned(), "test").await.unwrap();
-    for (chain, entries) in [(Some(ground.tenant), 21), (Some(other), 31), (None, 10)] {
+    // Each stop holds once, however often it is ordered; both end in one transaction that writes to two chains.
+    ground.store.lift_stops(Authority::Installation, None, "right".to_owned(), "test").await.unwrap();
+    for (chain, entries) in [(Some(ground.tenant), 21), (Some(other), 27), (None, 6)] {
         let end = ground.store.verify_audit(chain, None).await.unwrap().unwrap();
         assert_eq!(end.position, entries, "{chain:?}");
         let beyond = ChainEnd { position: entries + 1, ..end };

@@ -9,6 +9,7 @@ mod ground;
 mod audit;
 mod batches;
 mod findings;
+mod happenings;
 mod isolation;
 mod keys;
 mod later;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::{
-    Priority, Reach, Stage, TaskId,
+    Authority, Priority, Reach, Stage, TaskId,
     task::{Death, Life, Refused, Retry, RetryPolicy},
 };
 use store::{Beat, Ending, Reclaimed, Settlement, TaskFilter};
@@ -238,13 +238,19 @@ async fn the_dead_are_listed_redriven_and_purged(ground: Ground) {
     assert_eq!(worker.claim(&ground, 10).await.len(), 6 - left.len(), "what waits is never purged");
     let told = stored::audited(&ground, "task.").await;
     let one = listed[0].id;
+    // The audit names those that were redriven.
+    let named = |entry: usize| told[entry][3].split(", ").filter(|word| word.len() == 36).count() as u64;
+    assert_eq!((named(0), named(1), named(2)), (1, before, 1), "{told:?}");
+    let rest =
+        |entry: usize| told[entry][3].splitn(1 + named(entry) as usize, ", ").last().unwrap().to_owned();
     let expected = [
         ["test", "task.redrive", "1 tasks", &format!("{one}, state dead")],
-        ["test", "task.redrive", &format!("{before} tasks"), "state dead, failure `0% f`"],
-        ["test", "task.redrive", "1 tasks", "state dead"],
+        ["test", "task.redrive", &format!("{before} tasks"), &told[1][3]],
+        ["test", "task.redrive", "1 tasks", &told[2][3]],
         ["somebody", "task.purge", &format!("{} tasks", left.len()), &format!("ended before {now}")],
     ];
     assert_eq!(told, expected);
+    assert_eq!((&rest(1)[..], &rest(2)[..]), ("state dead, failure `0% f`", "state dead"));
 }
 
 async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {
@@ -260,7 +266,7 @@ async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {
         (Reach::Stage { stage: Stage::Crawl }, 2),
         (Reach::Tenant { tenant: other }, 1),
     ] {
-        let stop = ground.store.order_stop(reach, why(), by()).await.unwrap();
+        let stop = ground.store.order_stop(Authority::Installation, reach, why(), by()).await.unwrap();
         let again = store::Store::open(&ground.location).await.unwrap();
         assert_eq!(again.stops().await.unwrap(), std::slice::from_ref(&stop), "{reach}");
         let got = worker.claim(&ground, 10).await;
@@ -268,7 +274,8 @@ async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {
         for claim in got {
             settle(&ground, claim.lease, Ending::HandedBack { not_before: None }).await.unwrap();
         }
-        let lifted = ground.store.lift_stops(Some(reach), why(), by()).await.unwrap();
+        let lifted =
+            ground.store.lift_stops(Authority::Installation, Some(reach), why(), by()).await.unwrap();
         assert_eq!(lifted, [stop]);
         assert_eq!(ground.store.stops().await.unwrap(), []);
     }

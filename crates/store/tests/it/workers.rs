@@ -68,7 +68,8 @@ async fn a_scope_is_forgotten_and_only_the_tenants_own(ground: Ground) {
     for tenant in [ground.tenant, other] {
         ground.store.put_scope(tenant, "office", Scope::loopback(), "test".to_owned()).await.unwrap();
     }
-    let delete = async |name: &str| ground.store.delete_scope(ground.tenant, name, "test".to_owned()).await;
+    let delete =
+        async |name: &str| ground.store.delete_scope(ground.tenant, name, None, "test".to_owned()).await;
     delete("office").await.unwrap();
     assert_eq!(ground.store.scopes(ground.tenant).await.unwrap(), []);
     assert_eq!(ground.store.scopes(other).await.unwrap().len(), 1);

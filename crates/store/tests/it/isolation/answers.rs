@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Fingerprint, LeaseNumber, NewTask, Priority, ScanId, ScanRequest, Schedule, ScheduleId, Scope,
-    Stage, TaskId, TenantId, Work,
+    ApiKey, Fingerprint, LeaseNumber, NewTask, Place, Priority, ScanId, ScanRequest, Schedule, ScheduleId,
+    Scope, Stage, TaskId, TenantId, Work,
     finding::{Decision, Verdict},
     schedule::Rhythm,
 };
@@ -109,6 +109,17 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "audit_refusal" => {
             text(&store.audit_refusal(tenant, by().into(), things.scan.to_string(), String::new()).await)
         }
+        "happenings" => {
+            let begin = Place { position: 0, at: Timestamp::UNIX_EPOCH };
+            // What happens to the intruder, it is told.
+            text(&store.happenings(tenant, begin, 1_000).await.map(|all| {
+                let told = all.into_iter().filter_map(|(_, happening)| happening);
+                told.filter(|told| serde_json::to_string(told).unwrap().contains(&things.scan.to_string()))
+                    .collect::<Vec<_>>()
+            }))
+        }
+        "latest_happening" => text(&store.latest_happening(tenant).await.map(drop)),
+        "key" => text(&store.key(tenant, key(things.key).prefix()).await.map(|key| key.name)),
         "verify_audit" => text(&store.verify_audit(Some(tenant), None).await.map(|walked| walked.is_ok())),
         "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
@@ -162,7 +173,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 text(&store.scans(tenant, ScanFilter::default(), 10).await)
             )
         }
-        "delete_scope" => text(&store.delete_scope(tenant, things.scope, by()).await),
+        "delete_scope" => text(&store.delete_scope(tenant, things.scope, None, by()).await),
         "cancel_scan" => text(&store.cancel_scan(tenant, things.scan, by()).await),
         "difference" => {
             let one = store.difference(tenant, things.scan, things.other_scan).await;
@@ -294,6 +305,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
     for method in [
         "audit",
         "audit_chain",
+        "happenings",
         "tenant",
         "scopes",
         "tasks",
@@ -314,6 +326,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "asset_counts",
         "schedules",
         "keys",
+        "key",
     ] {
         seen.push(ask(&ground.store, method, ground.tenant, things).await);
     }

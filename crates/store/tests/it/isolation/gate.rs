@@ -83,6 +83,7 @@ const ALLOWED: &[Allowed] = &[
             ("rampart.schedules_to_look_at", "the queue looks for schedules of all tenants that are due"),
             ("rampart.keys_pkey", "whose a key is, is what it is looked up for; prefixes are random"),
             ("rampart.audit_pkey", "some entries are of no tenant"),
+            ("rampart.happenings_by_age", "the queue forgets what happened to all tenants"),
         ],
     },
     Allowed {
@@ -142,6 +143,11 @@ const ALLOWED: &[Allowed] = &[
                 "audit of_nobody SELECT using (tenant_id IS NULL) check ",
                 "and nothing of what was done to one",
             ),
+            ("happening_ends of_queue ALL using true check true", "what happens to all goes on there"),
+            (
+                "happenings of_queue ALL using true check true",
+                "what all are told, and what is too old to be told",
+            ),
         ],
     },
     Allowed {
@@ -167,6 +173,9 @@ const ALLOWED: &[Allowed] = &[
             ("keys INSERT SELECT", "whose a key is"),
             ("audit INSERT SELECT", "written, and read where it is of no tenant; never changed"),
             ("audit_ends INSERT SELECT UPDATE", "where chains end, and nothing of what is in them"),
+            ("happenings DELETE INSERT", "what all are told, and what is too old to be told"),
+            ("happenings SELECT (at position tenant_id)", "how old it is, and nothing of what it was"),
+            ("happening_ends INSERT SELECT UPDATE", "the numbers of what all are told"),
             ("stops DELETE INSERT SELECT UPDATE", "they hold for all"),
             ("leaders INSERT SELECT UPDATE", "offices are of processes"),
             ("workers DELETE INSERT SELECT UPDATE", "processes work for all tenants"),

@@ -1,6 +1,6 @@
 //! The emergency stop, at each reach.
 
-use model::{NewTask, Reach, Stage, TaskId, TenantId};
+use model::{Authority, NewTask, Reach, Stage, TaskId, TenantId};
 use worker::doorbell::Bell;
 
 use super::{
@@ -40,7 +40,7 @@ async fn a_stop_cuts_what_it_reaches_holds_over_a_restart_and_is_lifted_by_a_per
         all_in(&ground, &work, "running").await;
         let before = leases(&ground, &work).await;
         let (why, who) = (|| "wrong customer".to_owned(), || "somebody".to_owned());
-        let stop = ground.store.order_stop(reach, why(), who()).await.unwrap();
+        let stop = ground.store.order_stop(Authority::Installation, reach, why(), who()).await.unwrap();
         ground.ring(Bell::Stop).await;
         let split = |is: bool| -> Vec<(TenantId, TaskId)> {
             work.iter().zip(covered).filter(|(_, covered)| *covered == is).map(|(task, _)| *task).collect()
@@ -68,7 +68,10 @@ async fn a_stop_cuts_what_it_reaches_holds_over_a_restart_and_is_lifted_by_a_per
         assert_eq!(leases(&ground, &stopped).await, pick(&before, &covered, true), "{reach}: nobody gets it");
         assert_eq!(ground.store.stops().await.unwrap(), std::slice::from_ref(&stop));
 
-        assert_eq!(ground.store.lift_stops(Some(reach), why(), who()).await.unwrap(), [stop]);
+        assert_eq!(
+            ground.store.lift_stops(Authority::Installation, Some(reach), why(), who()).await.unwrap(),
+            [stop]
+        );
         ground.ring(Bell::Stop).await;
         all_in(&ground, &work, "running").await;
     }

@@ -1,0 +1,184 @@
+//! One connection, for all that is asked on it: every part of a conversation has its time.
+
+use std::{
+    error::Error,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use http_body_util::BodyExt;
+use hyper::{Request, body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::origin::Encrypted;
+
+/// How long the head of a request may take: who sends a byte a second is not waited for.
+const HEAD: Duration = Duration::from_secs(10);
+/// How large the head of a request may be.
+const MOST_HEAD: usize = 32 << 10;
+/// Requests at once on one connection.
+const STREAMS: u32 = 128;
+/// How often somebody who says nothing is asked whether they are there, and how long they have to say so.
+const ASKED_EVERY: Duration = Duration::from_secs(20);
+/// Within that much time something is asked, or some of an answer goes out: longer than an answer may take to be found.
+const PROGRESS: Duration = Duration::from_secs(60);
+
+/// Somebody who connected.
+pub(crate) struct Conversation {
+    pub(crate) stream: TcpStream,
+    pub(crate) from: SocketAddr,
+    /// With what it is encrypted, if it is.
+    pub(crate) tls: Option<TlsAcceptor>,
+    pub(crate) router: Router,
+    /// What is being answered is answered, and nothing after it.
+    pub(crate) ending: CancellationToken,
+}
+
+/// How often something was asked, or some of an answer given.
+type Progress = Arc<AtomicU64>;
+
+/// Answers until nobody asks any more.
+pub(crate) async fn converse(conversation: Conversation) {
+    let Conversation { stream, from, tls, router, ending } = conversation;
+    let progress = Progress::default();
+    let answering = async {
+        match tls {
+            None => hold(&builder(), stream, from, router, None, &progress, &ending).await,
+            Some(acceptor) => {
+                let stream = acceptor.accept(stream).await?;
+                hold(&builder(), stream, from, router, Some(Encrypted), &progress, &ending).await
+            }
+        }
+    };
+    tokio::select! {
+        ended = answering => if let Err(error) = ended {
+            tracing::debug!(%error, %from, "a conversation broke off");
+        },
+        () = unheard(&progress) => tracing::debug!(%from, "somebody connected and asked for nothing"),
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MOST_HEAD as u32)
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(ASKED_EVERY)
+        .keep_alive_timeout(ASKED_EVERY);
+    builder
+}
+
+/// Ends when nothing was asked for in the time that a head may take. The builder's own limit begins with what only HTTP/1 says: who is
+/// silent, or begins as HTTP/2 does and goes no further, would stay for ever.
+async fn unheard(progress: &AtomicU64) {
+    tokio::time::sleep(HEAD).await;
+    if progress.load(Ordering::Relaxed) > 0 {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when for a while nothing was asked for and nothing of an answer could be sent: who keeps a connection of HTTP/2 and asks for
+/// nothing, or asks and reads nothing of the answer, answers the questions of the protocol all the same.
+async fn quiet(progress: &AtomicU64) {
+    let mut seen = progress.load(Ordering::Relaxed);
+    loop {
+        tokio::time::sleep(PROGRESS).await;
+        let now = progress.load(Ordering::Relaxed);
+        if now == seen {
+            return;
+        }
+        seen = now;
+    }
+}
+
+/// Answers what is asked, to the end of the connection; then, or when nobody asks or reads any more, ends it in order.
+async fn hold(
+    builder: &Builder<TokioExecutor>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: SocketAddr,
+    router: Router,
+    encrypted: Option<Encrypted>,
+    progress: &Progress,
+    ending: &CancellationToken,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let asked = Arc::clone(progress);
+    let service = service_fn(move |request: Request<Incoming>| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(from));
+        if let Some(encrypted) = encrypted {
+            request.extensions_mut().insert(encrypted);
+        }
+        let (router, sent) = (router.clone(), Arc::clone(&asked));
+        async move {
+            let response = router.oneshot(request).await?;
+            let counted = response.map(|body| {
+                body.map_frame(move |frame| {
+                    sent.fetch_add(1, Ordering::Relaxed);
+                    frame
+                })
+            });
+            Ok::<_, std::convert::Infallible>(counted)
+        }
+    });
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = ending.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = quiet(progress) => {
+            connection.as_mut().graceful_shutdown();
+            // What does not go on for so long does not come to its end either.
+            return match tokio::time::timeout(HEAD, connection.as_mut()).await {
+                Ok(ended) => ended,
+                Err(_) => Err("nothing was asked for and nothing was read".into()),
+            };
+        }
+    }
+    connection.await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_or_reads_now_and_then_is_not_sent_away() {
+        let (progress, begun) = (AtomicU64::new(1), Instant::now());
+        let moving = async {
+            for _ in 0..10 {
+                sleep(PROGRESS - Duration::from_secs(1)).await;
+                progress.fetch_add(1, Ordering::Relaxed);
+            }
+            begun.elapsed()
+        };
+        let (ended, moved) = tokio::join!(
+            async {
+                quiet(&progress).await;
+                begun.elapsed()
+            },
+            moving
+        );
+        assert!(ended >= moved + PROGRESS / 2 && ended <= moved + 2 * PROGRESS, "{moved:?} {ended:?}");
+    }
+}

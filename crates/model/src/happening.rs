@@ -1,0 +1,230 @@
+//! What happens to a tenant, as whoever follows it live is told. It says that something changed and which thing: what that is like now,
+//! whoever needs it asks for.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{CheckId, Fingerprint, Permission, ScanId, Severity, Stop, finding::Verdict, scan::ScanEnd};
+
+/// Something that happened, once it is certain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Happening {
+    /// A scan was begun.
+    ScanBegun {
+        /// Which.
+        scan: ScanId,
+    },
+    /// A scan comes to its end: what was planned is given up, or done and nothing after it.
+    ScanStopping {
+        /// Which.
+        scan: ScanId,
+        /// How it will have ended.
+        end: ScanEnd,
+    },
+    /// A scan has ended.
+    ScanEnded {
+        /// Which.
+        scan: ScanId,
+        /// How.
+        end: ScanEnd,
+    },
+    /// Something was found that was not known before.
+    FindingNew {
+        /// What.
+        finding: Fingerprint,
+        /// By which scan.
+        scan: ScanId,
+        /// By which check.
+        check: CheckId,
+        /// How bad it is.
+        severity: Severity,
+        /// Where.
+        location: String,
+    },
+    /// So much was found at once that not each of it is told.
+    FindingsMany {
+        /// By which scan.
+        scan: ScanId,
+        /// How many, known before or not.
+        count: u64,
+    },
+    /// Somebody said what they make of a finding.
+    FindingDecided {
+        /// Of which.
+        finding: Fingerprint,
+        /// What they make of it.
+        #[serde(flatten)]
+        verdict: Verdict,
+        /// Who.
+        by: String,
+    },
+    /// Tasks were cancelled.
+    TasksCancelled {
+        /// How many.
+        count: u64,
+    },
+    /// Dead tasks were brought back.
+    TasksRedriven {
+        /// How many.
+        count: u64,
+    },
+    /// Tasks failed for good.
+    TasksDead {
+        /// How many.
+        count: u64,
+    },
+    /// Somebody ordered an emergency stop.
+    StopOrdered {
+        /// Which.
+        stop: Stop,
+    },
+    /// Somebody lifted one.
+    StopLifted {
+        /// Which.
+        stop: Stop,
+    },
+}
+
+impl Happening {
+    /// The word for its kind.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Happening::ScanBegun { .. } => "scan_begun",
+            Happening::ScanStopping { .. } => "scan_stopping",
+            Happening::ScanEnded { .. } => "scan_ended",
+            Happening::FindingNew { .. } => "finding_new",
+            Happening::FindingsMany { .. } => "findings_many",
+            Happening::FindingDecided { .. } => "finding_decided",
+            Happening::TasksCancelled { .. } => "tasks_cancelled",
+            Happening::TasksRedriven { .. } => "tasks_redriven",
+            Happening::TasksDead { .. } => "tasks_dead",
+            Happening::StopOrdered { .. } => "stop_ordered",
+            Happening::StopLifted { .. } => "stop_lifted",
+        }
+    }
+
+    /// Who may read the thing that it is about may be told of it.
+    pub fn permission(&self) -> Permission {
+        match self {
+            Happening::ScanBegun { .. } | Happening::ScanStopping { .. } | Happening::ScanEnded { .. } => {
+                Permission::ScansRead
+            }
+            Happening::FindingNew { .. }
+            | Happening::FindingsMany { .. }
+            | Happening::FindingDecided { .. } => Permission::FindingsRead,
+            Happening::TasksCancelled { .. }
+            | Happening::TasksRedriven { .. }
+            | Happening::TasksDead { .. } => Permission::TasksRead,
+            Happening::StopOrdered { .. } | Happening::StopLifted { .. } => Permission::StopsRead,
+        }
+    }
+}
+
+/// Where somebody is in all that happens to a tenant: what comes after it they have not heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The number of what happened last.
+    pub position: u64,
+    /// When that was: after a while what happened since cannot be told any more.
+    pub at: Timestamp,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.position, self.at.as_microsecond())
+    }
+}
+
+/// That is no place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the id of an event: it looks like 23-1766400000000000")]
+pub struct PlaceError(String);
+
+impl FromStr for Place {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Place, PlaceError> {
+        let number =
+            |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let place = text.split_once('-').and_then(|(position, at)| {
+            let at = Timestamp::from_microsecond(number(at)?).ok()?;
+            Some(Place { position: u64::try_from(number(position)?).ok()?, at })
+        });
+        place.ok_or_else(|| PlaceError(text.chars().take(80).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Authority, Reach, StopId};
+
+    #[test]
+    fn what_happened_is_read_as_it_was_written_by_its_own_word() {
+        let (scan, finding) = (ScanId::from_random(1), "00112233445566778899aabbccddeeff".parse().unwrap());
+        let stop = Stop {
+            id: StopId::new(Uuid::nil()),
+            reach: Reach::Everything,
+            authority: Authority::Installation,
+            reason: "too loud".to_owned(),
+            by: "somebody".to_owned(),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let all = [
+            Happening::ScanBegun { scan },
+            Happening::ScanStopping { scan, end: ScanEnd::Cancelled },
+            Happening::ScanEnded { scan, end: ScanEnd::Failures { units: 2 } },
+            Happening::FindingNew {
+                finding,
+                scan,
+                check: CheckId::new("git-config"),
+                severity: Severity::High,
+                location: "https://acme.test/".to_owned(),
+            },
+            Happening::FindingsMany { scan, count: 1_000 },
+            Happening::FindingDecided {
+                finding,
+                verdict: Verdict::Accepted { until: Timestamp::UNIX_EPOCH },
+                by: "somebody".to_owned(),
+            },
+            Happening::TasksCancelled { count: 1 },
+            Happening::TasksRedriven { count: 1 },
+            Happening::TasksDead { count: 1 },
+            Happening::StopOrdered { stop: stop.clone() },
+            Happening::StopLifted { stop },
+        ];
+        for happening in all {
+            let written = serde_json::to_value(&happening).unwrap();
+            assert_eq!(written["event"], happening.word());
+            assert_eq!(serde_json::from_value::<Happening>(written).unwrap(), happening);
+            assert!(happening.permission().as_str().ends_with(".read"));
+        }
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_is_written_and_nothing_else_is() {
+        let at = Timestamp::from_microsecond(1_766_400_000_000_001).unwrap();
+        let place = Place { position: 12, at };
+        assert_eq!(place.to_string(), "12-1766400000000001");
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for wrong in [
+            "",
+            "1",
+            "1-2-3",
+            "a-2",
+            "-1-2",
+            "1--2",
+            "+1-2",
+            "1-9223372036854775807",
+            "9223372036854775808-1",
+        ] {
+            assert!(wrong.parse::<Place>().is_err(), "{wrong}");
+        }
+    }
+}
