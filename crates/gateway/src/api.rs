@@ -11,9 +11,11 @@ mod results;
 mod scans;
 mod schedules;
 mod scopes;
+mod session;
 mod stops;
 mod tasks;
 mod tenant;
+mod users;
 mod version;
 mod words;
 
@@ -21,7 +23,7 @@ use utoipa::{
     Modify, OpenApi,
     openapi::{
         OpenApi as Document,
-        security::{Http, HttpAuthScheme, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -34,7 +36,7 @@ use crate::{Gateway, problem::Told};
     info(title = "Rampart", version = "1", description = "What people and programs do with Rampart."),
     components(schemas(Told)),
     modifiers(&Keys),
-    security(("key" = []))
+    security(("key" = []), ("session" = []))
 )]
 struct Description;
 
@@ -47,6 +49,11 @@ impl Modify for Keys {
         scheme.description = Some("A key, as `rampart key create` shows it once.".to_owned());
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
+        let cookie = ApiKeyValue::with_description(
+            "__Host-rampart",
+            "The session of somebody who has logged in; what changes something also brings `X-Forgery-Token`.",
+        );
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
 
@@ -54,6 +61,13 @@ impl Modify for Keys {
 pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
     let version_1 = OpenApiRouter::new()
         .routes(routes!(me::show))
+        .routes(routes!(session::show, session::log_in, session::log_out))
+        .routes(routes!(session::list))
+        .routes(routes!(session::end_one))
+        .routes(routes!(session::change_password))
+        .routes(routes!(session::accept))
+        .routes(routes!(users::list, users::invite))
+        .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::show, keys::revoke))
         .routes(routes!(keys::rotate))

@@ -8,8 +8,8 @@ use axum::{
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use model::{ApiKey, By, Permission, Role, TenantId};
-use store::{KeyRecord, StoreError};
+use model::{ApiKey, By, KeyPrefix, Permission, Role, TenantId, Token, UserId};
+use store::{KeyRecord, SessionRecord, StoreError};
 
 use crate::{
     Gateway,
@@ -17,17 +17,65 @@ use crate::{
     origin::Origin,
     problem::{Kind, Problem},
     request::RequestId,
+    session_cookie,
 };
 
 /// How often it is written down that a key was used: a request that changes nothing should write nothing.
 const USED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 
-/// Somebody who has shown a key that is known. Whose tenant that is nobody learns without asking for a permission.
+/// What goes beside the cookie of a session when something is to be changed: no page of another origin can know it.
+const FORGERY_TOKEN: &str = "x-forgery-token";
+
+/// Somebody who is known. Whose tenant that is nobody learns without asking for a permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    key: Arc<KeyRecord>,
+    who: Who,
     origin: Option<IpAddr>,
     request: RequestId,
+}
+
+/// By what somebody is known.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    /// A program, or a person without a browser, with a key.
+    Key(Arc<KeyRecord>),
+    /// A person who has logged in.
+    Person {
+        /// Their session.
+        session: Arc<SessionRecord>,
+        /// What their browser holds.
+        token: Token,
+    },
+}
+
+/// Of whom requests are counted: of a person all their sessions together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Counted {
+    Key(KeyPrefix),
+    Person(UserId),
+}
+
+impl Who {
+    fn tenant(&self) -> TenantId {
+        match self {
+            Who::Key(key) => key.tenant,
+            Who::Person { session, .. } => session.user.tenant,
+        }
+    }
+
+    fn role(&self) -> Role {
+        match self {
+            Who::Key(key) => key.role,
+            Who::Person { session, .. } => session.user.role,
+        }
+    }
+
+    fn counted(&self) -> Counted {
+        match self {
+            Who::Key(key) => Counted::Key(key.prefix.clone()),
+            Who::Person { session, .. } => Counted::Person(session.user.id),
+        }
+    }
 }
 
 /// Somebody who is known may not do something. It is told in the audit.
@@ -40,15 +88,24 @@ pub(crate) struct Refusal {
 impl Caller {
     /// The tenant, for who may do that.
     pub(crate) fn may(&self, permission: Permission) -> Result<TenantId, Problem> {
-        if self.key.role.may(permission) {
-            return Ok(self.key.tenant);
+        if self.role().may(permission) {
+            return Ok(self.who.tenant());
         }
-        Err(self.refuse(format!("the role {} has no permission {permission}", self.key.role)))
+        Err(self.refuse(format!("the role {} has no permission {permission}", self.role())))
+    }
+
+    /// Nobody makes, changes or takes back who may do more than they may themselves.
+    pub(crate) fn may_give(&self, role: Role) -> Result<(), Problem> {
+        if self.role().may_give(role) {
+            return Ok(());
+        }
+        let detail = format!("the role {} may not give the role {role}", self.role());
+        Err(self.refuse(detail).hint("nobody gives more than they have"))
     }
 
     /// Why they may not do something.
     pub(crate) fn refuse(&self, detail: String) -> Problem {
-        let refused = Refusal { tenant: self.key.tenant, by: self.by() };
+        let refused = Refusal { tenant: self.who.tenant(), by: self.by() };
         Problem { refused: Some(Box::new(refused)), ..Problem::new(Kind::Forbidden, detail) }
     }
 
@@ -57,34 +114,55 @@ impl Caller {
         self.may(Permission::ScansRead)
     }
 
+    /// The tenant, for what is about themselves.
+    pub(crate) fn tenant_of_own(&self) -> TenantId {
+        self.who.tenant()
+    }
+
     /// What they are by now, if they may still come.
     pub(crate) async fn still_is(&self, gateway: &Gateway) -> Result<Option<Role>, StoreError> {
-        let KeyRecord { tenant, prefix, .. } = &*self.key;
-        match gateway.store.key(*tenant, prefix.clone()).await {
-            Ok(key) if key.expires_at.is_some_and(|at| at <= Timestamp::now()) => Ok(None),
-            Ok(key) => Ok(Some(key.role)),
-            Err(StoreError::Missing { .. }) => Ok(None),
-            Err(error) => Err(error),
+        match &self.who {
+            Who::Key(key) => match gateway.store.key(key.tenant, key.prefix.clone()).await {
+                Ok(key) if key.expires_at.is_some_and(|at| at <= Timestamp::now()) => Ok(None),
+                Ok(key) => Ok(Some(key.role)),
+                Err(StoreError::Missing { .. }) => Ok(None),
+                Err(error) => Err(error),
+            },
+            // Whoever follows uses the session.
+            Who::Person { token, session } => match gateway.store.known_session(token).await? {
+                Some(known) => {
+                    if Timestamp::now().duration_since(known.last_used) > USED_EVERY {
+                        gateway.store.used_session(session.user.tenant, session.id).await?;
+                    }
+                    Ok(Some(known.user.role))
+                }
+                None => Ok(None),
+            },
         }
     }
 
     /// What they are.
     pub(crate) fn role(&self) -> Role {
-        self.key.role
+        self.who.role()
     }
 
-    /// The key that they have shown.
-    pub(crate) fn key(&self) -> &KeyRecord {
-        &self.key
+    /// By what they are known.
+    pub(crate) fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// From where they ask.
+    pub(crate) fn origin(&self) -> Option<IpAddr> {
+        self.origin
     }
 
     /// As they stand in the audit.
     pub(crate) fn by(&self) -> By {
-        By {
-            name: format!("{} (key {})", self.key.name, self.key.prefix),
-            origin: self.origin,
-            request: Some(self.request.to_string()),
-        }
+        let name = match &self.who {
+            Who::Key(key) => format!("{} (key {})", key.name, key.prefix),
+            Who::Person { session, .. } => session.user.name.to_string(),
+        };
+        By { name, origin: self.origin, request: Some(self.request.to_string()) }
     }
 }
 
@@ -100,44 +178,108 @@ impl FromRequestParts<Gateway> for Caller {
         };
         gateway.metrics.authenticated(result);
         let caller = known?;
-        let KeyRecord { prefix, tenant, .. } = &*caller.key;
-        if let Err(wait) = gateway.limits.take_of_key(prefix, *tenant) {
+        if let Err(wait) = gateway.limits.take_of(caller.who.counted(), caller.who.tenant()) {
             gateway.metrics.limited();
-            return Err(Problem::too_many("this key, or its tenant,", wait));
+            return Err(Problem::too_many("this key, person, or their tenant,", wait));
         }
         Ok(caller)
     }
 }
 
 async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
+    let origin = parts.extensions.get::<Origin>().map(|origin| origin.address);
+    let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    let token = match parts.headers.contains_key(header::AUTHORIZATION) {
+        true => None,
+        false => session_cookie::brought(&parts.headers),
+    };
+    let Some(token) = token else {
+        let who = Who::Key(known_key(parts, gateway, origin).await?);
+        return Ok(Caller { who, origin, request });
+    };
+    let session = known_session(gateway, &token).await?;
+    let caller = Caller { who: Who::Person { session, token }, origin, request };
+    require_same_origin(parts, &caller)?;
+    Ok(caller)
+}
+
+async fn known_session(gateway: &Gateway, token: &Token) -> Result<Arc<SessionRecord>, Problem> {
+    let (digest, begun) = (token.digest(), Instant::now());
+    let unknown = || {
+        let problem = Problem::new(Kind::Unauthenticated, "the session is over, or never was");
+        problem.hint("log in: POST /api/v1/session")
+    };
+    let read = async || gateway.store.known_session(token).await?.ok_or_else(unknown);
+    let session = gateway.sessions.get(&digest, begun, read).await?;
+    let now = Timestamp::now();
+    if now.duration_since(session.last_used) <= USED_EVERY {
+        return Ok(session);
+    }
+    let used = SessionRecord { last_used: now, ..(*session).clone() };
+    let session = gateway.sessions.put(digest, used, begun);
+    gateway.store.used_session(session.user.tenant, session.id).await?;
+    Ok(session)
+}
+
+/// A browser sends its cookie along with whatever any page asks for. What changes something must bring what only a page of this origin
+/// knows; and what a browser says is asked by another site is refused in any case.
+fn require_same_origin(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
+    let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let foreign = text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site));
+    let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text("host"));
+    let elsewhere = text("origin").is_some_and(|origin| {
+        origin.split_once("://").map(|(_, authority)| authority) != host || host.is_none()
+    });
+    if foreign || elsewhere {
+        return Err(caller.refuse("a page of another origin asks with this session".to_owned()));
+    }
+    let Who::Person { token, .. } = &caller.who else { return Ok(()) };
+    let wanted = token.against_forgery();
+    let brought = text(FORGERY_TOKEN).and_then(|text| text.parse::<Token>().ok());
+    // Digests: how long it takes to compare them tells nothing of the token.
+    if parts.method.is_safe() || brought.is_some_and(|brought| brought.digest() == wanted.digest()) {
+        return Ok(());
+    }
+    let problem = caller.refuse(
+        "something is to be changed with a session, and X-Forgery-Token is missing or wrong".to_owned(),
+    );
+    Err(problem.hint("it is in the answer of GET /api/v1/session"))
+}
+
+async fn known_key(
+    parts: &Parts,
+    gateway: &Gateway,
+    origin: Option<IpAddr>,
+) -> Result<Arc<KeyRecord>, Problem> {
     let key = bearer(&parts.headers)?;
-    let begun = Instant::now();
-    let digest = key.digest();
+    let (digest, begun) = (key.digest(), Instant::now());
     // Whether it is unknown, expired or revoked is told to nobody: they have no key.
     let unknown =
         || Problem::new(Kind::Unauthenticated, "the key is not known, not any more, or not from here");
     let read = async || gateway.store.known_key(&key).await?.ok_or_else(unknown);
     let record = gateway.keys.get(&digest, begun, read).await?;
-    if record.expires_at.is_some_and(|at| at <= Timestamp::now()) {
-        return Err(unknown());
-    }
-    let origin = parts.extensions.get::<Origin>().map(|origin| origin.address);
-    if !permits(&record.networks, origin) {
-        return Err(unknown());
-    }
     let now = Timestamp::now();
-    let record = match record.last_used {
-        Some(at) if now.duration_since(at) <= USED_EVERY => record,
+    let expired = record.expires_at.is_some_and(|at| at <= now);
+    if expired || !permits(&record.networks, origin) {
+        // Its tenant should know that somebody has it who should not.
+        let by = By {
+            name: format!("{} (key {})", record.name, record.prefix),
+            origin,
+            request: parts.extensions.get::<RequestId>().map(ToString::to_string),
+        };
+        let refused = Some(Box::new(Refusal { tenant: record.tenant, by }));
+        return Err(Problem { refused, ..unknown() });
+    }
+    match record.last_used {
+        Some(at) if now.duration_since(at) <= USED_EVERY => Ok(record),
         _ => {
             // First it is known here: of many who ask at once, one writes it down.
             let used = KeyRecord { last_used: Some(now), ..(*record).clone() };
             let record = gateway.keys.put(digest, used, begun);
             gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
-            record
+            Ok(record)
         }
-    };
-    let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
-    Ok(Caller { key: record, origin, request })
+    }
 }
 
 /// From one of the networks, when there are any. Somebody of whom nobody knows where they are is in none.
@@ -148,7 +290,7 @@ fn permits(networks: &[IpNet], from: Option<IpAddr>) -> bool {
 
 /// The key of `Authorization: Bearer …` (RFC 6750).
 fn bearer(headers: &HeaderMap) -> Result<ApiKey, Problem> {
-    const HINT: &str = "send `Authorization: Bearer rampart_…`; `rampart key create` makes a key";
+    const HINT: &str = "send `Authorization: Bearer rampart_…` (`rampart key create` makes a key), or log in: POST /api/v1/session";
     let refused = |detail: &str| Problem::new(Kind::Unauthenticated, detail).hint(HINT);
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else {

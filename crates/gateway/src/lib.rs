@@ -6,15 +6,18 @@
 mod api;
 mod caller;
 mod conversation;
+mod guesses;
 mod health;
 mod limits;
 mod live;
 mod metrics;
 mod origin;
+mod password;
 mod problem;
 mod recent;
 mod request;
 mod serve;
+mod session_cookie;
 mod strangers;
 mod tls;
 mod together;
@@ -28,17 +31,13 @@ use std::{
 use axum::{Router, middleware, routing::get};
 use ipnet::IpNet;
 use model::{CheckId, Stage, TaskId, TenantId};
-use store::{KeyRecord, Objects, Store, TaskRecord, Terms};
+use store::{KeyRecord, Objects, SessionRecord, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
-pub use self::{
-    limits::Rates,
-    serve::{serve, serve_metrics},
-    tls::{Tls, TlsError},
-};
 use self::{
+    guesses::Guesses,
     limits::{Limits, Parts},
     live::Feeds,
     metrics::Metrics,
@@ -46,6 +45,12 @@ use self::{
     recent::Recent,
     strangers::Strangers,
     together::Together,
+};
+pub use self::{
+    limits::Rates,
+    password::hash as hash_password,
+    serve::{serve, serve_metrics},
+    tls::{Tls, TlsError},
 };
 
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
@@ -99,6 +104,9 @@ pub struct Gateway {
     together: Arc<Together>,
     /// How many stops hold, for those who only ask whether it is ready.
     readiness: Arc<Recent<(), Result<usize, Problem>>>,
+    /// Sessions that were used within the last second, by what their tokens hash to.
+    sessions: Arc<Recent<[u8; 32], SessionRecord>>,
+    guesses: Arc<Guesses>,
     feeds: Arc<Feeds>,
     /// Who follows what happens, by tenant.
     followers: Parts<TenantId>,
@@ -119,6 +127,8 @@ impl Gateway {
             tasks: Arc::default(),
             together: Arc::default(),
             readiness: Arc::default(),
+            sessions: Arc::default(),
+            guesses: Arc::default(),
             feeds: Arc::default(),
             followers: Parts::new(FOLLOWERS),
         }

@@ -17,10 +17,16 @@ use governor::{
     middleware::NoOpMiddleware,
     state::keyed::DashMapStateStore,
 };
-use model::{KeyPrefix, TenantId};
+use model::TenantId;
+
+use crate::caller::Counted;
 
 /// Requests of one address that are answered at once: whoever sends a body slowly takes no place from others.
 const AT_ONCE: usize = 256;
+/// Passwords that somebody at one address may try.
+const LOGINS: Quota = Quota::per_minute(NonZeroU32::new(10).expect("it is more than nothing"));
+/// Invitations that somebody at one address may try.
+const SIGN_UPS: Quota = Quota::per_hour(NonZeroU32::new(5).expect("it is more than nothing"));
 
 /// Requests a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +121,10 @@ pub(crate) struct Limits {
     /// Requests that are being answered.
     pub(crate) at_once: Parts<Machine>,
     addresses: Buckets<Machine>,
-    keys: Buckets<KeyPrefix>,
+    keys: Buckets<Counted>,
     tenants: Buckets<TenantId>,
+    logins: Buckets<Machine>,
+    sign_ups: Buckets<Machine>,
 }
 
 impl Limits {
@@ -126,6 +134,8 @@ impl Limits {
             addresses: Buckets::new(rates.address),
             keys: Buckets::new(rates.key),
             tenants: Buckets::new(rates.tenant),
+            logins: Buckets(RateLimiter::new(LOGINS, DashMapStateStore::default(), MonotonicClock)),
+            sign_ups: Buckets(RateLimiter::new(SIGN_UPS, DashMapStateStore::default(), MonotonicClock)),
         }
     }
 
@@ -135,9 +145,19 @@ impl Limits {
     }
 
     /// When it is known who asks.
-    pub(crate) fn take_of_key(&self, key: &KeyPrefix, tenant: TenantId) -> Result<(), Duration> {
-        self.keys.take(key)?;
+    pub(crate) fn take_of(&self, who: Counted, tenant: TenantId) -> Result<(), Duration> {
+        self.keys.take(&who)?;
         self.tenants.take(&tenant)
+    }
+
+    /// Before a password is looked at.
+    pub(crate) fn take_of_login(&self, address: IpAddr) -> Result<(), Duration> {
+        self.logins.take(&Machine::at(address))
+    }
+
+    /// Before an invitation is looked at.
+    pub(crate) fn take_of_sign_up(&self, address: IpAddr) -> Result<(), Duration> {
+        self.sign_ups.take(&Machine::at(address))
     }
 
     /// Buckets that are full need not be kept.
@@ -145,6 +165,8 @@ impl Limits {
         self.addresses.0.retain_recent();
         self.keys.0.retain_recent();
         self.tenants.0.retain_recent();
+        self.logins.0.retain_recent();
+        self.sign_ups.0.retain_recent();
     }
 }
 
@@ -163,6 +185,8 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
+    use model::KeyPrefix;
+
     use super::*;
 
     #[test]
@@ -208,13 +232,13 @@ mod tests {
         assert!(limits.take_of_address("::ffff:192.0.2.1".parse().unwrap()).is_err(), "the same machine");
 
         let tenant = TenantId::new(uuid::Uuid::from_u128(1));
-        let key = |text: &str| text.parse::<KeyPrefix>().unwrap();
+        let key = |text: &str| Counted::Key(text.parse::<KeyPrefix>().unwrap());
         for (prefix, wanted) in [("00000001", 2), ("00000002", 2), ("00000003", 1)] {
-            let (count, _) = taken(|| limits.take_of_key(&key(prefix), tenant));
+            let (count, _) = taken(|| limits.take_of(key(prefix), tenant));
             assert!((wanted..=wanted + 1).contains(&count), "{prefix}: {count}");
         }
         let other = TenantId::new(uuid::Uuid::from_u128(2));
-        assert_eq!(limits.take_of_key(&key("00000004"), other), Ok(()));
+        assert_eq!(limits.take_of(key("00000004"), other), Ok(()));
     }
 
     #[test]

@@ -198,7 +198,10 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         let kind = match &error {
             StoreError::Missing { .. } => Kind::Missing,
-            StoreError::Exists { .. } | StoreError::Refused(_) | StoreError::KeyTaken(_) => Kind::Conflict,
+            StoreError::Exists { .. }
+            | StoreError::Refused(_)
+            | StoreError::KeyTaken(_)
+            | StoreError::LastOwner(_) => Kind::Conflict,
             StoreError::Changed { .. } => Kind::Changed,
             StoreError::OutOfScope { .. } | StoreError::NoPrice | StoreError::Invalid(_) => Kind::Invalid,
             StoreError::Unavailable(_)

@@ -44,6 +44,10 @@ permissions! {
     KeysRead "keys.read" [Owner Administrator Auditor],
     /// Make keys that may do no more than their maker, and take keys back.
     KeysManage "keys.manage" [Owner Administrator],
+    /// Read who may log in.
+    UsersRead "users.read" [Owner Administrator Auditor],
+    /// Let people in that may do no more than who lets them in, and say what they may do.
+    UsersManage "users.manage" [Owner Administrator],
     /// Read what the tenant may touch.
     ScopesRead "scopes.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Say what the tenant may touch.

@@ -68,6 +68,16 @@ uuid_id!(
     "schedule"
 );
 uuid_id!(
+    /// Somebody who may log in.
+    UserId,
+    "user"
+);
+uuid_id!(
+    /// Somebody who has logged in.
+    SessionId,
+    "session"
+);
+uuid_id!(
     /// One emergency stop.
     StopId,
     "stop"

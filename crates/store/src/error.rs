@@ -42,6 +42,9 @@ pub enum StoreError {
         /// Which.
         name: String,
     },
+    /// Without them nobody could change the tenant any more.
+    #[error("`{0}` is the last owner who can log in: make another one first")]
+    LastOwner(String),
     /// The command does not fit where the task stands.
     #[error(transparent)]
     Refused(#[from] Refused),

@@ -6,6 +6,7 @@
 mod error;
 mod postgres;
 mod session;
+mod sessions;
 mod sqlite;
 mod steps;
 mod value;
@@ -33,6 +34,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod tending;
+mod users;
 mod visits;
 mod workers;
 
@@ -64,10 +66,12 @@ pub use self::{
     retention::Retention,
     scans::{NewScan, ScanFilter, ScanRecord},
     schedules::{Followed, NewSchedule, RefusedRun, ScheduleRecord, Terms},
+    sessions::{IDLE, LONGEST, SessionRecord},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
     tenants::{NewTenant, TenantRecord},
+    users::{Account, FirstPassword, INVITED_FOR, NewUser, UserRecord},
     workers::Introduction,
 };
 

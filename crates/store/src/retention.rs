@@ -200,6 +200,7 @@ impl Store {
             Box::pin(async move { Ok(tx.forget_workers(workers).await? + tx.forget_stops(stops).await?) })
         });
         let (mut forgotten, mut failed) = (of_nobody.await?, None);
+        self.of_queue(|tx| Box::pin(async move { tx.forget_sessions().await })).await?;
         // They come by the thousand, and nobody asks for how many.
         while self.of_queue(|tx| Box::pin(async move { tx.forget_happenings().await })).await? {}
         for tenant in self.tenants().await? {

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use model::{ApiKey, KeyPrefix, Permission, Role};
+use model::{ApiKey, KeyPrefix, Permission};
 use serde::{Deserialize, Serialize};
 use store::{KeyRecord, NewKey};
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    caller::Caller,
+    caller::{Caller, Who},
     problem::{AboutOne, Anywhere, BringsBody, Kind, Problem},
 };
 
@@ -56,18 +56,9 @@ fn random() -> ApiKey {
     ApiKey::from_random(rand::random(), rand::random())
 }
 
-/// Nobody makes, changes or takes back a key that may do more than they may themselves.
-fn may_give(caller: &Caller, role: Role) -> Result<(), Problem> {
-    if caller.role().may_give(role) {
-        return Ok(());
-    }
-    let detail = format!("the role {} may not give the role {role}", caller.role());
-    Err(caller.refuse(detail).hint("keys may do no more than who makes them"))
-}
-
-/// Nor one that reaches further than their own: from more networks, or for longer.
+/// No key makes one that reaches further than itself: from more networks, or for longer.
 fn may_reach(caller: &Caller, networks: &[IpNet], expires_at: Option<Timestamp>) -> Result<(), Problem> {
-    let own = caller.key();
+    let Who::Key(own) = caller.who() else { return Ok(()) };
     let within = |network: &IpNet| own.networks.iter().any(|wider| wider.contains(network));
     if !own.networks.is_empty() && (networks.is_empty() || !networks.iter().all(within)) {
         let detail = format!("the key {} is for some networks, and makes none for others", own.prefix);
@@ -143,7 +134,7 @@ pub(super) async fn create(
     Body(asked): Body<NewKey>,
 ) -> Result<(StatusCode, Json<MadeKey>), Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
-    may_give(&caller, asked.role)?;
+    caller.may_give(asked.role)?;
     let NewKey { name, networks, expires_at, .. } = &asked;
     words::name(name)?;
     if networks.len() > MOST_NETWORKS {
@@ -182,7 +173,7 @@ pub(super) async fn rotate(
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     let old = named(&gateway, &caller, &prefix).await?;
-    may_give(&caller, old.role)?;
+    caller.may_give(old.role)?;
     may_reach(&caller, &old.networks, old.end_of_next(Timestamp::now()))?;
     let overlap = asked.overlap_seconds.unwrap_or(DAY);
     if overlap > LONGEST_OVERLAP {
@@ -215,7 +206,7 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
-    may_give(&caller, named(&gateway, &caller, &prefix).await?.role)?;
+    caller.may_give(named(&gateway, &caller, &prefix).await?.role)?;
     gateway.store.revoke_key(tenant, prefix.clone(), caller.by()).await?;
     gateway.keys.forget(|_, known| known.is_none_or(|known| known.prefix == prefix));
     Ok(StatusCode::NO_CONTENT)

@@ -3,10 +3,13 @@
 use axum::Json;
 use model::{Permission, Role};
 use serde::Serialize;
-use store::KeyRecord;
+use store::{KeyRecord, UserRecord};
 use utoipa::ToSchema;
 
-use crate::{caller::Caller, problem::Anywhere};
+use crate::{
+    caller::{Caller, Who},
+    problem::Anywhere,
+};
 
 /// Who asks, and what they may.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,7 +19,11 @@ pub(super) struct Me {
     /// What that lets them do.
     permissions: Vec<Permission>,
     /// The key that they have shown.
-    key: KeyRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<KeyRecord>,
+    /// Who has logged in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<UserRecord>,
 }
 
 /// Says who asks, and what they may.
@@ -29,5 +36,9 @@ pub(super) struct Me {
 )]
 pub(super) async fn show(caller: Caller) -> Json<Me> {
     let permissions = caller.role().permissions().into_iter().collect();
-    Json(Me { role: caller.role(), permissions, key: caller.key().clone() })
+    let (key, user) = match caller.who() {
+        Who::Key(key) => (Some((**key).clone()), None),
+        Who::Person { session, .. } => (None, Some(session.user.clone())),
+    };
+    Json(Me { role: caller.role(), permissions, key, user })
 }

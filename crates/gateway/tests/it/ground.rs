@@ -15,12 +15,13 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use model::{
     ApiKey, Asset, CheckId, Confidence, DomainName, Evidence, Finding, Fingerprint, Location, NewTask, Role,
-    ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source, Stage, TaskId, TenantId, Traffic,
-    UnitResult, Work, WorkerId, finding::Classification, schedule::Rhythm,
+    ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source, Stage, TaskId, TenantId, Token,
+    Traffic, UnitResult, Work, WorkerId, finding::Classification, schedule::Rhythm,
 };
 use serde_json::Value;
 use store::{
-    ClaimRequest, Ending, NewKey, NewScan, NewSchedule, NewTenant, Objects, Settlement, Store, Terms,
+    ClaimRequest, Ending, FirstPassword, NewKey, NewScan, NewSchedule, NewTenant, NewUser, Objects,
+    Settlement, Store, Terms, UserRecord,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -178,6 +179,14 @@ impl Ground {
             targets: vec!["127.0.0.1".parse().unwrap()],
         };
         self.store.create_schedule(self.tenant, new, by()).await.unwrap().id
+    }
+
+    /// Somebody who may log in, once they have taken up their invitation.
+    pub(crate) async fn user(&self) -> UserRecord {
+        let name = format!("user-{}", rand::random::<u64>()).parse().unwrap();
+        let invited = FirstPassword::Invited(Token::from_random(rand::random()));
+        let new = NewUser { name, role: Role::Viewer };
+        self.store.create_user(self.tenant, new, invited, "test").await.unwrap()
     }
 
     pub(crate) async fn another_tenant(&self) -> TenantId {

@@ -17,3 +17,4 @@ mod operations;
 mod requests;
 mod routes;
 mod scans;
+mod sessions;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use hyper::Method;
-use model::{ApiKey, Role};
+use model::{ApiKey, Role, Token};
 use serde_json::{Value, json};
 
 use crate::ground::{Ground, named};
@@ -17,6 +17,16 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
         "POST /api/v1/scans" => Some(json!({ "targets": ["127.0.0.1"], "request": { "scope": "loopback" } })),
         "POST /api/v1/keys" => Some(json!({ "name": "made", "role": "viewer" })),
         "POST /api/v1/keys/{prefix}/rotate" => Some(json!({})),
+        "POST /api/v1/session" => {
+            let name = format!("nobody-{}", rand::random::<u64>());
+            Some(json!({ "tenant": "own", "name": name, "password": "wrong" }))
+        }
+        "POST /api/v1/invitations/accept" => Some(json!({ "invitation": "guess", "password": "wrong" })),
+        "PUT /api/v1/me/password" => Some(json!({ "current": "wrong", "password": "correct horse battery" })),
+        "POST /api/v1/users" => {
+            Some(json!({ "name": format!("made-{}", rand::random::<u64>()), "role": "viewer" }))
+        }
+        "PATCH /api/v1/users/{user}" => Some(json!({ "disabled": true })),
         "POST /api/v1/schedules" => {
             ground.scan().await;
             let name = format!("made {}", rand::random::<u64>());
@@ -51,7 +61,8 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
     (path, body)
 }
 
-const PLACES: [&str; 7] = ["{prefix}", "{scan}", "{format}", "{schedule}", "{name}", "{finding}", "{task}"];
+const PLACES: [&str; 9] =
+    ["{user}", "{session}", "{prefix}", "{scan}", "{format}", "{schedule}", "{name}", "{finding}", "{task}"];
 
 /// Something of the tenant's.
 async fn place(ground: &Ground, name: &str) -> String {
@@ -66,6 +77,12 @@ async fn place(ground: &Ground, name: &str) -> String {
         }
         "{finding}" => ground.finding().await.1.to_string(),
         "{task}" => ground.task().await.to_string(),
+        "{user}" => ground.user().await.id.to_string(),
+        "{session}" => {
+            let token = Token::from_random(rand::random());
+            let user = ground.user().await;
+            ground.store.begin_session(&user, &token, None, "test").await.unwrap().id.to_string()
+        }
         other => panic!("something for {other} is needed here"),
     }
 }
@@ -76,7 +93,7 @@ fn nothing(name: &str) -> &'static str {
         "{prefix}" => "00000000",
         "{scan}" => "0000000000000000",
         "{format}" => "json",
-        "{schedule}" | "{task}" => "00000000-0000-7000-8000-000000000000",
+        "{schedule}" | "{task}" | "{user}" | "{session}" => "00000000-0000-7000-8000-000000000000",
         "{name}" => "nowhere",
         "{finding}" => "00112233445566778899aabbccddeeff",
         other => panic!("what is not there for {other} is needed here"),
@@ -161,7 +178,10 @@ async fn what_belongs_to_somebody_else_is_as_if_it_were_not_there() {
     let other = ground.another_tenant().await;
     let owner = ground.key_of(other, named("other")).await;
     let makes = "PUT /api/v1/scopes/{name}";
-    for (method, route) in routes().into_iter().filter(|(_, route)| route.contains('{') && route != makes) {
+    // Who has a key has no sessions at all.
+    let nobodys = "DELETE /api/v1/sessions/{session}";
+    let about_one = |(_, route): &(Method, String)| route.contains('{') && route != makes && route != nobodys;
+    for (method, route) in routes().into_iter().filter(about_one) {
         let (foreign, body) = sample(&ground, &route).await;
         let path = route.split_once(' ').unwrap().1.to_owned();
         let nowhere = PLACES.iter().fold(path, |path, name| match path.contains(name) {

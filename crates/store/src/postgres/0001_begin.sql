@@ -369,6 +369,39 @@ CREATE TABLE keys (
 );
 CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
 
+-- People who may log in.
+CREATE TABLE users (
+    tenant_id     uuid NOT NULL REFERENCES tenants,
+    user_id       uuid NOT NULL,
+    name          text NOT NULL,
+    role          text NOT NULL,
+    password      text,
+    invitation    bytea UNIQUE,
+    invited_until timestamptz,
+    networks      text NOT NULL,
+    created_at    timestamptz NOT NULL,
+    created_by    text NOT NULL,
+    disabled_at   timestamptz,
+    last_login    timestamptz,
+    PRIMARY KEY (tenant_id, user_id),
+    UNIQUE (tenant_id, name)
+);
+
+-- People who have logged in. Tokens as digests.
+CREATE TABLE sessions (
+    tenant_id  uuid NOT NULL,
+    session_id uuid NOT NULL,
+    user_id    uuid NOT NULL,
+    digest     bytea NOT NULL UNIQUE,
+    created_at timestamptz NOT NULL,
+    last_used  timestamptz NOT NULL,
+    ends_at    timestamptz NOT NULL,
+    origin     text,
+    PRIMARY KEY (tenant_id, session_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users ON DELETE CASCADE
+);
+CREATE INDEX sessions_of_user ON sessions (tenant_id, user_id, last_used);
+
 CREATE TABLE audit (
     sequence  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id uuid,
@@ -529,6 +562,18 @@ CREATE POLICY of_tenant ON keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON keys TO rampart_tenant;
 
+ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+ALTER TABLE users FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON users FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON users TO rampart_tenant;
+
+ALTER TABLE sessions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sessions FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON sessions FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO rampart_tenant;
+
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON audit FOR ALL TO rampart_tenant
@@ -566,6 +611,11 @@ CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON keys TO rampart_queue;
+-- Whose a name is, and a session.
+CREATE POLICY of_queue ON users FOR SELECT TO rampart_queue USING (true);
+GRANT SELECT ON users TO rampart_queue;
+CREATE POLICY of_queue ON sessions FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT, DELETE ON sessions TO rampart_queue;
 CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 -- What was done to all, and nothing of what was done to one.
 CREATE POLICY of_nobody ON audit FOR SELECT TO rampart_queue USING (tenant_id IS NULL);

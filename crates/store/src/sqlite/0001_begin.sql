@@ -328,6 +328,39 @@ CREATE TABLE keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
 
+-- People who may log in.
+CREATE TABLE users (
+    tenant_id     BLOB NOT NULL REFERENCES tenants,
+    user_id       BLOB NOT NULL,
+    name          TEXT NOT NULL,
+    role          TEXT NOT NULL,
+    password      TEXT,
+    invitation    BLOB UNIQUE,
+    invited_until INTEGER,
+    networks      TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    created_by    TEXT NOT NULL,
+    disabled_at   INTEGER,
+    last_login    INTEGER,
+    PRIMARY KEY (tenant_id, user_id),
+    UNIQUE (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- People who have logged in. Tokens as digests.
+CREATE TABLE sessions (
+    tenant_id  BLOB NOT NULL,
+    session_id BLOB NOT NULL,
+    user_id    BLOB NOT NULL,
+    digest     BLOB NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    last_used  INTEGER NOT NULL,
+    ends_at    INTEGER NOT NULL,
+    origin     TEXT,
+    PRIMARY KEY (tenant_id, session_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_user ON sessions (tenant_id, user_id, last_used);
+
 CREATE TABLE audit (
     sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant_id BLOB,

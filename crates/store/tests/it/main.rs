@@ -23,4 +23,5 @@ mod scans;
 mod stored;
 mod tasks;
 mod tending;
+mod users;
 mod workers;

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Fingerprint, LeaseNumber, NewTask, Place, Priority, ScanId, ScanRequest, Schedule, ScheduleId,
-    Scope, Stage, TaskId, TenantId, Work,
+    ApiKey, Fingerprint, LeaseNumber, NewTask, Place, Priority, Role, ScanId, ScanRequest, Schedule,
+    ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, UserId, Work,
     finding::{Decision, Verdict},
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, Ending, FindingFilter, Lease, NewScan, NewSchedule, ScanFilter, Settlement, Store,
-    StoreError, TaskFilter,
+    AuditFilter, Ending, FindingFilter, FirstPassword, Lease, NewScan, NewSchedule, NewUser, ScanFilter,
+    Settlement, Store, StoreError, TaskFilter,
 };
 
 use super::scan;
@@ -31,6 +31,8 @@ pub(super) struct Things {
     pub(super) schedule: ScheduleId,
     /// A key that this number makes.
     pub(super) key: u8,
+    pub(super) user: UserId,
+    pub(super) session: SessionId,
     /// A scope of that name is the tenant's.
     pub(super) scope: &'static str,
 }
@@ -45,6 +47,8 @@ impl Things {
             finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
             schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
             key: 0xee,
+            user: UserId::new(uuid::Uuid::from_u128(8)),
+            session: SessionId::new(uuid::Uuid::from_u128(9)),
             scope: "nowhere",
         }
     }
@@ -58,6 +62,8 @@ impl Things {
             (self.finding.to_string(), "<finding>"),
             (self.schedule.to_string(), "<schedule>"),
             (key(self.key).prefix().to_string(), "<key>"),
+            (self.user.to_string(), "<user>"),
+            (self.session.to_string(), "<session>"),
             (format!("\"{}\"", self.scope), "<scope>"),
         ]
         .iter()
@@ -119,6 +125,24 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             }))
         }
         "latest_happening" => text(&store.latest_happening(tenant).await.map(drop)),
+        "create_user" => {
+            // Nobody has that name here, whoever else has it elsewhere.
+            let name = format!("somebody-{}", uuid::Uuid::now_v7()).parse().unwrap();
+            let new = NewUser { name, role: Role::Owner };
+            let made = store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), by()).await;
+            text(&made.map(|user| user.role))
+        }
+        "users" => text(&store.users(tenant).await.map(|users| {
+            // Whom the intruder lets in, it sees.
+            users.into_iter().filter(|user| user.created_by != "intruder").collect::<Vec<_>>()
+        })),
+        "user" => text(&store.user(tenant, things.user).await),
+        "change_user" => text(&store.change_user(tenant, things.user, Some(Role::Viewer), None, by()).await),
+        "delete_user" => text(&store.delete_user(tenant, things.user, by()).await),
+        "set_password" => text(&store.set_password(tenant, things.user, "kept".to_owned(), by()).await),
+        "used_session" => text(&store.used_session(tenant, things.session).await),
+        "sessions" => text(&store.sessions(tenant, things.user).await),
+        "end_session" => text(&store.end_session(tenant, things.session, by()).await),
         "key" => text(&store.key(tenant, key(things.key).prefix()).await.map(|key| key.name)),
         "verify_audit" => text(&store.verify_audit(Some(tenant), None).await.map(|walked| walked.is_ok())),
         "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
@@ -287,6 +311,11 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     };
     let schedule = store.create_schedule(tenant, new, "test".to_owned()).await.unwrap().id;
     assert!(store.first_key(tenant, key(7), named("secret of the tenant"), "test".to_owned()).await.unwrap());
+    let new = NewUser { name: "owner-of-the-tenant".parse().unwrap(), role: Role::Owner };
+    let user =
+        store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), "test").await.unwrap();
+    let token = Token::from_random([7; 32]);
+    let session = store.begin_session(&user, &token, None, "test").await.unwrap().id;
     // The running one first: there is something to cancel.
     Things {
         scan: other_scan,
@@ -295,6 +324,8 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         finding: scan::finding().fingerprint,
         schedule,
         key: 7,
+        user: user.id,
+        session,
         scope: "home",
     }
 }
@@ -327,6 +358,9 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "schedules",
         "keys",
         "key",
+        "users",
+        "user",
+        "sessions",
     ] {
         seen.push(ask(&ground.store, method, ground.tenant, things).await);
     }

@@ -34,13 +34,13 @@ fn of_policies(policies: &[(String, String)]) -> Vec<Mutation> {
             add(format!("CREATE POLICY more ON rampart.{table} TO PUBLIC USING (true)"), true);
             add(format!("GRANT SELECT ON rampart.{table} TO PUBLIC"), false);
             // What others refer to can only be emptied together with them.
-            let alone = !["findings", "scans", "tenants"].contains(&table.as_str());
+            let alone = !["findings", "scans", "tenants", "users"].contains(&table.as_str());
             add(format!("GRANT TRUNCATE ON rampart.{table} TO rampart_tenant"), alone);
         } else {
             // Those of nobody are in no tenant's table.
             add(format!("ALTER POLICY {on} TO rampart_tenant"), policy != "of_nobody");
-            // What is too old to be told it deletes already.
-            if table != "happenings" {
+            // What is too old, or over, it deletes already.
+            if !["happenings", "sessions"].contains(&table.as_str()) {
                 add(format!("GRANT DELETE ON rampart.{table} TO rampart_queue"), false);
             }
         }

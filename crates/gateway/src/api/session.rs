@@ -1,0 +1,303 @@
+//! Logging in with a name and a password, and out again. A browser holds the session in a cookie that no script reads.
+
+use std::time::Instant;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+};
+use model::{By, Password, SessionId, Token, UserName};
+use serde::{Deserialize, Serialize};
+use store::{Account, SessionRecord, StoreError};
+use utoipa::ToSchema;
+
+use super::body::{Body, InPath};
+use crate::{
+    Gateway,
+    caller::{Caller, Refusal, Who},
+    guesses::Guessed,
+    origin::Origin,
+    password,
+    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, Problem},
+    request::RequestId,
+    session_cookie,
+};
+
+/// Who logs in.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Login {
+    /// Whose people they are; `default` without.
+    #[serde(default = "usual_tenant")]
+    tenant: String,
+    /// Their name.
+    #[schema(value_type = String)]
+    name: String,
+    password: Password,
+}
+
+fn usual_tenant() -> String {
+    "default".to_owned()
+}
+
+/// A session that goes on.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Session {
+    /// What goes into the `X-Forgery-Token` of every request with the cookie that changes something.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    forgery_token: String,
+    #[serde(flatten)]
+    session: SessionRecord,
+}
+
+/// Sessions of who asks.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Sessions {
+    /// The latest first.
+    sessions: Vec<SessionRecord>,
+}
+
+/// Another password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordChange {
+    /// The one that is good so far.
+    current: Password,
+    /// The one that is to be good from now on: at least 15 characters.
+    password: Password,
+}
+
+/// An invitation that somebody takes up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Acceptance {
+    /// What they were given.
+    invitation: String,
+    /// The password that they choose: at least 15 characters.
+    password: Password,
+}
+
+const WRONG: &str = "the name or the password is wrong, or it is not known any more";
+
+fn by(account: &Account, origin: Option<Origin>, request: &RequestId) -> By {
+    By {
+        name: account.user.name.to_string(),
+        origin: origin.map(|origin| origin.address),
+        request: Some(request.to_string()),
+    }
+}
+
+/// Logs in. The session is in a cookie that the browser sends by itself; whatever is changed with it also brings `X-Forgery-Token`.
+#[utoipa::path(
+    post,
+    path = "/session",
+    tag = "session",
+    operation_id = "log_in",
+    security(()),
+    request_body = Login,
+    responses((status = CREATED, body = Session, description = "logged in"), Anywhere, BringsBody),
+)]
+pub(super) async fn log_in(
+    State(gateway): State<Gateway>,
+    extensions: axum::http::Extensions,
+    Body(login): Body<Login>,
+) -> Result<(StatusCode, HeaderMap, Json<Session>), Problem> {
+    let origin = extensions.get::<Origin>().copied();
+    let request = extensions.get::<RequestId>().cloned().unwrap_or_default();
+    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_login(origin.address)) {
+        gateway.metrics.limited();
+        return Err(Problem::too_many("this address", wait));
+    }
+    let Login { tenant, name, password } = login;
+    let whose = Guessed::of(&tenant, &name.to_ascii_lowercase());
+    let account = match name.parse::<UserName>() {
+        Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant, name).await?,
+        _ => None,
+    };
+    let is_known_there = account.as_ref().zip(origin).is_some_and(|(account, origin)| {
+        account.networks.iter().any(|network| network.contains(&origin.address))
+    });
+    if let Some(wait) = gateway.guesses.wait(whose, Instant::now()).filter(|_| !is_known_there) {
+        gateway.metrics.limited();
+        return Err(Problem::too_many("whoever tries this name", wait));
+    }
+    let may = account.as_ref().filter(|account| account.user.disabled_at.is_none());
+    let kept = may.and_then(|account| account.password.clone());
+    if !password::fits(password, kept).await? {
+        gateway.guesses.failed(whose, Instant::now());
+        let refused = account.map(|account| {
+            Box::new(Refusal { tenant: account.user.tenant, by: by(&account, origin, &request) })
+        });
+        gateway.metrics.authenticated(crate::metrics::Authentication::Unknown);
+        return Err(Problem { refused, ..Problem::new(Kind::Unauthenticated, WRONG) });
+    }
+    let account = account.ok_or_else(|| Problem::new(Kind::Unauthenticated, WRONG))?;
+    gateway.guesses.forget(whose);
+    gateway.metrics.authenticated(crate::metrics::Authentication::Known);
+    let token = Token::from_random(rand::random());
+    let address = origin.map(|origin| origin.address);
+    let who = by(&account, origin, &request);
+    let session = gateway.store.begin_session(&account.user, &token, address, who).await?;
+    let forgery_token = token.against_forgery().expose().to_owned();
+    let headers = with_cookie(session_cookie::given(&token))?;
+    Ok((StatusCode::CREATED, headers, Json(Session { forgery_token, session })))
+}
+
+/// The longest name of a tenant that is looked for.
+const LONGEST_TENANT: usize = 256;
+
+fn with_cookie(cookie: String) -> Result<HeaderMap, Problem> {
+    let value = HeaderValue::try_from(cookie)
+        .map_err(|error| Problem::new(Kind::Internal, format!("a cookie cannot be written: {error}")))?;
+    Ok(HeaderMap::from_iter([(header::SET_COOKIE, value)]))
+}
+
+/// Who asks, when it is a person with a session.
+fn own(caller: &Caller) -> Result<(&SessionRecord, &Token), Problem> {
+    match caller.who() {
+        Who::Person { session, token } => Ok((session, token)),
+        Who::Key(key) => Err(Problem::new(
+            Kind::Conflict,
+            format!("the key {} is of a program: only people have sessions and passwords", key.prefix),
+        )),
+    }
+}
+
+/// Shows the session that somebody has, with what they need to change something.
+#[utoipa::path(
+    get,
+    path = "/session",
+    tag = "session",
+    operation_id = "show_session",
+    responses((status = OK, body = Session, description = "the session"), Anywhere, MayConflict),
+)]
+pub(super) async fn show(caller: Caller) -> Result<Json<Session>, Problem> {
+    let (session, token) = own(&caller)?;
+    let forgery_token = token.against_forgery().expose().to_owned();
+    Ok(Json(Session { forgery_token, session: session.clone() }))
+}
+
+/// Logs out.
+#[utoipa::path(
+    delete,
+    path = "/session",
+    tag = "session",
+    operation_id = "log_out",
+    responses((status = NO_CONTENT, description = "logged out"), Anywhere, MayConflict),
+)]
+pub(super) async fn log_out(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+) -> Result<(StatusCode, HeaderMap), Problem> {
+    let id = own(&caller)?.0.id;
+    end(&gateway, &caller, id).await?;
+    Ok((StatusCode::NO_CONTENT, with_cookie(session_cookie::taken())?))
+}
+
+async fn end(gateway: &Gateway, caller: &Caller, id: SessionId) -> Result<(), Problem> {
+    let ended = gateway.store.end_session(caller.tenant_of_own(), id, caller.by()).await;
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.id == id));
+    Ok(ended?)
+}
+
+/// Lists the sessions of who asks.
+#[utoipa::path(
+    get,
+    path = "/sessions",
+    tag = "session",
+    operation_id = "list_sessions",
+    responses((status = OK, body = Sessions, description = "the sessions that go on"), Anywhere, MayConflict),
+)]
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Sessions>, Problem> {
+    let user = &own(&caller)?.0.user;
+    Ok(Json(Sessions { sessions: gateway.store.sessions(user.tenant, user.id).await? }))
+}
+
+/// Ends one of one's own sessions, such as that of a machine that was lost.
+#[utoipa::path(
+    delete,
+    path = "/sessions/{session}",
+    tag = "session",
+    operation_id = "end_session",
+    params(("session" = SessionId, Path, description = "its id")),
+    responses((status = NO_CONTENT, description = "it has ended"), Anywhere, AboutOne, MayConflict),
+)]
+pub(super) async fn end_one(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(id): InPath<SessionId>,
+) -> Result<StatusCode, Problem> {
+    let user = &own(&caller)?.0.user;
+    let owned = gateway.store.sessions(user.tenant, user.id).await?;
+    if !owned.iter().any(|session| session.id == id) {
+        return Err(StoreError::Missing { kind: "session", name: id.to_string() }.into());
+    }
+    end(&gateway, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Changes one's own password. All sessions end, also this one: whoever knew the old one may have some.
+#[utoipa::path(
+    put,
+    path = "/me/password",
+    tag = "session",
+    operation_id = "change_password",
+    request_body = PasswordChange,
+    responses((status = NO_CONTENT, description = "changed; log in with it"), Anywhere, BringsBody, MayConflict),
+)]
+pub(super) async fn change_password(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(change): Body<PasswordChange>,
+) -> Result<(StatusCode, HeaderMap), Problem> {
+    let user = own(&caller)?.0.user.clone();
+    if let Some(Err(wait)) = caller.origin().map(|origin| gateway.limits.take_of_login(origin)) {
+        return Err(Problem::too_many("this address", wait));
+    }
+    require_good(&change.password, &user.name)?;
+    let tenant = gateway.store.tenant(user.tenant).await?.name;
+    let kept = gateway.store.account(tenant, user.name.clone()).await?.and_then(|account| account.password);
+    if !password::fits(change.current, kept).await? {
+        return Err(caller.refuse("the current password is another one".to_owned()));
+    }
+    let hash = password::hashed(change.password).await?;
+    gateway.store.set_password(user.tenant, user.id, hash, caller.by()).await?;
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
+    Ok((StatusCode::NO_CONTENT, with_cookie(session_cookie::taken())?))
+}
+
+fn require_good(password: &Password, name: &UserName) -> Result<(), Problem> {
+    password.require_good(name).map_err(|error| Problem::new(Kind::Invalid, error.to_string()))
+}
+
+/// Takes up an invitation: whoever has it chooses the password with which they log in from then on.
+#[utoipa::path(
+    post,
+    path = "/invitations/accept",
+    tag = "session",
+    operation_id = "accept_invitation",
+    security(()),
+    request_body = Acceptance,
+    responses((status = NO_CONTENT, description = "log in with the password"), Anywhere, BringsBody),
+)]
+pub(super) async fn accept(
+    State(gateway): State<Gateway>,
+    extensions: axum::http::Extensions,
+    Body(acceptance): Body<Acceptance>,
+) -> Result<StatusCode, Problem> {
+    let origin = extensions.get::<Origin>().copied();
+    let request = extensions.get::<RequestId>().cloned().unwrap_or_default();
+    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_sign_up(origin.address)) {
+        gateway.metrics.limited();
+        return Err(Problem::too_many("this address", wait));
+    }
+    let unknown = || Problem::new(Kind::Unauthenticated, "the invitation is not known, or not any more");
+    let token: Token = acceptance.invitation.parse().map_err(|_| unknown())?;
+    let account = gateway.store.invited(&token).await?.ok_or_else(unknown)?;
+    require_good(&acceptance.password, &account.user.name)?;
+    let hash = password::hashed(acceptance.password).await?;
+    let who = by(&account, origin, &request);
+    gateway.store.set_password(account.user.tenant, account.user.id, hash, who).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,143 @@
+//! People who may log in.
+
+use axum::{Json, extract::State, http::StatusCode};
+use model::{Permission, Role, Token, UserId};
+use serde::{Deserialize, Serialize};
+use store::{FirstPassword, NewUser, UserRecord};
+use utoipa::ToSchema;
+
+use super::body::{Body, InPath};
+use crate::{
+    Gateway,
+    caller::Caller,
+    problem::{AboutOne, Anywhere, BringsBody, MayConflict, Problem},
+};
+
+/// Everybody of the tenant who may log in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Users {
+    /// By name.
+    users: Vec<UserRecord>,
+}
+
+/// Somebody who was invited now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct InvitedUser {
+    /// Goes to them alone, this once: with it they choose a password within 72 hours.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    invitation: String,
+    #[serde(flatten)]
+    user: UserRecord,
+}
+
+/// What is to be another way. What is not given stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UserChange {
+    /// What they may do.
+    #[serde(default)]
+    role: Option<Role>,
+    /// May they not log in?
+    #[serde(default)]
+    disabled: Option<bool>,
+}
+
+/// Lists people.
+#[utoipa::path(
+    get,
+    path = "/users",
+    tag = "users",
+    operation_id = "list_users",
+    responses((status = OK, body = Users, description = "everybody, by name"), Anywhere),
+)]
+pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Users>, Problem> {
+    let tenant = caller.may(Permission::UsersRead)?;
+    Ok(Json(Users { users: gateway.store.users(tenant).await? }))
+}
+
+/// Shows somebody.
+#[utoipa::path(
+    get,
+    path = "/users/{user}",
+    tag = "users",
+    operation_id = "show_user",
+    params(("user" = UserId, Path, description = "their id")),
+    responses((status = OK, body = UserRecord, description = "who they are"), Anywhere, AboutOne),
+)]
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(user): InPath<UserId>,
+) -> Result<Json<UserRecord>, Problem> {
+    let tenant = caller.may(Permission::UsersRead)?;
+    Ok(Json(gateway.store.user(tenant, user).await?))
+}
+
+/// Invites somebody: with what is answered they choose a password, and log in with that.
+#[utoipa::path(
+    post,
+    path = "/users",
+    tag = "users",
+    operation_id = "invite_user",
+    request_body = NewUser,
+    responses((status = CREATED, body = InvitedUser, description = "they are invited"), Anywhere, BringsBody, MayConflict),
+)]
+pub(super) async fn invite(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(asked): Body<NewUser>,
+) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
+    let tenant = caller.may(Permission::UsersManage)?;
+    caller.may_give(asked.role)?;
+    let invitation = Token::from_random(rand::random());
+    let first = FirstPassword::Invited(invitation.clone());
+    let user = gateway.store.create_user(tenant, asked, first, caller.by()).await?;
+    Ok((StatusCode::CREATED, Json(InvitedUser { invitation: invitation.expose().to_owned(), user })))
+}
+
+/// Says what somebody may do, or that they may not log in any more. Their sessions end.
+#[utoipa::path(
+    patch,
+    path = "/users/{user}",
+    tag = "users",
+    operation_id = "change_user",
+    params(("user" = UserId, Path, description = "their id")),
+    request_body = UserChange,
+    responses((status = OK, body = UserRecord, description = "as they are now"), Anywhere, AboutOne, BringsBody, MayConflict),
+)]
+pub(super) async fn change(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(user): InPath<UserId>,
+    Body(asked): Body<UserChange>,
+) -> Result<Json<UserRecord>, Problem> {
+    let tenant = caller.may(Permission::UsersManage)?;
+    caller.may_give(gateway.store.user(tenant, user).await?.role)?;
+    if let Some(role) = asked.role {
+        caller.may_give(role)?;
+    }
+    let changed = gateway.store.change_user(tenant, user, asked.role, asked.disabled, caller.by()).await?;
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+    Ok(Json(changed))
+}
+
+/// Forgets somebody. Their sessions end; the audit still tells what they did.
+#[utoipa::path(
+    delete,
+    path = "/users/{user}",
+    tag = "users",
+    operation_id = "delete_user",
+    params(("user" = UserId, Path, description = "their id")),
+    responses((status = NO_CONTENT, description = "they are forgotten"), Anywhere, AboutOne, MayConflict),
+)]
+pub(super) async fn delete(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(user): InPath<UserId>,
+) -> Result<StatusCode, Problem> {
+    let tenant = caller.may(Permission::UsersManage)?;
+    caller.may_give(gateway.store.user(tenant, user).await?.role)?;
+    gateway.store.delete_user(tenant, user, caller.by()).await?;
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+    Ok(StatusCode::NO_CONTENT)
+}

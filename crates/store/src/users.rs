@@ -1,0 +1,350 @@
+//! People who may log in. What is kept of a password is what Argon2id makes of it; what is kept of an invitation is a digest.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use model::{By, Role, TenantId, Token, UserId, UserName};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    Store, StoreError,
+    audit::Act,
+    session::{Session, TenantTx},
+    value::{Row, Value, json},
+};
+
+/// For how long somebody may take up an invitation.
+pub const INVITED_FOR: Duration = Duration::from_secs(72 * 60 * 60);
+/// Networks that are remembered of one user.
+const NETWORKS: usize = 10;
+
+/// Somebody who is to be able to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// By what they log in.
+    #[schema(value_type = String, min_length = 1, max_length = 254, pattern = r"^[!-~]+$", example = "j.doe@acme.test")]
+    pub name: UserName,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// By what somebody is let in for the first time.
+#[derive(Debug, Clone)]
+pub enum FirstPassword {
+    /// What Argon2id made of it, as a PHC string.
+    Hashed(String),
+    /// Whoever has this says it, once.
+    Invited(Token),
+}
+
+/// What is known of somebody who may log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UserRecord {
+    /// Which.
+    pub id: UserId,
+    /// By what they log in.
+    #[schema(value_type = String)]
+    pub name: UserName,
+    /// Whose people they are.
+    pub tenant: TenantId,
+    /// What they may do.
+    pub role: Role,
+    /// Until when they may take up an invitation; they cannot log in before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invited_until: Option<Timestamp>,
+    /// Since when they may not log in any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    /// Since when they are known.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When they logged in last.
+    pub last_login: Option<Timestamp>,
+}
+
+/// What is needed to let somebody in.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Who it is.
+    pub user: UserRecord,
+    /// What Argon2id made of the password, as a PHC string; none before an invitation was taken up.
+    pub password: Option<String>,
+    /// From where they have logged in.
+    pub networks: Vec<IpNet>,
+}
+
+const USER: &str =
+    "user_id, name, tenant_id, role, invited_until, disabled_at, created_at, created_by, last_login";
+
+pub(crate) fn read(row: &Row) -> Result<UserRecord, StoreError> {
+    Ok(UserRecord {
+        id: UserId::new(row.id(0)?),
+        name: row.word(1)?,
+        tenant: TenantId::new(row.id(2)?),
+        role: row.word(3)?,
+        invited_until: row.maybe_time(4)?,
+        disabled_at: row.maybe_time(5)?,
+        created_at: row.time(6)?,
+        created_by: row.text(7)?.to_owned(),
+        last_login: row.maybe_time(8)?,
+    })
+}
+
+async fn account(
+    session: &mut dyn Session,
+    condition: &str,
+    values: &[Value],
+) -> Result<Option<Account>, StoreError> {
+    let sql = format!("SELECT {USER}, password, networks FROM users WHERE {condition}");
+    let rows = session.query(&sql, values).await?;
+    let read = |row: &Row| {
+        Ok(Account {
+            user: read(row)?,
+            password: row.maybe_text(9)?.map(str::to_owned),
+            networks: row.json(10)?,
+        })
+    };
+    rows.first().map(read).transpose()
+}
+
+impl TenantTx<'_> {
+    async fn held_user(&mut self, id: UserId) -> Result<UserRecord, StoreError> {
+        let lock = self.dialect().for_update();
+        let sql = format!("SELECT {USER} FROM users WHERE tenant_id = $1 AND user_id = $2{lock}");
+        read(&self.one(&sql, &[self.tenant(), id.as_uuid().into()], ("user", id)).await?)
+    }
+
+    /// Whoever takes the last owner away leaves a tenant that nobody can change.
+    async fn require_another_owner(&mut self, without: &UserRecord) -> Result<(), StoreError> {
+        if without.role != Role::Owner || without.disabled_at.is_some() {
+            return Ok(());
+        }
+        let lock = self.dialect().for_update();
+        let sql = format!(
+            "SELECT user_id FROM users WHERE tenant_id = $1 AND role = 'owner' AND disabled_at IS NULL AND invited_until IS NULL \
+             ORDER BY user_id{lock}"
+        );
+        let owners = self.query(&sql, &[self.tenant()]).await?;
+        let ids = owners.iter().map(|row| row.id(0)).collect::<Result<Vec<_>, _>>()?;
+        match ids.iter().any(|id| *id != without.id.as_uuid()) {
+            true => Ok(()),
+            false => Err(StoreError::LastOwner(without.name.to_string())),
+        }
+    }
+
+    async fn end_sessions_of(&mut self, user: UserId) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2";
+        self.execute(sql, &[self.tenant(), user.as_uuid().into()]).await
+    }
+}
+
+impl Store {
+    /// Lets somebody in from now on.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when somebody of the tenant has that name already.
+    pub async fn create_user(
+        &self,
+        tenant: TenantId,
+        new: NewUser,
+        first: FirstPassword,
+        by: impl Into<By>,
+    ) -> Result<UserRecord, StoreError> {
+        let by = by.into();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let (password, digest) = match &first {
+                    FirstPassword::Hashed(hash) => (Some(hash.clone()), None),
+                    FirstPassword::Invited(token) => (None, Some(token.digest())),
+                };
+                let until = tx.now.saturating_add(INVITED_FOR).unwrap_or(Timestamp::MAX);
+                let made = UserRecord {
+                    id: UserId::new(Uuid::now_v7()),
+                    name: new.name,
+                    tenant: tx.tenant,
+                    role: new.role,
+                    invited_until: digest.map(|_| until),
+                    disabled_at: None,
+                    created_at: tx.now,
+                    created_by: by.name.clone(),
+                    last_login: None,
+                };
+                let values = [
+                    tx.tenant(),
+                    made.id.as_uuid().into(),
+                    made.name.as_str().into(),
+                    made.role.as_str().into(),
+                    password.into(),
+                    digest.map_or(Value::Null(crate::value::Kind::Bytes), |digest| Value::Bytes(digest.to_vec())),
+                    made.invited_until.into(),
+                    made.created_at.into(),
+                    made.created_by.as_str().into(),
+                ];
+                let sql = "INSERT INTO users (tenant_id, user_id, name, role, password, invitation, invited_until, created_at, \
+                           created_by, networks) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '[]') ON CONFLICT DO NOTHING";
+                if tx.execute(sql, &values).await? == 0 {
+                    return Err(StoreError::Exists { kind: "user", name: made.name.to_string() });
+                }
+                let detail = format!("{}: {}", made.name, made.role);
+                tx.audit(Act::new(&by, "user.create", made.id).detail(detail).after(&made)?);
+                Ok(made)
+            })
+        })
+        .await
+    }
+
+    /// The people of a tenant, by name.
+    pub async fn users(&self, tenant: TenantId) -> Result<Vec<UserRecord>, StoreError> {
+        self.read_tenant(tenant, |tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {USER} FROM users WHERE tenant_id = $1 ORDER BY name");
+                tx.query(&sql, &[tx.tenant()]).await?.iter().map(read).collect()
+            })
+        })
+        .await
+    }
+
+    /// One of them.
+    pub async fn user(&self, tenant: TenantId, id: UserId) -> Result<UserRecord, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {USER} FROM users WHERE tenant_id = $1 AND user_id = $2");
+                read(&tx.one(&sql, &[tx.tenant(), id.as_uuid().into()], ("user", id)).await?)
+            })
+        })
+        .await
+    }
+
+    /// Says what somebody may do, or that they may not log in any more: their sessions end. What is not given stays.
+    pub async fn change_user(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        role: Option<Role>,
+        disabled: Option<bool>,
+        by: impl Into<By>,
+    ) -> Result<UserRecord, StoreError> {
+        let by = by.into();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let before = tx.held_user(id).await?;
+                let disabled_at = match disabled {
+                    None => before.disabled_at,
+                    Some(true) => before.disabled_at.or(Some(tx.now)),
+                    Some(false) => None,
+                };
+                let after = UserRecord { role: role.unwrap_or(before.role), disabled_at, ..before.clone() };
+                if after.role != Role::Owner || after.disabled_at.is_some() {
+                    tx.require_another_owner(&before).await?;
+                }
+                let sql =
+                    "UPDATE users SET role = $3, disabled_at = $4 WHERE tenant_id = $1 AND user_id = $2";
+                let values =
+                    [tx.tenant(), id.as_uuid().into(), after.role.as_str().into(), after.disabled_at.into()];
+                tx.execute(sql, &values).await?;
+                if after != before {
+                    // What they were let in as, they are not any more.
+                    tx.end_sessions_of(id).await?;
+                    let act = Act::new(&by, "user.change", id).detail(after.name.as_str());
+                    tx.audit(act.before(&before)?.after(&after)?);
+                }
+                Ok(after)
+            })
+        })
+        .await
+    }
+
+    /// Forgets somebody: they cannot log in, and their sessions end. The audit still tells what they did.
+    pub async fn delete_user(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        by: impl Into<By>,
+    ) -> Result<(), StoreError> {
+        let by = by.into();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let before = tx.held_user(id).await?;
+                tx.require_another_owner(&before).await?;
+                tx.end_sessions_of(id).await?;
+                let sql = "DELETE FROM users WHERE tenant_id = $1 AND user_id = $2";
+                tx.execute(sql, &[tx.tenant(), id.as_uuid().into()]).await?;
+                tx.audit(Act::new(&by, "user.delete", id).detail(before.name.as_str()).before(&before)?);
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Somebody with a password of their own: all their sessions end, as somebody else may have one.
+    pub async fn set_password(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        hash: String,
+        by: impl Into<By>,
+    ) -> Result<(), StoreError> {
+        let by = by.into();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let user = tx.held_user(id).await?;
+                let sql = "UPDATE users SET password = $3, invitation = NULL, invited_until = NULL \
+                           WHERE tenant_id = $1 AND user_id = $2";
+                tx.execute(sql, &[tx.tenant(), id.as_uuid().into(), hash.into()]).await?;
+                tx.end_sessions_of(id).await?;
+                tx.audit(Act::new(&by, "user.password", id).detail(user.name.as_str()));
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Whose name that is in a tenant of that name, with what is needed to let them in.
+    pub async fn account(&self, tenant: String, name: UserName) -> Result<Option<Account>, StoreError> {
+        self.read_queue(move |tx| {
+            Box::pin(async move {
+                let condition = "tenant_id = (SELECT tenant_id FROM tenants WHERE name = $1) AND name = $2";
+                account(tx.session, condition, &[tenant.into(), name.as_str().into()]).await
+            })
+        })
+        .await
+    }
+
+    /// Who was invited with this, if they may still take it up.
+    pub async fn invited(&self, token: &Token) -> Result<Option<Account>, StoreError> {
+        let digest = token.digest();
+        self.read_queue(move |tx| {
+            Box::pin(async move {
+                let found = account(tx.session, "invitation = $1", &[Value::Bytes(digest.to_vec())]).await?;
+                let now = tx.now;
+                let is_open = |account: &Account| {
+                    account.user.disabled_at.is_none()
+                        && account.user.invited_until.is_some_and(|until| until > now)
+                };
+                Ok(found.filter(is_open))
+            })
+        })
+        .await
+    }
+}
+
+impl TenantTx<'_> {
+    /// Somebody has logged in from there.
+    pub(crate) async fn logged_in(&mut self, id: UserId, from: Option<IpNet>) -> Result<(), StoreError> {
+        let lock = self.dialect().for_update();
+        let sql = format!("SELECT networks FROM users WHERE tenant_id = $1 AND user_id = $2{lock}");
+        let row = self.one(&sql, &[self.tenant(), id.as_uuid().into()], ("user", id)).await?;
+        let mut networks: Vec<IpNet> = row.json(0)?;
+        networks.retain(|known| Some(*known) != from);
+        networks.splice(0..0, from);
+        networks.truncate(NETWORKS);
+        let sql = "UPDATE users SET last_login = $3, networks = $4 WHERE tenant_id = $1 AND user_id = $2";
+        let values = [self.tenant(), id.as_uuid().into(), self.now.into(), json(&networks)?];
+        self.execute(sql, &values).await.map(drop)
+    }
+}
