@@ -51,21 +51,25 @@ pub use self::{
     audit::AuditFilter,
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch, Workload},
     error::StoreError,
-    findings::{FindingFilter, KnownFinding},
-    keys::{KeyRecord, NewKey},
+    findings::FindingFilter,
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     once::Submission,
     postgres::{ReplicaLocation, ReplicaState, migrate},
     results::UnitRecord,
     retention::Retention,
-    scans::{NewScan, ScanFilter, ScanRecord},
-    schedules::{Followed, NewSchedule, RefusedRun, ScheduleRecord, Terms},
+    scans::{NewScan, ScanFilter},
+    schedules::{Followed, Terms},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
-    tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
-    tenants::{NewTenant, TenantRecord},
+    tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
+    tenants::NewTenant,
     workers::Introduction,
+};
+/// What is stored, as the API tells it too.
+pub use model::record::{
+    KeyRecord, KnownFinding, NewKey, NewSchedule, RefusedRun, ScanRecord, ScheduleRecord, TaskRecord,
+    TenantRecord,
 };
 
 /// An open database. Cheap to share; closed when the last one is dropped.
