@@ -40,8 +40,8 @@ pub use self::{
     tls::Trusted,
 };
 
-/// How long somebody waits for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long somebody waits for a connection, encrypted if it is to be.
+const CONNECT: Duration = Duration::from_secs(30);
 
 /// Which server, and who asks.
 #[derive(Debug, Clone)]
