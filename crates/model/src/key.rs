@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 const BEGINNING: &str = "rampart_";
@@ -19,8 +19,8 @@ pub struct ApiKey {
 }
 
 /// By which a key is found: the eight hexadecimal digits after `rampart_`. Not secret.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct KeyPrefix(String);
 
 impl ApiKey {
@@ -117,6 +117,20 @@ impl FromStr for KeyPrefix {
             // Somebody may have given the whole key: its secret is not repeated.
             Err(KeyPrefixError(text.chars().take(PREFIX).collect()))
         }
+    }
+}
+
+impl From<KeyPrefix> for String {
+    fn from(prefix: KeyPrefix) -> String {
+        prefix.0
+    }
+}
+
+impl TryFrom<String> for KeyPrefix {
+    type Error = KeyPrefixError;
+
+    fn try_from(text: String) -> Result<KeyPrefix, KeyPrefixError> {
+        text.parse()
     }
 }
 

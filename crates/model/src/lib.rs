@@ -20,6 +20,7 @@ pub mod limits;
 pub mod money;
 pub mod name;
 pub mod ports;
+pub mod record;
 pub mod scaling;
 pub mod scan;
 pub mod schedule;

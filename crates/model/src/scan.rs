@@ -191,6 +191,8 @@ pub enum ScanEnd {
     /// So many units failed for good, or were cancelled; the others had their turn.
     Failures {
         /// The tasks of those that failed are dead, and can be redriven.
+        // Beside the units of the scan's record it needs a name of its own.
+        #[serde(rename = "failed_units", alias = "units")]
         units: u64,
     },
     /// Somebody did not want it any more.

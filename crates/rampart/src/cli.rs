@@ -16,9 +16,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        AuditCommand, AuditListArguments, DiffArguments, FindingCommand, FindingDecideArguments,
+        Anywhere, AuditCommand, AuditListArguments, DiffArguments, FindingCommand, FindingDecideArguments,
         FindingListArguments, GatewayArguments, JsonArguments, KeyCommand, KeyCreateArguments,
-        ListenArguments, MigrateArguments, OnPlatform, OneScanArguments, PlatformCommand, ReachArguments,
+        ListenArguments, MigrateArguments, OneScanArguments, PlatformCommand, ReachArguments,
         ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
         TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, Verdict,
@@ -111,11 +111,11 @@ pub(crate) enum ScopeCommand {
         targets: Vec<String>,
     },
     /// Give the platform a scope: scans name it with --scope
-    Put(OnPlatform<ScopePutArguments>),
+    Put(Anywhere<ScopePutArguments>),
     /// List the platform's scopes
-    List(OnPlatform<JsonArguments>),
+    List(Anywhere<JsonArguments>),
     /// Take a scope away from the platform: no further scan begins within it
-    Delete(OnPlatform<ScopeDeleteArguments>),
+    Delete(Anywhere<ScopeDeleteArguments>),
 }
 
 pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
@@ -185,6 +185,60 @@ mod tests {
         let cli = Cli::try_parse_from(["rampart", "worker"]).unwrap();
         let Command::Platform(PlatformCommand::Worker(worker)) = cli.command else { panic!("{cli:?}") };
         assert_eq!(worker.arguments.lease, worker::pool::LEASE);
+    }
+
+    /// Commands without `--server`, which are about this machine, all tenants at once, or a server itself.
+    const HERE_ONLY: &[&str] = &[
+        "rampart checks lint",
+        "rampart checks list",
+        "rampart checks show",
+        "rampart checks test",
+        "rampart completions",
+        "rampart doctor",
+        "rampart gateway",
+        "rampart man",
+        "rampart migrate",
+        "rampart orchestrator",
+        "rampart scope show",
+        "rampart scope template",
+        "rampart simulate",
+        "rampart tenant create",
+        "rampart tenant list",
+        "rampart tenant set",
+        "rampart tenant show",
+        "rampart up",
+        "rampart worker",
+    ];
+
+    #[test]
+    fn every_command_asks_a_server_or_is_known_not_to() {
+        fn walk(command: &clap::Command, path: &str, here_only: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name()).trim().to_owned();
+            if command.has_subcommands() {
+                for further in command.get_subcommands().filter(|further| further.get_name() != "help") {
+                    walk(further, &path, here_only);
+                }
+                return;
+            }
+            let options: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+            let asks = ["server", "key-file", "server-ca", "without-tls"].map(|name| options.contains(&name));
+            match asks {
+                [true, true, true, true] => {
+                    assert!(!options.contains(&"key"), "{path}: a key is no argument")
+                }
+                [false, ..] => here_only.push(path),
+                partly => panic!("{path}: {partly:?}"),
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        let mut here_only = Vec::new();
+        walk(&command, "", &mut here_only);
+        here_only.sort_unstable();
+        assert_eq!(here_only, HERE_ONLY);
+        // `rampart scan TARGET` scans from here.
+        let scan = command.find_subcommand("scan").unwrap();
+        assert!(scan.get_arguments().all(|argument| argument.get_long() != Some("server")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `rampart.toml`, the environment and flags become one configuration, once; nobody else reads them.
 
+mod server;
+
 use std::{
     fmt, fs,
     net::SocketAddr,
@@ -20,6 +22,7 @@ use worker::{
     orchestrator::Keeping,
 };
 
+pub(crate) use self::server::{ServerArguments, Whereabouts};
 use crate::{
     cli::{between, duration},
     library,

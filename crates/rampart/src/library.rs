@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use checks::{Diagnostic, DiagnosticCode, Template, diagnostic::Position, template};
 use include_dir::{Dir, include_dir};
+use model::CheckId;
 use sha2::{Digest, Sha256};
 
 /// The checks that ship inside the binary, with their examples.
@@ -127,8 +128,9 @@ impl Library {
     }
 
     /// All of these must be built-in checks, which are only read when there is something to look for.
-    pub(crate) fn require_built_in(ids: &[String]) -> anyhow::Result<()> {
-        if ids.is_empty() { Ok(()) } else { Library::built_in().require(ids) }
+    pub(crate) fn require_built_in<'a>(ids: impl IntoIterator<Item = &'a CheckId>) -> anyhow::Result<()> {
+        let ids: Vec<String> = ids.into_iter().map(ToString::to_string).collect();
+        if ids.is_empty() { Ok(()) } else { Library::built_in().require(&ids) }
     }
 
     /// Keeps the named checks, all of which must exist.

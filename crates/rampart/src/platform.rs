@@ -8,6 +8,7 @@ mod findings;
 mod gateway;
 mod keys;
 mod migrate;
+mod place;
 mod roles;
 mod scans;
 mod schedules;
@@ -24,15 +25,22 @@ use model::{Target, TenantId};
 use report::terminal;
 use serde::Serialize;
 use store::{StaleReads, Store, StoreError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::OnceCell,
+};
 use tokio_util::sync::CancellationToken;
 use worker::doorbell::Doorbell;
 
+use self::place::Place;
 pub(crate) use self::{
     scans::scan,
     scopes::{delete_scope, list_scopes, put_scope},
 };
-use crate::{cli::PlatformCommand, configuration::Configuration};
+use crate::{
+    cli::PlatformCommand,
+    configuration::{Configuration, Whereabouts},
+};
 
 pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -40,13 +48,13 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Gateway(asked) => gateway::gateway(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Worker(asked) => roles::worker(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Orchestrator(asked) => roles::orchestrator(&asked.configuration()?),
-        PlatformCommand::Stop(asked) => stops::stop(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Resume(asked) => stops::resume(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Task(asked) => tasks::task(&asked.configuration()?, &asked.command),
-        PlatformCommand::Finding(asked) => findings::finding(&asked.configuration()?, &asked.command),
-        PlatformCommand::Schedule(asked) => schedules::schedule(&asked.configuration()?, &asked.command),
-        PlatformCommand::Audit(asked) => audit::audit(&asked.configuration()?, &asked.command),
-        PlatformCommand::Key(asked) => keys::key(&asked.configuration()?, &asked.command),
+        PlatformCommand::Stop(asked) => stops::stop(&asked.whereabouts()?, &asked.arguments),
+        PlatformCommand::Resume(asked) => stops::resume(&asked.whereabouts()?, &asked.arguments),
+        PlatformCommand::Task(asked) => tasks::task(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Finding(asked) => findings::finding(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Schedule(asked) => schedules::schedule(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Audit(asked) => audit::audit(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Key(asked) => keys::key(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) => {
@@ -60,22 +68,28 @@ struct Desk {
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     configuration: Configuration,
+    tenant: OnceCell<TenantId>,
+    /// One for all lists of a command: none sees something older than the one before.
+    stale_reads: OnceCell<StaleReads>,
 }
 
 impl Desk {
     async fn open(configuration: Configuration) -> anyhow::Result<Desk> {
         let store = configuration.open().await?;
         let doorbell = configuration.doorbell()?;
-        Ok(Desk { store, doorbell, configuration })
+        let (tenant, stale_reads) = (OnceCell::new(), OnceCell::new());
+        Ok(Desk { store, doorbell, configuration, tenant, stale_reads })
     }
 
     /// For lists: they may be some seconds old.
-    async fn stale_reads(&self) -> anyhow::Result<StaleReads> {
-        self.store.stale_reads().await.context("cannot read from the replica")
+    async fn stale_reads(&self) -> anyhow::Result<&StaleReads> {
+        let reads = self.stale_reads.get_or_try_init(|| self.store.stale_reads()).await;
+        reads.context("cannot read from the replica")
     }
 
     async fn tenant(&self) -> anyhow::Result<TenantId> {
-        self.tenant_named(&self.configuration.tenant, "--tenant").await
+        let named = || self.tenant_named(&self.configuration.tenant, "--tenant");
+        self.tenant.get_or_try_init(named).await.copied()
     }
 
     /// The tenant that an option names.
@@ -124,30 +138,37 @@ fn with_way_out(error: StoreError) -> anyhow::Error {
     }
 }
 
-/// Runs an operator's command.
-fn operate<F>(configuration: &Configuration, command: impl FnOnce(Desk) -> F) -> anyhow::Result<ExitCode>
+/// Runs an operator's command on a database.
+fn operate_here<F>(configuration: &Configuration, command: impl FnOnce(Desk) -> F) -> anyhow::Result<ExitCode>
 where
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    operators_runtime()?.block_on(async {
         let desk = Desk::open(configuration.clone()).await?;
         command(desk).await
     })
+}
+
+/// Runs an operator's command, wherever what it is about is.
+fn operate<F>(whereabouts: &Whereabouts, command: impl FnOnce(Place) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    operators_runtime()?.block_on(async {
+        let place = Place::open(whereabouts).await?;
+        command(place).await
+    })
+}
+
+fn operators_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime")
 }
 
 /// Who asks, for the audit: the user of this machine.
 fn operator() -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
     format!("{} at the command line", user.map_or_else(|| "somebody".to_owned(), |user| user.name))
-}
-
-/// The person that an option names, and the user of this machine.
-fn on_behalf_of(person: Option<&str>) -> String {
-    person.map_or_else(operator, |person| format!("{person} ({})", operator()))
 }
 
 /// Cancelled by Ctrl-C or the request to terminate; a second one ends the process at once.

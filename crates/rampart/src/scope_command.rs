@@ -52,15 +52,15 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
     match command {
         ScopeCommand::Put(asked) => {
             drop(out);
-            return platform::put_scope(&asked.configuration()?, &asked.arguments);
+            return platform::put_scope(&asked.whereabouts()?, &asked.arguments);
         }
         ScopeCommand::List(asked) => {
             drop(out);
-            return platform::list_scopes(&asked.configuration()?, asked.arguments.json);
+            return platform::list_scopes(&asked.whereabouts()?, asked.arguments.json);
         }
         ScopeCommand::Delete(asked) => {
             drop(out);
-            return platform::delete_scope(&asked.configuration()?, &asked.arguments.name);
+            return platform::delete_scope(&asked.whereabouts()?, &asked.arguments.name);
         }
         ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
         ScopeCommand::Show { file, targets } => {
@@ -91,11 +91,17 @@ pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
 
 /// Reads and checks a scope file.
 pub(crate) fn read(file: &Path) -> anyhow::Result<Scope> {
+    read_as_written(file).map(|(_, scope)| scope)
+}
+
+/// The same, with what stands in it.
+pub(crate) fn read_as_written(file: &Path) -> anyhow::Result<(ScopeFile, Scope)> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read scope file `{}`", file.display()))?;
-    let parsed: ScopeFile = toml::from_str(&text)
+    let written: ScopeFile = toml::from_str(&text)
         .map_err(|error| anyhow::anyhow!("scope file {}", toml_trouble(file, &text, &error)))?;
-    parsed.into_scope().with_context(|| format!("scope file `{}` is not valid", file.display()))
+    let scope = written.clone().into_scope();
+    Ok((written, scope.with_context(|| format!("scope file `{}` is not valid", file.display()))?))
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use model::{
 };
 
 use crate::{
-    Store, StoreError,
+    Store, StoreError, TaskRecord,
     session::{Dialect, QueueTx},
-    tasks::{COLUMNS, Change, TaskCounts, TaskRecord, dice, write_changes},
+    tasks::{COLUMNS, Change, TaskCounts, dice, read_task, write_changes},
     value::{Row, Value, places, rows_of_places},
 };
 
@@ -329,7 +329,7 @@ impl QueueTx<'_> {
             "SELECT {COLUMNS} FROM tasks WHERE state = 'queued' AND stage = $1 AND tenant_id = $2 AND priority = $3 \
              AND begun = $5 AND not_before <= $4 AND attempts < most_attempts {passing} ORDER BY not_before, task_id LIMIT {count}{lock}"
         );
-        self.session.query(&sql, &values).await?.iter().map(TaskRecord::read).collect()
+        self.session.query(&sql, &values).await?.iter().map(read_task).collect()
     }
 
     async fn heartbeat(&mut self, leases: &[Lease], length: Duration) -> Result<Vec<Beat>, StoreError> {
@@ -349,7 +349,7 @@ impl QueueTx<'_> {
                 rows_of_places(chunk.len(), 2),
             );
             for row in self.session.query(&sql, &values).await? {
-                let record = TaskRecord::read(&row)?;
+                let record = read_task(&row)?;
                 found.insert((record.tenant, record.id), record);
             }
         }

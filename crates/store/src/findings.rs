@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    By, CheckId, Finding, Fingerprint, Happening, ScanId, Severity, TenantId,
-    finding::{Decision, History, Life},
+    By, CheckId, Fingerprint, Happening, ScanId, Severity, TenantId,
+    finding::{Decision, History},
+    record::KnownFinding,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
@@ -18,25 +17,6 @@ use crate::{
 
 /// Findings that are read at once while those that stand somewhere are looked for.
 const PAGE: usize = 500;
-
-/// A finding with its history.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct KnownFinding {
-    /// What and where; its evidence only when one finding was asked for.
-    #[serde(flatten)]
-    pub finding: Finding,
-    /// When it was seen and missed, and what somebody made of it.
-    pub history: History,
-    /// Where it stands now.
-    #[serde(flatten)]
-    pub life: Life,
-    /// Who said what the decision in its history says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decided_by: Option<String>,
-    /// And why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decided_because: Option<String>,
-}
 
 /// Which findings somebody means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

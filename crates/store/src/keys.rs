@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
 use jiff::Timestamp;
-use model::{ApiKey, By, KeyPrefix, TenantId, access::Role};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use model::{
+    ApiKey, By, KeyPrefix, TenantId,
+    record::{KeyRecord, NewKey},
+};
 
 use crate::{
     Store, StoreError,
@@ -18,69 +18,22 @@ use crate::{
 /// A key is said to have been used when that was so long ago: not every request writes.
 const USED_EVERY: Duration = Duration::from_secs(60);
 
-/// A key to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewKey {
-    /// For people: what it is for.
-    #[schema(min_length = 1, max_length = 64)]
-    pub name: String,
-    /// What whoever has it may do.
-    pub role: Role,
-    /// From where it may be used; from anywhere without any.
-    #[schema(value_type = Vec<String>, max_items = 64, example = json!(["10.0.0.0/8"]))]
-    #[serde(default)]
-    pub networks: Vec<IpNet>,
-    /// Until when; until it is revoked without.
-    #[serde(default)]
-    pub expires_at: Option<Timestamp>,
-}
-
-/// What is known of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct KeyRecord {
-    /// By which it is found and named; the key begins with it.
-    pub prefix: KeyPrefix,
-    /// Whose.
-    pub tenant: TenantId,
-    /// For people: what it is for.
-    pub name: String,
-    /// What whoever has it may do.
-    pub role: Role,
-    /// From where it may be used; from anywhere without any.
-    #[schema(value_type = Vec<String>)]
-    pub networks: Vec<IpNet>,
-    /// Since when.
-    pub created_at: Timestamp,
-    /// By whom.
-    pub created_by: String,
-    /// Until when; until it is revoked without.
-    pub expires_at: Option<Timestamp>,
-    /// When it was used last, to the minute.
-    pub last_used: Option<Timestamp>,
-    /// Which key took its place: it ends soon.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaced_by: Option<KeyPrefix>,
-}
-
 const KEY: &str =
     "prefix, tenant_id, name, role, networks, created_at, created_by, expires_at, last_used, replaced";
 
-impl KeyRecord {
-    fn read(row: &Row) -> Result<KeyRecord, StoreError> {
-        Ok(KeyRecord {
-            prefix: row.word(0)?,
-            tenant: TenantId::new(row.id(1)?),
-            name: row.text(2)?.to_owned(),
-            role: row.word(3)?,
-            networks: row.json(4)?,
-            created_at: row.time(5)?,
-            created_by: row.text(6)?.to_owned(),
-            expires_at: row.maybe_time(7)?,
-            last_used: row.maybe_time(8)?,
-            replaced_by: row.maybe_text(9)?.map(|_| row.word(9)).transpose()?,
-        })
-    }
+fn read_key(row: &Row) -> Result<KeyRecord, StoreError> {
+    Ok(KeyRecord {
+        prefix: row.word(0)?,
+        tenant: TenantId::new(row.id(1)?),
+        name: row.text(2)?.to_owned(),
+        role: row.word(3)?,
+        networks: row.json(4)?,
+        created_at: row.time(5)?,
+        created_by: row.text(6)?.to_owned(),
+        expires_at: row.maybe_time(7)?,
+        last_used: row.maybe_time(8)?,
+        replaced_by: row.maybe_text(9)?.map(|_| row.word(9)).transpose()?,
+    })
 }
 
 /// Keeps a key, if the condition holds: whether it did.
@@ -108,34 +61,25 @@ async fn keep(
     Ok(session.execute(&sql, &values).await? > 0)
 }
 
-impl KeyRecord {
-    /// When the key that takes its place at this time ends: it is good for as long as this one was.
-    pub fn end_of_next(&self, now: Timestamp) -> Option<Timestamp> {
-        let length = self.expires_at.map(|at| at.duration_since(self.created_at))?;
-        Some(now.saturating_add(length).unwrap_or(Timestamp::MAX))
-    }
-
-    fn made_by(&self, by: &By) -> Result<Act, StoreError> {
-        let until = self.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
-        let detail = format!("{}: {}{until}", self.name, self.role);
-        Act::new(by, "key.create", &self.prefix).detail(detail).after(self)
-    }
+/// What the audit is told of it.
+fn made_by(record: &KeyRecord, by: &By) -> Result<Act, StoreError> {
+    let until = record.expires_at.map(|at| format!(", until {at}")).unwrap_or_default();
+    let detail = format!("{}: {}{until}", record.name, record.role);
+    Act::new(by, "key.create", &record.prefix).detail(detail).after(record)
 }
 
-impl NewKey {
-    fn made(self, key: &ApiKey, tenant: TenantId, by: &By, now: Timestamp) -> KeyRecord {
-        KeyRecord {
-            prefix: key.prefix(),
-            tenant,
-            name: self.name,
-            role: self.role,
-            networks: self.networks,
-            created_at: now,
-            created_by: by.name.clone(),
-            expires_at: self.expires_at,
-            last_used: None,
-            replaced_by: None,
-        }
+fn made(new: NewKey, key: &ApiKey, tenant: TenantId, by: &By, now: Timestamp) -> KeyRecord {
+    KeyRecord {
+        prefix: key.prefix(),
+        tenant,
+        name: new.name,
+        role: new.role,
+        networks: new.networks,
+        created_at: now,
+        created_by: by.name.clone(),
+        expires_at: new.expires_at,
+        last_used: None,
+        replaced_by: None,
     }
 }
 
@@ -148,15 +92,15 @@ impl TenantTx<'_> {
     async fn key(&mut self, prefix: &KeyPrefix, lock: &str) -> Result<KeyRecord, StoreError> {
         let sql = format!("SELECT {KEY} FROM keys WHERE tenant_id = $1 AND prefix = $2{lock}");
         let row = self.one(&sql, &[self.tenant(), prefix.as_str().into()], ("key", prefix)).await?;
-        KeyRecord::read(&row)
+        read_key(&row)
     }
 
     async fn make_key(&mut self, key: &ApiKey, new: NewKey, by: &By) -> Result<KeyRecord, StoreError> {
-        let record = new.made(key, self.tenant, by, self.now);
+        let record = made(new, key, self.tenant, by, self.now);
         if !keep(self.session, key, &record, "WHERE true ON CONFLICT DO NOTHING").await? {
             return Err(StoreError::Exists { kind: "key", name: record.prefix.to_string() });
         }
-        self.audit(record.made_by(by)?);
+        self.audit(made_by(&record, by)?);
         Ok(record)
     }
 }
@@ -177,10 +121,10 @@ impl Store {
                 if tx.session.dialect() == Dialect::Postgres {
                     tx.session.execute("SELECT pg_advisory_xact_lock(7233112)", &[]).await?;
                 }
-                let record = new.made(&key, tenant, &by, tx.now);
+                let record = made(new, &key, tenant, &by, tx.now);
                 let kept = keep(tx.session, &key, &record, "WHERE NOT EXISTS (SELECT 1 FROM keys)").await?;
                 if kept {
-                    tx.audit(Some(tenant), record.made_by(&by)?);
+                    tx.audit(Some(tenant), made_by(&record, &by)?);
                 }
                 Ok(kept)
             })
@@ -261,7 +205,7 @@ impl Store {
         self.read_tenant(tenant, |tx| {
             Box::pin(async move {
                 let sql = format!("SELECT {KEY} FROM keys WHERE tenant_id = $1 ORDER BY name, prefix");
-                tx.query(&sql, &[tx.tenant()]).await?.iter().map(KeyRecord::read).collect()
+                tx.query(&sql, &[tx.tenant()]).await?.iter().map(read_key).collect()
             })
         })
         .await
@@ -281,7 +225,7 @@ impl Store {
                     "SELECT {KEY} FROM keys WHERE prefix = $1 AND digest = $2 AND (expires_at IS NULL OR expires_at > $3)"
                 );
                 let values = [prefix.as_str().into(), Value::Bytes(digest.to_vec()), tx.now.into()];
-                tx.session.query(&sql, &values).await?.first().map(KeyRecord::read).transpose()
+                tx.session.query(&sql, &values).await?.first().map(read_key).transpose()
             })
         })
         .await

@@ -55,24 +55,28 @@ pub use self::{
     audit::AuditFilter,
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch, Workload},
     error::StoreError,
-    findings::{FindingFilter, KnownFinding},
+    findings::FindingFilter,
     happenings::HAPPENINGS_KEPT,
-    keys::{KeyRecord, NewKey},
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     once::Submission,
     postgres::{ReplicaLocation, ReplicaState, migrate},
     results::UnitRecord,
     retention::Retention,
-    scans::{NewScan, ScanFilter, ScanRecord},
-    schedules::{Followed, NewSchedule, RefusedRun, ScheduleRecord, Terms},
+    scans::{NewScan, ScanFilter},
+    schedules::{Followed, Terms},
     sessions::{IDLE, LONGEST, SessionRecord},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
-    tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord},
-    tenants::{NewTenant, TenantRecord},
+    tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
+    tenants::NewTenant,
     users::{Account, FirstPassword, INVITED_FOR, NewUser, UserRecord},
     workers::Introduction,
+};
+/// What is stored, as the API tells it too.
+pub use model::record::{
+    KeyRecord, KnownFinding, NewKey, NewSchedule, RefusedRun, ScanRecord, ScheduleRecord, TaskRecord,
+    TenantRecord,
 };
 
 /// An open database. Cheap to share; closed when the last one is dropped.

@@ -6,18 +6,17 @@ use jiff::Timestamp;
 use model::{
     By, Frontier, Happening, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage,
     Target, TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
+    record::{ScanRecord, TaskRecord},
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
-use serde::Serialize;
 use sha2::{Digest, Sha256};
-use utoipa::ToSchema;
 
 use crate::{
     Store, StoreError,
     audit::Act,
     session::TenantTx,
-    tasks::{TaskRecord, microseconds},
+    tasks::microseconds,
     value::{Row, Value, json},
 };
 
@@ -34,53 +33,6 @@ pub struct NewScan {
     pub checks: String,
     /// What the time of workers costs at the moment, if somebody said: it holds for the whole of the scan.
     pub price: Option<WorkerPrice>,
-}
-
-/// A scan, as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct ScanRecord {
-    /// Which.
-    pub id: ScanId,
-    /// What was asked for.
-    pub request: ScanRequest,
-    /// Where it stands.
-    #[serde(flatten)]
-    pub life: ScanLife,
-    /// Who asked.
-    pub submitted_by: String,
-    /// When.
-    pub submitted_at: Timestamp,
-    /// Until when it may go on.
-    pub deadline: Timestamp,
-    /// The scan before it with the same purpose.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub baseline: Option<ScanId>,
-    /// How many targets it has.
-    pub targets: u64,
-    /// And how many of them were begun.
-    pub begun: u64,
-    /// Tasks that wait or run.
-    pub open_tasks: u64,
-    /// Tasks that failed for good.
-    pub dead_tasks: u64,
-    /// Units that were planned.
-    pub units: u64,
-    /// Things that were found.
-    pub assets: u64,
-    /// Findings.
-    pub findings: u64,
-    /// What was sent.
-    pub traffic: Traffic,
-    /// How long workers held its tasks, in tries that have ended.
-    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
-    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
-    pub worked: Duration,
-    /// What the time of workers cost when it was submitted, if somebody had said.
-    #[serde(rename = "price_per_worker_hour", skip_serializing_if = "Option::is_none")]
-    pub price: Option<WorkerPrice>,
-    /// What that comes to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<Money>,
 }
 
 /// Targets that the audit names of one scan.

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use model::{
-    By, ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Stage, Target, TenantId, WorkerPrice,
-    schedule::Progress, stage::add_counts,
+    By, ScanLife, ScheduleId, Stage, TenantId, WorkerPrice,
+    record::{NewSchedule, RefusedRun, ScheduleRecord},
+    schedule::Progress,
+    stage::add_counts,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -18,20 +17,6 @@ use crate::{
     value::{Kind, Row, Value, json},
 };
 
-/// A schedule to be kept.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewSchedule {
-    /// For people; one of the tenant's own.
-    pub name: String,
-    /// When.
-    pub rule: Schedule,
-    /// What is asked for each time.
-    pub request: ScanRequest,
-    /// Of what.
-    pub targets: Vec<Target>,
-}
-
 /// On what terms scans are begun that nobody is there to ask for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terms {
@@ -39,43 +24,6 @@ pub struct Terms {
     pub checks: String,
     /// As in [`NewScan::price`].
     pub price: Option<WorkerPrice>,
-}
-
-/// A schedule as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct ScheduleRecord {
-    /// Which.
-    pub id: ScheduleId,
-    /// For people.
-    pub name: String,
-    /// When.
-    pub rule: Schedule,
-    /// What is asked for each time.
-    pub request: ScanRequest,
-    /// Of what.
-    pub targets: Vec<Target>,
-    /// Does it begin scans at the moment?
-    pub enabled: bool,
-    /// How far it has come.
-    pub progress: Progress,
-    /// When it is looked at next, at the latest.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub look_again: Option<Timestamp>,
-    /// The scan that it began last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_scan: Option<ScanId>,
-    /// Why its last run began no scan, if it did not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refused: Option<RefusedRun>,
-}
-
-/// A run of a schedule that could not begin its scan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct RefusedRun {
-    /// When it was to begin one.
-    pub at: Timestamp,
-    /// What an operator would have been told.
-    pub reason: String,
 }
 
 /// What came of following schedules.

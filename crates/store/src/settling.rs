@@ -11,12 +11,12 @@ use model::{
 };
 
 use crate::{
-    Lease, ObjectKey, Store, StoreError, TaskFilter,
+    Lease, ObjectKey, Store, StoreError, TaskFilter, TaskRecord,
     looks::Moment,
     results::Kept,
     scans::RunningScan,
     session::TenantTx,
-    tasks::{Change, LeftDead, TASKS_NAMED, TaskRecord, dice, write_changes},
+    tasks::{Change, LeftDead, TASKS_NAMED, begun, dice, write_changes},
 };
 
 /// How a try ended.
@@ -147,7 +147,7 @@ impl TenantTx<'_> {
             };
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
                 if let Ending::Unit(result) = settlement.ending {
-                    let (task, looked_at, unit) = (record.id, record.begun()?, unit.clone());
+                    let (task, looked_at, unit) = (record.id, begun(record)?, unit.clone());
                     let unit = EndedUnit { task, looked_at, unit, result: *result, evidence };
                     ended.push((answers.len(), unit));
                 } else if let Life::Dead { .. } = task.life {

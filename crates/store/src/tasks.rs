@@ -8,11 +8,10 @@ use std::{
 use jiff::Timestamp;
 use model::{
     By, Happening, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
+    record::TaskRecord,
     scan::ScanEnd,
     task::{Command, Death, Life, RetryPolicy},
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
@@ -26,107 +25,61 @@ use crate::{
 /// How long a key of idempotency is remembered.
 pub(crate) const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A task as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct TaskRecord {
-    /// Whose.
-    pub tenant: TenantId,
-    /// Which.
-    pub id: TaskId,
-    /// Of which scan, if of any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scan: Option<ScanId>,
-    /// What to do.
-    #[schema(value_type = serde_json::Value)]
-    pub work: Work,
-    /// How urgent.
-    pub priority: Priority,
-    /// Where it stands.
-    #[serde(flatten)]
-    pub task: Task,
-    /// How often, and when again.
-    pub policy: RetryPolicy,
-    /// How long one try may take.
-    #[serde(serialize_with = "jiff::fmt::serde::unsigned_duration::required::serialize")]
-    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
-    pub deadline: Duration,
-    /// When it was, or is, due.
-    pub due: Timestamp,
-    /// When somebody asked for it.
-    pub created_at: Timestamp,
-    /// When the last try began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended_at: Option<Timestamp>,
-}
-
-/// The columns that [`TaskRecord::read`] reads.
+/// The columns that [`read_task`] reads.
 pub(crate) const COLUMNS: &str = "tasks.tenant_id, tasks.task_id, scan_id, work, priority, state, not_before, lease_number, \
      worker, lease_until, cancelling, death, attempts, redriven, most_attempts, backoff_base, backoff_cap, deadline, \
      last_failure, created_at, started_at, ended_at";
 
-impl TaskRecord {
-    pub(crate) fn read(row: &Row) -> Result<TaskRecord, StoreError> {
-        let damaged = |what: &str| StoreError::Damaged(format!("a task has no {what}"));
-        let state = row.text(5)?;
-        let life = match state {
-            "queued" => Life::Queued { not_before: row.time(6)? },
-            "running" => Life::Running {
-                worker: WorkerId::from_random(row.maybe_id(8)?.ok_or_else(|| damaged("worker"))?.as_u128()),
-                until: row.maybe_time(9)?.ok_or_else(|| damaged("lease"))?,
-                cancelling: row.bool(10)?,
-            },
-            "completed" => Life::Completed,
-            "cancelled" => Life::Cancelled,
-            "dead" => Life::Dead {
-                why: row
-                    .maybe_text(11)?
-                    .and_then(Death::from_word)
-                    .ok_or_else(|| damaged("reason for its death"))?,
-            },
-            other => return Err(StoreError::Damaged(format!("`{other}` is not a state of a task"))),
-        };
-        let level = u8::try_from(row.int(4)?).ok().and_then(Priority::from_level);
-        Ok(TaskRecord {
-            tenant: TenantId::new(row.id(0)?),
-            id: TaskId::new(row.id(1)?),
-            scan: row.maybe_text(2)?.map(|_| row.word(2)).transpose()?,
-            work: row.json(3)?,
-            priority: level.ok_or_else(|| damaged("priority"))?,
-            task: Task {
-                life,
-                lease: LeaseNumber::from_stored(row.count(7)?),
-                attempts: row.small(12)?,
-                redriven: row.small(13)?,
-                last_failure: row.maybe_text(18)?.map(str::to_owned),
-            },
-            policy: RetryPolicy {
-                attempts: row.small(14)?,
-                base: Duration::from_millis(row.count(15)?),
-                cap: Duration::from_millis(row.count(16)?),
-            },
-            deadline: Duration::from_millis(row.count(17)?),
-            due: row.time(6)?,
-            created_at: row.time(19)?,
-            started_at: row.maybe_time(20)?,
-            ended_at: row.maybe_time(21)?,
-        })
-    }
+pub(crate) fn read_task(row: &Row) -> Result<TaskRecord, StoreError> {
+    let damaged = |what: &str| StoreError::Damaged(format!("a task has no {what}"));
+    let state = row.text(5)?;
+    let life = match state {
+        "queued" => Life::Queued { not_before: row.time(6)? },
+        "running" => Life::Running {
+            worker: WorkerId::from_random(row.maybe_id(8)?.ok_or_else(|| damaged("worker"))?.as_u128()),
+            until: row.maybe_time(9)?.ok_or_else(|| damaged("lease"))?,
+            cancelling: row.bool(10)?,
+        },
+        "completed" => Life::Completed,
+        "cancelled" => Life::Cancelled,
+        "dead" => Life::Dead {
+            why: row
+                .maybe_text(11)?
+                .and_then(Death::from_word)
+                .ok_or_else(|| damaged("reason for its death"))?,
+        },
+        other => return Err(StoreError::Damaged(format!("`{other}` is not a state of a task"))),
+    };
+    let level = u8::try_from(row.int(4)?).ok().and_then(Priority::from_level);
+    Ok(TaskRecord {
+        tenant: TenantId::new(row.id(0)?),
+        id: TaskId::new(row.id(1)?),
+        scan: row.maybe_text(2)?.map(|_| row.word(2)).transpose()?,
+        work: row.json(3)?,
+        priority: level.ok_or_else(|| damaged("priority"))?,
+        task: Task {
+            life,
+            lease: LeaseNumber::from_stored(row.count(7)?),
+            attempts: row.small(12)?,
+            redriven: row.small(13)?,
+            last_failure: row.maybe_text(18)?.map(str::to_owned),
+        },
+        policy: RetryPolicy {
+            attempts: row.small(14)?,
+            base: Duration::from_millis(row.count(15)?),
+            cap: Duration::from_millis(row.count(16)?),
+        },
+        deadline: Duration::from_millis(row.count(17)?),
+        due: row.time(6)?,
+        created_at: row.time(19)?,
+        started_at: row.maybe_time(20)?,
+        ended_at: row.maybe_time(21)?,
+    })
 }
 
-impl TaskRecord {
-    /// When the try began that a worker is at.
-    pub(crate) fn begun(&self) -> Result<Timestamp, StoreError> {
-        self.started_at
-            .ok_or_else(|| StoreError::Damaged(format!("task {} runs and was never begun", self.id)))
-    }
-
-    /// How long the worker that holds it has done so.
-    pub(crate) fn held_for(&self, now: Timestamp) -> Duration {
-        self.started_at.map_or(Duration::ZERO, |begun| since(begun, now))
-    }
+/// When the try began that a worker is at.
+pub(crate) fn begun(task: &TaskRecord) -> Result<Timestamp, StoreError> {
+    task.started_at.ok_or_else(|| StoreError::Damaged(format!("task {} runs and was never begun", task.id)))
 }
 
 /// A change of one task, decided by [`Task::apply`].
@@ -381,7 +334,7 @@ impl TenantTx<'_> {
         }
         let sql =
             format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id LIMIT {at_most}{lock}");
-        self.query(&sql, &values).await?.iter().map(TaskRecord::read).collect()
+        self.query(&sql, &values).await?.iter().map(read_task).collect()
     }
 
     pub(crate) async fn one_task(&mut self, id: TaskId) -> Result<TaskRecord, StoreError> {

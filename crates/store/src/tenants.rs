@@ -1,9 +1,7 @@
 //! Tenants and their scopes.
 
 use jiff::Timestamp;
-use model::{By, Scope, TenantId};
-use serde::Serialize;
-use utoipa::ToSchema;
+use model::{By, Scope, TenantId, record::TenantRecord};
 use uuid::Uuid;
 
 use crate::{
@@ -31,31 +29,14 @@ impl NewTenant {
     }
 }
 
-/// A tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct TenantRecord {
-    /// Which.
-    pub id: TenantId,
-    /// For people.
-    pub name: String,
-    /// Its share against the others'.
-    pub weight: u32,
-    /// Not more tasks than these at work at once.
-    pub most_in_flight: u64,
-    /// Since when.
-    pub created_at: Timestamp,
-}
-
-impl TenantRecord {
-    fn read(row: &Row) -> Result<TenantRecord, StoreError> {
-        Ok(TenantRecord {
-            id: TenantId::new(row.id(0)?),
-            name: row.text(1)?.to_owned(),
-            weight: row.small(2)?,
-            most_in_flight: row.count(3)?,
-            created_at: row.time(4)?,
-        })
-    }
+fn read_tenant(row: &Row) -> Result<TenantRecord, StoreError> {
+    Ok(TenantRecord {
+        id: TenantId::new(row.id(0)?),
+        name: row.text(1)?.to_owned(),
+        weight: row.small(2)?,
+        most_in_flight: row.count(3)?,
+        created_at: row.time(4)?,
+    })
 }
 
 const TENANT: &str = "tenant_id, name, weight, most_in_flight, created_at";
@@ -157,7 +138,7 @@ impl Store {
                 let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1{lock}");
                 let rows = tx.session.query(&sql, &[tenant.as_uuid().into()]).await?;
                 let missing = || StoreError::Missing { kind: "tenant", name: tenant.to_string() };
-                let before = TenantRecord::read(rows.first().ok_or_else(missing)?)?;
+                let before = read_tenant(rows.first().ok_or_else(missing)?)?;
                 let after = TenantRecord {
                     weight: weight.unwrap_or(before.weight),
                     most_in_flight: most_in_flight.unwrap_or(before.most_in_flight),
@@ -183,7 +164,7 @@ impl Store {
         self.read_queue(|tx| {
             Box::pin(async move {
                 let sql = format!("SELECT {TENANT} FROM tenants ORDER BY name");
-                tx.session.query(&sql, &[]).await?.iter().map(TenantRecord::read).collect()
+                tx.session.query(&sql, &[]).await?.iter().map(read_tenant).collect()
             })
         })
         .await
@@ -195,7 +176,7 @@ impl Store {
             Box::pin(async move {
                 let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1");
                 let row = tx.one(&sql, &[tx.tenant()], ("tenant", &tenant.to_string())).await?;
-                TenantRecord::read(&row)
+                read_tenant(&row)
             })
         })
         .await
@@ -208,9 +189,7 @@ impl Store {
             Box::pin(async move {
                 let sql = format!("SELECT {TENANT} FROM tenants WHERE name = $1");
                 let rows = tx.session.query(&sql, &[name.as_str().into()]).await?;
-                rows.first()
-                    .map(TenantRecord::read)
-                    .unwrap_or(Err(StoreError::Missing { kind: "tenant", name }))
+                rows.first().map(read_tenant).unwrap_or(Err(StoreError::Missing { kind: "tenant", name }))
             })
         })
         .await

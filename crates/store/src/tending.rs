@@ -13,7 +13,7 @@ use crate::{
     audit::Act,
     scans::RunningScan,
     session::{Dialect, QueueTx, TenantTx},
-    tasks::{COLUMNS, Change, TaskRecord, dice, since, write_changes},
+    tasks::{COLUMNS, Change, dice, read_task, since, write_changes},
     value::Row,
 };
 
@@ -50,7 +50,7 @@ impl TenantTx<'_> {
         let sql = format!("{tasks} AND {which} ORDER BY task_id{lock}");
         let mut changes = Vec::new();
         for row in self.query(&sql, &[self.tenant(), scan.id.to_string().into()]).await? {
-            let record = TaskRecord::read(&row)?;
+            let record = read_task(&row)?;
             let applied = record.task.apply(&Command::Cancel, &record.policy, self.now, dice());
             let Ok((task, _)) = applied else { continue };
             scan.changes(&record, &task.life, self.now);

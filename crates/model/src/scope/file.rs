@@ -9,7 +9,7 @@ use super::{DailyWindow, FRAGILE_PORTS, Scope, TimeWindow};
 use crate::{Limits, NamePattern, PortSet, name::NameError, ports::PortError};
 
 /// The file as written. Unknown keys fail: a misspelt exclusion must not be ignored.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WrittenScope)]
 pub struct ScopeFile {
@@ -113,7 +113,7 @@ impl Ceilings {
 }
 
 /// What must not be touched.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Exclusions {
     /// Names.
@@ -130,7 +130,7 @@ struct Exclusions {
 }
 
 /// When a scope may be touched.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Window {
     /// Not before.
@@ -146,7 +146,7 @@ struct Window {
 }
 
 /// A pattern of names as people write it: none means every name.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 struct WrittenName(NamePattern);
 
@@ -159,7 +159,7 @@ impl TryFrom<String> for WrittenName {
 }
 
 /// A network, or one address.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 struct Network(IpNet);
 
@@ -191,9 +191,10 @@ fn without_mapping(network: IpNet) -> IpNet {
 const SHORT_RANGE: usize = 16;
 
 /// Ports as they were written: whether a fragile one is meant shows in how it stands there.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 struct WrittenPorts {
+    text: String,
     all: PortSet,
     /// Those that stand there by themselves or in a short range.
     meant: PortSet,
@@ -206,7 +207,14 @@ impl TryFrom<String> for WrittenPorts {
         let all: PortSet = text.parse()?;
         let parts = text.split(',').filter_map(|part| part.parse::<PortSet>().ok());
         let short = parts.filter(|part| part.len() <= SHORT_RANGE);
-        Ok(WrittenPorts { all, meant: short.fold(PortSet::EMPTY, |meant, part| meant.union(&part)) })
+        let meant = short.fold(PortSet::EMPTY, |meant, part| meant.union(&part));
+        Ok(WrittenPorts { text, all, meant })
+    }
+}
+
+impl From<WrittenPorts> for String {
+    fn from(written: WrittenPorts) -> String {
+        written.text
     }
 }
 

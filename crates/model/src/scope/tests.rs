@@ -274,3 +274,18 @@ proptest! {
         prop_assert_eq!(allowed, address.to_canonical().is_loopback(), "{}", address);
     }
 }
+
+#[test]
+fn a_file_that_is_sent_on_says_the_same() {
+    let text = FILE.to_owned()
+        + "[window]\nnot_before = \"2026-01-01T00:00:00Z\"\ndaily = \"22:00-06:00\"\nutc_offset = \"+02:00\"\n\
+           [limits]\nconnections = 7\n";
+    // A fragile port counts where it stands by itself: the text of the ports says more than the set.
+    let text = format!("ports = \"1-65535,9100\"\n{text}");
+    let file: ScopeFile = toml::from_str(&text).unwrap();
+    let sent: ScopeFile = serde_json::from_str(&serde_json::to_string(&file).unwrap()).unwrap();
+    assert_eq!(sent, file);
+    let scope = sent.into_scope().unwrap();
+    assert_eq!(Ok(&scope), file.into_scope().as_ref());
+    assert!(scope.ports.contains(9100) && !scope.ports.contains(9101));
+}

@@ -23,7 +23,7 @@ pub(crate) use self::{
     tasks::{TaskCommand, TaskFilterArguments},
 };
 use super::values::{between, duration, lease, name, size};
-use crate::configuration::{Configuration, ConfigurationArguments};
+use crate::configuration::{Configuration, ConfigurationArguments, ServerArguments, Whereabouts};
 
 /// A command that works with the platform: where that is, and what it is asked.
 #[derive(Debug, Args)]
@@ -63,6 +63,40 @@ impl<T: Subcommand> FamilyOnPlatform<T> {
     }
 }
 
+/// A command that a server can be asked for as well.
+#[derive(Debug, Args)]
+pub(crate) struct Anywhere<T: Args> {
+    #[command(flatten)]
+    pub(crate) arguments: T,
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl<T: Args> Anywhere<T> {
+    pub(crate) fn whereabouts(&self) -> anyhow::Result<Whereabouts> {
+        Whereabouts::read(&self.configuration, &self.server)
+    }
+}
+
+/// The same for a family of commands.
+#[derive(Debug, Args)]
+pub(crate) struct FamilyAnywhere<T: Subcommand> {
+    #[command(subcommand)]
+    pub(crate) command: T,
+    #[command(flatten)]
+    configuration: ConfigurationArguments,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+impl<T: Subcommand> FamilyAnywhere<T> {
+    pub(crate) fn whereabouts(&self) -> anyhow::Result<Whereabouts> {
+        Whereabouts::read(&self.configuration, &self.server)
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct NoArguments {}
 
@@ -84,19 +118,19 @@ pub(crate) enum PlatformCommand {
     /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
     Orchestrator(OnPlatform<NoArguments>),
     /// Emergency stop: nothing more is sent, until a person lifts it
-    Stop(OnPlatform<StopArguments>),
+    Stop(Anywhere<StopArguments>),
     /// Lift an emergency stop
-    Resume(OnPlatform<ResumeArguments>),
+    Resume(Anywhere<ResumeArguments>),
     /// List, show, cancel and redrive the platform's tasks
-    Task(FamilyOnPlatform<TaskCommand>),
+    Task(FamilyAnywhere<TaskCommand>),
     /// List and show what was found over all scans, and say what you make of it
-    Finding(FamilyOnPlatform<FindingCommand>),
+    Finding(FamilyAnywhere<FindingCommand>),
     /// Begin scans by the clock
-    Schedule(FamilyOnPlatform<ScheduleCommand>),
+    Schedule(FamilyAnywhere<ScheduleCommand>),
     /// Read who did what, and when
-    Audit(FamilyOnPlatform<AuditCommand>),
+    Audit(FamilyAnywhere<AuditCommand>),
     /// Make, list, rotate and revoke keys for programs
-    Key(FamilyOnPlatform<KeyCommand>),
+    Key(FamilyAnywhere<KeyCommand>),
     /// Make, change, show and list tenants
     Tenant(FamilyOnPlatform<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
@@ -287,9 +321,14 @@ pub(crate) struct ResumeArguments {
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
 
-    /// The person who lifts it; it is written down
-    #[arg(long, value_name = "PERSON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub(crate) by: String,
+    /// The person who lifts it; it is written down. A server writes down whose key it is
+    #[arg(
+        long,
+        value_name = "PERSON",
+        value_parser = clap::builder::NonEmptyStringValueParser::new(),
+        required_unless_present = "server"
+    )]
+    pub(crate) by: Option<String>,
 
     #[command(flatten)]
     pub(crate) reach: ReachArguments,

@@ -7,48 +7,65 @@ use report::terminal;
 use serde::Serialize;
 use store::{ObjectKey, ScanRecord, TaskFilter};
 
-use super::{Desk, length, print_json, print_table, short_time, stops::Lifting};
+use super::{
+    length,
+    place::{Details, Place},
+    print_json, print_table, short_time,
+    stops::Lifting,
+};
 
-/// Gaps that programs are told.
-const NAMED: usize = 20;
 /// Gaps and targets in a table.
 const IN_TABLE: usize = 5;
 /// A scan is reported again when its dead units were brought back: the last task counts.
 const REPORT_TASKS: usize = 500;
 
-/// A scan with what its record does not hold.
+/// A scan with what its record does not hold; what is not known is nothing.
 #[derive(Serialize)]
 pub(super) struct Account {
     #[serde(flatten)]
     pub(super) record: ScanRecord,
     /// How many things it could not find out.
-    undetermined_count: u64,
+    undetermined_count: Option<u64>,
     /// The first of them.
-    undetermined: Vec<String>,
-    first_targets: Vec<Target>,
+    undetermined: Option<Vec<String>>,
+    first_targets: Option<Vec<Target>>,
+    /// Why they are not known, if they are not.
+    #[serde(skip)]
+    unknown: Option<String>,
 }
 
 impl Account {
-    pub(super) async fn of(desk: &Desk, tenant: TenantId, record: ScanRecord) -> anyhow::Result<Account> {
-        let first_targets = desk.store.targets(tenant, record.id, IN_TABLE).await?;
-        let (undetermined_count, units) = desk.store.gaps(tenant, record.id, NAMED).await?;
-        let told = units.into_iter().flat_map(|unit| {
-            let about = format!("{}: {}", unit.stage, unit.unit);
-            unit.gaps().map(move |gap| format!("{about}: {gap}"))
-        });
-        let undetermined = told.take(NAMED).collect();
-        Ok(Account { record, undetermined_count, undetermined, first_targets })
+    pub(super) async fn of(place: &Place, record: ScanRecord) -> anyhow::Result<Account> {
+        let (details, unknown) = match place.details(&record).await? {
+            Ok(details) => (Some(details), None),
+            Err(why) => (None, Some(why)),
+        };
+        let (mut undetermined_count, mut undetermined, mut first_targets) = (None, None, None);
+        if let Some(details) = details {
+            let Details { first_targets: targets, undetermined_count: count, undetermined: gaps } = details;
+            (undetermined_count, undetermined, first_targets) = (Some(count), Some(gaps), Some(targets));
+        }
+        Ok(Account { record, undetermined_count, undetermined, first_targets, unknown })
     }
 
+    /// What is not known to be without gaps is not.
     pub(super) fn is_without_gaps(&self) -> bool {
         let complete = matches!(self.record.life, ScanLife::Ended { end, .. } if end.is_complete());
-        complete && self.undetermined_count == 0
+        complete && self.undetermined_count == Some(0)
+    }
+
+    /// Why it is not known what could not be found out.
+    pub(super) fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
     }
 
     /// The first gaps, and how many more there are, a line each.
     fn gaps(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.undetermined.iter().take(IN_TABLE).cloned().collect();
-        let more = self.undetermined_count - lines.len() as u64;
+        let (Some(count), Some(undetermined)) = (self.undetermined_count, &self.undetermined) else {
+            return self.unknown.iter().map(|why| format!("not known: {why}")).collect();
+        };
+        let mut lines: Vec<String> = undetermined.iter().take(IN_TABLE).cloned().collect();
+        let more = count.saturating_sub(lines.len() as u64);
         if more > 0 {
             lines.push(format!("{more} more"));
         }
@@ -59,7 +76,7 @@ impl Account {
         print_json(self)
     }
 
-    pub(super) async fn show(&self, desk: &Desk) -> anyhow::Result<()> {
+    pub(super) async fn show(&self, place: &Place) -> anyhow::Result<()> {
         let scan = &self.record;
         let mut rows = vec![
             ("scan", scan.id.to_string()),
@@ -67,7 +84,7 @@ impl Account {
             ("scope", scan.request.scope.clone()),
             ("submitted", format!("{} by {}", short_time(scan.submitted_at), scan.submitted_by)),
             ("deadline", short_time(scan.deadline)),
-            ("targets", format!("{} of {} begun: {}", scan.begun, scan.targets, self.targets())),
+            ("targets", format!("{} of {} begun{}", scan.begun, scan.targets, self.targets())),
             ("units", format!("{} planned, {} open, {} dead", scan.units, scan.open_tasks, scan.dead_tasks)),
             ("assets", scan.assets.to_string()),
             ("findings", scan.findings.to_string()),
@@ -92,11 +109,11 @@ impl Account {
         }
         match scan.life {
             ScanLife::Running => {
-                rows.extend(stopped(desk, scan).await?.into_iter().map(|stop| ("stopped", stop)));
+                rows.extend(stopped(place, scan).await?.into_iter().map(|stop| ("stopped", stop)));
             }
             ScanLife::Ended { at, .. } => {
                 rows.push(("ended", short_time(at)));
-                rows.push(("reports", where_reports_are(desk, scan).await?));
+                rows.push(("reports", where_reports_are(place, scan).await?));
             }
         }
         let rows: Vec<Vec<String>> =
@@ -112,12 +129,13 @@ impl Account {
     }
 
     fn targets(&self) -> String {
-        let mut words: Vec<String> = self.first_targets.iter().map(ToString::to_string).collect();
+        let Some(first_targets) = &self.first_targets else { return String::new() };
+        let mut words: Vec<String> = first_targets.iter().map(ToString::to_string).collect();
         let more = self.record.targets.saturating_sub(words.len() as u64);
         if more > 0 {
             words.push(format!("and {more} more"));
         }
-        words.join(" ")
+        format!(": {}", words.join(" "))
     }
 }
 
@@ -131,14 +149,13 @@ fn state(life: &ScanLife) -> String {
 }
 
 /// The emergency stops that hold something of a scan up, as people read them.
-pub(super) async fn stopped(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<Vec<String>> {
-    let stops = desk.store.stops().await?;
+pub(super) async fn stopped(place: &Place, scan: &ScanRecord) -> anyhow::Result<Vec<String>> {
+    let stops = place.stops().await?;
     if stops.is_empty() {
         return Ok(Vec::new());
     }
-    let tenant = desk.tenant().await?;
-    let tenants = desk.store.tenants().await?;
-    let lifting = Lifting(&tenants);
+    let (tenant, tenants) = (place.tenant().await?, place.tenants().await?);
+    let lifting = Lifting { tenants: &tenants, server: place.server() };
     let told = |stop: &Stop| {
         let (reach, reason) = (lifting.describe(&stop.reach), terminal::sanitise(&stop.reason));
         format!("{reach}, by {}: {reason}; `{}` lifts it", stop.by, lifting.command(&stop.reach))
@@ -152,10 +169,9 @@ fn is_held_by(scan: &ScanRecord, tenant: TenantId, stop: &Stop) -> bool {
 }
 
 /// The worker that wrote them knows its directory; from here they can be named if it is the same.
-pub(super) async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow::Result<String> {
-    let tenant = desk.tenant().await?;
+pub(super) async fn where_reports_are(place: &Place, scan: &ScanRecord) -> anyhow::Result<String> {
     let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(scan.id) };
-    let task = desk.store.tasks(tenant, filter, None, REPORT_TASKS).await?.pop();
+    let task = place.tasks(filter, None, REPORT_TASKS).await?.pop();
     match task.map(|task| (task.id, task.task.life)) {
         Some((id, Life::Queued { .. } | Life::Running { .. })) => {
             return Ok(format!("not written yet: `rampart task show {id}`"));
@@ -166,7 +182,13 @@ pub(super) async fn where_reports_are(desk: &Desk, scan: &ScanRecord) -> anyhow:
         // A task that is long over is forgotten.
         Some((_, Life::Completed)) | None => {}
     }
-    let reports = ObjectKey::reports(tenant, scan.id);
+    let desk = match place {
+        Place::Here(desk) => desk,
+        Place::There(client) => {
+            return Ok(format!("`rampart scan report {}` brings them from {}", scan.id, client.address()));
+        }
+    };
+    let reports = ObjectKey::reports(desk.tenant().await?, scan.id);
     let data = &desk.configuration.data;
     Ok(match &desk.configuration.objects {
         Some(_) => desk.configuration.objects()?.describe(&reports),

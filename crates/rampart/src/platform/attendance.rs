@@ -8,7 +8,7 @@ use model::{
 };
 use tokio::time::Instant;
 
-use super::Desk;
+use super::place::Place;
 use crate::{
     cli::say,
     configuration::{Configuration, DatabaseUrl},
@@ -26,18 +26,20 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Tells at once when somebody is missing.
-    pub(super) async fn begin(desk: &Desk, stages: BTreeSet<Stage>) -> anyhow::Result<Watch> {
+    pub(super) async fn begin(place: &Place, stages: BTreeSet<Stage>) -> anyhow::Result<Watch> {
         let mut watch = Watch { stages, told: None, unled: false, told_unled: false, looked: Instant::now() };
-        watch.look(desk).await?;
+        watch.look(place).await?;
         Ok(watch)
     }
 
     /// Looks when it is time to.
-    pub(super) async fn look_again(&mut self, desk: &Desk) -> anyhow::Result<()> {
-        if self.looked.elapsed() >= HEARD_EVERY { self.look(desk).await } else { Ok(()) }
+    pub(super) async fn look_again(&mut self, place: &Place) -> anyhow::Result<()> {
+        if self.looked.elapsed() >= HEARD_EVERY { self.look(place).await } else { Ok(()) }
     }
 
-    async fn look(&mut self, desk: &Desk) -> anyhow::Result<()> {
+    async fn look(&mut self, place: &Place) -> anyhow::Result<()> {
+        // Who works for a server is known where its database is.
+        let Place::Here(desk) = place else { return Ok(()) };
         self.looked = Instant::now();
         let attendance = desk.store.attendance().await?;
         let missing = attendance.missing(&self.stages);

@@ -1,28 +1,30 @@
 //! `rampart audit`.
 
-use std::{cmp::Reverse, process::ExitCode};
+use std::process::ExitCode;
 
 use jiff::SignedDuration;
 use model::{AuditEntry, TenantId, audit::ChainEnd};
 use serde_json::json;
 use store::AuditFilter;
 
-use super::{Desk, operate, print_json, print_table, put, short_time};
+use super::{Desk, operate, place::Place, print_json, print_table, put, short_time};
 use crate::{
     cli::{AuditCommand, AuditListArguments, say},
-    configuration::Configuration,
+    configuration::Whereabouts,
 };
 
-pub(super) fn audit(configuration: &Configuration, command: &AuditCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| match command {
-        AuditCommand::List(asked) => list(&desk, asked).await.map(|()| ExitCode::SUCCESS),
+pub(super) fn audit(whereabouts: &Whereabouts, command: &AuditCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| match command {
+        AuditCommand::List(asked) => list(&place, asked).await.map(|()| ExitCode::SUCCESS),
         AuditCommand::Verify { installation, contains, json } => {
+            let desk = place.here("as whoever runs it could answer whatever they want")?;
             let tenant = if *installation { None } else { Some(desk.tenant().await?) };
-            verify(&desk, tenant, *contains, *json).await
+            verify(desk, tenant, *contains, *json).await
         }
         AuditCommand::Export { installation, after } => {
+            let desk = place.here("as its API tells the newest entries first, and never all of them")?;
             let tenant = if *installation { None } else { Some(desk.tenant().await?) };
-            export(&desk, tenant, *after).await.map(|()| ExitCode::SUCCESS)
+            export(desk, tenant, *after).await.map(|()| ExitCode::SUCCESS)
         }
     })
 }
@@ -64,19 +66,14 @@ async fn export(desk: &Desk, tenant: Option<TenantId>, mut after: u64) -> anyhow
     }
 }
 
-async fn list(desk: &Desk, asked: &AuditListArguments) -> anyhow::Result<()> {
+async fn list(place: &Place, asked: &AuditListArguments) -> anyhow::Result<()> {
     let since = match asked.since {
-        Some(length) => Some(desk.store.clock().await?.saturating_sub(SignedDuration::try_from(length)?)?),
+        Some(length) => Some(place.clock().await?.saturating_sub(SignedDuration::try_from(length)?)?),
         None => None,
     };
     let filter =
         AuditFilter { action: asked.action.clone(), by: asked.by.clone(), since, before: asked.before };
-    let mut found = desk.store.audit(desk.tenant().await?, filter.clone(), asked.limit).await?;
-    if asked.all {
-        found.extend(desk.store.audit_of_nobody(filter, asked.limit).await?);
-        found.sort_unstable_by_key(|entry| Reverse(entry.id));
-        found.truncate(asked.limit);
-    }
+    let found = place.audit(filter, asked.all, asked.limit).await?;
     if asked.json {
         return print_json(&found);
     }

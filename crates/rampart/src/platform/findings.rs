@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use jiff::SignedDuration;
+use anyhow::bail;
+use client::{DecidedFindings, FindingVerdict};
 use model::{
     CheckId, Finding,
     finding::{Decision, Life, Verdict},
@@ -11,21 +11,21 @@ use model::{
 use report::terminal;
 use store::{FindingFilter, KnownFinding};
 
-use super::{Desk, on_behalf_of, operate, print_json, print_table, put, short_time};
+use super::{operate, place::Place, print_json, print_table, put, short_time};
 use crate::{
     cli::{self, FindingCommand, FindingDecideArguments, FindingListArguments, say},
-    configuration::Configuration,
+    configuration::Whereabouts,
 };
 
-pub(super) fn finding(configuration: &Configuration, command: &FindingCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
+pub(super) fn finding(whereabouts: &Whereabouts, command: &FindingCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
         match command {
-            FindingCommand::List(asked) => list(&desk, asked).await?,
+            FindingCommand::List(asked) => list(&place, asked).await?,
             FindingCommand::Show { fingerprint, json } => {
-                let known = desk.store.finding(desk.tenant().await?, *fingerprint).await?;
+                let known = place.finding(*fingerprint).await?;
                 if *json { print_json(&known)? } else { show(&known)? }
             }
-            FindingCommand::Decide(asked) => decide(&desk, asked).await?,
+            FindingCommand::Decide(asked) => decide(&place, asked).await?,
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -42,11 +42,10 @@ pub(super) fn standing(life: &Life) -> String {
     }
 }
 
-async fn list(desk: &Desk, asked: &FindingListArguments) -> anyhow::Result<()> {
-    let tenant = desk.tenant().await?;
+async fn list(place: &Place, asked: &FindingListArguments) -> anyhow::Result<()> {
     if let Some(scan) = asked.scan {
         // Of a scan that is not there nothing is listed, which looks as if it had found nothing.
-        desk.store.scan(tenant, scan).await?;
+        place.scan(scan).await?;
     }
     let states = Life::WORDS.into_iter().filter(|word| asked.states.iter().any(|asked| asked == word));
     let filter = FindingFilter {
@@ -57,7 +56,7 @@ async fn list(desk: &Desk, asked: &FindingListArguments) -> anyhow::Result<()> {
         worst_first: true,
         after: asked.after,
     };
-    let found = desk.store.findings(tenant, filter, asked.limit).await?;
+    let found = place.findings(filter, asked.limit).await?;
     if asked.json {
         return print_json(&found);
     }
@@ -117,32 +116,27 @@ fn word(verdict: Verdict) -> String {
     }
 }
 
-async fn decide(desk: &Desk, asked: &FindingDecideArguments) -> anyhow::Result<()> {
-    let tenant = desk.tenant().await?;
-    let at = desk.store.clock().await?;
+async fn decide(place: &Place, asked: &FindingDecideArguments) -> anyhow::Result<()> {
     let verdict = match (asked.verdict, asked.accepted_for) {
-        (cli::Verdict::Accepted, Some(length)) => {
-            Verdict::Accepted { until: at.saturating_add(SignedDuration::try_from(length)?)? }
-        }
-        (cli::Verdict::Triaged, None) => Verdict::Triaged,
-        (cli::Verdict::FalsePositive, None) => Verdict::FalsePositive,
-        (cli::Verdict::Withdrawn, None) => Verdict::Withdrawn,
+        (cli::Verdict::Accepted, Some(_)) => FindingVerdict::Accepted,
+        (cli::Verdict::Triaged, None) => FindingVerdict::Triaged,
+        (cli::Verdict::FalsePositive, None) => FindingVerdict::FalsePositive,
+        (cli::Verdict::Withdrawn, None) => FindingVerdict::Withdrawn,
         (_, Some(_)) => bail!("--for says how long a finding is accepted: leave it out with another verdict"),
         (cli::Verdict::Accepted, None) => bail!("--for says how long they are accepted, such as --for 90d"),
     };
-    let decision = Decision { at, verdict };
-    let (by, reason) = (on_behalf_of(asked.by.as_deref()), asked.reason.clone());
     let wanted = asked.fingerprints.iter().copied().collect();
-    let decided = desk.store.decide(tenant, wanted, decision, by, reason).await;
-    let decided = decided.context("nothing is decided")?;
+    let decided =
+        place.decide(wanted, verdict, asked.accepted_for, asked.by.as_deref(), &asked.reason).await?;
+    let DecidedFindings { findings, decided_later } = decided;
     if asked.json {
-        return print_json(&decided);
+        return print_json(&findings);
     }
-    for known in decided {
+    for known in findings {
         let (fingerprint, stands) = (known.finding.fingerprint, standing(&known.life));
-        say(&match known.history.decision == Some(decision) {
-            true => format!("{fingerprint}: {stands}\n"),
-            false => format!("{fingerprint}: {stands}: somebody decided later than this\n"),
+        say(&match decided_later.contains(&fingerprint) {
+            false => format!("{fingerprint}: {stands}\n"),
+            true => format!("{fingerprint}: {stands}: somebody decided later than this\n"),
         });
     }
     Ok(())

@@ -2,16 +2,16 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use client::MadeKey;
 use jiff::SignedDuration;
 use model::{ApiKey, KeyPrefix};
 use serde::Serialize;
 use store::{KeyRecord, NewKey};
 
-use super::{Desk, operate, operator, print_json, print_table, put, short_time};
+use super::{operate, place::Place, print_json, print_table, put, short_time};
 use crate::{
     cli::{KeyCommand, KeyCreateArguments, say},
-    configuration::Configuration,
+    configuration::Whereabouts,
 };
 
 /// A key that nobody knows yet.
@@ -19,24 +19,20 @@ pub(super) fn random() -> ApiKey {
     ApiKey::from_random(rand::random(), rand::random())
 }
 
-pub(super) fn key(configuration: &Configuration, command: &KeyCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
-        let tenant = desk.tenant().await?;
+pub(super) fn key(whereabouts: &Whereabouts, command: &KeyCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
         match command {
-            KeyCommand::Create(asked) => create(&desk, asked).await?,
+            KeyCommand::Create(asked) => create(&place, asked).await?,
             KeyCommand::List { json } => {
-                let keys = desk.store.keys(tenant).await?;
+                let keys = place.keys().await?;
                 if *json { print_json(&keys)? } else { list(&keys)? }
             }
             KeyCommand::Rotate { prefix, overlap, json } => {
-                let (key, prefix) = (random(), meant(prefix)?);
-                let made = desk.store.rotate_key(tenant, prefix, key.clone(), *overlap, operator());
-                show(&key, &made.await.context("`rampart key list` shows the keys")?, *json)?;
+                show(&place.rotate_key(meant(prefix)?, *overlap).await?, *json)?;
             }
             KeyCommand::Revoke { prefix } => {
                 let prefix = meant(prefix)?;
-                let revoked = desk.store.revoke_key(tenant, prefix.clone(), operator()).await;
-                revoked.context("`rampart key list` shows the keys")?;
+                place.revoke_key(&prefix).await?;
                 say(&format!("{prefix} is revoked\n"));
             }
         }
@@ -53,17 +49,14 @@ fn meant(text: &str) -> anyhow::Result<KeyPrefix> {
     }
 }
 
-async fn create(desk: &Desk, asked: &KeyCreateArguments) -> anyhow::Result<()> {
-    let tenant = desk.tenant().await?;
+async fn create(place: &Place, asked: &KeyCreateArguments) -> anyhow::Result<()> {
     let expires_at = match asked.good_for {
-        Some(length) => Some(desk.store.clock().await?.saturating_add(SignedDuration::try_from(length)?)?),
+        Some(length) => Some(place.clock().await?.saturating_add(SignedDuration::try_from(length)?)?),
         None => None,
     };
     let new =
         NewKey { name: asked.name.clone(), role: asked.role, networks: asked.networks.clone(), expires_at };
-    let key = random();
-    let made = desk.store.create_key(tenant, key.clone(), new, operator()).await?;
-    show(&key, &made, asked.json)
+    show(&place.create_key(new).await?, asked.json)
 }
 
 /// A key with what its record does not hold.
@@ -75,7 +68,8 @@ struct Shown<'k> {
 }
 
 /// The only time that it is seen: alone on standard output, so that it can go where it is kept.
-fn show(key: &ApiKey, record: &KeyRecord, json: bool) -> anyhow::Result<()> {
+fn show(made: &MadeKey, json: bool) -> anyhow::Result<()> {
+    let MadeKey { key, record } = made;
     if json {
         return print_json(&Shown { key: key.expose(), record });
     }

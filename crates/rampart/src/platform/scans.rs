@@ -3,44 +3,46 @@
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{Finding, ScanId, ScanLife, Severity, Stage, TenantId, finding::Life, scan::Difference};
+use model::{Finding, ScanId, ScanLife, Severity, Stage, finding::Life, scan::Difference};
 use report::terminal;
 use serde_json::json;
-use store::{
-    FindingFilter, NewScan, ObjectKey, ScanFilter, ScanRecord, StoreError, Submission, TaskFilter, Terms,
-};
+use store::{FindingFilter, ScanRecord, TaskFilter};
 use tempfile::NamedTempFile;
+use tokio::time::Instant;
 use worker::REPORT_FORMATS;
 
 use super::{
-    Desk,
-    account::{Account, stopped, where_reports_are},
+    account::{Account, stopped},
     attendance::Watch,
     findings::standing,
-    operate, operator, print_json, print_table, put, put_bytes, short_time, targets, with_way_out,
+    operate,
+    place::{Place, is_passing, known},
+    print_json, print_table, put, put_bytes, short_time, targets,
 };
 use crate::{
     cli::{
         DiffArguments, OneScanArguments, ReportArguments, ScanCommand, ScanListArguments, SubmitArguments,
         say,
     },
-    library::Library,
     scan::EXIT_UNDETERMINED,
 };
 
 /// How often somebody who waits looks.
 const LOOK: Duration = Duration::from_millis(250);
+/// And at a server, which many ask.
+const LOOK_THERE: Duration = Duration::from_secs(1);
+/// How long a server may be away while somebody waits.
+const AWAY: Duration = Duration::from_secs(10 * 60);
 const PAGE: usize = 500;
 /// Where findings stand that make a scan exit as one that found something. What is fixed by now was there when it looked.
 const COUNTED: [&str; 4] = ["open", "reopened", "triaged", "fixed"];
 
 pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
-    operate(&command.configuration()?, async |desk| match command {
-        ScanCommand::Submit(asked) => submit(&desk, &asked.arguments).await,
+    operate(&command.whereabouts()?, async |place| match command {
+        ScanCommand::Submit(asked) => submit(&place, &asked.arguments).await,
         ScanCommand::List(asked) => {
             let ScanListArguments { running, limit, json } = &asked.arguments;
-            let filter = ScanFilter { running: *running, before: None };
-            let scans = desk.stale_reads().await?.scans(desk.tenant().await?, filter, *limit).await?;
+            let scans = place.stale_scans(*running, *limit).await?;
             if *json {
                 print_json(&scans)?
             } else {
@@ -50,96 +52,84 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Show(asked) => {
             let OneScanArguments { id, json } = &asked.arguments;
-            let tenant = desk.tenant().await?;
-            let record = desk.stale_reads().await?.scan(tenant, *id).await?;
-            let account = Account::of(&desk, tenant, record).await?;
+            let account = Account::of(&place, place.stale_scan(*id).await?).await?;
             if *json {
                 account.print_json()?
             } else {
-                account.show(&desk).await?
+                account.show(&place).await?
             }
             Ok(ExitCode::SUCCESS)
         }
         ScanCommand::Diff(asked) => {
-            let DiffArguments { id, with, json } = &asked.arguments;
-            let (tenant, reads) = (desk.tenant().await?, desk.stale_reads().await?);
-            let record = reads.scan(tenant, *id).await?;
-            let Some(baseline) = with.or(record.baseline) else {
-                bail!("scan {id} is the first of its kind: --with names one to compare with");
-            };
-            match reads.scan(tenant, baseline).await {
-                Err(StoreError::Missing { .. }) if with.is_none() => bail!(
-                    "scan {baseline}, the one before scan {id}, is forgotten (--keep-scans): --with names another to compare with"
-                ),
-                compared => compared?,
-            };
-            let difference = reads.difference(tenant, *id, baseline).await?;
-            if *json {
-                print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }))?;
-            } else {
-                tell(baseline, &difference)?;
-            }
+            compare(&place, &asked.arguments).await?;
             Ok(ExitCode::SUCCESS)
         }
         ScanCommand::Report(asked) => {
-            report(&desk, &asked.arguments).await?;
+            report(&place, &asked.arguments).await?;
             Ok(ExitCode::SUCCESS)
         }
         ScanCommand::Cancel(asked) => {
-            let OneScanArguments { id, json } = &asked.arguments;
-            let tenant = desk.tenant().await?;
-            let reached = desk.store.cancel_scan(tenant, *id, operator()).await?;
-            if reached {
-                desk.tell_workers().await;
-            }
-            let record = desk.store.scan(tenant, *id).await?;
-            let (state, open) = (record.life.word(), record.open_tasks);
-            let running = record.life == ScanLife::Running;
-            if *json {
-                let asked = reached && running;
-                print_json(&json!({
-                    "cancelled": reached && !running, "asked_to_stop": asked, "state": state, "open_tasks": open,
-                }))?;
-            } else {
-                say(&match (reached, running) {
-                    (true, true) => {
-                        format!("asked to stop: {open} tasks still run, each until its worker hears of it\n")
-                    }
-                    (true, false) => "cancelled\n".to_owned(),
-                    (false, true) => format!("it is ending already: {open} tasks still run\n"),
-                    (false, false) => format!("it had ended already: {state}\n"),
-                });
-            }
+            cancel(&place, &asked.arguments).await?;
             Ok(ExitCode::SUCCESS)
         }
     })
 }
 
-async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
-    let tenant = desk.tenant().await?;
-    Library::require_built_in(&arguments.request.only)?;
-    let Terms { checks, price } = desk.configuration.terms();
-    let new = NewScan {
-        request: arguments.request.request(),
-        targets: targets(&arguments.targets)?,
-        by: operator().into(),
-        checks,
-        price,
+async fn compare(place: &Place, arguments: &DiffArguments) -> anyhow::Result<()> {
+    let DiffArguments { id, with, json } = arguments;
+    let record = place.stale_scan(*id).await?;
+    let Some(baseline) = with.or(record.baseline) else {
+        bail!("scan {id} is the first of its kind: --with names one to compare with");
     };
-    let Submission { scan: id, is_new, planned } =
-        begin(desk, tenant, new, arguments.idempotency_key.clone())
-            .await
-            .map_err(with_way_out)
-            .context("the scan was not begun")?;
-    if !is_new {
+    let compared = place.stale_scan(baseline).await;
+    if with.is_some() {
+        compared?;
+    } else if known(compared)?.is_none() {
+        bail!(
+            "scan {baseline}, the one before scan {id}, is forgotten (--keep-scans): --with names another to compare with"
+        );
+    }
+    let difference = place.stale_difference(*id, baseline).await?;
+    if *json {
+        return print_json(&json!({ "scan": id, "baseline": baseline, "difference": difference }));
+    }
+    tell(baseline, &difference)
+}
+
+async fn cancel(place: &Place, arguments: &OneScanArguments) -> anyhow::Result<()> {
+    let OneScanArguments { id, json } = arguments;
+    let (reached, record) = place.cancel_scan(*id).await?;
+    let (state, open) = (record.life.word(), record.open_tasks);
+    let running = record.life == ScanLife::Running;
+    if *json {
+        let asked = reached && running;
+        return print_json(&json!({
+            "cancelled": reached && !running, "asked_to_stop": asked, "state": state, "open_tasks": open,
+        }));
+    }
+    say(&match (reached, running) {
+        (true, true) => {
+            format!("asked to stop: {open} tasks still run, each until its worker hears of it\n")
+        }
+        (true, false) => "cancelled\n".to_owned(),
+        (false, true) => format!("it is ending already: {open} tasks still run\n"),
+        (false, false) => format!("it had ended already: {state}\n"),
+    });
+    Ok(())
+}
+
+async fn submit(place: &Place, arguments: &SubmitArguments) -> anyhow::Result<ExitCode> {
+    let (request, targets) = (arguments.request.request(), targets(&arguments.targets)?);
+    let key = arguments.idempotency_key.as_deref();
+    let (id, is_new) = place.submit_scan(request, targets, key).await?;
+    if is_new == Some(false) {
         say(&format!("scan {id} was asked for under this key before: it is the same one\n"));
     }
-    desk.wake(planned).await;
     let mut stages = arguments.request.request().stages;
     stages.insert(Stage::Report);
-    let mut watch = Watch::begin(desk, stages).await?;
+    let mut watch = Watch::begin(place, stages).await?;
     if !arguments.wait {
-        for stop in stopped(desk, &desk.store.scan(tenant, id).await?).await? {
+        for stop in stopped(place, &place.scan(id).await?).await? {
             say(&format!("an emergency stop holds, the scan waits: {stop}\n"));
         }
         match arguments.json {
@@ -149,74 +139,71 @@ async fn submit(desk: &Desk, arguments: &SubmitArguments) -> anyhow::Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     say(&format!("scan {id}: `rampart scan show {id}` tells how far it is\n"));
-    let record = wait(desk, tenant, id, &mut watch).await?;
-    let account = Account::of(desk, tenant, record).await?;
+    let record = wait(place, id, &mut watch).await?;
+    let account = Account::of(place, record).await?;
     if arguments.json {
         account.print_json()?;
     } else {
-        print_findings(desk, tenant, id).await?;
-        account.show(desk).await?;
+        print_findings(place, id).await?;
+        account.show(place).await?;
         if let Some(baseline) = account.record.baseline
-            && is_known(desk, tenant, baseline).await?
+            // It may be forgotten by now.
+            && known(place.scan(baseline).await)?.is_some()
         {
-            tell(baseline, &desk.store.difference(tenant, id, baseline).await?)?;
+            tell(baseline, &place.difference(id, baseline).await?)?;
         }
     }
-    exit_code(desk, tenant, &account).await
-}
-
-async fn begin(
-    desk: &Desk,
-    tenant: TenantId,
-    new: NewScan,
-    key: Option<String>,
-) -> Result<Submission, StoreError> {
-    match key {
-        Some(key) => desk.store.submit_scan_once(tenant, new, key).await,
-        None => {
-            let (scan, planned) = desk.store.submit_scan(tenant, new).await?;
-            Ok(Submission { scan, is_new: true, planned })
-        }
-    }
-}
-
-/// It may be forgotten by now.
-async fn is_known(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<bool> {
-    match desk.store.scan(tenant, id).await {
-        Err(StoreError::Missing { .. }) => Ok(false),
-        found => found.map(|_| true).map_err(Into::into),
-    }
+    exit_code(place, &account).await
 }
 
 /// Until the scan has ended and its reports are written.
-async fn wait(desk: &Desk, tenant: TenantId, id: ScanId, watch: &mut Watch) -> anyhow::Result<ScanRecord> {
-    let mut told_stop = false;
+async fn wait(place: &Place, id: ScanId, watch: &mut Watch) -> anyhow::Result<ScanRecord> {
+    let pause = if place.server().is_some() { LOOK_THERE } else { LOOK };
+    let (mut told_stop, mut answered) = (false, Instant::now());
+    let mut told_away = false;
     loop {
-        let record = desk.store.scan(tenant, id).await?;
-        if record.life != ScanLife::Running {
-            let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(id) };
-            let reports = desk.store.tasks(tenant, filter, None, 1).await?;
-            if reports.iter().all(|task| task.task.life.has_ended()) {
-                return Ok(record);
+        match look(place, id, &mut told_stop).await {
+            Ok(Some(record)) => return Ok(record),
+            Ok(None) => (answered, told_away) = (Instant::now(), false),
+            // A server that is replaced by another is away for a moment; the scan goes on.
+            Err(error) if place.server().is_some() && is_passing(&error) && answered.elapsed() < AWAY => {
+                if !told_away {
+                    say(&format!("{error:#}; it is asked again\n"));
+                }
+                told_away = true;
             }
+            Err(error) => return Err(error),
         }
-        if !told_stop {
-            for stop in stopped(desk, &record).await? {
-                told_stop = true;
-                say(&format!("an emergency stop holds, the scan waits: {stop}\n"));
-            }
-        }
-        watch.look_again(desk).await?;
-        tokio::time::sleep(LOOK).await;
+        watch.look_again(place).await?;
+        tokio::time::sleep(pause).await;
     }
 }
 
-async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Result<()> {
+/// The scan, if it has ended and its reports are written.
+async fn look(place: &Place, id: ScanId, told_stop: &mut bool) -> anyhow::Result<Option<ScanRecord>> {
+    let record = place.scan(id).await?;
+    if record.life != ScanLife::Running {
+        let filter = TaskFilter { stage: Some(Stage::Report), ..TaskFilter::of_scan(id) };
+        let reports = place.tasks(filter, None, 1).await?;
+        if reports.iter().all(|task| task.task.life.has_ended()) {
+            return Ok(Some(record));
+        }
+    }
+    if !*told_stop {
+        for stop in stopped(place, &record).await? {
+            *told_stop = true;
+            say(&format!("an emergency stop holds, the scan waits: {stop}\n"));
+        }
+    }
+    Ok(None)
+}
+
+async fn print_findings(place: &Place, id: ScanId) -> anyhow::Result<()> {
     let mut after = None;
     let mut found = Vec::new();
     loop {
         let filter = FindingFilter { scan: Some(id), after, ..FindingFilter::default() };
-        let page = desk.store.findings(tenant, filter, PAGE).await?;
+        let page = place.findings(filter, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.finding.fingerprint);
         found.extend(page.into_iter().map(|known| (known.finding, known.life)));
@@ -236,19 +223,22 @@ async fn print_findings(desk: &Desk, tenant: TenantId, id: ScanId) -> anyhow::Re
 }
 
 /// As a scan in this process would exit, but for what somebody decided to be no problem.
-async fn exit_code(desk: &Desk, tenant: TenantId, account: &Account) -> anyhow::Result<ExitCode> {
+async fn exit_code(place: &Place, account: &Account) -> anyhow::Result<ExitCode> {
     let filter = FindingFilter {
         scan: Some(account.record.id),
         at_least: Some(Severity::Low),
         states: COUNTED.to_vec(),
         ..FindingFilter::default()
     };
-    Ok(if !desk.store.findings(tenant, filter, 1).await?.is_empty() {
-        ExitCode::FAILURE
-    } else if !account.is_without_gaps() {
-        ExitCode::from(EXIT_UNDETERMINED)
-    } else {
-        ExitCode::SUCCESS
+    if !place.findings(filter, 1).await?.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(why) = account.unknown() {
+        say(&format!("what could not be found out is not known: {why}\n"));
+    }
+    Ok(match account.is_without_gaps() {
+        false => ExitCode::from(EXIT_UNDETERMINED),
+        true => ExitCode::SUCCESS,
     })
 }
 
@@ -272,31 +262,13 @@ fn list(scans: &[ScanRecord]) -> anyhow::Result<()> {
 }
 
 /// Brings a report from where it is kept.
-async fn report(desk: &Desk, arguments: &ReportArguments) -> anyhow::Result<()> {
+async fn report(place: &Place, arguments: &ReportArguments) -> anyhow::Result<()> {
     let ReportArguments { id, format, output } = arguments;
     if !REPORT_FORMATS.contains(format) {
         let kept: Vec<&str> = REPORT_FORMATS.iter().map(|format| format.as_str()).collect();
         bail!("reports of the platform's scans are kept as {}, not as {format}", kept.join(" and "));
     }
-    let tenant = desk.tenant().await?;
-    let record = desk.store.scan(tenant, *id).await?;
-    let key = ObjectKey::report(tenant, *id, format.file_name());
-    let elsewhere = desk.configuration.objects.is_none()
-        && !desk.configuration.data.join(ObjectKey::reports(tenant, *id)).is_dir();
-    if record.life == ScanLife::Running || elsewhere {
-        let why = match record.life {
-            ScanLife::Running => "it is written when the scan has ended".to_owned(),
-            ScanLife::Ended { .. } => where_reports_are(desk, &record).await?,
-        };
-        bail!("there is no report of scan {id} here: {why}");
-    }
-    let mut download = match desk.configuration.objects()?.download(&key).await {
-        Err(StoreError::Missing { .. }) => {
-            let why = where_reports_are(desk, &record).await?;
-            bail!("there is no report of scan {id}: {why}")
-        }
-        download => download?,
-    };
+    let mut download = place.report(*id, *format).await?;
     let Some(path) = output else {
         while let Some(piece) = download.next().await? {
             put_bytes(&piece)?;

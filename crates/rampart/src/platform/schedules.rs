@@ -5,38 +5,36 @@ use std::{fmt::Write, process::ExitCode};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use model::{
-    Schedule, TenantId,
+    Schedule,
     schedule::{CatchUp, DuringBlackout, Overlap, Rhythm},
 };
 use report::terminal;
 use serde_json::json;
-use store::{NewSchedule, RefusedRun, ScheduleRecord, StoreError};
+use store::{NewSchedule, RefusedRun, ScheduleRecord};
 
-use super::{Desk, length, operate, operator, print_json, print_table, short_time, targets, with_way_out};
+use super::{length, operate, place::Place, print_json, print_table, short_time, targets};
 use crate::{
     cli::{ScheduleCommand, ScheduleCreateArguments, say},
-    configuration::Configuration,
-    library::Library,
+    configuration::Whereabouts,
 };
 
-pub(super) fn schedule(configuration: &Configuration, command: &ScheduleCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
-        let tenant = desk.tenant().await?;
+pub(super) fn schedule(whereabouts: &Whereabouts, command: &ScheduleCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
         match command {
-            ScheduleCommand::Create(arguments) => create(&desk, tenant, arguments).await?,
+            ScheduleCommand::Create(arguments) => create(&place, arguments).await?,
             ScheduleCommand::List { json } => {
-                let schedules = desk.stale_reads().await?.schedules(tenant).await?;
+                let schedules = place.stale_schedules().await?;
                 if *json { print_json(&schedules)? } else { list(&schedules)? }
             }
             ScheduleCommand::Show { which, json } => {
-                let schedule = named(&desk, tenant, &which.schedule).await?;
+                let schedule = named(&place, &which.schedule).await?;
                 if *json { print_json(&schedule)? } else { show(&schedule)? }
             }
-            ScheduleCommand::Enable(which) => switch(&desk, tenant, &which.schedule, true).await?,
-            ScheduleCommand::Disable(which) => switch(&desk, tenant, &which.schedule, false).await?,
+            ScheduleCommand::Enable(which) => switch(&place, &which.schedule, true).await?,
+            ScheduleCommand::Disable(which) => switch(&place, &which.schedule, false).await?,
             ScheduleCommand::Delete(which) => {
-                let schedule = named(&desk, tenant, &which.schedule).await?;
-                desk.store.delete_schedule(tenant, schedule.id, operator()).await?;
+                let schedule = named(&place, &which.schedule).await?;
+                place.delete_schedule(schedule.id).await?;
                 say(&format!("deleted: {}\n", schedule.name));
             }
         }
@@ -45,17 +43,16 @@ pub(super) fn schedule(configuration: &Configuration, command: &ScheduleCommand)
 }
 
 /// The one schedule that has that name, or that id.
-async fn named(desk: &Desk, tenant: TenantId, text: &str) -> anyhow::Result<ScheduleRecord> {
-    let schedules = desk.store.schedules(tenant).await?;
+async fn named(place: &Place, text: &str) -> anyhow::Result<ScheduleRecord> {
+    let schedules = place.schedules().await?;
     let mut meant: Vec<ScheduleRecord> = schedules
         .into_iter()
         .filter(|schedule| schedule.name == text || schedule.id.to_string() == text)
         .collect();
-    let of = &desk.configuration.tenant;
     match (meant.pop(), meant.pop()) {
         (Some(schedule), None) => Ok(schedule),
         (None, _) => {
-            bail!("tenant {of} has no schedule `{text}`: `rampart schedule list` shows names and ids")
+            bail!("{} has no schedule `{text}`: `rampart schedule list` shows names and ids", place.whose())
         }
         (Some(one), Some(other)) => bail!(
             "`{text}` means two schedules, by name and by id: say {} for `{}`, or {} for `{}`",
@@ -67,9 +64,9 @@ async fn named(desk: &Desk, tenant: TenantId, text: &str) -> anyhow::Result<Sche
     }
 }
 
-async fn switch(desk: &Desk, tenant: TenantId, text: &str, enabled: bool) -> anyhow::Result<()> {
-    let schedule = named(desk, tenant, text).await?;
-    desk.store.enable_schedule(tenant, schedule.id, enabled, operator()).await?;
+async fn switch(place: &Place, text: &str, enabled: bool) -> anyhow::Result<()> {
+    let schedule = named(place, text).await?;
+    place.enable_schedule(schedule.id, enabled).await?;
     if enabled {
         say(&format!("enabled: {}, next run {}\n", schedule.name, next_run(&schedule.rule)));
     } else {
@@ -78,7 +75,7 @@ async fn switch(desk: &Desk, tenant: TenantId, text: &str, enabled: bool) -> any
     Ok(())
 }
 
-async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArguments) -> anyhow::Result<()> {
+async fn create(place: &Place, arguments: &ScheduleCreateArguments) -> anyhow::Result<()> {
     // The forms that people write have one reader: that of the schedule itself.
     let mut written = json!({
         "zone": arguments.zone,
@@ -100,7 +97,6 @@ async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArgumen
         }
     }
     let rule: Schedule = serde_json::from_value(written).context("the schedule cannot be kept")?;
-    Library::require_built_in(&arguments.request.only)?;
     let new = NewSchedule {
         name: arguments.name.clone(),
         rule,
@@ -111,12 +107,7 @@ async fn create(desk: &Desk, tenant: TenantId, arguments: &ScheduleCreateArgumen
     if new.targets.is_empty() {
         bail!("the schedule was not made: there is no target: name at least one");
     }
-    // Here somebody is told; when its time comes, nobody is there.
-    let schedule = match (new.request.budget.cost, desk.configuration.price_per_worker_hour) {
-        (Some(_), None) => Err(StoreError::NoPrice),
-        _ => desk.store.create_schedule(tenant, new, operator()).await,
-    };
-    let schedule = schedule.map_err(with_way_out).context("the schedule was not made")?;
+    let schedule = place.create_schedule(new).await?;
     if arguments.json {
         return print_json(&schedule);
     }

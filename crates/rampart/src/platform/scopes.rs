@@ -2,41 +2,34 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use model::TenantId;
 use serde_json::json;
-use store::Store;
+use store::ScheduleRecord;
 
-use super::{operate, operator, print_json, print_table};
+use super::{operate, print_json, print_table};
 use crate::{
     cli::{ScopePutArguments, say},
-    configuration::Configuration,
+    configuration::Whereabouts,
     scope_command,
 };
 
 pub(crate) fn put_scope(
-    configuration: &Configuration,
+    whereabouts: &Whereabouts,
     arguments: &ScopePutArguments,
 ) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
-        let mut scope = scope_command::read(&arguments.file)?;
-        if scope.resolvers.is_empty() {
-            scope.resolvers = scanner::dns::system_servers();
-        }
+    operate(whereabouts, async |place| {
+        let (written, scope) = scope_command::read_as_written(&arguments.file)?;
         let name = &arguments.name;
-        desk.store.put_scope(desk.tenant().await?, name, scope, operator()).await?;
+        place.put_scope(name, &written, scope).await?;
         say(&format!("scope {name}: scans name it with --scope {name}\n"));
         Ok(ExitCode::SUCCESS)
     })
 }
 
-pub(crate) fn delete_scope(configuration: &Configuration, name: &str) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
-        let tenant = desk.tenant().await?;
-        let deleted = desk.store.delete_scope(tenant, name, None, operator()).await;
-        deleted.context("`rampart scope list` shows the tenant's scopes")?;
+pub(crate) fn delete_scope(whereabouts: &Whereabouts, name: &str) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
+        place.delete_scope(name).await?;
         say(&format!("deleted: {name}; scans that run go on within what it allowed\n"));
-        if let Some(warning) = schedules_without(&desk.store, tenant, name).await? {
+        if let Some(warning) = schedules_without(&place.schedules().await?, name) {
             say(&warning);
         }
         Ok(ExitCode::SUCCESS)
@@ -44,25 +37,19 @@ pub(crate) fn delete_scope(configuration: &Configuration, name: &str) -> anyhow:
 }
 
 /// Which schedules cannot begin their scans without that scope.
-pub(super) async fn schedules_without(
-    store: &Store,
-    tenant: TenantId,
-    scope: &str,
-) -> anyhow::Result<Option<String>> {
-    let schedules = store.schedules(tenant).await?;
+pub(super) fn schedules_without(schedules: &[ScheduleRecord], scope: &str) -> Option<String> {
     let names: Vec<&str> = schedules
         .iter()
         .filter(|schedule| schedule.request.scope == scope)
         .map(|schedule| schedule.name.as_str())
         .collect();
     let names = names.join(", ");
-    Ok((!names.is_empty())
-        .then(|| format!("these schedules name it and begin nothing without it: {names}\n")))
+    (!names.is_empty()).then(|| format!("these schedules name it and begin nothing without it: {names}\n"))
 }
 
-pub(crate) fn list_scopes(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
-        let scopes = desk.stale_reads().await?.scopes(desk.tenant().await?).await?;
+pub(crate) fn list_scopes(whereabouts: &Whereabouts, json: bool) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
+        let scopes = place.stale_scopes().await?;
         if json {
             let list: Vec<_> =
                 scopes.iter().map(|(name, scope)| json!({ "name": name, "scope": scope })).collect();

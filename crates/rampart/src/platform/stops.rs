@@ -2,21 +2,26 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::{Context, bail};
-use model::{Authority, Reach, Stop, TenantId};
+use anyhow::bail;
+use client::Address;
+use model::{Reach, Stop, TenantId};
 use report::terminal::sanitise;
 use scanner::check::shell_quoted;
 use serde::Serialize;
 use serde_json::json;
-use store::{StoreError, TenantRecord};
+use store::TenantRecord;
 
-use super::{Desk, on_behalf_of, operate, operator, print_json, short_time};
+use super::{
+    operate,
+    place::{Place, is_passing},
+    print_json, short_time,
+};
 use crate::{
-    cli::{ReachArguments, ResumeArguments, StopArguments, say},
-    configuration::Configuration,
+    cli::{ResumeArguments, StopArguments, say},
+    configuration::Whereabouts,
 };
 
-/// How long a stop is tried again and again while the database is away.
+/// How long a stop is tried again and again while the database, or the server, is away.
 const INSIST: Duration = Duration::from_secs(60 * 60);
 
 /// A stop as programs are told of it.
@@ -28,21 +33,16 @@ struct Held<'a> {
     lifted_by: String,
 }
 
-async fn reach(desk: &Desk, arguments: &ReachArguments) -> anyhow::Result<Option<Reach>> {
-    Ok(match (&arguments.of_tenant, arguments.scan, arguments.stage) {
-        (Some(name), _, _) => Some(Reach::Tenant { tenant: desk.tenant_named(name, "--of-tenant").await? }),
-        (_, Some(scan), _) => Some(Reach::Scan { tenant: desk.tenant().await?, scan }),
-        (_, _, Some(stage)) => Some(Reach::Stage { stage }),
-        (None, None, None) => None,
-    })
-}
-
 /// What is needed to say of a stop whom it stops and how it is lifted.
-pub(super) struct Lifting<'a>(pub(super) &'a [TenantRecord]);
+pub(super) struct Lifting<'a> {
+    pub(super) tenants: &'a [TenantRecord],
+    /// The one that was asked, if one was.
+    pub(super) server: Option<&'a Address>,
+}
 
 impl Lifting<'_> {
     fn name(&self, tenant: TenantId) -> Option<&str> {
-        self.0.iter().find(|known| known.id == tenant).map(|known| known.name.as_str())
+        self.tenants.iter().find(|known| known.id == tenant).map(|known| known.name.as_str())
     }
 
     /// Whom it stops, by name.
@@ -57,59 +57,64 @@ impl Lifting<'_> {
         .unwrap_or_else(|| reach.to_string())
     }
 
-    /// The command that lifts exactly that stop.
+    /// The command that lifts exactly that stop. What no key reaches is lifted where the database is.
     pub(super) fn command(&self, reach: &Reach) -> String {
         let quoted = |tenant| shell_quoted(self.name(tenant).unwrap_or("NAME"));
-        let narrow = match reach {
-            Reach::Everything => String::new(),
-            Reach::Tenant { tenant } => format!(" --of-tenant {}", quoted(*tenant)),
-            Reach::Scan { tenant, scan } => format!(" --scan {scan} --tenant {}", quoted(*tenant)),
-            Reach::Stage { stage } => format!(" --stage {stage}"),
+        let narrow = match (reach, self.server) {
+            (Reach::Everything, _) => String::new(),
+            (Reach::Stage { stage }, _) => format!(" --stage {stage}"),
+            (Reach::Tenant { .. }, Some(server)) => {
+                return format!("rampart resume --server {server} --reason TEXT");
+            }
+            (Reach::Scan { scan, .. }, Some(server)) => {
+                return format!("rampart resume --server {server} --scan {scan} --reason TEXT");
+            }
+            (Reach::Tenant { tenant }, None) => format!(" --of-tenant {}", quoted(*tenant)),
+            (Reach::Scan { tenant, scan }, None) => {
+                format!(" --scan {scan} --tenant {}", quoted(*tenant))
+            }
         };
         format!("rampart resume{narrow} --reason TEXT --by PERSON")
     }
 }
 
-pub(super) fn stop(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+pub(super) fn stop(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
+    super::operators_runtime()?.block_on(async {
         let until = tokio::time::Instant::now() + INSIST;
         let mut told = false;
         loop {
-            let attempt = order(configuration, arguments).await;
-            let passing = attempt
-                .as_ref()
-                .err()
-                .and_then(|error| error.chain().find_map(|cause| cause.downcast_ref::<StoreError>()))
-                .is_some_and(StoreError::is_passing);
+            let attempt = order(whereabouts, arguments).await;
+            let passing = attempt.as_ref().is_err_and(is_passing);
             if !passing || tokio::time::Instant::now() >= until {
                 return attempt;
             }
             if let (false, Err(error)) = (told, &attempt) {
                 told = true;
-                say(&format!(
-                    "{error:#}\nas long as workers cannot reach the database either they send nothing; the stop is written down as \
-                     soon as it answers (Ctrl-C gives that up)\n"
-                ));
+                let meanwhile = match whereabouts {
+                    Whereabouts::Here(_) => {
+                        "as long as workers cannot reach the database either they send nothing; the stop is written down as soon as it \
+                         answers"
+                    }
+                    Whereabouts::There(_) => {
+                        "nothing is stopped yet: the stop is ordered as soon as the server answers; `rampart stop` where the database is \
+                         needs no server"
+                    }
+                };
+                say(&format!("{error:#}\n{meanwhile} (Ctrl-C gives that up)\n"));
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
     })
 }
 
-async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(configuration.clone()).await?;
-    let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
-    require_scan(&desk, &reach).await?;
+async fn order(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
+    let place = Place::open(whereabouts).await?;
+    let reach = place.reach(&arguments.reach).await?;
+    place.require_scan(&reach).await?;
     // Asked before: whatever fails after the stop would order another one.
-    let tenants = desk.store.tenants().await?;
-    let lifting = Lifting(&tenants);
-    let stop =
-        desk.store.order_stop(Authority::Installation, reach, arguments.reason.clone(), operator()).await?;
-    desk.tell_workers().await;
+    let tenants = place.tenants().await?;
+    let lifting = Lifting { tenants: &tenants, server: place.server() };
+    let stop = place.order_stop(reach, &arguments.reason).await?;
     let command = lifting.command(&stop.reach);
     if arguments.json {
         print_json(&Held { stop: &stop, lifted_by: command })?;
@@ -119,30 +124,13 @@ async fn order(configuration: &Configuration, arguments: &StopArguments) -> anyh
     Ok(ExitCode::SUCCESS)
 }
 
-/// A stop of a scan that is not there would stop nothing, and who ordered it would believe that it did.
-async fn require_scan(desk: &Desk, reach: &Reach) -> anyhow::Result<()> {
-    let Reach::Scan { tenant, scan } = reach else { return Ok(()) };
-    let name = &desk.configuration.tenant;
-    desk.store.scan(*tenant, *scan).await.map(drop).with_context(|| {
-        format!(
-            "nothing is stopped: tenant {name} was asked for scan {scan}; `rampart scan list --tenant {}` shows its scans, --tenant \
-             names another",
-            shell_quoted(name)
-        )
-    })
-}
-
-pub(super) fn resume(configuration: &Configuration, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
-        let reach = reach(&desk, &arguments.reach).await?.unwrap_or(Reach::Everything);
-        let by = on_behalf_of(Some(&arguments.by));
-        let lifted =
-            desk.store.lift_stops(Authority::Installation, Some(reach), arguments.reason.clone(), by).await?;
-        // Whoever waits looks again at once.
-        desk.tell_workers().await;
-        let tenants = desk.store.tenants().await?;
-        let lifting = Lifting(&tenants);
-        let held = desk.store.stops().await?;
+pub(super) fn resume(whereabouts: &Whereabouts, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
+        let reach = place.reach(&arguments.reach).await?;
+        let lifted = place.lift_stops(reach, &arguments.reason, arguments.by.as_deref()).await?;
+        let tenants = place.tenants().await?;
+        let lifting = Lifting { tenants: &tenants, server: place.server() };
+        let held = place.stops().await?;
         if arguments.json && !lifted.is_empty() {
             let held: Vec<Held<'_>> =
                 held.iter().map(|stop| Held { stop, lifted_by: lifting.command(&stop.reach) }).collect();

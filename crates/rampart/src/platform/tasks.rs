@@ -3,16 +3,21 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use model::{NewTask, Stage, Work, scan::ScanEnd, task::Life};
 use serde_json::json;
-use store::{LeftDead, Redriven, TaskCounts, TaskFilter, TaskRecord};
+use store::{TaskCounts, TaskFilter, TaskRecord};
 use tokio::time::MissedTickBehavior;
 
-use super::{Desk, attendance::Watch, operate, operator, print_json, print_table, short_time};
+use super::{
+    attendance::Watch,
+    operate,
+    place::{Place, Redriven},
+    print_json, print_table, short_time,
+};
 use crate::{
     cli::{TaskCommand, TaskFilterArguments, say},
-    configuration::Configuration,
+    configuration::Whereabouts,
 };
 
 /// More are not looked at one by one.
@@ -22,40 +27,36 @@ const AT_ONCE: usize = 1_000;
 
 const STATES: [&str; 5] = ["queued", "running", "completed", "cancelled", "dead"];
 
-pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
+pub(super) fn task(whereabouts: &Whereabouts, command: &TaskCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
         match command {
             TaskCommand::List { filter, state, limit, after, json } => {
                 let state = STATES.into_iter().find(|word| Some(*word) == state.as_deref());
                 let filter = TaskFilter { state, ..wanted(filter) };
-                let (tenant, reads) = (desk.tenant().await?, desk.stale_reads().await?);
-                let found = reads.tasks(tenant, filter, *after, *limit).await?;
+                let found = place.stale_tasks(filter, *after, *limit).await?;
                 if *json {
                     print_json(&found)?;
                 } else {
-                    list(&found, reads.task_counts(tenant).await?)?;
+                    list(&found, place.stale_task_counts().await?)?;
                 }
             }
             TaskCommand::Show { id, json } => {
-                let task = desk.stale_reads().await?.task(desk.tenant().await?, *id).await?;
+                let task = place.stale_task(*id).await?;
                 if *json { print_json(&task)? } else { show(&task)? }
             }
             TaskCommand::Cancel { filter, all, json } => {
                 let filter = some(filter, *all)?;
-                cancel(&desk, filter, *json).await?;
+                cancel(&place, filter, *json).await?;
             }
             TaskCommand::Redrive { filter, all, rate, json } => {
-                let redriven = redrive(&desk, some(filter, *all)?, *rate).await?;
+                let redriven = redrive(&place, some(filter, *all)?, *rate).await?;
                 tell_redriven(*json, &redriven)?;
             }
             TaskCommand::Purge { filter, older_than, json } => {
-                let age = SignedDuration::try_from(*older_than)?;
-                let before = Timestamp::now().saturating_sub(age)?;
-                let tenant = desk.tenant().await?;
-                let changed = desk.store.purge_tasks(tenant, wanted(filter), before, operator()).await?;
-                tell(*json, "purged", changed)?;
+                tell(*json, "purged", place.purge_tasks(wanted(filter), *older_than).await?)?;
             }
             TaskCommand::Exercise { count, hold, priority, json } => {
+                let desk = place.here("as an API takes no work that is none")?;
                 let tenant = desk.tenant().await?;
                 let mut left = *count;
                 while left > 0 {
@@ -68,7 +69,7 @@ pub(super) fn task(configuration: &Configuration, command: &TaskCommand) -> anyh
                     left -= some;
                 }
                 desk.wake([(Stage::Exercise, *count)].into()).await;
-                Watch::begin(&desk, [Stage::Exercise].into()).await?;
+                Watch::begin(&place, [Stage::Exercise].into()).await?;
                 tell(*json, "enqueued", *count as u64)?;
             }
         }
@@ -103,16 +104,15 @@ fn tell(json: bool, word: &str, count: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn cancel(desk: &Desk, filter: TaskFilter, json: bool) -> anyhow::Result<()> {
-    let tenant = desk.tenant().await?;
-    let reached = desk.store.cancel_tasks(tenant, filter.clone(), operator()).await?;
+async fn cancel(place: &Place, filter: TaskFilter, json: bool) -> anyhow::Result<()> {
+    let reached = place.cancel_tasks(filter.clone()).await?;
     // Those at work end when their workers hear of it. Which were at work is asked afterwards: some began in the meantime.
     let running = TaskFilter { state: Some("running"), ..filter };
-    let still = desk.store.tasks(tenant, running, None, MOST).await?;
+    let still = place.tasks(running, None, MOST).await?;
     let asked = still.iter().filter(|task| is_asked_to_stop(&task.task.life)).count() as u64;
     let cancelled = reached.saturating_sub(asked);
     if asked > 0 {
-        desk.tell_workers().await;
+        place.tell_workers().await;
     }
     if json {
         return print_json(&json!({ "cancelled": cancelled, "asked_to_stop": asked }));
@@ -135,27 +135,25 @@ fn state(life: &Life) -> String {
 
 fn tell_redriven(json: bool, redriven: &Redriven) -> anyhow::Result<()> {
     if json {
-        let left: u64 = redriven.left.values().map(|left| left.tasks).sum();
+        let left: u64 = redriven.left.values().map(|(tasks, _)| tasks).sum();
         return print_json(&json!({ "redriven": redriven.tasks, "left": left }));
     }
     say(&format!("redriven: {}\n", redriven.tasks));
-    for (scan, LeftDead { tasks, why }) in &redriven.left {
+    for (scan, (tasks, why)) in &redriven.left {
         let why = match why {
-            ScanEnd::Cancelled => "was cancelled",
-            ScanEnd::Deadline => "is past its deadline",
-            ScanEnd::Budget { .. } => "has used its budget up",
-            ScanEnd::Complete | ScanEnd::Failures { .. } => "has ended",
+            Some(ScanEnd::Cancelled) => "was cancelled",
+            Some(ScanEnd::Deadline) => "is past its deadline",
+            Some(ScanEnd::Budget { .. }) => "has used its budget up",
+            Some(ScanEnd::Complete | ScanEnd::Failures { .. }) => "has ended",
+            None => "gives up what is planned",
         };
         say(&format!("left: {tasks}; scan {scan} {why}, submit it anew to look there again\n"));
     }
     Ok(())
 }
 
-async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::Result<Redriven> {
-    let tenant = desk.tenant().await?;
-    let Some(rate) = rate else {
-        return Ok(desk.store.redrive_tasks(tenant, filter, u64::MAX, operator()).await?);
-    };
+async fn redrive(place: &Place, filter: TaskFilter, rate: Option<u32>) -> anyhow::Result<Redriven> {
+    let Some(rate) = rate else { return place.redrive_tasks(filter).await };
     let mut second = tokio::time::interval(Duration::from_secs(1));
     // A second that took longer is not made up for.
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -165,12 +163,11 @@ async fn redrive(desk: &Desk, filter: TaskFilter, rate: Option<u32>) -> anyhow::
         second.tick().await;
         for count in statements(rate as usize) {
             // Each once: what dies again is not brought back for ever, before others have had their turn.
-            let some = desk.store.tasks(tenant, dead.clone(), after, count).await?;
+            let some = place.tasks(dead.clone(), after, count).await?;
             let Some(last) = some.last() else { return Ok(total) };
             after = Some(last.id);
             let ids = some.iter().map(|task| task.id).collect();
-            let these = TaskFilter { ids, ..dead.clone() };
-            total.add(desk.store.redrive_tasks(tenant, these, u64::MAX, operator()).await?);
+            total.add(place.redrive_tasks(TaskFilter { ids, ..dead.clone() }).await?);
         }
     }
 }

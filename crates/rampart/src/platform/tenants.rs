@@ -7,14 +7,14 @@ use model::Scope;
 use serde::Serialize;
 use store::{NewTenant, TenantRecord};
 
-use super::{Desk, operate, operator, print_json, print_table, short_time};
+use super::{Desk, operate_here, operator, print_json, print_table, short_time};
 use crate::{
     cli::{TenantCommand, TenantSetArguments, say},
     configuration::Configuration,
 };
 
 pub(super) fn tenant(configuration: &Configuration, command: &TenantCommand) -> anyhow::Result<ExitCode> {
-    operate(configuration, async |desk| {
+    operate_here(configuration, async |desk| {
         match command {
             TenantCommand::Create { name, weight, most_in_flight, json } => {
                 let new = NewTenant { name: name.clone(), weight: *weight, most_in_flight: *most_in_flight };

@@ -218,7 +218,7 @@ async fn forget_demo(store: &Store, tenant: TenantId) -> anyhow::Result<()> {
     say(&format!(
         "the scope `{DEMO}` of an earlier `rampart up --demo` is removed: its estate is not there any more\n"
     ));
-    if let Some(warning) = scopes::schedules_without(store, tenant, DEMO).await? {
+    if let Some(warning) = scopes::schedules_without(&store.schedules(tenant).await?, DEMO) {
         say(&warning);
     }
     Ok(())

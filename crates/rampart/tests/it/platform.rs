@@ -27,7 +27,7 @@ pub(crate) struct Up {
     pub(crate) child: Child,
     /// What it said until it was up.
     pub(crate) said: String,
-    address: String,
+    pub(crate) address: String,
     rest: BufReader<ChildStderr>,
 }
 
@@ -46,9 +46,14 @@ impl Up {
                 panic!("it ended: {said} {:?}", child.wait());
             }
         }
-        let address =
-            said.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+        let address = said.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
         Up { child, said, address, rest }
+    }
+
+    /// The administrator's key, which it says at its first start.
+    pub(crate) fn key(&self) -> String {
+        let after = self.said.split("administrator ").nth(1).expect("it is the first start");
+        after.split_whitespace().next().unwrap().to_owned()
     }
 
     fn ask(&self, path: &str) -> String {
@@ -148,8 +153,7 @@ fn it_says_where_it_is_and_the_key_once_and_finds_everything_again() {
     assert!(first.ask("/health").contains("alive"));
     assert!(first.ask("/ready").contains("ready"));
     assert!(first.ask("/nothing").starts_with("HTTP/1.1 404"));
-    let key =
-        first.said.split("administrator ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let key = first.key();
     assert!(first.ask_as(&key, "/api/v1/me").contains("\"role\":\"owner\""));
     for (elsewhere, instead) in [
         (&[][..], "--data"),

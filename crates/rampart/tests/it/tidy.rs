@@ -143,14 +143,15 @@ fn crates_keep_to_their_rooms() {
         ("scanner", &["report", "store", "worker", "clap", "rampart"]),
         ("store", &["checks", "scanner", "report", "worker", "clap", "rampart"]),
         ("worker", &["gateway", "clap", "rampart"]),
-        ("gateway", &["scanner", "checks", "clap", "rampart"]),
+        ("gateway", &["scanner", "checks", "client", "clap", "rampart"]),
+        ("client", &["checks", "scanner", "report", "store", "worker", "gateway", "clap", "rampart"]),
     ];
     let without = |name: &str| match name {
         "store" => BROKERS.to_vec(),
         "worker" => DATABASES.to_vec(),
         _ => [DATABASES, BROKERS].concat(),
     };
-    let known = ["model", "checks", "report", "scanner", "store", "worker", "gateway", "rampart"];
+    let known = ["model", "checks", "report", "scanner", "store", "worker", "gateway", "client", "rampart"];
     let forbidden = known.map(|name| {
         let named = forbidden.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, others)| others);
         (name, [named, &without(name)].concat())

@@ -66,7 +66,7 @@ pub(crate) struct FindingDecideArguments {
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) reason: String,
 
-    /// The person who decides, when it is not the user of this machine; it is written down
+    /// The person who decides, when it is not the user of this machine; it is written down. A server writes down whose key it is
     #[arg(long, value_name = "PERSON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) by: Option<String>,
 

@@ -5,11 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 use model::{CheckId, Money, PortSet, Priority, Profile, ScanId, Stage};
 
-use super::OnPlatform;
+use super::Anywhere;
 use crate::{
     cli::scan::scanning_stage,
     cli::values::{between, duration, name, some_money},
-    configuration::Configuration,
+    configuration::Whereabouts,
 };
 
 #[derive(Debug, Args)]
@@ -170,27 +170,27 @@ pub(crate) struct ReportArguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ScanCommand {
     /// Ask the platform for a scan
-    Submit(Box<OnPlatform<SubmitArguments>>),
+    Submit(Box<Anywhere<SubmitArguments>>),
     /// List the platform's scans, the latest first
-    List(OnPlatform<ScanListArguments>),
+    List(Anywhere<ScanListArguments>),
     /// Show a scan of the platform
-    Show(OnPlatform<OneScanArguments>),
+    Show(Anywhere<OneScanArguments>),
     /// Show what a scan saw that the one before it did not, and the other way round
-    Diff(OnPlatform<DiffArguments>),
+    Diff(Anywhere<DiffArguments>),
     /// Print the report of a scan that has ended
-    Report(OnPlatform<ReportArguments>),
+    Report(Anywhere<ReportArguments>),
     /// Cancel a scan: what was found until then stays
-    Cancel(OnPlatform<OneScanArguments>),
+    Cancel(Anywhere<OneScanArguments>),
 }
 
 impl ScanCommand {
-    pub(crate) fn configuration(&self) -> anyhow::Result<Configuration> {
+    pub(crate) fn whereabouts(&self) -> anyhow::Result<Whereabouts> {
         match self {
-            ScanCommand::Submit(asked) => asked.configuration(),
-            ScanCommand::List(asked) => asked.configuration(),
-            ScanCommand::Show(asked) | ScanCommand::Cancel(asked) => asked.configuration(),
-            ScanCommand::Report(asked) => asked.configuration(),
-            ScanCommand::Diff(asked) => asked.configuration(),
+            ScanCommand::Submit(asked) => asked.whereabouts(),
+            ScanCommand::List(asked) => asked.whereabouts(),
+            ScanCommand::Show(asked) | ScanCommand::Cancel(asked) => asked.whereabouts(),
+            ScanCommand::Report(asked) => asked.whereabouts(),
+            ScanCommand::Diff(asked) => asked.whereabouts(),
         }
     }
 }

@@ -1,0 +1,42 @@
+//! Who did what.
+
+use jiff::Timestamp;
+use model::AuditEntry;
+use serde::Deserialize;
+
+use crate::{Client, ClientError, Page};
+
+/// Which entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditQuery {
+    /// Only this action, such as `scan.submit`, or every one that begins with it and a dot.
+    pub action: Option<String>,
+    /// Only of those whose name contains this.
+    pub by: Option<String>,
+    /// Only from then on.
+    pub since: Option<Timestamp>,
+    /// How many, at most; as many as the server usually gives without.
+    pub limit: Option<usize>,
+    /// Only older than that one.
+    pub before: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Entries {
+    entries: Vec<AuditEntry>,
+    next: Option<u64>,
+}
+
+impl Client {
+    /// What was done to the tenant, the newest first.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry, u64>, ClientError> {
+        let request = self
+            .get(&["audit"])
+            .query_if("action", query.action.as_ref())
+            .query_if("by", query.by.as_ref())
+            .query_if("since", query.since)
+            .query_if("limit", query.limit)
+            .query_if("before", query.before);
+        request.answer().await.map(|Entries { entries, next }| Page { items: entries, next })
+    }
+}

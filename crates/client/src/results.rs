@@ -1,0 +1,123 @@
+//! What came of a scan: what it saw, and its reports.
+
+use std::fmt;
+
+use model::{Asset, ScanId, Summary};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use crate::{Client, ClientError, Page, request::PIECE};
+
+/// As much of a report as its summary may take.
+const MOST_SUMMARY: usize = 16 << 20;
+/// What stands before the summary in a report.
+const BEFORE_SUMMARY: &[u8] = b"\"summary\":";
+
+/// A place in a list of assets.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct AssetPlace(String);
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// A page for people.
+    Html,
+    /// One document with everything.
+    Json,
+}
+
+/// A report on its way here.
+pub struct Download<'c> {
+    client: &'c Client,
+    path: [String; 4],
+    answer: reqwest::Response,
+}
+
+impl fmt::Debug for Download<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Download").field(&self.path).finish()
+    }
+}
+
+impl Download<'_> {
+    /// The next piece; none at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let request = self.client.get(&self.path.each_ref().map(String::as_str));
+        let piece = timeout(PIECE, self.answer.chunk()).await.map_err(|_| request.silent(PIECE))?;
+        Ok(piece.map_err(|error| request.unreachable(&error))?.map(|piece| piece.to_vec()))
+    }
+}
+
+#[derive(Deserialize)]
+struct Assets {
+    assets: Vec<Asset>,
+    next: Option<AssetPlace>,
+}
+
+impl fmt::Display for AssetPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl ReportFormat {
+    fn as_str(self) -> &'static str {
+        match self {
+            ReportFormat::Html => "html",
+            ReportFormat::Json => "json",
+        }
+    }
+}
+
+impl Client {
+    /// What a scan saw, in no particular order, each once.
+    pub async fn assets(
+        &self,
+        scan: ScanId,
+        limit: Option<usize>,
+        after: Option<&AssetPlace>,
+    ) -> Result<Page<Asset, AssetPlace>, ClientError> {
+        let request = self.get(&["scans", &scan.to_string(), "assets"]);
+        let Assets { assets, next } =
+            request.query_if("limit", limit).query_if("after", after).answer().await?;
+        Ok(Page { items: assets, next })
+    }
+
+    /// The report of a scan that has ended, piece by piece: it may be large.
+    pub async fn report(&self, scan: ScanId, format: ReportFormat) -> Result<Download<'_>, ClientError> {
+        let path = ["scans", &scan.to_string(), "reports", format.as_str()].map(str::to_owned);
+        let answer = self.get(&path.each_ref().map(String::as_str)).send().await?;
+        Ok(Download { client: self, path, answer })
+    }
+
+    /// What the report of a scan that has ended says besides findings and assets. Of these nothing is read.
+    pub async fn report_summary(&self, scan: ScanId) -> Result<Summary, ClientError> {
+        let mut download = self.report(scan, ReportFormat::Json).await?;
+        let mut begun = Vec::new();
+        while begun.len() < MOST_SUMMARY {
+            let piece = download.next().await?;
+            let is_last = piece.is_none();
+            begun.extend(piece.unwrap_or_default());
+            if let Some(summary) = summary(&begun) {
+                return Ok(summary);
+            }
+            if is_last {
+                break;
+            }
+        }
+        let path = download.path.each_ref().map(String::as_str);
+        Err(self.get(&path).unreadable("it has no summary at its beginning"))
+    }
+}
+
+/// The summary, when that is through: it stands at the beginning, before what may be much.
+fn summary(begun: &[u8]) -> Option<Summary> {
+    let at = begun.windows(BEFORE_SUMMARY.len()).position(|bytes| bytes == BEFORE_SUMMARY)?;
+    let rest = &begun[at + BEFORE_SUMMARY.len()..];
+    // It is one line: nothing of it is read before the whole is there.
+    if !rest.windows(2).any(|bytes| bytes == b",\n") {
+        return None;
+    }
+    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()
+}

@@ -1,0 +1,78 @@
+//! Scans.
+
+use model::{ScanId, ScanRequest, Target, record::ScanRecord, scan::Difference};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Client, ClientError, Page};
+
+/// Which scans.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanQuery {
+    /// Only those that run.
+    pub running: bool,
+    /// How many, at most; as many as the server usually gives without.
+    pub limit: Option<usize>,
+    /// Only those that were submitted before that one.
+    pub before: Option<ScanId>,
+}
+
+/// What two scans saw differently.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Compared {
+    /// Which.
+    pub scan: ScanId,
+    /// With which.
+    pub baseline: ScanId,
+    /// What appeared, what disappeared, what changed.
+    pub difference: Difference,
+}
+
+#[derive(Deserialize)]
+struct Scans {
+    scans: Vec<ScanRecord>,
+    next: Option<ScanId>,
+}
+
+#[derive(Serialize)]
+struct Submission<'s> {
+    targets: &'s [Target],
+    request: &'s ScanRequest,
+}
+
+impl Client {
+    /// Scans, the latest first.
+    pub async fn scans(&self, query: &ScanQuery) -> Result<Page<ScanRecord, ScanId>, ClientError> {
+        let request = self.get(&["scans"]).query("running", query.running);
+        let request = request.query_if("limit", query.limit).query_if("before", query.before);
+        request.answer().await.map(|Scans { scans, next }| Page { items: scans, next })
+    }
+
+    /// A scan as it stands.
+    pub async fn scan(&self, id: ScanId) -> Result<ScanRecord, ClientError> {
+        self.get(&["scans", &id.to_string()]).answer().await
+    }
+
+    /// Begins a scan. Under a key the same request is the same scan for a day, whoever asks; without one it gets a key of its own, so
+    /// that a connection that breaks neither loses nor doubles it.
+    pub async fn submit_scan(
+        &self,
+        targets: &[Target],
+        request: &ScanRequest,
+        key: Option<&str>,
+    ) -> Result<ScanRecord, ClientError> {
+        let own = Uuid::now_v7().to_string();
+        let submission = Submission { targets, request };
+        self.post(&["scans"]).body(&submission).once(key.unwrap_or(&own))?.answer().await
+    }
+
+    /// Ends a scan: what waits is cancelled, what runs is asked to stop.
+    pub async fn cancel_scan(&self, id: ScanId) -> Result<ScanRecord, ClientError> {
+        self.post(&["scans", &id.to_string(), "cancel"]).answer().await
+    }
+
+    /// Compares a scan with another, or with the one before it.
+    pub async fn compare_scans(&self, id: ScanId, with: Option<ScanId>) -> Result<Compared, ClientError> {
+        self.get(&["scans", &id.to_string(), "difference"]).query_if("with", with).answer().await
+    }
+}

@@ -1,0 +1,121 @@
+//! Tasks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use model::{ScanId, Stage, TaskId, record::TaskRecord};
+use serde::{Deserialize, Serialize};
+
+use crate::{Client, ClientError, Page};
+
+/// Which tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskQuery {
+    /// Only of this scan.
+    pub scan: Option<ScanId>,
+    /// Only of this stage.
+    pub stage: Option<Stage>,
+    /// Only those that stand there: `queued`, `running`, `completed`, `cancelled` or `dead`.
+    pub state: Option<&'static str>,
+    /// Only whose last failure contains this.
+    pub failure: Option<String>,
+    /// How many, at most; as many as the server usually gives without.
+    pub limit: Option<usize>,
+    /// Only those after that one.
+    pub after: Option<TaskId>,
+}
+
+/// Which tasks to do something with: something has to be said.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TaskChoice {
+    /// These.
+    pub tasks: Vec<TaskId>,
+    /// Of this scan.
+    pub scan: Option<ScanId>,
+    /// Of this stage.
+    pub stage: Option<Stage>,
+    /// Whose last failure contains this.
+    pub failure: Option<String>,
+    /// All of the tenant.
+    pub all: bool,
+}
+
+/// How many tasks there are, by stage and by where they stand.
+pub type TaskTotals = BTreeMap<Stage, BTreeMap<String, u64>>;
+
+/// What became of dead tasks that were to be brought back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct RedrivenTasks {
+    /// So many wait to be tried again.
+    pub redriven: u64,
+    /// So many stay dead by scan, as it gives up what is planned.
+    pub left: BTreeMap<ScanId, u64>,
+}
+
+#[derive(Deserialize)]
+struct Tasks {
+    tasks: Vec<TaskRecord>,
+    next: Option<TaskId>,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    stages: TaskTotals,
+}
+
+#[derive(Deserialize)]
+struct Cancelled {
+    reached: u64,
+}
+
+#[derive(Serialize)]
+struct Purge<'p> {
+    which: &'p TaskChoice,
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
+    older_than: Duration,
+}
+
+#[derive(Deserialize)]
+struct Purged {
+    purged: u64,
+}
+
+impl Client {
+    /// Tasks, in the order in which they were asked for.
+    pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<TaskRecord, TaskId>, ClientError> {
+        let request = self
+            .get(&["tasks"])
+            .query_if("scan", query.scan)
+            .query_if("stage", query.stage)
+            .query_if("state", query.state)
+            .query_if("failure", query.failure.as_ref())
+            .query_if("limit", query.limit)
+            .query_if("after", query.after);
+        request.answer().await.map(|Tasks { tasks, next }| Page { items: tasks, next })
+    }
+
+    /// A task, as it was within the last second.
+    pub async fn task(&self, id: TaskId) -> Result<TaskRecord, ClientError> {
+        self.get(&["tasks", &id.to_string()]).answer().await
+    }
+
+    /// How many tasks there are.
+    pub async fn task_totals(&self) -> Result<TaskTotals, ClientError> {
+        self.get(&["tasks", "totals"]).answer().await.map(|Totals { stages }| stages)
+    }
+
+    /// Cancels tasks: those that wait end at once, those at work when their workers hear of it. How many were reached.
+    pub async fn cancel_tasks(&self, which: &TaskChoice) -> Result<u64, ClientError> {
+        self.post(&["tasks", "cancel"]).body(which).answer().await.map(|Cancelled { reached }| reached)
+    }
+
+    /// Brings dead tasks back, the oldest first, as many as the server does at once.
+    pub async fn redrive_tasks(&self, which: &TaskChoice) -> Result<RedrivenTasks, ClientError> {
+        self.post(&["tasks", "redrive"]).body(which).answer().await
+    }
+
+    /// Forgets tasks that ended longer ago than that. How many are forgotten.
+    pub async fn purge_tasks(&self, which: &TaskChoice, older_than: Duration) -> Result<u64, ClientError> {
+        let purge = Purge { which, older_than };
+        self.post(&["tasks", "purge"]).body(&purge).answer().await.map(|Purged { purged }| purged)
+    }
+}

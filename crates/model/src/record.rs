@@ -1,0 +1,249 @@
+//! Scans, findings, tasks, schedules, keys and tenants as they are kept, and as their owners see them: what the store reads, the API
+//! answers and its client reads again.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    Finding, KeyPrefix, Money, Priority, Role, ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Target,
+    Task, TaskId, TenantId, Traffic, Work, WorkerPrice,
+    finding::{History, Life},
+    schedule::Progress,
+    task::RetryPolicy,
+};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TenantRecord {
+    /// Which.
+    pub id: TenantId,
+    /// For people.
+    pub name: String,
+    /// Its share against the others'.
+    pub weight: u32,
+    /// Not more tasks than these at work at once.
+    pub most_in_flight: u64,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// For people: what it is for.
+    #[schema(min_length = 1, max_length = 64)]
+    pub name: String,
+    /// What whoever has it may do.
+    pub role: Role,
+    /// From where it may be used; from anywhere without any.
+    #[schema(value_type = Vec<String>, max_items = 64, example = json!(["10.0.0.0/8"]))]
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
+    /// Until when; until it is revoked without.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyRecord {
+    /// By which it is found and named; the key begins with it.
+    pub prefix: KeyPrefix,
+    /// Whose.
+    pub tenant: TenantId,
+    /// For people: what it is for.
+    pub name: String,
+    /// What whoever has it may do.
+    pub role: Role,
+    /// From where it may be used; from anywhere without any.
+    #[schema(value_type = Vec<String>)]
+    pub networks: Vec<IpNet>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// Until when; until it is revoked without.
+    pub expires_at: Option<Timestamp>,
+    /// When it was used last, to the minute.
+    pub last_used: Option<Timestamp>,
+    /// Which key took its place: it ends soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<KeyPrefix>,
+}
+
+impl KeyRecord {
+    /// When the key that takes its place at this time ends: it is good for as long as this one was.
+    pub fn end_of_next(&self, now: Timestamp) -> Option<Timestamp> {
+        let length = self.expires_at.map(|at| at.duration_since(self.created_at))?;
+        Some(now.saturating_add(length).unwrap_or(Timestamp::MAX))
+    }
+}
+
+/// A scan, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScanRecord {
+    /// Which.
+    pub id: ScanId,
+    /// What was asked for.
+    pub request: ScanRequest,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub life: ScanLife,
+    /// Who asked.
+    pub submitted_by: String,
+    /// When.
+    pub submitted_at: Timestamp,
+    /// Until when it may go on.
+    pub deadline: Timestamp,
+    /// The scan before it with the same purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<ScanId>,
+    /// How many targets it has.
+    pub targets: u64,
+    /// And how many of them were begun.
+    pub begun: u64,
+    /// Tasks that wait or run.
+    pub open_tasks: u64,
+    /// Tasks that failed for good.
+    pub dead_tasks: u64,
+    /// Units that were planned.
+    pub units: u64,
+    /// Things that were found.
+    pub assets: u64,
+    /// Findings.
+    pub findings: u64,
+    /// What was sent.
+    pub traffic: Traffic,
+    /// How long workers held its tasks, in tries that have ended.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
+    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
+    pub worked: Duration,
+    /// What the time of workers cost when it was submitted, if somebody had said.
+    #[serde(rename = "price_per_worker_hour", default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<WorkerPrice>,
+    /// What that comes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+}
+
+/// A finding with its history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KnownFinding {
+    /// What and where; its evidence only when one finding was asked for.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// When it was seen and missed, and what somebody made of it.
+    pub history: History,
+    /// Where it stands now.
+    #[serde(flatten)]
+    pub life: Life,
+    /// Who said what the decision in its history says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+    /// And why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_because: Option<String>,
+}
+
+/// A schedule to be kept.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSchedule {
+    /// For people; one of the tenant's own.
+    pub name: String,
+    /// When.
+    pub rule: Schedule,
+    /// What is asked for each time.
+    pub request: ScanRequest,
+    /// Of what.
+    pub targets: Vec<Target>,
+}
+
+/// A schedule as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScheduleRecord {
+    /// Which.
+    pub id: ScheduleId,
+    /// For people.
+    pub name: String,
+    /// When.
+    pub rule: Schedule,
+    /// What is asked for each time.
+    pub request: ScanRequest,
+    /// Of what.
+    pub targets: Vec<Target>,
+    /// Does it begin scans at the moment?
+    pub enabled: bool,
+    /// How far it has come.
+    pub progress: Progress,
+    /// When it is looked at next, at the latest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_again: Option<Timestamp>,
+    /// The scan that it began last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_scan: Option<ScanId>,
+    /// Why its last run began no scan, if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedRun>,
+}
+
+/// A run of a schedule that could not begin its scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedRun {
+    /// When it was to begin one.
+    pub at: Timestamp,
+    /// What an operator would have been told.
+    pub reason: String,
+}
+
+/// A task as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TaskRecord {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: TaskId,
+    /// Of which scan, if of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<ScanId>,
+    /// What to do.
+    #[schema(value_type = serde_json::Value)]
+    pub work: Work,
+    /// How urgent.
+    pub priority: Priority,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub task: Task,
+    /// How often, and when again.
+    pub policy: RetryPolicy,
+    /// How long one try may take.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
+    #[schema(value_type = String, pattern = "^P", example = "PT2H")]
+    pub deadline: Duration,
+    /// When it was, or is, due.
+    pub due: Timestamp,
+    /// When somebody asked for it.
+    pub created_at: Timestamp,
+    /// When the last try began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl TaskRecord {
+    /// How long the worker that holds it has done so; nothing when the clock went backwards.
+    pub fn held_for(&self, now: Timestamp) -> Duration {
+        let held = self.started_at.map(|begun| now.duration_since(begun));
+        held.and_then(|held| Duration::try_from(held).ok()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! The audit, wherever it is.
+
+use std::cmp::Reverse;
+
+use client::AuditQuery;
+use model::AuditEntry;
+use store::AuditFilter;
+
+use super::{Place, pages};
+
+impl Place {
+    /// The newest first; with `all` also what was done to all tenants at once.
+    pub(in crate::platform) async fn audit(
+        &self,
+        filter: AuditFilter,
+        all: bool,
+        at_most: usize,
+    ) -> anyhow::Result<Vec<AuditEntry>> {
+        match self {
+            Place::Here(desk) => {
+                let mut found = desk.store.audit(desk.tenant().await?, filter.clone(), at_most).await?;
+                if all {
+                    found.extend(desk.store.audit_of_nobody(filter, at_most).await?);
+                    found.sort_unstable_by_key(|entry| Reverse(entry.id));
+                    found.truncate(at_most);
+                }
+                Ok(found)
+            }
+            Place::There(client) => {
+                if all {
+                    self.here("a key reads what was done to its own tenant, and --all is about all")?;
+                }
+                let AuditFilter { action, by, since, before } = filter;
+                let query = AuditQuery { action, by, since, ..AuditQuery::default() };
+                let ask = async |limit, before| {
+                    client.audit(&AuditQuery { limit: Some(limit), before, ..query.clone() }).await
+                };
+                pages(at_most, before, ask).await
+            }
+        }
+    }
+}
