@@ -16,10 +16,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        Anywhere, AuditCommand, AuditListArguments, DiffArguments, FindingCommand, FindingDecideArguments,
-        FindingListArguments, GatewayArguments, JsonArguments, KeyCommand, KeyCreateArguments,
-        ListenArguments, MigrateArguments, OneScanArguments, PlatformCommand, ReachArguments,
-        ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
+        AdminCommand, AdminCreateArguments, Anywhere, AuditCommand, AuditListArguments, DiffArguments,
+        FindingCommand, FindingDecideArguments, FindingListArguments, GatewayArguments, JsonArguments,
+        KeyCommand, KeyCreateArguments, ListenArguments, MigrateArguments, OneScanArguments, PlatformCommand,
+        ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
         TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, Verdict,
         WorkerArguments,
@@ -189,6 +189,9 @@ mod tests {
 
     /// Commands without `--server`, which are about this machine, all tenants at once, or a server itself.
     const HERE_ONLY: &[&str] = &[
+        "rampart admin create",
+        "rampart admin list",
+        "rampart admin password",
         "rampart checks lint",
         "rampart checks list",
         "rampart checks show",

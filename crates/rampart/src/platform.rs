@@ -1,6 +1,7 @@
 //! The commands that work with the platform: its roles, and what operators ask of it.
 
 mod account;
+mod admin;
 mod attendance;
 mod audit;
 mod doctor;
@@ -55,6 +56,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Audit(asked) => audit::audit(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Key(asked) => keys::key(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) => {

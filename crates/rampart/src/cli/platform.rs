@@ -1,5 +1,6 @@
 //! The options of the platform's commands.
 
+mod admin;
 mod findings;
 mod keys;
 mod scans;
@@ -13,6 +14,7 @@ use ipnet::IpNet;
 use model::{ScanId, Stage, audit::ChainEnd, limits::TaskCeilings};
 
 pub(crate) use self::{
+    admin::{AdminCommand, AdminCreateArguments},
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
     keys::{KeyCommand, KeyCreateArguments},
     scans::{
@@ -131,6 +133,8 @@ pub(crate) enum PlatformCommand {
     Audit(FamilyAnywhere<AuditCommand>),
     /// Make, list, rotate and revoke keys for programs
     Key(FamilyAnywhere<KeyCommand>),
+    /// Let people in who administer a tenant
+    Admin(FamilyOnPlatform<AdminCommand>),
     /// Make, change, show and list tenants
     Tenant(FamilyOnPlatform<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner

@@ -5,6 +5,7 @@ mod deciding;
 mod for_programs;
 mod keeping;
 mod keys;
+mod people;
 mod told;
 
 use std::{

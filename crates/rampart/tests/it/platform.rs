@@ -71,6 +71,19 @@ impl Up {
         answer
     }
 
+    /// Sends a document, as nobody who is known.
+    pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close", self.address);
+        let length = body.len();
+        write!(stream, "{head}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
     /// Ends it in order, and gives what it said since it was up.
     pub(crate) fn end(mut self) -> String {
         send(Signal::SIGTERM, &self.child);
