@@ -27,7 +27,7 @@ pub struct FindingFilter {
     pub at_least: Option<Severity>,
     /// Only of this check.
     pub check: Option<CheckId>,
-    /// Only those that stand somewhere among these, in [`Life::WORDS`]; anywhere without any.
+    /// Only those that stand somewhere among these, in [`model::finding::Life::WORDS`]; anywhere without any.
     pub states: Vec<&'static str>,
     /// The most severe first and of these the newest, instead of in the order of their fingerprints.
     pub worst_first: bool,
