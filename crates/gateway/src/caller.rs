@@ -103,6 +103,18 @@ impl Caller {
         Err(self.refuse(detail).hint("nobody gives more than they have"))
     }
 
+    /// A key that is for some networks, or ends, lets nobody in: they would come from anywhere, and stay.
+    pub(crate) fn may_let_in(&self) -> Result<(), Problem> {
+        match &self.who {
+            Who::Key(key) if !key.networks.is_empty() || key.expires_at.is_some() => {
+                let detail =
+                    format!("the key {} has networks or an end, and lets nobody in who has none", key.prefix);
+                Err(self.refuse(detail).hint("log in, or use a key without limits"))
+            }
+            Who::Key(_) | Who::Person { .. } => Ok(()),
+        }
+    }
+
     /// Why they may not do something.
     pub(crate) fn refuse(&self, detail: String) -> Problem {
         let refused = Refusal { tenant: self.who.tenant(), by: self.by() };
@@ -216,7 +228,7 @@ async fn known_session(gateway: &Gateway, token: &Token) -> Result<Arc<SessionRe
         return Ok(session);
     }
     let used = SessionRecord { last_used: now, ..(*session).clone() };
-    let session = gateway.sessions.put(digest, used, begun);
+    let session = gateway.sessions.replace(digest, &session, used);
     gateway.store.used_session(session.user.tenant, session.id).await?;
     Ok(session)
 }
@@ -227,8 +239,10 @@ fn require_same_origin(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
     let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let foreign = text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site));
     let host = parts.uri.authority().map(|authority| authority.as_str()).or_else(|| text("host"));
+    // Behind a proxy the host may be another one than the browser knows; what the browser says of the site no page can make it say.
+    let known_same = text("sec-fetch-site") == Some("same-origin");
     let elsewhere = text("origin").is_some_and(|origin| {
-        origin.split_once("://").map(|(_, authority)| authority) != host || host.is_none()
+        !known_same && (origin.split_once("://").map(|(_, authority)| authority) != host || host.is_none())
     });
     if foreign || elsewhere {
         return Err(caller.refuse("a page of another origin asks with this session".to_owned()));
@@ -275,7 +289,7 @@ async fn known_key(
         _ => {
             // First it is known here: of many who ask at once, one writes it down.
             let used = KeyRecord { last_used: Some(now), ..(*record).clone() };
-            let record = gateway.keys.put(digest, used, begun);
+            let record = gateway.keys.replace(digest, &record, used);
             gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
             Ok(record)
         }

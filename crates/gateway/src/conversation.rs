@@ -1,6 +1,7 @@
 //! One connection, for all that is asked on it: every part of a conversation has its time.
 
 use std::{
+    any::Any,
     error::Error,
     net::SocketAddr,
     pin::pin,
@@ -48,6 +49,19 @@ pub(crate) struct Conversation {
     pub(crate) router: Router,
     /// What is being answered is answered, and nothing after it.
     pub(crate) ending: CancellationToken,
+    pub(crate) kept: Kept,
+}
+
+/// What a connection takes of what there is, for as long as anything of it goes on: also when it becomes a socket of another kind.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    _until_dropped: Arc<dyn Any + Send + Sync>,
+}
+
+impl Kept {
+    pub(crate) fn new(what: impl Any + Send + Sync) -> Kept {
+        Kept { _until_dropped: Arc::new(what) }
+    }
 }
 
 /// How often something was asked, or some of an answer given.
@@ -55,14 +69,15 @@ type Progress = Arc<AtomicU64>;
 
 /// Answers until nobody asks any more.
 pub(crate) async fn converse(conversation: Conversation) {
-    let Conversation { stream, from, tls, router, ending } = conversation;
+    let Conversation { stream, from, tls, router, ending, kept } = conversation;
     let progress = Progress::default();
     let answering = async {
         match tls {
-            None => hold(&builder(), stream, from, router, None, &progress, &ending).await,
+            None => hold(stream, Asked { from, router, encrypted: None, kept }, &progress, &ending).await,
             Some(acceptor) => {
                 let stream = acceptor.accept(stream).await?;
-                hold(&builder(), stream, from, router, Some(Encrypted), &progress, &ending).await
+                hold(stream, Asked { from, router, encrypted: Some(Encrypted), kept }, &progress, &ending)
+                    .await
             }
         }
     };
@@ -110,21 +125,28 @@ async fn quiet(progress: &AtomicU64) {
     }
 }
 
-/// Answers what is asked, to the end of the connection; then, or when nobody asks or reads any more, ends it in order.
-async fn hold(
-    builder: &Builder<TokioExecutor>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// What is known of every request of a connection, and who answers it.
+struct Asked {
     from: SocketAddr,
     router: Router,
     encrypted: Option<Encrypted>,
+    kept: Kept,
+}
+
+/// Answers what is asked, to the end of the connection; then, or when nobody asks or reads any more, ends it in order.
+async fn hold(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    asked_here: Asked,
     progress: &Progress,
     ending: &CancellationToken,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let asked = Arc::clone(progress);
+    let Asked { from, router, encrypted, kept } = asked_here;
+    let (builder, asked) = (builder(), Arc::clone(progress));
     let service = service_fn(move |request: Request<Incoming>| {
         asked.fetch_add(1, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(from));
+        request.extensions_mut().insert(kept.clone());
         if let Some(encrypted) = encrypted {
             request.extensions_mut().insert(encrypted);
         }

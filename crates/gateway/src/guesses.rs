@@ -1,13 +1,15 @@
 //! Whoever tries one password after the other waits longer and longer, from wherever they try. Whoever has logged in from where they
-//! are now does not wait with them: nobody is locked out by others.
+//! are now waits only for those who try there: nobody is locked out by others.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
+
+use crate::limits::Machine;
 
 /// So often anybody may be wrong.
 const FREE: u32 = 5;
@@ -29,42 +31,45 @@ struct Failures {
 #[derive(Debug, Default)]
 pub(crate) struct Guesses(Mutex<HashMap<[u8; 32], Failures>>);
 
-/// Whose password is tried.
+/// Whose password is tried, and from where if they have logged in from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Guessed([u8; 32]);
 
 impl Guessed {
-    pub(crate) fn of(tenant: &str, name: &str) -> Guessed {
-        Guessed(Sha256::digest(format!("{}:{tenant}{name}", tenant.len()).as_bytes()).into())
+    pub(crate) fn of(tenant: &str, name: &str, known_at: Option<Machine>) -> Guessed {
+        let name = name.to_ascii_lowercase();
+        Guessed(Sha256::digest(format!("{}:{tenant}{}:{name}{known_at:?}", tenant.len(), name.len())).into())
+    }
+
+    /// Where there is no room for names of their own many share one, rather than none being counted.
+    fn shared(self) -> Guessed {
+        let mut shared = [0; 32];
+        shared[..2].copy_from_slice(&self.0[..2]);
+        shared[1] &= 0xf0;
+        Guessed(shared)
     }
 }
 
 impl Guesses {
-    /// How long to wait before the next try is looked at.
-    pub(crate) fn wait(&self, whose: Guessed, now: Instant) -> Option<Duration> {
-        let failures = *self.lock().get(&whose.0)?;
-        let beyond = failures.count.checked_sub(FREE)?;
-        let wait =
-            Duration::from_secs(1).saturating_mul(1_u32.checked_shl(beyond.min(31)).unwrap_or(u32::MAX));
-        wait.min(LONGEST).checked_sub(now.duration_since(failures.last)).filter(|wait| !wait.is_zero())
-    }
-
-    /// It was not the password.
-    pub(crate) fn failed(&self, whose: Guessed, now: Instant) {
+    /// Counts a try as a failure before it is looked at, so that nobody tries many at once; or tells how long to wait before the
+    /// next.
+    pub(crate) fn begin(&self, whose: Guessed, now: Instant) -> Result<(), Duration> {
         let mut all = self.lock();
-        if all.len() >= MOST && !all.contains_key(&whose.0) {
+        let is_there = all.contains_key(&whose.0);
+        if !is_there && all.len() >= MOST {
             all.retain(|_, failures| now.duration_since(failures.last) < FORGOTTEN);
-            // Whoever tries so many names makes room for none by it: the address limits them.
-            if all.len() >= MOST {
-                return;
-            }
         }
-        let failures = all.entry(whose.0).or_insert(Failures { count: 0, last: now });
+        let place = if is_there || all.len() < MOST { whose } else { whose.shared() };
+        let failures = all.entry(place.0).or_insert(Failures { count: 0, last: now });
         if now.duration_since(failures.last) >= FORGOTTEN {
             failures.count = 0;
         }
+        if let Some(wait) = failures.wait(now) {
+            return Err(wait);
+        }
         failures.count = failures.count.saturating_add(1);
         failures.last = now;
+        Ok(())
     }
 
     /// It was the password.
@@ -72,8 +77,18 @@ impl Guesses {
         self.lock().remove(&whose.0);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Failures>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<[u8; 32], Failures>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failures {
+    /// How long to wait before the next try is looked at.
+    fn wait(self, now: Instant) -> Option<Duration> {
+        let beyond = self.count.checked_sub(FREE)?;
+        let wait =
+            Duration::from_secs(1).saturating_mul(1_u32.checked_shl(beyond.min(31)).unwrap_or(u32::MAX));
+        wait.min(LONGEST).checked_sub(now.duration_since(self.last)).filter(|wait| !wait.is_zero())
     }
 }
 
@@ -84,40 +99,43 @@ mod tests {
     #[test]
     fn whoever_is_wrong_again_and_again_waits_longer_and_longer() {
         let (guesses, begun) = (Guesses::default(), Instant::now());
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        let (mine, other) = (Guessed::of("acme", "j.doe"), Guessed::of("acm", "ej.doe"));
-        assert_ne!(mine, other);
+        let mine = Guessed::of("acme", "j.doe", None);
+        assert_ne!(mine, Guessed::of("acm", "ej.doe", None));
+        assert_eq!(mine, Guessed::of("acme", "J.Doe", None));
+        let (mut now, mut waits) = (begun, Vec::new());
+        for number in 0..17 {
+            assert_eq!(guesses.begin(mine, now), Ok(()), "{number}");
+            if let Err(wait) = guesses.begin(mine, now) {
+                waits.push(wait.as_secs());
+                now += wait;
+            }
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900]);
+        let office = Guessed::of("acme", "j.doe", Some(Machine::at("192.0.2.1".parse().unwrap())));
+        assert_eq!(guesses.begin(office, now), Ok(()), "who is known there does not wait with others");
+        assert_eq!(guesses.begin(mine, now), Ok(()));
+        assert_eq!(guesses.begin(mine, now), Err(LONGEST));
+        assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(()), "an hour later it begins anew");
         for _ in 0..FREE - 1 {
-            guesses.failed(mine, at(0));
-            assert_eq!(guesses.wait(mine, at(0)), None);
+            assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(()));
         }
-        let mut waits = Vec::new();
-        for _ in 0..12 {
-            guesses.failed(mine, at(0));
-            waits.push(guesses.wait(mine, at(0)).unwrap().as_secs());
-        }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
-        assert_eq!(guesses.wait(mine, at(899)), Some(Duration::from_secs(1)));
-        assert_eq!(guesses.wait(mine, at(900)), None);
-        assert_eq!(guesses.wait(other, at(0)), None);
-        guesses.failed(mine, at(3_600));
-        assert_eq!(guesses.wait(mine, at(3_600)), None, "an hour later it begins anew");
-        for _ in 0..40 {
-            guesses.failed(mine, at(3_600));
-        }
-        assert_eq!(guesses.wait(mine, at(3_600)), Some(LONGEST));
+        assert!(guesses.begin(mine, now + FORGOTTEN).is_err());
         guesses.forget(mine);
-        assert_eq!(guesses.wait(mine, at(3_600)), None);
+        assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(()));
     }
 
     #[test]
-    fn memory_is_bounded_however_many_names_are_tried() {
+    fn memory_is_bounded_and_still_every_name_is_counted() {
         let (guesses, now) = (Guesses::default(), Instant::now());
-        for number in 0..2 * MOST {
-            guesses.failed(Guessed::of("acme", &number.to_string()), now);
+        for number in 0..3 * MOST {
+            // Some share a place by now, and wait.
+            let _ = guesses.begin(Guessed::of("acme", &number.to_string(), None), now);
         }
-        assert_eq!(guesses.lock().len(), MOST);
-        guesses.failed(Guessed::of("acme", "later"), now + FORGOTTEN);
-        assert_eq!(guesses.lock().len(), 1);
+        assert!(guesses.lock().len() <= MOST + 4_096);
+        let late = Guessed::of("acme", "late", None);
+        let tries = (0..=FREE).filter(|_| guesses.begin(late, now).is_ok()).count();
+        assert!(tries <= FREE as usize, "{tries}");
+        assert_eq!(guesses.begin(late, now + FORGOTTEN), Ok(()));
+        assert!(guesses.lock().len() <= 2);
     }
 }

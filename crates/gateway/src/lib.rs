@@ -33,7 +33,7 @@ use ipnet::IpNet;
 use model::{CheckId, Stage, TaskId, TenantId};
 use store::{KeyRecord, Objects, SessionRecord, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa::openapi::OpenApi;
 
 use self::{
@@ -107,6 +107,10 @@ pub struct Gateway {
     /// Sessions that were used within the last second, by what their tokens hash to.
     sessions: Arc<Recent<[u8; 32], SessionRecord>>,
     guesses: Arc<Guesses>,
+    /// The audit is being told, after the answer was given.
+    telling: TaskTracker,
+    /// Nothing new is answered: whoever follows what happens is to follow it elsewhere.
+    closing: CancellationToken,
     feeds: Arc<Feeds>,
     /// Who follows what happens, by tenant.
     followers: Parts<TenantId>,
@@ -129,6 +133,8 @@ impl Gateway {
             readiness: Arc::default(),
             sessions: Arc::default(),
             guesses: Arc::default(),
+            telling: TaskTracker::new(),
+            closing: CancellationToken::new(),
             feeds: Arc::default(),
             followers: Parts::new(FOLLOWERS),
         }

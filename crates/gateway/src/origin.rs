@@ -70,8 +70,9 @@ fn address(word: &str) -> Option<IpAddr> {
 }
 
 fn words<'h>(headers: &'h HeaderMap, name: &'static str) -> impl Iterator<Item = &'h str> {
-    let values = headers.get_all(name).iter();
-    values.flat_map(|value| value.to_str().unwrap_or_default().split(',')).map(str::trim)
+    // By bytes: what somebody wrote before the proxy did may be no text, and must not hide what the proxy wrote.
+    let words = headers.get_all(name).iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    words.map(|word| std::str::from_utf8(word).unwrap_or_default().trim())
 }
 
 #[cfg(test)]
@@ -110,6 +111,9 @@ mod tests {
         ] {
             assert_eq!(of(peer, forwarded), wanted, "{peer} {forwarded}");
         }
+        let mut map = HeaderMap::new();
+        map.append(FORWARDED_FOR, axum::http::HeaderValue::from_bytes(b"\xff, 198.51.100.7").unwrap());
+        assert_eq!(forwarded(&map, &["10.0.0.0/8".parse().unwrap()]), "198.51.100.7".parse().ok());
         let two = [(FORWARDED_FOR, "127.0.0.1"), (FORWARDED_FOR, "198.51.100.7")];
         assert_eq!(origin("10.0.0.1", &two).0, "198.51.100.7");
     }

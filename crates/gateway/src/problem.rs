@@ -26,6 +26,8 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<&'static str>,
     /// Who was refused, when somebody was who is known.
     pub(crate) refused: Option<Box<Refusal>>,
+    /// When to come again, where that is known.
+    pub(crate) wait: Option<Duration>,
 }
 
 /// Kinds of problems: for programs, who tell them apart by their code.
@@ -142,7 +144,7 @@ pub(crate) struct Told {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), hint: None, refused: None }
+        Problem { kind, detail: detail.into(), hint: None, refused: None, wait: None }
     }
 
     pub(crate) fn hint(self, hint: &'static str) -> Problem {
@@ -165,7 +167,9 @@ impl Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.kind.comes_back() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            // In whole seconds: who comes earlier comes in vain.
+            let seconds = self.wait.map_or(1, |wait| wait.as_millis().div_ceil(1_000).max(1) as u64);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.kind == Kind::Unauthenticated {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rampart\""));
@@ -178,10 +182,8 @@ impl Problem {
     /// Somebody comes too fast.
     pub(crate) fn too_many(whose: &str, wait: Duration) -> Problem {
         let millis = wait.as_millis();
-        Problem::new(
-            Kind::TooMany,
-            format!("{whose} asks for more than it may; {millis} ms later there is room again"),
-        )
+        let detail = format!("{whose} asks for more than it may; {millis} ms later there is room again");
+        Problem { wait: Some(wait), ..Problem::new(Kind::TooMany, detail) }
     }
 }
 

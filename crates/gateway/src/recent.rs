@@ -50,11 +50,16 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         value.cloned()
     }
 
-    /// It is known to be so.
-    pub(crate) fn put(&self, key: K, value: V, now: Instant) -> Arc<V> {
+    /// It is known to be so instead, as long as nobody has said meanwhile that it was changed.
+    pub(crate) fn replace(&self, key: K, old: &Arc<V>, value: V) -> Arc<V> {
         let value = Arc::new(value);
-        let reading = Reading { begun: now, value: OnceCell::new_with(Some(Arc::clone(&value))) };
-        self.keep(&mut self.lock(), key, Arc::new(reading), now);
+        let mut known = self.lock();
+        if let Some(reading) =
+            known.get_mut(&key).filter(|reading| reading.value.get().is_some_and(|is| Arc::ptr_eq(is, old)))
+        {
+            let begun = reading.begun;
+            *reading = Arc::new(Reading { begun, value: OnceCell::new_with(Some(Arc::clone(&value))) });
+        }
         value
     }
 
@@ -111,8 +116,14 @@ mod tests {
         recent.forget(|_, value| value == Some(&3));
         assert_eq!(read(&recent, "a", at(1_000), 4).await, 4);
         assert_eq!(read(&recent, "b", at(500), 5).await, 2);
-        recent.put("b", 6, at(500));
-        assert_eq!(read(&recent, "b", at(1_499), 7).await, 6);
+        let old = recent.get(&"b", at(500), async || Ok::<_, ()>(0)).await.unwrap();
+        assert_eq!(*recent.replace("b", &old, 6), 6);
+        assert_eq!(read(&recent, "b", at(999), 7).await, 6);
+        // What was changed meanwhile is not put back.
+        let old = recent.get(&"b", at(1_000), async || Ok::<_, ()>(0)).await.unwrap();
+        recent.forget(|key, _| *key == "b");
+        assert_eq!(*recent.replace("b", &old, 9), 9);
+        assert_eq!(read(&recent, "b", at(1_499), 7).await, 7);
         let failed = recent.get(&"c", at(0), async || Err::<u32, _>("away")).await;
         assert_eq!(failed.unwrap_err(), "away");
         assert_eq!(read(&recent, "c", at(1), 8).await, 8, "what failed is not remembered");
@@ -160,10 +171,12 @@ mod tests {
     async fn memory_is_bounded() {
         let (recent, begun) = (Recent::default(), Instant::now());
         for number in 0..3 * MOST {
-            assert_eq!(*recent.put(number, number, begun), number);
+            let known = recent.get(&number, begun, async || Ok::<_, ()>(number)).await;
+            assert_eq!(*known.unwrap(), number);
         }
         assert_eq!(recent.lock().len(), MOST);
-        recent.put(3 * MOST, 1, begun + FOR);
+        let known = recent.get(&(3 * MOST), begun + FOR, async || Ok::<_, &str>(1)).await;
+        assert_eq!(*known.unwrap(), 1);
         let known = recent.get(&(3 * MOST), begun + FOR, async || Err("what is old makes no room")).await;
         assert_eq!(*known.unwrap(), 1);
     }

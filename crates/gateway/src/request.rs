@@ -82,9 +82,17 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     let mut response = answered.instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let asked = format!("{} {}", account.method, uri.path());
-        let telling = tell_of_refusal(&gateway, &problem, address, asked).instrument(span);
-        if tokio::time::timeout(TELL, telling).await.is_err() {
-            tracing::error!("the audit was not told in time that somebody was refused");
+        let (told, refused) = (gateway.clone(), problem.clone());
+        let telling = async move {
+            let telling = tell_of_refusal(&told, &refused, address, asked);
+            if tokio::time::timeout(TELL, telling).await.is_err() {
+                tracing::error!("the audit was not told in time that somebody was refused");
+            }
+        };
+        // Whoever is not known must not see by the time it takes whether there was anybody to tell.
+        match problem.kind {
+            Kind::Unauthenticated => drop(gateway.telling.spawn(telling.instrument(span))),
+            _ => telling.instrument(span).await,
         }
         let mut told = problem.answer(id.0.clone());
         // Which other methods there are stands there.
@@ -162,15 +170,23 @@ async fn in_time(answer: impl Future<Output = Response>) -> Response {
 /// Who is refused is told in the audit: of the tenant if they are known, otherwise in that of the installation, counted by address so
 /// that nobody fills a disk by asking.
 async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<IpAddr>, asked: String) {
-    let told = match (&problem.refused, problem.kind, origin) {
+    let told = match (problem.refused.clone(), problem.kind, origin) {
+        // Whoever says to be somebody and is not believed is counted like a stranger; whom they claim to be learns of it as often.
+        (refused, Kind::Unauthenticated, Some(origin)) => {
+            match gateway.strangers.note(origin, Instant::now()) {
+                Some(times) => match refused.map(|refused| *refused) {
+                    Some(Refusal { tenant, by }) => {
+                        gateway.store.audit_refusal(tenant, by, asked, problem.detail.clone()).await
+                    }
+                    None => strangers::tell(&gateway.store, origin, times).await,
+                },
+                None => Ok(()),
+            }
+        }
         (Some(refused), ..) => {
-            let Refusal { tenant, by } = (**refused).clone();
+            let Refusal { tenant, by } = *refused;
             gateway.store.audit_refusal(tenant, by, asked, problem.detail.clone()).await
         }
-        (None, Kind::Unauthenticated, Some(origin)) => match gateway.strangers.note(origin, Instant::now()) {
-            Some(times) => strangers::tell(&gateway.store, origin, times).await,
-            None => Ok(()),
-        },
         _ => Ok(()),
     };
     if let Err(error) = told {

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Gateway, Tls,
-    conversation::{Conversation, converse},
+    conversation::{Conversation, Kept, converse},
     limits::{Machine, Parts},
     metrics, origin, strangers,
 };
@@ -40,8 +40,17 @@ pub async fn serve(
         }
     });
     let proxies = gateway.around.proxies.clone();
+    let (closing, stopped, telling_after) = (gateway.closing.clone(), stop.clone(), gateway.telling.clone());
     let router = gateway.router();
+    tokio::spawn(async move {
+        stopped.cancelled().await;
+        closing.cancel();
+    });
     accept(listener, Answering { tls, router, proxies }, stop, drain).await;
+    telling_after.close();
+    if tokio::time::timeout(TELL, telling_after.wait()).await.is_err() {
+        tracing::error!("the audit was not told in time of the last who were refused");
+    }
     answered.cancel();
     if tokio::time::timeout(TELL, telling).await.is_err() {
         tracing::error!("the audit was not told in time of everybody who was refused");
@@ -112,12 +121,10 @@ async fn accept(listener: TcpListener, answering: Answering, stop: CancellationT
             },
         };
         let tls = answering.tls.as_ref().map(|tls| tls.acceptor());
-        let conversation =
-            Conversation { stream, from, tls, router: answering.router.clone(), ending: ending.clone() };
-        conversations.spawn(async move {
-            converse(conversation).await;
-            drop((place, part));
-        });
+        let router = answering.router.clone();
+        let kept = Kept::new((place, part, conversations.token()));
+        let conversation = Conversation { stream, from, tls, router, ending: ending.clone(), kept };
+        tokio::spawn(converse(conversation));
     }
     drop(listener);
     ending.cancel();

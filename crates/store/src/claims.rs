@@ -469,7 +469,7 @@ impl Store {
 
     /// What a worker that works on these scans must know all the time.
     pub async fn watch(&self, worker: WorkerId, scans: Vec<(TenantId, ScanId)>) -> Result<Watch, StoreError> {
-        self.read_queue(move |tx| {
+        self.watch_queue(move |tx| {
             Box::pin(async move {
                 Ok(Watch {
                     stops: tx.stops_in_force().await?,

@@ -70,7 +70,7 @@ pub use self::{
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
     tenants::NewTenant,
-    users::{Account, FirstPassword, INVITED_FOR, NewUser, UserRecord},
+    users::{Account, Expected, FirstPassword, INVITED_FOR, NewUser, UserRecord},
     workers::Introduction,
 };
 /// What is stored, as the API tells it too.
@@ -203,6 +203,14 @@ impl Store {
         self.run(Whose::Queue, Access::Read, of_queue(job)).await
     }
 
+    /// The same, for those who look all the time whether they may go on.
+    pub(crate) async fn watch_queue<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut QueueTx<'_>) -> BoxFuture<'t, Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.run(Whose::Queue, Access::Watch, of_queue(job)).await
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         whose: Whose,
@@ -212,6 +220,7 @@ impl Store {
         match (&*self.database, access) {
             (Database::Sqlite(database), Access::Write) => database.run(job).await,
             (Database::Sqlite(database), Access::Read) => database.read(job).await,
+            (Database::Sqlite(database), Access::Watch) => database.watch(job).await,
             (Database::Postgres(database), _) => database.run(whose, job).await,
         }
     }
@@ -221,6 +230,7 @@ impl Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Read,
+    Watch,
     Write,
 }
 

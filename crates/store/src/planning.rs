@@ -72,7 +72,7 @@ impl TenantTx<'_> {
             && !running.gives_up()
             && let Some(exhausted) = running.request.budget.spent(&running.used())
         {
-            running.stopping = Some(ScanEnd::Budget { exhausted });
+            self.begin_to_stop(running, ScanEnd::Budget { exhausted });
         }
         while running.plans()
             && running.open_tasks < OPEN_TASKS
@@ -251,7 +251,7 @@ impl TenantTx<'_> {
                 break;
             }
             if let Some(exhausted) = running.request.budget.exhausted(&running.used()) {
-                running.stopping = Some(ScanEnd::Budget { exhausted });
+                self.begin_to_stop(running, ScanEnd::Budget { exhausted });
                 break;
             }
             let sql = "INSERT INTO scan_units (tenant_id, scan_id, unit_key) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";

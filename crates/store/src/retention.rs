@@ -48,6 +48,8 @@ impl Default for Retention {
 
 /// Rows of one kind that one transaction forgets: others wait for it.
 const AT_ONCE: u64 = 5_000;
+/// How often one round forgets some of what happened: others wait for the round to end.
+const MOST_TURNS: usize = 100;
 /// Scans of a tenant that one round forgets.
 const SCANS_AT_ONCE: usize = 100;
 
@@ -202,7 +204,11 @@ impl Store {
         let (mut forgotten, mut failed) = (of_nobody.await?, None);
         self.of_queue(|tx| Box::pin(async move { tx.forget_sessions().await })).await?;
         // They come by the thousand, and nobody asks for how many.
-        while self.of_queue(|tx| Box::pin(async move { tx.forget_happenings().await })).await? {}
+        for _ in 0..MOST_TURNS {
+            if !self.of_queue(|tx| Box::pin(async move { tx.forget_happenings().await })).await? {
+                break;
+            }
+        }
         for tenant in self.tenants().await? {
             // What is wrong with one tenant's rows holds up no other.
             match self.forget_of(tenant.id, retention).await {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use jiff::Timestamp;
 use model::{By, SessionId, TenantId, Token, UserId};
 use serde::Serialize;
@@ -59,6 +59,16 @@ fn read(row: &Row) -> Result<SessionRecord, StoreError> {
     })
 }
 
+/// Of IPv6 a machine has 64 bits, and changes its address within them.
+fn network(origin: IpAddr) -> IpNet {
+    match origin {
+        IpAddr::V6(address) => {
+            Ipv6Net::new(address, 64).map_or_else(|_| origin.into(), |network| network.trunc().into())
+        }
+        IpAddr::V4(_) => origin.into(),
+    }
+}
+
 impl QueueTx<'_> {
     /// Those that nobody can use any more. How many that were.
     pub(crate) async fn forget_sessions(&mut self) -> Result<u64, StoreError> {
@@ -69,18 +79,22 @@ impl QueueTx<'_> {
 }
 
 impl Store {
-    /// Somebody has logged in.
+    /// Somebody has logged in, with the password of which this is kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is not their password any more, or they may not log in.
     pub async fn begin_session(
         &self,
         user: &UserRecord,
+        kept: &str,
         token: &Token,
         origin: Option<IpAddr>,
         by: impl Into<By>,
     ) -> Result<SessionRecord, StoreError> {
-        let (by, digest, user) = (by.into(), token.digest(), user.clone());
+        let (by, digest, user, kept) = (by.into(), token.digest(), user.clone(), kept.to_owned());
         self.of_tenant(user.tenant, move |tx| {
             Box::pin(async move {
-                tx.logged_in(user.id, origin.map(IpNet::from)).await?;
+                tx.logged_in(user.id, &kept, origin.map(network)).await?;
                 let id = SessionId::new(Uuid::now_v7());
                 let ends_at = tx.now.saturating_add(LONGEST).unwrap_or(Timestamp::MAX);
                 let values = [

@@ -44,6 +44,8 @@ trait Job: Send {
     fn run(self: Box<Self>, local: &mut Local<'_>) -> Result<Done, Done>;
     /// There is no transaction.
     fn refuse(self: Box<Self>, error: StoreError);
+    /// Does anybody still wait for it?
+    fn is_wanted(&self) -> bool;
 }
 
 struct Asked<T, F> {
@@ -75,6 +77,10 @@ where
         // As above.
         let _ = self.answer.send(Err(error));
     }
+
+    fn is_wanted(&self) -> bool {
+        !self.answer.is_closed()
+    }
 }
 
 /// An open database file.
@@ -82,6 +88,8 @@ pub(crate) struct Database {
     writer: Desk,
     /// Whoever only reads need not wait for those who write.
     reader: Desk,
+    /// Nor do those who look all the time whether they may go on wait for those who read much.
+    watcher: Desk,
     path: PathBuf,
     clock: Clock,
 }
@@ -92,18 +100,29 @@ struct Desk {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a desk does with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Duty {
+    Write,
+    Read,
+}
+
+impl Duty {
+    fn begin(self) -> &'static str {
+        match self {
+            Duty::Write => "BEGIN IMMEDIATE",
+            Duty::Read => "BEGIN",
+        }
+    }
+}
+
 impl Desk {
-    fn open(
-        name: &str,
-        begin: &'static str,
-        connection: Connection,
-        clock: &Clock,
-    ) -> Result<Desk, StoreError> {
+    fn open(name: &str, duty: Duty, connection: Connection, clock: &Clock) -> Result<Desk, StoreError> {
         let (jobs, asked) = mpsc::channel::<Box<dyn Job>>();
         let clock = clock.clone();
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || work(connection, begin, &asked, &clock))
+            .spawn(move || work(connection, duty, &asked, &clock))
             .map_err(|error| StoreError::Unavailable(format!("no thread can be started: {error}")))?;
         Ok(Desk { jobs: Some(jobs), thread: Some(thread) })
     }
@@ -163,12 +182,16 @@ impl Database {
     pub(crate) fn open(path: &Path) -> Result<Database, StoreError> {
         let writer = connect(path)?;
         migrate::migrate(&writer)?;
-        let reader = connect(path)?;
-        reader.pragma_update(None, "query_only", true).map_err(error)?;
         let clock = Clock::default();
+        let reading = |name| {
+            let connection = connect(path)?;
+            connection.pragma_update(None, "query_only", true).map_err(error)?;
+            Desk::open(name, Duty::Read, connection, &clock)
+        };
         Ok(Database {
-            writer: Desk::open("sqlite-writer", "BEGIN IMMEDIATE", writer, &clock)?,
-            reader: Desk::open("sqlite-reader", "BEGIN", reader, &clock)?,
+            writer: Desk::open("sqlite-writer", Duty::Write, writer, &clock)?,
+            reader: reading("sqlite-reader")?,
+            watcher: reading("sqlite-watcher")?,
             path: path.to_owned(),
             clock,
         })
@@ -197,6 +220,16 @@ impl Database {
     ) -> Result<T, StoreError> {
         self.reader.run(job).await
     }
+
+    /// The same, for those who must not wait.
+    pub(crate) async fn watch<T: Send + 'static>(
+        &self,
+        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        self.watcher.run(job).await
+    }
 }
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
@@ -220,9 +253,15 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The thread's life: takes what waits, does it, makes it durable, answers.
-fn work(mut connection: Connection, begin: &str, jobs: &mpsc::Receiver<Box<dyn Job>>, clock: &Clock) {
+fn work(mut connection: Connection, duty: Duty, jobs: &mpsc::Receiver<Box<dyn Job>>, clock: &Clock) {
+    let begin = duty.begin();
     while let Ok(first) = jobs.recv() {
-        let group: Vec<_> = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1)).collect();
+        let mut group: Vec<_> = std::iter::once(first).chain(jobs.try_iter().take(GROUP - 1)).collect();
+        // What nobody waits for any more need not be read; what is to be written is written, as in the other database.
+        group.retain(|job| duty == Duty::Write || job.is_wanted());
+        if group.is_empty() {
+            continue;
+        }
         // Within a savepoint each statement costs as much as all that its job has changed so far.
         if group.len() == 1 {
             for job in group {
@@ -415,5 +454,48 @@ fn error(reason: rusqlite::Error) -> StoreError {
         ) => StoreError::Unavailable(text),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(text),
         _ => StoreError::Statement(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_reads_much_holds_up_nobody_who_watches_and_reads_nothing_for_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("rampart.db")).unwrap();
+        let (go_on, held) = mpsc::channel::<()>();
+        let (begun, has_begun) = oneshot::channel();
+        let long = database.read(move |_, _| {
+            // The other end is there as long as the test.
+            let _ = begun.send(());
+            let _ = held.recv();
+            Box::pin(async { Ok(1) })
+        });
+        let was_read = Arc::new(AtomicBool::new(false));
+        let meanwhile = async {
+            has_begun.await.unwrap();
+            let watched = database.watch(|_, _| Box::pin(async { Ok(2) })).await;
+            let seen = Arc::clone(&was_read);
+            let unwanted = database.read(move |_, _| {
+                seen.store(true, Ordering::Relaxed);
+                Box::pin(async { Ok(3) })
+            });
+            // They go away at once.
+            tokio::select! {
+                biased;
+                _ = unwanted => panic!("it reads for somebody else"),
+                () = std::future::ready(()) => {}
+            }
+            go_on.send(()).unwrap();
+            watched.unwrap()
+        };
+        let (long, watched) = tokio::join!(long, meanwhile);
+        assert_eq!((long.unwrap(), watched), (1, 2));
+        assert_eq!(database.read(|_, _| Box::pin(async { Ok(4) })).await.unwrap(), 4);
+        assert!(!was_read.load(Ordering::Relaxed), "nobody waited for it any more");
     }
 }

@@ -56,7 +56,7 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<Stop, StoreError> {
         let by = by.into();
-        self.of_queue(move |tx| {
+        let ordered = self.of_queue(move |tx| {
             Box::pin(async move {
                 let id = StopId::new(Uuid::now_v7());
                 let stop = Stop { id, reach, authority, reason, by: by.name.clone(), at: tx.now };
@@ -73,16 +73,35 @@ impl Store {
                 let is_new = tx.session.execute(sql, &values).await? > 0;
                 tx.audit(tenant_of(&reach), Act::new(&by, "stop.order", reach).detail(&stop.reason));
                 if is_new {
-                    tx.tell(tenant_of(&reach), Happening::StopOrdered { stop: stop.clone() });
-                    return Ok(stop);
+                    return Ok((stop, true));
                 }
                 let same = |held: &Stop| (held.reach, held.authority) == (reach, authority);
                 // Without one somebody lifted it in between: whoever orders it tries again.
                 let held = tx.stops_in_force().await?.into_iter().find(same);
-                held.ok_or_else(|| StoreError::Busy("the same stop is being lifted".to_owned()))
+                let held =
+                    held.ok_or_else(|| StoreError::Busy("the same stop is being lifted".to_owned()))?;
+                Ok((held, false))
             })
-        })
-        .await
+        });
+        let (stop, is_new) = ordered.await?;
+        if is_new {
+            let happening = Happening::StopOrdered { stop: stop.clone() };
+            self.tell_of_stops(vec![(tenant_of(&reach), happening)]).await;
+        }
+        Ok(stop)
+    }
+
+    /// After it holds: whoever tells waits for those who tell something else, and a stop waits for nobody.
+    async fn tell_of_stops(&self, happenings: Vec<(Option<TenantId>, Happening)>) {
+        let told = self.of_queue(move |tx| {
+            for (tenant, happening) in happenings {
+                tx.tell(tenant, happening);
+            }
+            Box::pin(async move { Ok(()) })
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "whoever follows what happens is not told of an emergency stop");
+        }
     }
 
     /// Lifts the stops that reach exactly that far, or all of them, as far as they may be lifted in that name. Those that were lifted.
@@ -94,29 +113,35 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<Vec<Stop>, StoreError> {
         let by = by.into();
-        self.of_queue(move |tx| {
+        let lifting = self.of_queue(move |tx| {
             Box::pin(async move {
-                let mut lifted = tx.stops_in_force().await?;
-                lifted.retain(|stop| {
+                let mut held = tx.stops_in_force().await?;
+                held.retain(|stop| {
                     reach.is_none_or(|reach| reach == stop.reach) && authority.may_lift(stop.authority)
                 });
-                for stop in &lifted {
-                    let sql =
-                        "UPDATE stops SET lifted_at = $2, lifted_by = $3, why_lifted = $4 WHERE stop_id = $1";
+                let mut lifted = Vec::new();
+                for stop in held {
+                    let sql = "UPDATE stops SET lifted_at = $2, lifted_by = $3, why_lifted = $4 WHERE stop_id = $1 \
+                               AND lifted_at IS NULL";
                     let values = [
                         stop.id.as_uuid().into(),
                         tx.now.into(),
                         by.name.as_str().into(),
                         reason.as_str().into(),
                     ];
-                    tx.session.execute(sql, &values).await?;
-                    tx.audit(tenant_of(&stop.reach), Act::new(&by, "stop.lift", stop.reach).detail(&reason));
-                    tx.tell(tenant_of(&stop.reach), Happening::StopLifted { stop: stop.clone() });
+                    // Otherwise somebody else has lifted it meanwhile.
+                    if tx.session.execute(sql, &values).await? > 0 {
+                        tx.audit(tenant_of(&stop.reach), Act::new(&by, "stop.lift", stop.reach).detail(&reason));
+                        lifted.push(stop);
+                    }
                 }
                 Ok(lifted)
             })
-        })
-        .await
+        });
+        let lifted = lifting.await?;
+        let told = |stop: &Stop| (tenant_of(&stop.reach), Happening::StopLifted { stop: stop.clone() });
+        self.tell_of_stops(lifted.iter().map(told).collect()).await;
+        Ok(lifted)
     }
 }
 

@@ -59,6 +59,12 @@ impl TenantTx<'_> {
         write_changes(self.session, &changes, self.now).await
     }
 
+    /// From here on it comes to its end.
+    pub(crate) fn begin_to_stop(&mut self, scan: &mut RunningScan, end: ScanEnd) {
+        scan.stopping = Some(end);
+        self.tell(Happening::ScanStopping { scan: scan.id, end });
+    }
+
     /// Gives up what is planned: what waits is gone, what is at work hears of it. Whether that is new.
     pub(crate) async fn stop_scan(&mut self, id: ScanId, end: ScanEnd) -> Result<bool, StoreError> {
         let mut scan = self.hold_scan(id).await?;
@@ -67,8 +73,7 @@ impl TenantTx<'_> {
         }
         let is_new = !scan.gives_up();
         if is_new {
-            scan.stopping = Some(end);
-            self.tell(Happening::ScanStopping { scan: id, end });
+            self.begin_to_stop(&mut scan, end);
         }
         // Here no task is held yet: they are held in order, as everywhere.
         let lock = self.dialect().for_update();

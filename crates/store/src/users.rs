@@ -67,6 +67,17 @@ pub struct UserRecord {
     pub last_login: Option<Timestamp>,
 }
 
+/// What must still be so when a password is set: it was looked at before, and hashing takes a while.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// Whoever runs the platform says so.
+    Anything,
+    /// This is kept of the one that was shown.
+    Password(String),
+    /// They were invited with this, and may still take it up.
+    Invitation(Token),
+}
+
 /// What is needed to let somebody in.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -121,7 +132,8 @@ impl TenantTx<'_> {
 
     /// Whoever takes the last owner away leaves a tenant that nobody can change.
     async fn require_another_owner(&mut self, without: &UserRecord) -> Result<(), StoreError> {
-        if without.role != Role::Owner || without.disabled_at.is_some() {
+        let can_log_in = without.disabled_at.is_none() && without.invited_until.is_none();
+        if without.role != Role::Owner || !can_log_in {
             return Ok(());
         }
         let lock = self.dialect().for_update();
@@ -221,10 +233,14 @@ impl Store {
     }
 
     /// Says what somebody may do, or that they may not log in any more: their sessions end. What is not given stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when they are not any more what somebody has seen, if they say what.
     pub async fn change_user(
         &self,
         tenant: TenantId,
         id: UserId,
+        seen: Option<Role>,
         role: Option<Role>,
         disabled: Option<bool>,
         by: impl Into<By>,
@@ -233,6 +249,7 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.held_user(id).await?;
+                require_seen(&before, seen)?;
                 let disabled_at = match disabled {
                     None => before.disabled_at,
                     Some(true) => before.disabled_at.or(Some(tx.now)),
@@ -260,16 +277,21 @@ impl Store {
     }
 
     /// Forgets somebody: they cannot log in, and their sessions end. The audit still tells what they did.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when they are not any more what somebody has seen, if they say what.
     pub async fn delete_user(
         &self,
         tenant: TenantId,
         id: UserId,
+        seen: Option<Role>,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.held_user(id).await?;
+                require_seen(&before, seen)?;
                 tx.require_another_owner(&before).await?;
                 tx.end_sessions_of(id).await?;
                 let sql = "DELETE FROM users WHERE tenant_id = $1 AND user_id = $2";
@@ -282,10 +304,14 @@ impl Store {
     }
 
     /// Somebody with a password of their own: all their sessions end, as somebody else may have one.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when what must still be so is not any more.
     pub async fn set_password(
         &self,
         tenant: TenantId,
         id: UserId,
+        expected: Expected,
         hash: String,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
@@ -293,9 +319,25 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let user = tx.held_user(id).await?;
-                let sql = "UPDATE users SET password = $3, invitation = NULL, invited_until = NULL \
-                           WHERE tenant_id = $1 AND user_id = $2";
-                tx.execute(sql, &[tx.tenant(), id.as_uuid().into(), hash.into()]).await?;
+                let mut values = vec![tx.tenant(), id.as_uuid().into(), hash.into()];
+                let condition = match expected {
+                    Expected::Anything => "",
+                    Expected::Password(kept) => {
+                        values.push(kept.into());
+                        " AND password = $4 AND disabled_at IS NULL"
+                    }
+                    Expected::Invitation(token) => {
+                        values.extend([Value::Bytes(token.digest().to_vec()), tx.now.into()]);
+                        " AND invitation = $4 AND invited_until > $5 AND disabled_at IS NULL"
+                    }
+                };
+                let sql = format!(
+                    "UPDATE users SET password = $3, invitation = NULL, invited_until = NULL \
+                     WHERE tenant_id = $1 AND user_id = $2{condition}"
+                );
+                if tx.execute(&sql, &values).await? == 0 {
+                    return Err(StoreError::Changed { kind: "user", name: user.name.to_string() });
+                }
                 tx.end_sessions_of(id).await?;
                 tx.audit(Act::new(&by, "user.password", id).detail(user.name.as_str()));
                 Ok(())
@@ -333,12 +375,29 @@ impl Store {
     }
 }
 
+fn require_seen(user: &UserRecord, seen: Option<Role>) -> Result<(), StoreError> {
+    match seen.is_none_or(|seen| seen == user.role) {
+        true => Ok(()),
+        false => Err(StoreError::Changed { kind: "user", name: user.name.to_string() }),
+    }
+}
+
 impl TenantTx<'_> {
-    /// Somebody has logged in from there.
-    pub(crate) async fn logged_in(&mut self, id: UserId, from: Option<IpNet>) -> Result<(), StoreError> {
+    /// Somebody has logged in from there, with the password of which this is kept.
+    pub(crate) async fn logged_in(
+        &mut self,
+        id: UserId,
+        kept: &str,
+        from: Option<IpNet>,
+    ) -> Result<(), StoreError> {
         let lock = self.dialect().for_update();
-        let sql = format!("SELECT networks FROM users WHERE tenant_id = $1 AND user_id = $2{lock}");
-        let row = self.one(&sql, &[self.tenant(), id.as_uuid().into()], ("user", id)).await?;
+        let sql = format!(
+            "SELECT networks FROM users WHERE tenant_id = $1 AND user_id = $2 AND password = $3 AND disabled_at IS NULL{lock}"
+        );
+        let values = [self.tenant(), id.as_uuid().into(), kept.into()];
+        // It was looked at before: by now it may be another one.
+        let rows = self.query(&sql, &values).await?;
+        let row = rows.first().ok_or(StoreError::Changed { kind: "user", name: id.to_string() })?;
         let mut networks: Vec<IpNet> = row.json(0)?;
         networks.retain(|known| Some(*known) != from);
         networks.splice(0..0, from);

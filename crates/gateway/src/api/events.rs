@@ -4,7 +4,7 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::{
-        State, WebSocketUpgrade,
+        Extension, State, WebSocketUpgrade,
         ws::{CloseFrame, Message, WebSocket, close_code},
     },
     http::{HeaderMap, HeaderValue, header},
@@ -18,7 +18,7 @@ use model::Place;
 use serde::{Deserialize, Serialize};
 use tokio::{
     sync::mpsc,
-    time::{Instant, timeout},
+    time::{Instant, interval_at, timeout},
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -26,12 +26,15 @@ use super::body::InQuery;
 use crate::{
     Gateway,
     caller::Caller,
+    conversation::Kept,
     live::{self, LiveEvent, Told},
     problem::{Anywhere, HasQuery, Kind, Problem},
 };
 
 /// How often somebody to whom nothing happens is told that nothing does.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// After so many that were not answered they are gone.
+const MOST_UNANSWERED: u32 = 3;
 /// How long whoever comes back is asked to wait.
 const COME_BACK: Duration = Duration::from_secs(2);
 /// How long a message may be on its way to somebody who reads slowly.
@@ -71,7 +74,7 @@ pub(super) struct LiveMessage<'t> {
 }
 
 /// Follows what happens, as server-sent events: scans, findings, tasks, workers, emergency stops. Each has its kind as `event` and in its
-/// `data`, and an `id` from which on whoever comes back goes on. Whoever reads too slowly, or comes back after an hour, is told `missed`.
+/// `data`, and an `id` from which on whoever comes back goes on. Whoever comes back after an hour, or reads so slowly, is told `missed`.
 #[utoipa::path(
     get,
     path = "/events",
@@ -136,18 +139,23 @@ pub(super) async fn follow_by_socket(
     caller: Caller,
     InQuery(from): InQuery<From>,
     headers: HeaderMap,
+    kept: Option<Extension<Kept>>,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let tenant = caller.follows()?;
     let upgrade = upgrade.map_err(|error| Problem::new(Kind::Malformed, error.body_text()))?;
     let events = live::follow(&gateway, &caller, tenant, from.place(&headers)?).await?;
     let upgrade = upgrade.max_message_size(MOST_SAID).max_frame_size(MOST_SAID);
-    Ok(upgrade.on_upgrade(|socket| converse(socket, events)))
+    Ok(upgrade.on_upgrade(async move |socket| {
+        converse(socket, events).await;
+        drop(kept);
+    }))
 }
 
 /// Sends what is told, and listens only to whether they are still there.
 async fn converse(mut socket: WebSocket, mut events: mpsc::Receiver<Told>) {
-    let mut silent_since = Instant::now();
+    let mut signs = interval_at(Instant::now() + SIGN_OF_LIFE, SIGN_OF_LIFE);
+    let mut unanswered = 0;
     loop {
         let message = tokio::select! {
             told = events.recv() => match told {
@@ -165,15 +173,16 @@ async fn converse(mut socket: WebSocket, mut events: mpsc::Receiver<Told>) {
             },
             said = socket.recv() => match said {
                 Some(Ok(_)) => {
-                    silent_since = Instant::now();
+                    unanswered = 0;
                     continue;
                 }
                 Some(Err(_)) | None => return,
             },
-            () = tokio::time::sleep(SIGN_OF_LIFE) => {
-                if silent_since.elapsed() > 4 * SIGN_OF_LIFE {
+            _ = signs.tick() => {
+                if unanswered >= MOST_UNANSWERED {
                     return;
                 }
+                unanswered += 1;
                 Message::Ping(Default::default())
             }
         };

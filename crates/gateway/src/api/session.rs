@@ -1,6 +1,6 @@
 //! Logging in with a name and a password, and out again. A browser holds the session in a cookie that no script reads.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use axum::{
     Json,
@@ -9,7 +9,7 @@ use axum::{
 };
 use model::{By, Password, SessionId, Token, UserName};
 use serde::{Deserialize, Serialize};
-use store::{Account, SessionRecord, StoreError};
+use store::{Account, Expected, SessionRecord, StoreError};
 use utoipa::ToSchema;
 
 use super::body::{Body, InPath};
@@ -17,9 +17,11 @@ use crate::{
     Gateway,
     caller::{Caller, Refusal, Who},
     guesses::Guessed,
+    limits::Machine,
+    metrics::Authentication,
     origin::Origin,
     password,
-    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, MayHaveChanged, Problem},
     request::RequestId,
     session_cookie,
 };
@@ -110,38 +112,44 @@ pub(super) async fn log_in(
         return Err(Problem::too_many("this address", wait));
     }
     let Login { tenant, name, password } = login;
-    let whose = Guessed::of(&tenant, &name.to_ascii_lowercase());
     let account = match name.parse::<UserName>() {
-        Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant, name).await?,
+        Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant.clone(), name).await?,
         _ => None,
     };
-    let is_known_there = account.as_ref().zip(origin).is_some_and(|(account, origin)| {
-        account.networks.iter().any(|network| network.contains(&origin.address))
-    });
-    if let Some(wait) = gateway.guesses.wait(whose, Instant::now()).filter(|_| !is_known_there) {
+    let address = origin.map(|origin| origin.address);
+    let whose = Guessed::of(&tenant, &name, address.and_then(|address| known_at(account.as_ref(), address)));
+    if let Err(wait) = gateway.guesses.begin(whose, Instant::now()) {
         gateway.metrics.limited();
         return Err(Problem::too_many("whoever tries this name", wait));
     }
     let may = account.as_ref().filter(|account| account.user.disabled_at.is_none());
     let kept = may.and_then(|account| account.password.clone());
-    if !password::fits(password, kept).await? {
-        gateway.guesses.failed(whose, Instant::now());
-        let refused = account.map(|account| {
-            Box::new(Refusal { tenant: account.user.tenant, by: by(&account, origin, &request) })
+    let fits = password::fits(password, kept.clone()).await?;
+    let wrong = || {
+        gateway.metrics.authenticated(Authentication::Unknown);
+        let refused = account.as_ref().map(|account| {
+            Box::new(Refusal { tenant: account.user.tenant, by: by(account, origin, &request) })
         });
-        gateway.metrics.authenticated(crate::metrics::Authentication::Unknown);
-        return Err(Problem { refused, ..Problem::new(Kind::Unauthenticated, WRONG) });
-    }
-    let account = account.ok_or_else(|| Problem::new(Kind::Unauthenticated, WRONG))?;
-    gateway.guesses.forget(whose);
-    gateway.metrics.authenticated(crate::metrics::Authentication::Known);
+        Problem { refused, ..Problem::new(Kind::Unauthenticated, WRONG) }
+    };
+    let (Some(account), Some(kept), true) = (&account, kept, fits) else { return Err(wrong()) };
     let token = Token::from_random(rand::random());
-    let address = origin.map(|origin| origin.address);
-    let who = by(&account, origin, &request);
-    let session = gateway.store.begin_session(&account.user, &token, address, who).await?;
+    let who = by(account, origin, &request);
+    let session = match gateway.store.begin_session(&account.user, &kept, &token, address, who).await {
+        Err(StoreError::Changed { .. }) => return Err(wrong()),
+        begun => begun?,
+    };
+    gateway.guesses.forget(whose);
+    gateway.metrics.authenticated(Authentication::Known);
     let forgery_token = token.against_forgery().expose().to_owned();
     let headers = with_cookie(session_cookie::given(&token))?;
     Ok((StatusCode::CREATED, headers, Json(Session { forgery_token, session })))
+}
+
+/// Where they are, if they have logged in from there.
+fn known_at(account: Option<&Account>, address: IpAddr) -> Option<Machine> {
+    let networks = &account?.networks;
+    networks.iter().any(|network| network.contains(&address)).then(|| Machine::at(address))
 }
 
 /// The longest name of a tenant that is looked for.
@@ -244,7 +252,13 @@ pub(super) async fn end_one(
     tag = "session",
     operation_id = "change_password",
     request_body = PasswordChange,
-    responses((status = NO_CONTENT, description = "changed; log in with it"), Anywhere, BringsBody, MayConflict),
+    responses(
+        (status = NO_CONTENT, description = "changed; log in with it"),
+        Anywhere,
+        BringsBody,
+        MayConflict,
+        MayHaveChanged,
+    ),
 )]
 pub(super) async fn change_password(
     State(gateway): State<Gateway>,
@@ -258,11 +272,19 @@ pub(super) async fn change_password(
     require_good(&change.password, &user.name)?;
     let tenant = gateway.store.tenant(user.tenant).await?.name;
     let kept = gateway.store.account(tenant, user.name.clone()).await?.and_then(|account| account.password);
-    if !password::fits(change.current, kept).await? {
-        return Err(caller.refuse("the current password is another one".to_owned()));
+    // Whoever has the session of somebody else must not find the password by it.
+    let whose = Guessed::of("change", &user.id.to_string(), None);
+    if let Err(wait) = gateway.guesses.begin(whose, Instant::now()) {
+        gateway.metrics.limited();
+        return Err(Problem::too_many("whoever tries this password", wait));
     }
+    let (Some(kept), true) = (kept.clone(), password::fits(change.current, kept).await?) else {
+        return Err(caller.refuse("the current password is another one".to_owned()));
+    };
+    gateway.guesses.forget(whose);
     let hash = password::hashed(change.password).await?;
-    gateway.store.set_password(user.tenant, user.id, hash, caller.by()).await?;
+    let expected = Expected::Password(kept);
+    gateway.store.set_password(user.tenant, user.id, expected, hash, caller.by()).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok((StatusCode::NO_CONTENT, with_cookie(session_cookie::taken())?))
 }
@@ -298,6 +320,10 @@ pub(super) async fn accept(
     require_good(&acceptance.password, &account.user.name)?;
     let hash = password::hashed(acceptance.password).await?;
     let who = by(&account, origin, &request);
-    gateway.store.set_password(account.user.tenant, account.user.id, hash, who).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let (user, expected) = (account.user, Expected::Invitation(token));
+    match gateway.store.set_password(user.tenant, user.id, expected, hash, who).await {
+        // Somebody else took it up meanwhile, or it is over.
+        Err(StoreError::Changed { .. }) => Err(unknown()),
+        set => Ok(set.map(|()| StatusCode::NO_CONTENT)?),
+    }
 }

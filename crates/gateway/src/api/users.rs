@@ -10,7 +10,7 @@ use super::body::{Body, InPath};
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, MayConflict, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, MayConflict, MayHaveChanged, Problem},
 };
 
 /// Everybody of the tenant who may log in.
@@ -89,6 +89,7 @@ pub(super) async fn invite(
 ) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
     caller.may_give(asked.role)?;
+    caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
     let first = FirstPassword::Invited(invitation.clone());
     let user = gateway.store.create_user(tenant, asked, first, caller.by()).await?;
@@ -103,7 +104,7 @@ pub(super) async fn invite(
     operation_id = "change_user",
     params(("user" = UserId, Path, description = "their id")),
     request_body = UserChange,
-    responses((status = OK, body = UserRecord, description = "as they are now"), Anywhere, AboutOne, BringsBody, MayConflict),
+    responses((status = OK, body = UserRecord, description = "as they are now"), Anywhere, AboutOne, BringsBody, MayConflict, MayHaveChanged),
 )]
 pub(super) async fn change(
     State(gateway): State<Gateway>,
@@ -112,11 +113,17 @@ pub(super) async fn change(
     Body(asked): Body<UserChange>,
 ) -> Result<Json<UserRecord>, Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
-    caller.may_give(gateway.store.user(tenant, user).await?.role)?;
+    let seen = gateway.store.user(tenant, user).await?.role;
+    caller.may_give(seen)?;
     if let Some(role) = asked.role {
         caller.may_give(role)?;
     }
-    let changed = gateway.store.change_user(tenant, user, asked.role, asked.disabled, caller.by()).await?;
+    // Whoever may do more by it, or may come again, is let in as if anew.
+    if asked.disabled == Some(false) || asked.role.is_some_and(|role| !seen.may_give(role)) {
+        caller.may_let_in()?;
+    }
+    let (role, disabled, by) = (asked.role, asked.disabled, caller.by());
+    let changed = gateway.store.change_user(tenant, user, Some(seen), role, disabled, by).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
     Ok(Json(changed))
 }
@@ -128,7 +135,7 @@ pub(super) async fn change(
     tag = "users",
     operation_id = "delete_user",
     params(("user" = UserId, Path, description = "their id")),
-    responses((status = NO_CONTENT, description = "they are forgotten"), Anywhere, AboutOne, MayConflict),
+    responses((status = NO_CONTENT, description = "they are forgotten"), Anywhere, AboutOne, MayConflict, MayHaveChanged),
 )]
 pub(super) async fn delete(
     State(gateway): State<Gateway>,
@@ -136,8 +143,9 @@ pub(super) async fn delete(
     InPath(user): InPath<UserId>,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
-    caller.may_give(gateway.store.user(tenant, user).await?.role)?;
-    gateway.store.delete_user(tenant, user, caller.by()).await?;
+    let seen = gateway.store.user(tenant, user).await?.role;
+    caller.may_give(seen)?;
+    gateway.store.delete_user(tenant, user, Some(seen), caller.by()).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
     Ok(StatusCode::NO_CONTENT)
 }

@@ -104,4 +104,13 @@ async fn a_key_makes_none_that_reaches_further_than_itself() {
     }
     let path = format!("/api/v1/keys/{}/rotate", narrow.prefix());
     assert_eq!(ground.post(&path, &owner, json!({})).await.status, 201);
+    // Nor does it let people in, who would come from anywhere and stay.
+    let somebody = json!({ "name": "somebody", "role": "viewer" });
+    ground.post("/api/v1/users", &narrow, somebody.clone()).await.problem(403, "forbidden");
+    let user = format!("/api/v1/users/{}", ground.user().await.id);
+    let change = async |change| ground.ask(Method::PATCH, &user, Some(narrow.expose()), Some(change)).await;
+    change(json!({ "role": "administrator" })).await.problem(403, "forbidden");
+    assert_eq!(change(json!({ "disabled": true })).await.status, 200);
+    change(json!({ "disabled": false })).await.problem(403, "forbidden");
+    assert_eq!(ground.post("/api/v1/users", &owner, somebody).await.status, 201);
 }

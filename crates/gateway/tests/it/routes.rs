@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fmt::Write};
 use hyper::Method;
 use model::{ApiKey, Role, Token};
 use serde_json::{Value, json};
+use store::Expected;
 
 use crate::ground::{Ground, named};
 
@@ -81,7 +82,9 @@ async fn place(ground: &Ground, name: &str) -> String {
         "{session}" => {
             let token = Token::from_random(rand::random());
             let user = ground.user().await;
-            ground.store.begin_session(&user, &token, None, "test").await.unwrap().id.to_string()
+            let (kept, any) = ("kept", Expected::Anything);
+            ground.store.set_password(ground.tenant, user.id, any, kept.to_owned(), "test").await.unwrap();
+            ground.store.begin_session(&user, kept, &token, None, "test").await.unwrap().id.to_string()
         }
         other => panic!("something for {other} is needed here"),
     }

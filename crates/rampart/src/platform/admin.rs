@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use model::{Password, Role, Token, UserName};
 use serde::Serialize;
-use store::{FirstPassword, NewUser, UserRecord};
+use store::{Expected, FirstPassword, NewUser, UserRecord};
 
 use super::{Desk, operate_here, operator, print_json, print_table, put, short_time};
 use crate::{
@@ -81,7 +81,7 @@ async fn change_password(desk: &Desk, name: &UserName) -> anyhow::Result<()> {
             desk.configuration.tenant
         )
     })?;
-    desk.store.set_password(tenant, user.id, hashed(name)?, operator()).await?;
+    desk.store.set_password(tenant, user.id, Expected::Anything, hashed(name)?, operator()).await?;
     say(&format!("{name} logs in with the new password; their sessions have ended\n"));
     Ok(())
 }

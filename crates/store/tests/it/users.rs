@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use model::{Role, Token, UserName};
-use store::{FirstPassword, IDLE, INVITED_FOR, LONGEST, NewUser, Retention, StoreError, UserRecord};
+use store::{
+    Expected, FirstPassword, IDLE, INVITED_FOR, LONGEST, NewUser, Retention, StoreError, UserRecord,
+};
 
 use crate::ground::Ground;
 
@@ -16,8 +18,11 @@ crate::contract! {
     there_are_only_so_many_sessions_of_one
 }
 
+/// What is kept of a password.
+const KEPT: &str = "$argon2id$as it is kept";
+
 fn hashed() -> FirstPassword {
-    FirstPassword::Hashed("$argon2id$as it is kept".to_owned())
+    FirstPassword::Hashed(KEPT.to_owned())
 }
 
 fn token(number: u8) -> Token {
@@ -50,7 +55,7 @@ async fn names_are_of_one_tenant_and_found_by_both(ground: Ground) {
     assert_eq!(ground.store.user(ground.tenant, here.id).await.unwrap(), here);
     let foreign = ground.store.user(ground.tenant, there.id).await;
     assert!(matches!(foreign, Err(StoreError::Missing { kind: "user", .. })), "{foreign:?}");
-    ground.store.delete_user(ground.tenant, here.id, "test").await.unwrap();
+    ground.store.delete_user(ground.tenant, here.id, None, "test").await.unwrap();
     assert_eq!(ground.store.users(ground.tenant).await.unwrap(), []);
 }
 
@@ -61,7 +66,19 @@ async fn an_invitation_is_good_once_and_for_three_days(ground: Ground) {
     assert!(ground.store.invited(&token(3)).await.unwrap().is_none());
     let account = ground.store.invited(&token(1)).await.unwrap().unwrap();
     assert_eq!((account.user.id, account.password), (invited.id, None));
-    ground.store.set_password(ground.tenant, invited.id, "kept".to_owned(), "a").await.unwrap();
+    let (store, tenant, id) = (&ground.store, ground.tenant, invited.id);
+    let take = async |number, kept: &str| {
+        store.set_password(tenant, id, Expected::Invitation(token(number)), kept.to_owned(), "a").await
+    };
+    let others = take(2, "kept").await;
+    assert!(matches!(others, Err(StoreError::Changed { .. })), "{others:?}");
+    // Of two at once one takes it up.
+    let (one, two) = tokio::join!(take(1, "kept"), take(1, "kept"));
+    assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
+    let change = async |from: &str| {
+        store.set_password(tenant, id, Expected::Password(from.to_owned()), "kept".to_owned(), "a").await
+    };
+    assert!(change("kept").await.is_ok() && change("another").await.is_err());
     assert!(ground.store.invited(&token(1)).await.unwrap().is_none(), "once");
     let account = ground.store.account("acme".to_owned(), "a".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((account.password.as_deref(), account.user.invited_until), (Some("kept"), None));
@@ -74,15 +91,17 @@ async fn an_invitation_is_good_once_and_for_three_days(ground: Ground) {
 async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     let origin = Some("192.0.2.1".parse().unwrap());
-    let begun = ground.store.begin_session(&user, &token(1), origin, "a").await.unwrap();
+    let begun = ground.store.begin_session(&user, KEPT, &token(1), origin, "a").await.unwrap();
     let known = ground.store.known_session(&token(1)).await.unwrap().unwrap();
     assert_eq!(known, begun);
     assert_eq!((known.origin, known.user.last_login), (origin, Some(begun.created_at)));
     assert!(!is_known(&ground, 2).await);
     let account = ground.store.account("acme".to_owned(), "a".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(account.networks, ["192.0.2.1/32".parse().unwrap()]);
+    let wrong = ground.store.begin_session(&user, "another", &token(9), origin, "a").await;
+    assert!(matches!(wrong, Err(StoreError::Changed { .. })), "it was changed meanwhile: {wrong:?}");
 
-    ground.store.begin_session(&user, &token(2), None, "a").await.unwrap();
+    ground.store.begin_session(&user, KEPT, &token(2), None, "a").await.unwrap();
     let mut gone = Duration::ZERO;
     let step = IDLE - Duration::from_secs(60);
     while gone + step < LONGEST {
@@ -97,7 +116,7 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     ground.advance(LONGEST - gone).await;
     assert!(!is_known(&ground, 1).await, "a day is over");
 
-    ground.store.begin_session(&user, &token(3), None, "a").await.unwrap();
+    ground.store.begin_session(&user, KEPT, &token(3), None, "a").await.unwrap();
     let last = ground.store.known_session(&token(3)).await.unwrap().unwrap();
     ground.store.end_session(ground.tenant, last.id, "a").await.unwrap();
     assert!(!is_known(&ground, 3).await);
@@ -108,11 +127,12 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
 async fn what_somebody_is_made_ends_their_sessions(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     let other = made(&ground, "b", Role::Viewer, hashed()).await;
-    ground.store.begin_session(&other, &token(99), None, "b").await.unwrap();
+    ground.store.begin_session(&other, KEPT, &token(99), None, "b").await.unwrap();
     let change = async |role, disabled| {
-        ground.store.change_user(ground.tenant, user.id, role, disabled, "test").await.unwrap()
+        ground.store.change_user(ground.tenant, user.id, None, role, disabled, "test").await.unwrap()
     };
-    let begin = async |number| ground.store.begin_session(&user, &token(number), None, "a").await.unwrap();
+    let begin =
+        async |number| ground.store.begin_session(&user, KEPT, &token(number), None, "a").await.unwrap();
     begin(1).await;
     assert_eq!(change(None, None).await.role, Role::Viewer);
     assert!(is_known(&ground, 1).await, "nothing has changed");
@@ -121,14 +141,20 @@ async fn what_somebody_is_made_ends_their_sessions(ground: Ground) {
     begin(2).await;
     assert!(change(None, Some(true)).await.disabled_at.is_some());
     assert!(!is_known(&ground, 2).await);
-    begin(3).await;
-    assert!(!is_known(&ground, 3).await, "who is disabled has none");
+    let disabled = ground.store.begin_session(&user, KEPT, &token(3), None, "a").await;
+    assert!(matches!(disabled, Err(StoreError::Changed { .. })), "who is disabled has none: {disabled:?}");
     assert!(change(None, Some(false)).await.disabled_at.is_none());
     begin(4).await;
-    ground.store.set_password(ground.tenant, user.id, "kept".to_owned(), "a").await.unwrap();
+    ground
+        .store
+        .set_password(ground.tenant, user.id, Expected::Anything, "kept".to_owned(), "a")
+        .await
+        .unwrap();
     assert!(!is_known(&ground, 4).await);
-    begin(5).await;
-    ground.store.delete_user(ground.tenant, user.id, "test").await.unwrap();
+    let old = ground.store.begin_session(&user, KEPT, &token(5), None, "a").await;
+    assert!(matches!(old, Err(StoreError::Changed { .. })), "the password is another one: {old:?}");
+    ground.store.begin_session(&user, "kept", &token(5), None, "a").await.unwrap();
+    ground.store.delete_user(ground.tenant, user.id, None, "test").await.unwrap();
     assert!(!is_known(&ground, 5).await);
     assert!(is_known(&ground, 99).await, "of others they go on");
 }
@@ -136,17 +162,24 @@ async fn what_somebody_is_made_ends_their_sessions(ground: Ground) {
 async fn the_last_owner_stays(ground: Ground) {
     let first = made(&ground, "a", Role::Owner, hashed()).await;
     // Who has not taken up the invitation can change nothing.
+    let invited = made(&ground, "invited", Role::Owner, FirstPassword::Invited(token(1))).await;
+    ground.store.delete_user(ground.tenant, invited.id, Some(Role::Owner), "test").await.unwrap();
     made(&ground, "invited", Role::Owner, FirstPassword::Invited(token(1))).await;
     let refused =
         |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::LastOwner(_))), "{done:?}");
     let (store, tenant) = (&ground.store, ground.tenant);
-    refused(store.delete_user(tenant, first.id, "test").await);
-    refused(store.change_user(tenant, first.id, Some(Role::Viewer), None, "test").await.map(drop));
-    refused(store.change_user(tenant, first.id, None, Some(true), "test").await.map(drop));
+    refused(store.delete_user(tenant, first.id, None, "test").await);
+    refused(store.change_user(tenant, first.id, None, Some(Role::Viewer), None, "test").await.map(drop));
+    refused(store.change_user(tenant, first.id, None, None, Some(true), "test").await.map(drop));
+    let changed = store.change_user(tenant, first.id, Some(Role::Viewer), None, Some(true), "test").await;
+    assert!(
+        matches!(changed, Err(StoreError::Changed { .. })),
+        "nobody changes whom they take for another: {changed:?}"
+    );
     let second = made(&ground, "b", Role::Owner, hashed()).await;
     let (one, two) = tokio::join!(
-        store.delete_user(tenant, first.id, "test"),
-        store.change_user(tenant, second.id, Some(Role::Viewer), None, "test")
+        store.delete_user(tenant, first.id, None, "test"),
+        store.change_user(tenant, second.id, None, Some(Role::Viewer), None, "test")
     );
     assert!(one.is_ok() != two.is_ok(), "one of them stays: {one:?} {two:?}");
 }
@@ -155,7 +188,7 @@ async fn there_are_only_so_many_sessions_of_one(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     for number in 0..30 {
         ground.advance(Duration::from_secs(1)).await;
-        ground.store.begin_session(&user, &token(number), None, "a").await.unwrap();
+        ground.store.begin_session(&user, KEPT, &token(number), None, "a").await.unwrap();
     }
     assert_eq!(ground.store.sessions(ground.tenant, user.id).await.unwrap().len(), 20);
     assert!(!is_known(&ground, 9).await && is_known(&ground, 10).await && is_known(&ground, 29).await);

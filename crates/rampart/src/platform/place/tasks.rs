@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use client::{Client, TaskChoice, TaskQuery};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use model::{ScanId, TaskId, record::TaskRecord, scan::ScanEnd};
 use store::{TaskCounts, TaskFilter};
 
@@ -110,7 +110,8 @@ impl Place {
                     total.tasks += redriven.redriven;
                     // Those that stay are told each time, as far as it came.
                     total.left = redriven.left.into_iter().map(|(scan, left)| (scan, (left, None))).collect();
-                    if redriven.redriven == 0 || total.tasks >= dead {
+                    // Those that are named come all at once: what dies again is left dead.
+                    if redriven.redriven == 0 || total.tasks >= dead || !which.tasks.is_empty() {
                         return Ok(total);
                     }
                 }
@@ -126,7 +127,9 @@ impl Place {
     ) -> anyhow::Result<u64> {
         Ok(match self {
             Place::Here(desk) => {
-                let before = Timestamp::now().saturating_sub(SignedDuration::try_from(older_than)?)?;
+                // By the clock that says when they ended.
+                let now = desk.store.clock().await?;
+                let before = now.saturating_sub(SignedDuration::try_from(older_than)?)?;
                 desk.store.purge_tasks(desk.tenant().await?, filter, before, operator()).await?
             }
             Place::There(client) => client.purge_tasks(&choice(filter), older_than).await?,

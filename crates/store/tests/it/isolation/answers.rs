@@ -10,8 +10,8 @@ use model::{
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, Ending, FindingFilter, FirstPassword, Lease, NewScan, NewSchedule, NewUser, ScanFilter,
-    Settlement, Store, StoreError, TaskFilter,
+    AuditFilter, Ending, Expected, FindingFilter, FirstPassword, Lease, NewScan, NewSchedule, NewUser,
+    ScanFilter, Settlement, Store, StoreError, TaskFilter,
 };
 
 use super::scan;
@@ -137,9 +137,13 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             users.into_iter().filter(|user| user.created_by != "intruder").collect::<Vec<_>>()
         })),
         "user" => text(&store.user(tenant, things.user).await),
-        "change_user" => text(&store.change_user(tenant, things.user, Some(Role::Viewer), None, by()).await),
-        "delete_user" => text(&store.delete_user(tenant, things.user, by()).await),
-        "set_password" => text(&store.set_password(tenant, things.user, "kept".to_owned(), by()).await),
+        "change_user" => {
+            text(&store.change_user(tenant, things.user, None, Some(Role::Viewer), None, by()).await)
+        }
+        "delete_user" => text(&store.delete_user(tenant, things.user, None, by()).await),
+        "set_password" => {
+            text(&store.set_password(tenant, things.user, Expected::Anything, "kept".to_owned(), by()).await)
+        }
         "used_session" => text(&store.used_session(tenant, things.session).await),
         "sessions" => text(&store.sessions(tenant, things.user).await),
         "end_session" => text(&store.end_session(tenant, things.session, by()).await),
@@ -315,7 +319,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     let user =
         store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), "test").await.unwrap();
     let token = Token::from_random([7; 32]);
-    let session = store.begin_session(&user, &token, None, "test").await.unwrap().id;
+    let session = store.begin_session(&user, "kept", &token, None, "test").await.unwrap().id;
     // The running one first: there is something to cancel.
     Things {
         scan: other_scan,
