@@ -36,6 +36,7 @@ impl Server {
              pool_mode = transaction\n\
              default_pool_size = {pool_size}\n\
              max_client_conn = 1000\n\
+             server_idle_timeout = 10\n\
              ignore_startup_parameters = extra_float_digits,options\n\
              admin_users = {user}\n",
             upstream = upstream.address().port(),
