@@ -21,25 +21,31 @@ TASKS = 100_000
 # More than are answered at once: the others are told to come again.
 CROWD = 2_000
 UVICORN = Path("target/bench-peers/fastapi/bin/uvicorn")
-# Each connection asks for tasks of the file, from a place of its own on.
+# As many ask, through a proxy: one address has only its part of the connections and of what is answered at once.
+ADDRESSES = 100
+# Tasks of the file, one after the other. What is asked is written beforehand: the generator takes little of the cores.
 SCRIPT = """
-local paths = {}
-for line in io.lines(os.getenv("PATHS")) do paths[#paths + 1] = line end
-local threads = 0
-function setup(thread) threads = threads + 1; thread:set("place", threads * 7919) end
-function init(args) math.randomseed(place); next_one = math.random(#paths) end
-function request() next_one = next_one % #paths + 1; return wrk.format("GET", paths[next_one]) end
+local requests, next_one = {}, 0
+function init(args)
+  local headers = { Authorization = "Bearer " .. os.getenv("KEY") }
+  for line in io.lines(os.getenv("PATHS")) do
+    headers["X-Forwarded-For"] = "192.0.2." .. (#requests % tonumber(os.getenv("ADDRESSES")) + 1)
+    requests[#requests + 1] = wrk.format("GET", line, headers)
+  end
+end
+function request() next_one = next_one % #requests + 1; return requests[next_one] end
 """
 
 
 def load(directory, port, paths, key, seconds, connections=CONNECTIONS):
     """What wrk says: answers a second, the 99th percentile in milliseconds, and how many of them were no 2xx."""
     listed, script = directory / "paths", directory / "load.lua"
-    listed.write_text("\n".join(paths) + "\n")
+    listed.write_text("\n".join(paths * (1 + ADDRESSES // len(paths))) + "\n")
     script.write_text(SCRIPT)
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "--latency", "-s", script]
-    command += ["-H", f"Authorization: Bearer {key}", f"http://127.0.0.1:{port}"]
-    done = subprocess.run(command, env={**os.environ, "PATHS": str(listed)}, capture_output=True, text=True, check=True)
+    command.append(f"http://127.0.0.1:{port}")
+    around = {**os.environ, "PATHS": str(listed), "KEY": key, "ADDRESSES": str(ADDRESSES)}
+    done = subprocess.run(command, env=around, capture_output=True, text=True, check=True)
     said = done.stdout
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     errors = re.search(r"Socket errors: (.*)", said)
@@ -72,7 +78,8 @@ def gateway(directory, database):
     rate = "1000000"
     command = [os.environ["RAMPART"], "gateway", "--address-rate", rate, "--key-rate", rate, "--tenant-rate", rate]
     with open(directory / "gateway.log", "wb") as log:
-        server = subprocess.Popen([*command, "--linger", "1ms"], env=around, cwd=directory, stdout=log, stderr=log, preexec_fn=end_with_parent)
+        command += ["--linger", "1ms", "--trusted-proxies", "127.0.0.1/32"]
+        server = subprocess.Popen(command, env=around, cwd=directory, stdout=log, stderr=log, preexec_fn=end_with_parent)
     try:
         deadline = time.monotonic() + 30
         while not accepts("127.0.0.1", PORT)():
@@ -142,7 +149,7 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
     stored, stored_slowest, _ = rates["Rampart, tasks by PostgreSQL"]
     crowd, _, refused = rates[f"Rampart, from memory, {number(CROWD)} connections"]
     print(f"`GET /api/v1/tasks/{{task}}` ({len(body)} bytes of JSON) with a key: who asks, their role, three rates, metrics, a line in the log that nobody")
-    print(f"wants. wrk with {CONNECTIONS} connections, {seconds} s, on the same cores; FastAPI with two processes of uvicorn and uvloop does the same work.\n")
+    print(f"wants. wrk with {CONNECTIONS} connections of {ADDRESSES} addresses, {seconds} s, on the same cores; FastAPI with two processes of uvicorn and uvloop does the same work.\n")
     print(f"From memory {memory / rates['bare axum, a text'][0]:.2f} of what bare axum does, {memory / rates['FastAPI, a task from memory'][0]:.1f} times FastAPI;")
     print(f"by PostgreSQL with row-level security, a transaction for each, {stored / rates['FastAPI, tasks by PostgreSQL'][0]:.1f} times FastAPI.\n")
     print(f"With {number(CROWD)} connections, of which 1,024 requests are answered at once, {refused:.1%} are told to come again and")
