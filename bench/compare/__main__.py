@@ -61,8 +61,8 @@ def head():
         "Celery": ["target/bench-peers/celery/bin/celery", "--version"],
     }
     print("# Rampart beside other tools\n")
-    print("Printed by `bench/run`; each section says when, and at which commit.\n")
-    print(f"Machine: {machine()}. Servers and clients share the cores.\n")
+    print("Printed by `bench/run`; each section says when, at which commit, and on which machine.\n")
+    print("Servers and clients share the cores of one machine.\n")
     print("Versions: " + ", ".join(f"{name} {version(command)}" for name, command in peers.items() if shutil.which(command[0])) + ".\n")
     print("Times are medians of wall time, memory is the highest peak of all rounds (GNU time); rounds take turns. What a tool")
     print("found is compared with what is there, name by name, not by count. Everything is in a network namespace with loopback only.\n")
@@ -79,7 +79,7 @@ def printed(work, *arguments):
 
 def section(name, trying, problems):
     print(f"## {name.capitalize()}\n")
-    print(f"On {datetime.date.today()}, at commit {commit()}. Load when it began: {load()}.\n")
+    print(f"On {datetime.date.today()}, at commit {commit()}, with {machine()}. Load when it began: {load()}.\n")
     with tempfile.TemporaryDirectory(prefix=f"rampart-bench-{name}-") as directory:
         COMPARISONS[name].main(Path(directory), trying, problems)
 

@@ -151,7 +151,7 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
     print(f"`GET /api/v1/tasks/{{task}}` ({len(body)} bytes of JSON) with a key: who asks, their role, three rates, metrics, a line in the log that nobody")
     print(f"wants. wrk with {CONNECTIONS} connections of {ADDRESSES} addresses, {seconds} s, on the same cores; FastAPI with two processes of uvicorn and uvloop does the same work.\n")
     print(f"From memory {memory / rates['bare axum, a text'][0]:.2f} of what bare axum does, {memory / rates['FastAPI, a task from memory'][0]:.1f} times FastAPI;")
-    print(f"by PostgreSQL with row-level security, a transaction for each, {stored / rates['FastAPI, tasks by PostgreSQL'][0]:.1f} times FastAPI.\n")
+    print(f"by PostgreSQL with row-level security, one transaction for those who ask at the same moment, {stored / rates['FastAPI, tasks by PostgreSQL'][0]:.1f} times FastAPI.\n")
     print(f"With {number(CROWD)} connections, of which 1,024 requests are answered at once, {refused:.1%} are told to come again and")
     print(f"{crowd * (1 - refused) / memory:.2f} of the answers are given. {flat}\n")
     if not trying:
