@@ -26,16 +26,22 @@ if [ ${#missing[@]} -gt 0 ]; then
     [ -z "$made_policy" ] || "${as_root[@]}" rm -f "$policy"
 fi
 
+# name, version, what to install of it
+install_tool() {
+    local name=$1 version=$2 extras=${3:-} place=target/tools/$1
+    if grep -qs "^$version$" "$place/version"; then
+        return
+    fi
+    echo "installing: $name $version"
+    rm -rf "$place"
+    python3 -m venv "$place"
+    "$place/bin/pip" install --quiet "$name$extras==$version"
+    echo "$version" >"$place/version"
+}
 # Asks the API for whatever its document allows, and for much that it does not.
-schemathesis_version=4.32.5
-schemathesis=target/tools/schemathesis
-if ! grep -qs "^$schemathesis_version$" "$schemathesis/version"; then
-    echo "installing: schemathesis $schemathesis_version"
-    rm -rf "$schemathesis"
-    python3 -m venv "$schemathesis"
-    "$schemathesis/bin/pip" install --quiet "schemathesis==$schemathesis_version"
-    echo "$schemathesis_version" >"$schemathesis/version"
-fi
+install_tool schemathesis 4.32.5
+# A provider of identities, for people who log in by one.
+install_tool canaille 0.3.6 "[front,oidc,sqlite]"
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 

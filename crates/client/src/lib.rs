@@ -83,9 +83,9 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("rampart/", env!("CARGO_PKG_VERSION")));
         let builder = match address.is_encrypted() {
-            true => builder.https_only(true).tls_backend_preconfigured(tls::configuration(trusted)?),
+            true => builder.https_only(true).tls_backend_preconfigured(trusted.configuration()?),
             // What goes out in the clear goes past whatever proxy the environment names.
-            false => builder.no_proxy().tls_backend_preconfigured(tls::of_nobody()?),
+            false => builder.no_proxy().tls_backend_preconfigured(Trusted::nobody()?),
         };
         let unusable = |error: reqwest::Error| ClientError::Certificates(error.to_string());
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", key.expose()))

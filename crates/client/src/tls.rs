@@ -20,32 +20,38 @@ pub enum Trusted {
     Only(Vec<u8>),
 }
 
-pub(crate) fn configuration(trusted: &Trusted) -> Result<ClientConfig, ClientError> {
-    let mut roots = RootCertStore::empty();
-    match trusted {
-        Trusted::OfThisMachine => {
-            let found = rustls_native_certs::load_native_certs();
-            let (added, _) = roots.add_parsable_certificates(found.certs);
-            if added == 0 {
-                return Err(unusable("this machine trusts nobody: it has no certificates of authorities"));
+impl Trusted {
+    /// What connections to such servers go by.
+    pub fn configuration(&self) -> Result<ClientConfig, ClientError> {
+        let mut roots = RootCertStore::empty();
+        match self {
+            Trusted::OfThisMachine => {
+                let found = rustls_native_certs::load_native_certs();
+                let (added, _) = roots.add_parsable_certificates(found.certs);
+                if added == 0 {
+                    return Err(unusable(
+                        "this machine trusts nobody: it has no certificates of authorities",
+                    ));
+                }
+            }
+            Trusted::Only(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    let certificate =
+                        certificate.map_err(|why| unusable(&format!("it is no PEM: {why:?}")))?;
+                    roots.add(certificate).map_err(|why| unusable(&why.to_string()))?;
+                }
+                if roots.is_empty() {
+                    return Err(unusable("there is no certificate in what was given"));
+                }
             }
         }
-        Trusted::Only(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let certificate = certificate.map_err(|why| unusable(&format!("it is no PEM: {why:?}")))?;
-                roots.add(certificate).map_err(|why| unusable(&why.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(unusable("there is no certificate in what was given"));
-            }
-        }
+        with(roots)
     }
-    with(roots)
-}
 
-/// For connections that are not encrypted: nobody is trusted.
-pub(crate) fn of_nobody() -> Result<ClientConfig, ClientError> {
-    with(RootCertStore::empty())
+    /// For connections that are not encrypted.
+    pub fn nobody() -> Result<ClientConfig, ClientError> {
+        with(RootCertStore::empty())
+    }
 }
 
 fn with(roots: RootCertStore) -> Result<ClientConfig, ClientError> {

@@ -7,10 +7,12 @@ mod findings;
 mod keys;
 mod me;
 mod page;
+mod providers;
 mod results;
 mod scans;
 mod schedules;
 mod scopes;
+mod second_factor;
 mod session;
 mod stops;
 mod tasks;
@@ -62,12 +64,18 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
     let version_1 = OpenApiRouter::new()
         .routes(routes!(me::show))
         .routes(routes!(session::show, session::log_in, session::log_out))
+        .routes(routes!(providers::list))
+        .routes(routes!(providers::begin))
+        .routes(routes!(providers::complete))
         .routes(routes!(session::list))
         .routes(routes!(session::end_one))
         .routes(routes!(session::change_password))
+        .routes(routes!(second_factor::make, second_factor::set))
+        .routes(routes!(second_factor::end))
         .routes(routes!(session::accept))
         .routes(routes!(users::list, users::invite))
         .routes(routes!(users::show, users::change, users::delete))
+        .routes(routes!(users::invite_again))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::show, keys::revoke))
         .routes(routes!(keys::rotate))

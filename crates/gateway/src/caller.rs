@@ -13,11 +13,11 @@ use store::{KeyRecord, SessionRecord, StoreError};
 
 use crate::{
     Gateway,
+    cookies::Cookie,
     metrics::Authentication,
     origin::Origin,
     problem::{Kind, Problem},
     request::RequestId,
-    session_cookie,
 };
 
 /// How often it is written down that a key was used: a request that changes nothing should write nothing.
@@ -203,7 +203,7 @@ async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
     let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
     let token = match parts.headers.contains_key(header::AUTHORIZATION) {
         true => None,
-        false => session_cookie::brought(&parts.headers),
+        false => Cookie::Session.brought(&parts.headers),
     };
     let Some(token) = token else {
         let who = Who::Key(known_key(parts, gateway, origin).await?);

@@ -6,8 +6,10 @@
 mod api;
 mod caller;
 mod conversation;
+mod cookies;
 mod guesses;
 mod health;
+mod identity;
 mod limits;
 mod live;
 mod metrics;
@@ -16,8 +18,8 @@ mod password;
 mod problem;
 mod recent;
 mod request;
+mod second_factor;
 mod serve;
-mod session_cookie;
 mod strangers;
 mod tls;
 mod together;
@@ -38,6 +40,7 @@ use utoipa::openapi::OpenApi;
 
 use self::{
     guesses::Guesses,
+    identity::Provider,
     limits::{Limits, Parts},
     live::Feeds,
     metrics::Metrics,
@@ -47,6 +50,7 @@ use self::{
     together::Together,
 };
 pub use self::{
+    identity::{IdentityProvider, IdentityProviderError, ProviderName, ProviderNameError},
     limits::Rates,
     password::hash as hash_password,
     serve::{serve, serve_metrics},
@@ -82,6 +86,8 @@ pub struct Surroundings {
     pub rates: Rates,
     /// Whose word on where a request comes from is believed.
     pub proxies: Vec<IpNet>,
+    /// By whom people may be let in, beside those who have a password here.
+    pub identity_providers: Vec<IdentityProvider>,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
     /// Nothing new is taken from its end on: it says that it is not ready.
@@ -107,6 +113,7 @@ pub struct Gateway {
     /// Sessions that were used within the last second, by what their tokens hash to.
     sessions: Arc<Recent<[u8; 32], SessionRecord>>,
     guesses: Arc<Guesses>,
+    providers: Arc<BTreeMap<ProviderName, Provider>>,
     /// The audit is being told, after the answer was given.
     telling: TaskTracker,
     /// Nothing new is answered: whoever follows what happens is to follow it elsewhere.
@@ -118,9 +125,13 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers from this store.
-    pub fn new(store: Store, around: Surroundings) -> Gateway {
+    ///
+    /// # Errors
+    /// When a provider of identities cannot be believed.
+    pub fn new(store: Store, mut around: Surroundings) -> Result<Gateway, IdentityProviderError> {
+        let providers = identity::providers(std::mem::take(&mut around.identity_providers))?;
         let (around, room) = (Arc::new(around), Arc::new(Semaphore::new(AT_ONCE)));
-        Gateway {
+        Ok(Gateway {
             store,
             limits: Arc::new(Limits::new(around.rates)),
             around,
@@ -133,11 +144,12 @@ impl Gateway {
             readiness: Arc::default(),
             sessions: Arc::default(),
             guesses: Arc::default(),
+            providers: Arc::new(providers),
             telling: TaskTracker::new(),
             closing: CancellationToken::new(),
             feeds: Arc::default(),
             followers: Parts::new(FOLLOWERS),
-        }
+        })
     }
 
     /// Every route.

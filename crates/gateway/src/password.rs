@@ -49,7 +49,9 @@ pub(crate) async fn fits(password: Password, kept: Option<String>) -> Result<boo
     Ok(fits.await? && is_kept)
 }
 
-async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+pub(crate) async fn in_turn<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
     let overloaded = || Problem::new(Kind::Overloaded, "too many people log in at once");
     let turn = tokio::time::timeout(TURN, TURNS.acquire()).await.map_err(|_| overloaded())?;
     let turn = turn.map_err(|_| overloaded())?;

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Malformed,
     /// It is not said, or not believed, who asks.
     Unauthenticated,
+    /// The password is right, and a code is needed beside it.
+    SecondFactor,
     /// Who asks may not do that.
     Forbidden,
     /// There is no such thing, or it belongs to somebody else: nobody can tell which.
@@ -67,9 +69,10 @@ pub(crate) enum Kind {
 
 impl Kind {
     #[cfg(test)]
-    const ALL: [Kind; 15] = [
+    const ALL: [Kind; 16] = [
         Kind::Malformed,
         Kind::Unauthenticated,
+        Kind::SecondFactor,
         Kind::Forbidden,
         Kind::Missing,
         Kind::Method,
@@ -92,6 +95,7 @@ impl Kind {
             Kind::Unauthenticated => {
                 (StatusCode::UNAUTHORIZED, "unauthenticated", "it is not known who asks")
             }
+            Kind::SecondFactor => (StatusCode::UNAUTHORIZED, "second-factor", "a second factor is needed"),
             Kind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "who asks may not do that"),
             Kind::Missing => (StatusCode::NOT_FOUND, "not-found", "there is no such thing"),
             Kind::Method => {
@@ -171,7 +175,7 @@ impl Problem {
             let seconds = self.wait.map_or(1, |wait| wait.as_millis().div_ceil(1_000).max(1) as u64);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.kind == Kind::Unauthenticated {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rampart\""));
         }
         response
@@ -203,7 +207,8 @@ impl From<StoreError> for Problem {
             StoreError::Exists { .. }
             | StoreError::Refused(_)
             | StoreError::KeyTaken(_)
-            | StoreError::LastOwner(_) => Kind::Conflict,
+            | StoreError::LastOwner(_)
+            | StoreError::SaidElsewhere(_) => Kind::Conflict,
             StoreError::Changed { .. } => Kind::Changed,
             StoreError::OutOfScope { .. } | StoreError::NoPrice | StoreError::Invalid(_) => Kind::Invalid,
             StoreError::Unavailable(_)

@@ -66,5 +66,5 @@ pub use summary::{Summary, Traffic};
 pub use target::{Host, Target};
 pub use task::{LeaseNumber, Task, WorkerId};
 pub use unit::{FoundName, Learned, NameAspect, Site, Source, Unit, UnitKey};
-pub use user::{Password, Token, UserName};
+pub use user::{Identity, Password, Token, UserName};
 pub use work::{NewTask, UnitResult, Work};

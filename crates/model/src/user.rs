@@ -58,6 +58,15 @@ impl fmt::Display for UserName {
     }
 }
 
+/// Who somebody is to a provider of identities (OpenID Connect Core 1.0, section 2): no other property stays with one person for good.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Who vouches for them: its URL, exactly as it writes it.
+    pub issuer: String,
+    /// Who they are to it.
+    pub subject: String,
+}
+
 /// What somebody types to log in. It is printed nowhere.
 #[derive(Clone, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -143,10 +152,14 @@ impl Token {
         Sha256::digest(self.0.as_bytes()).into()
     }
 
-    /// What a page of the same origin sends beside the cookie that holds the token: no other origin can read it. It follows from the
-    /// token, and the token does not follow from it.
+    /// What a page of the same origin sends beside the cookie that holds the token: no other origin can read it.
     pub fn against_forgery(&self) -> Token {
-        Token::from_random(Sha256::digest(format!("against forgery {}", self.0).as_bytes()).into())
+        self.derived("against forgery")
+    }
+
+    /// Another one for that purpose. It follows from this one; this one, and those for other purposes, do not follow from it.
+    pub fn derived(&self, purpose: &str) -> Token {
+        Token::from_random(Sha256::digest(format!("{purpose} {}", self.0).as_bytes()).into())
     }
 
     /// For its owner, once.

@@ -1,5 +1,6 @@
 //! `rampart.toml`, the environment and flags become one configuration, once; nobody else reads them.
 
+mod identity;
 mod server;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use gateway::Rates;
+use gateway::{IdentityProvider, Rates};
 use ipnet::IpNet;
 use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
@@ -178,6 +179,8 @@ struct File {
     key_rate: Option<NonZeroU32>,
     tenant_rate: Option<NonZeroU32>,
     trusted_proxies: Option<Vec<IpNet>>,
+    public_url: Option<String>,
+    identity_providers: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -203,6 +206,10 @@ pub(crate) struct Configuration {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) rates: Rates,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Where people find the platform.
+    pub(crate) public_url: Option<String>,
+    /// The file that names them.
+    pub(crate) identity_providers: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
 }
@@ -281,6 +288,8 @@ impl Configuration {
             },
             rates,
             trusted_proxies: file.trusted_proxies.unwrap_or_default(),
+            public_url: file.public_url,
+            identity_providers: file.identity_providers,
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
@@ -292,6 +301,19 @@ impl Configuration {
         let reachable = self.objects.is_some() || self.data.is_dir();
         let reports = reachable.then(|| self.objects()).transpose()?;
         Ok(Keeping { retention: Retention { scans: self.keep_scans, ..Retention::default() }, reports })
+    }
+
+    /// By whom people are let in, with what arguments say in the place of what the file says.
+    pub(crate) fn identity_providers(
+        &self,
+        public_url: Option<&str>,
+        providers: Option<&Path>,
+    ) -> anyhow::Result<Vec<IdentityProvider>> {
+        let public_url = public_url.or(self.public_url.as_deref()).map(identity::public_url).transpose()?;
+        match providers.or(self.identity_providers.as_deref()) {
+            Some(file) => identity::read(file, public_url.as_ref()),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// On what terms scans are begun.

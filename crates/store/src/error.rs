@@ -45,6 +45,9 @@ pub enum StoreError {
     /// Without them nobody could change the tenant any more.
     #[error("`{0}` is the last owner who can log in: make another one first")]
     LastOwner(String),
+    /// Somebody else says so, and would say it again.
+    #[error("{0}: change it there")]
+    SaidElsewhere(String),
     /// The command does not fit where the task stands.
     #[error(transparent)]
     Refused(#[from] Refused),

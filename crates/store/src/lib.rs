@@ -17,6 +17,7 @@ mod claims;
 mod evidence;
 mod findings;
 mod happenings;
+mod identities;
 mod keys;
 mod leaders;
 mod looks;
@@ -28,6 +29,7 @@ mod results;
 mod retention;
 mod scans;
 mod schedules;
+mod second_factor;
 mod settling;
 mod stale;
 mod stops;
@@ -57,6 +59,7 @@ pub use self::{
     error::StoreError,
     findings::FindingFilter,
     happenings::HAPPENINGS_KEPT,
+    identities::Vouched,
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     once::Submission,
@@ -65,6 +68,7 @@ pub use self::{
     retention::Retention,
     scans::{NewScan, ScanFilter},
     schedules::{Followed, Terms},
+    second_factor::{SecondFactor, Shown},
     sessions::{IDLE, LONGEST, SessionRecord},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,

@@ -12,7 +12,9 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError, UserRecord,
     audit::Act,
-    session::QueueTx,
+    identities::Vouched,
+    second_factor::Shown,
+    session::{QueueTx, TenantTx},
     users,
     value::{Row, Value},
 };
@@ -45,17 +47,17 @@ pub struct SessionRecord {
 }
 
 const SESSION: &str = "users.user_id, users.name, users.tenant_id, users.role, users.invited_until, users.disabled_at, \
-     users.created_at, users.created_by, users.last_login, sessions.session_id, sessions.created_at, sessions.last_used, \
+     users.created_at, users.created_by, users.last_login, users.issuer, users.second_factor IS NOT NULL, sessions.session_id, sessions.created_at, sessions.last_used, \
      sessions.ends_at, sessions.origin";
 
 fn read(row: &Row) -> Result<SessionRecord, StoreError> {
     Ok(SessionRecord {
-        id: SessionId::new(row.id(9)?),
+        id: SessionId::new(row.id(11)?),
         user: users::read(row)?,
-        created_at: row.time(10)?,
-        last_used: row.time(11)?,
-        ends_at: row.time(12)?,
-        origin: row.maybe_text(13)?.map(|_| row.word(13)).transpose()?,
+        created_at: row.time(12)?,
+        last_used: row.time(13)?,
+        ends_at: row.time(14)?,
+        origin: row.maybe_text(15)?.map(|_| row.word(15)).transpose()?,
     })
 }
 
@@ -78,15 +80,50 @@ impl QueueTx<'_> {
     }
 }
 
+impl TenantTx<'_> {
+    /// For whoever has what hashes to this.
+    async fn open_session(
+        &mut self,
+        user: UserRecord,
+        digest: [u8; 32],
+        origin: Option<IpAddr>,
+        by: &By,
+    ) -> Result<SessionRecord, StoreError> {
+        let id = SessionId::new(Uuid::now_v7());
+        let ends_at = self.now.saturating_add(LONGEST).unwrap_or(Timestamp::MAX);
+        let values = [
+            self.tenant(),
+            id.as_uuid().into(),
+            user.id.as_uuid().into(),
+            Value::Bytes(digest.to_vec()),
+            self.now.into(),
+            ends_at.into(),
+            origin.map(|origin| origin.to_string()).into(),
+        ];
+        let sql = "INSERT INTO sessions (tenant_id, session_id, user_id, digest, created_at, last_used, ends_at, origin) \
+                   VALUES ($1, $2, $3, $4, $5, $5, $6, $7)";
+        self.execute(sql, &values).await?;
+        let sql = format!(
+            "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2 AND session_id NOT IN (SELECT session_id \
+             FROM sessions WHERE tenant_id = $1 AND user_id = $2 ORDER BY last_used DESC, session_id DESC LIMIT {OF_ONE})"
+        );
+        self.execute(&sql, &[self.tenant(), user.id.as_uuid().into()]).await?;
+        self.audit(Act::new(by, "session.begin", id).detail(user.name.as_str()));
+        let user = UserRecord { last_login: Some(self.now), ..user };
+        Ok(SessionRecord { id, user, created_at: self.now, last_used: self.now, ends_at, origin })
+    }
+}
+
 impl Store {
-    /// Somebody has logged in, with the password of which this is kept.
+    /// Somebody has logged in, with the password of which this is kept, and has shown a second factor if they have one.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when it is not their password any more, or they may not log in.
+    /// [`StoreError::Changed`] when it is not their password any more, what was shown was shown before, or they may not log in.
     pub async fn begin_session(
         &self,
         user: &UserRecord,
         kept: &str,
+        shown: Option<Shown>,
         token: &Token,
         origin: Option<IpAddr>,
         by: impl Into<By>,
@@ -94,29 +131,33 @@ impl Store {
         let (by, digest, user, kept) = (by.into(), token.digest(), user.clone(), kept.to_owned());
         self.of_tenant(user.tenant, move |tx| {
             Box::pin(async move {
-                tx.logged_in(user.id, &kept, origin.map(network)).await?;
-                let id = SessionId::new(Uuid::now_v7());
-                let ends_at = tx.now.saturating_add(LONGEST).unwrap_or(Timestamp::MAX);
-                let values = [
-                    tx.tenant(),
-                    id.as_uuid().into(),
-                    user.id.as_uuid().into(),
-                    Value::Bytes(digest.to_vec()),
-                    tx.now.into(),
-                    ends_at.into(),
-                    origin.map(|origin| origin.to_string()).into(),
-                ];
-                let sql = "INSERT INTO sessions (tenant_id, session_id, user_id, digest, created_at, last_used, ends_at, origin) \
-                           VALUES ($1, $2, $3, $4, $5, $5, $6, $7)";
-                tx.execute(sql, &values).await?;
-                let sql = format!(
-                    "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2 AND session_id NOT IN (SELECT session_id \
-                     FROM sessions WHERE tenant_id = $1 AND user_id = $2 ORDER BY last_used DESC, session_id DESC LIMIT {OF_ONE})"
-                );
-                tx.execute(&sql, &[tx.tenant(), user.id.as_uuid().into()]).await?;
-                tx.audit(Act::new(&by, "session.begin", id).detail(user.name.as_str()));
-                let user = UserRecord { last_login: Some(tx.now), ..user };
-                Ok(SessionRecord { id, user, created_at: tx.now, last_used: tx.now, ends_at, origin })
+                tx.logged_in(user.id, Some(&kept), shown, origin.map(network)).await?;
+                tx.open_session(user, digest, origin, &by).await
+            })
+        })
+        .await
+    }
+
+    /// A provider of identities has vouched for somebody: who comes for the first time is known from now on, and what they may do is
+    /// what it says now.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when they may not log in here any more; [`StoreError::Exists`] when somebody for whom it does not vouch
+    /// has their name; [`StoreError::LastOwner`] when nobody could change the tenant any more.
+    pub async fn begin_vouched_session(
+        &self,
+        tenant: TenantId,
+        vouched: Vouched,
+        token: &Token,
+        origin: Option<IpAddr>,
+        by: impl Into<By>,
+    ) -> Result<SessionRecord, StoreError> {
+        let (by, digest) = (by.into(), token.digest());
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let user = tx.vouched_user(vouched, &by).await?;
+                tx.logged_in(user.id, None, None, origin.map(network)).await?;
+                tx.open_session(user, digest, origin, &by).await
             })
         })
         .await

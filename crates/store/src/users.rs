@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    second_factor::{SecondFactor, Shown},
     session::{Session, TenantTx},
-    value::{Row, Value, json},
+    value::{Kind, Row, Value, json},
 };
 
 /// For how long somebody may take up an invitation.
@@ -65,6 +66,11 @@ pub struct UserRecord {
     pub created_by: String,
     /// When they logged in last.
     pub last_login: Option<Timestamp>,
+    /// The provider of identities that vouches for them and says what they may do; without any they have a password here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Do they show a second factor beside their password?
+    pub second_factor: bool,
 }
 
 /// What must still be so when a password is set: it was looked at before, and hashing takes a while.
@@ -72,8 +78,8 @@ pub struct UserRecord {
 pub enum Expected {
     /// Whoever runs the platform says so.
     Anything,
-    /// This is kept of the one that was shown.
-    Password(String),
+    /// This is kept of the one that was shown; and this of the second factor, which goes on.
+    Password(String, Option<SecondFactor>),
     /// They were invited with this, and may still take it up.
     Invitation(Token),
 }
@@ -87,10 +93,12 @@ pub struct Account {
     pub password: Option<String>,
     /// From where they have logged in.
     pub networks: Vec<IpNet>,
+    /// What is kept of their second factor.
+    pub second_factor: Option<SecondFactor>,
 }
 
-const USER: &str =
-    "user_id, name, tenant_id, role, invited_until, disabled_at, created_at, created_by, last_login";
+pub(crate) const USER: &str = "user_id, name, tenant_id, role, invited_until, disabled_at, created_at, created_by, last_login, issuer, \
+     second_factor IS NOT NULL";
 
 pub(crate) fn read(row: &Row) -> Result<UserRecord, StoreError> {
     Ok(UserRecord {
@@ -103,6 +111,8 @@ pub(crate) fn read(row: &Row) -> Result<UserRecord, StoreError> {
         created_at: row.time(6)?,
         created_by: row.text(7)?.to_owned(),
         last_login: row.maybe_time(8)?,
+        issuer: row.maybe_text(9)?.map(str::to_owned),
+        second_factor: row.bool(10)?,
     })
 }
 
@@ -111,27 +121,28 @@ async fn account(
     condition: &str,
     values: &[Value],
 ) -> Result<Option<Account>, StoreError> {
-    let sql = format!("SELECT {USER}, password, networks FROM users WHERE {condition}");
+    let sql = format!("SELECT {USER}, password, networks, second_factor FROM users WHERE {condition}");
     let rows = session.query(&sql, values).await?;
     let read = |row: &Row| {
         Ok(Account {
             user: read(row)?,
-            password: row.maybe_text(9)?.map(str::to_owned),
-            networks: row.json(10)?,
+            password: row.maybe_text(11)?.map(str::to_owned),
+            networks: row.json(12)?,
+            second_factor: row.maybe_json(13)?,
         })
     };
     rows.first().map(read).transpose()
 }
 
 impl TenantTx<'_> {
-    async fn held_user(&mut self, id: UserId) -> Result<UserRecord, StoreError> {
+    pub(crate) async fn held_user(&mut self, id: UserId) -> Result<UserRecord, StoreError> {
         let lock = self.dialect().for_update();
         let sql = format!("SELECT {USER} FROM users WHERE tenant_id = $1 AND user_id = $2{lock}");
         read(&self.one(&sql, &[self.tenant(), id.as_uuid().into()], ("user", id)).await?)
     }
 
     /// Whoever takes the last owner away leaves a tenant that nobody can change.
-    async fn require_another_owner(&mut self, without: &UserRecord) -> Result<(), StoreError> {
+    pub(crate) async fn require_another_owner(&mut self, without: &UserRecord) -> Result<(), StoreError> {
         let can_log_in = without.disabled_at.is_none() && without.invited_until.is_none();
         if without.role != Role::Owner || !can_log_in {
             return Ok(());
@@ -149,7 +160,7 @@ impl TenantTx<'_> {
         }
     }
 
-    async fn end_sessions_of(&mut self, user: UserId) -> Result<u64, StoreError> {
+    pub(crate) async fn end_sessions_of(&mut self, user: UserId) -> Result<u64, StoreError> {
         let sql = "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2";
         self.execute(sql, &[self.tenant(), user.as_uuid().into()]).await
     }
@@ -185,6 +196,8 @@ impl Store {
                     created_at: tx.now,
                     created_by: by.name.clone(),
                     last_login: None,
+                    issuer: None,
+                    second_factor: false,
                 };
                 let values = [
                     tx.tenant(),
@@ -192,7 +205,7 @@ impl Store {
                     made.name.as_str().into(),
                     made.role.as_str().into(),
                     password.into(),
-                    digest.map_or(Value::Null(crate::value::Kind::Bytes), |digest| Value::Bytes(digest.to_vec())),
+                    digest.map_or(Value::Null(Kind::Bytes), |digest| Value::Bytes(digest.to_vec())),
                     made.invited_until.into(),
                     made.created_at.into(),
                     made.created_by.as_str().into(),
@@ -250,6 +263,9 @@ impl Store {
             Box::pin(async move {
                 let before = tx.held_user(id).await?;
                 require_seen(&before, seen)?;
+                if role.is_some_and(|role| role != before.role) {
+                    require_own(&before, "their role")?;
+                }
                 let disabled_at = match disabled {
                     None => before.disabled_at,
                     Some(true) => before.disabled_at.or(Some(tx.now)),
@@ -270,6 +286,42 @@ impl Store {
                     let act = Act::new(&by, "user.change", id).detail(after.name.as_str());
                     tx.audit(act.before(&before)?.after(&after)?);
                 }
+                Ok(after)
+            })
+        })
+        .await
+    }
+
+    /// Invites somebody again, who has lost their password or let an invitation pass. What they have logged in with until now, and what
+    /// they showed beside it, is good for nothing any more; their sessions end.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when they are not any more what somebody has seen, if they say what.
+    pub async fn invite_again(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        seen: Option<Role>,
+        invitation: &Token,
+        by: impl Into<By>,
+    ) -> Result<UserRecord, StoreError> {
+        let (by, digest) = (by.into(), invitation.digest());
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let before = tx.held_user(id).await?;
+                require_seen(&before, seen)?;
+                require_own(&before, "how they log in")?;
+                tx.require_another_owner(&before).await?;
+                let until = tx.now.saturating_add(INVITED_FOR).unwrap_or(Timestamp::MAX);
+                let sql = "UPDATE users SET password = NULL, second_factor = NULL, invitation = $3, invited_until = $4 \
+                           WHERE tenant_id = $1 AND user_id = $2";
+                let values =
+                    [tx.tenant(), id.as_uuid().into(), Value::Bytes(digest.to_vec()), until.into()];
+                tx.execute(sql, &values).await?;
+                tx.end_sessions_of(id).await?;
+                let after = UserRecord { invited_until: Some(until), second_factor: false, ..before.clone() };
+                let act = Act::new(&by, "user.invite", id).detail(after.name.as_str());
+                tx.audit(act.before(&before)?.after(&after)?);
                 Ok(after)
             })
         })
@@ -319,20 +371,25 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let user = tx.held_user(id).await?;
+                require_own(&user, "how they log in")?;
                 let mut values = vec![tx.tenant(), id.as_uuid().into(), hash.into()];
+                // Whoever has lost the password may have lost what showed the second factor.
+                let mut goes_on = None;
                 let condition = match expected {
                     Expected::Anything => "",
-                    Expected::Password(kept) => {
+                    Expected::Password(kept, second_factor) => {
+                        goes_on = second_factor.as_ref().map(json).transpose()?;
                         values.push(kept.into());
-                        " AND password = $4 AND disabled_at IS NULL"
+                        " AND password = $5 AND disabled_at IS NULL"
                     }
                     Expected::Invitation(token) => {
                         values.extend([Value::Bytes(token.digest().to_vec()), tx.now.into()]);
-                        " AND invitation = $4 AND invited_until > $5 AND disabled_at IS NULL"
+                        " AND invitation = $5 AND invited_until > $6 AND disabled_at IS NULL"
                     }
                 };
+                values.insert(3, goes_on.unwrap_or(Value::Null(Kind::Text)));
                 let sql = format!(
-                    "UPDATE users SET password = $3, invitation = NULL, invited_until = NULL \
+                    "UPDATE users SET password = $3, second_factor = $4, invitation = NULL, invited_until = NULL \
                      WHERE tenant_id = $1 AND user_id = $2{condition}"
                 );
                 if tx.execute(&sql, &values).await? == 0 {
@@ -382,19 +439,33 @@ fn require_seen(user: &UserRecord, seen: Option<Role>) -> Result<(), StoreError>
     }
 }
 
+/// What a provider of identities says of somebody, nobody says here.
+fn require_own(user: &UserRecord, what: &str) -> Result<(), StoreError> {
+    match &user.issuer {
+        None => Ok(()),
+        Some(issuer) => {
+            Err(StoreError::SaidElsewhere(format!("{what} of `{}` is said at {issuer}", user.name)))
+        }
+    }
+}
+
 impl TenantTx<'_> {
-    /// Somebody has logged in from there, with the password of which this is kept.
+    /// Somebody has logged in from there: with the password of which this is kept, or because somebody vouches for them.
     pub(crate) async fn logged_in(
         &mut self,
         id: UserId,
-        kept: &str,
+        kept: Option<&str>,
+        shown: Option<Shown>,
         from: Option<IpNet>,
     ) -> Result<(), StoreError> {
         let lock = self.dialect().for_update();
+        let (fits, mut values) = ("password = $3", vec![self.tenant(), id.as_uuid().into()]);
+        values.extend(kept.map(Value::from));
+        let fits = if kept.is_some() { fits } else { "issuer IS NOT NULL" };
         let sql = format!(
-            "SELECT networks FROM users WHERE tenant_id = $1 AND user_id = $2 AND password = $3 AND disabled_at IS NULL{lock}"
+            "SELECT networks, second_factor FROM users WHERE tenant_id = $1 AND user_id = $2 AND {fits} \
+             AND disabled_at IS NULL{lock}"
         );
-        let values = [self.tenant(), id.as_uuid().into(), kept.into()];
         // It was looked at before: by now it may be another one.
         let rows = self.query(&sql, &values).await?;
         let row = rows.first().ok_or(StoreError::Changed { kind: "user", name: id.to_string() })?;
@@ -402,8 +473,18 @@ impl TenantTx<'_> {
         networks.retain(|known| Some(*known) != from);
         networks.splice(0..0, from);
         networks.truncate(NETWORKS);
-        let sql = "UPDATE users SET last_login = $3, networks = $4 WHERE tenant_id = $1 AND user_id = $2";
-        let values = [self.tenant(), id.as_uuid().into(), self.now.into(), json(&networks)?];
+        let changed = || StoreError::Changed { kind: "user", name: id.to_string() };
+        let factor = row.maybe_json::<SecondFactor>(1)?;
+        // What is shown once is shown to nobody again, also not to those who come at the same time.
+        let factor = match (factor, shown) {
+            (None, None) => None,
+            (Some(factor), Some(shown)) => Some(factor.after(&shown).ok_or_else(changed)?),
+            (None, Some(_)) | (Some(_), None) => return Err(changed()),
+        };
+        let factor = factor.as_ref().map(json).transpose()?.unwrap_or(Value::Null(Kind::Text));
+        let sql = "UPDATE users SET last_login = $3, networks = $4, second_factor = $5 \
+                   WHERE tenant_id = $1 AND user_id = $2";
+        let values = [self.tenant(), id.as_uuid().into(), self.now.into(), json(&networks)?, factor];
         self.execute(sql, &values).await.map(drop)
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod dns;
 pub mod http;
+pub mod identity_provider;
 pub mod objects;
 pub mod pgbouncer;
 pub mod postgres;

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Instant};
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use model::{By, Password, SessionId, Token, UserName};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use super::body::{Body, InPath};
 use crate::{
     Gateway,
     caller::{Caller, Refusal, Who},
+    cookies::Cookie,
     guesses::Guessed,
     limits::Machine,
     metrics::Authentication,
@@ -23,7 +24,7 @@ use crate::{
     password,
     problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, MayHaveChanged, Problem},
     request::RequestId,
-    session_cookie,
+    second_factor,
 };
 
 /// Who logs in.
@@ -37,6 +38,9 @@ pub(super) struct Login {
     #[schema(value_type = String)]
     name: String,
     password: Password,
+    /// Of those who have a second factor: the code of now, or one for recovery.
+    #[serde(default)]
+    code: Option<String>,
 }
 
 fn usual_tenant() -> String {
@@ -80,7 +84,7 @@ pub(super) struct Acceptance {
     password: Password,
 }
 
-const WRONG: &str = "the name or the password is wrong, or it is not known any more";
+const WRONG: &str = "the name, the password or the code is wrong, or not known any more";
 
 fn by(account: &Account, origin: Option<Origin>, request: &RequestId) -> By {
     By {
@@ -111,7 +115,7 @@ pub(super) async fn log_in(
         gateway.metrics.limited();
         return Err(Problem::too_many("this address", wait));
     }
-    let Login { tenant, name, password } = login;
+    let Login { tenant, name, password, code } = login;
     let account = match name.parse::<UserName>() {
         Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant.clone(), name).await?,
         _ => None,
@@ -124,7 +128,7 @@ pub(super) async fn log_in(
     }
     let may = account.as_ref().filter(|account| account.user.disabled_at.is_none());
     let kept = may.and_then(|account| account.password.clone());
-    let fits = password::fits(password, kept.clone()).await?;
+    let fits = password::fits(password.clone(), kept.clone()).await?;
     let wrong = || {
         gateway.metrics.authenticated(Authentication::Unknown);
         let refused = account.as_ref().map(|account| {
@@ -133,17 +137,28 @@ pub(super) async fn log_in(
         Problem { refused, ..Problem::new(Kind::Unauthenticated, WRONG) }
     };
     let (Some(account), Some(kept), true) = (&account, kept, fits) else { return Err(wrong()) };
+    let shown = match (account.second_factor.clone(), code) {
+        (None, _) => None,
+        // It was counted as a guess: who has the password alone comes no further than who has none.
+        (Some(_), None) => {
+            let problem = Problem::new(Kind::SecondFactor, "the code of the second factor is missing");
+            return Err(problem.hint("log in with it as `code`"));
+        }
+        (Some(factor), Some(code)) => {
+            Some(second_factor::shown(factor, password, code).await?.ok_or_else(wrong)?)
+        }
+    };
     let token = Token::from_random(rand::random());
     let who = by(account, origin, &request);
-    let session = match gateway.store.begin_session(&account.user, &kept, &token, address, who).await {
+    let begun = gateway.store.begin_session(&account.user, &kept, shown, &token, address, who).await;
+    let session = match begun {
         Err(StoreError::Changed { .. }) => return Err(wrong()),
         begun => begun?,
     };
     gateway.guesses.forget(whose);
     gateway.metrics.authenticated(Authentication::Known);
     let forgery_token = token.against_forgery().expose().to_owned();
-    let headers = with_cookie(session_cookie::given(&token))?;
-    Ok((StatusCode::CREATED, headers, Json(Session { forgery_token, session })))
+    Ok((StatusCode::CREATED, Cookie::Session.given(&token)?, Json(Session { forgery_token, session })))
 }
 
 /// Where they are, if they have logged in from there.
@@ -155,14 +170,8 @@ fn known_at(account: Option<&Account>, address: IpAddr) -> Option<Machine> {
 /// The longest name of a tenant that is looked for.
 const LONGEST_TENANT: usize = 256;
 
-fn with_cookie(cookie: String) -> Result<HeaderMap, Problem> {
-    let value = HeaderValue::try_from(cookie)
-        .map_err(|error| Problem::new(Kind::Internal, format!("a cookie cannot be written: {error}")))?;
-    Ok(HeaderMap::from_iter([(header::SET_COOKIE, value)]))
-}
-
 /// Who asks, when it is a person with a session.
-fn own(caller: &Caller) -> Result<(&SessionRecord, &Token), Problem> {
+pub(super) fn own(caller: &Caller) -> Result<(&SessionRecord, &Token), Problem> {
     match caller.who() {
         Who::Person { session, token } => Ok((session, token)),
         Who::Key(key) => Err(Problem::new(
@@ -200,7 +209,7 @@ pub(super) async fn log_out(
 ) -> Result<(StatusCode, HeaderMap), Problem> {
     let id = own(&caller)?.0.id;
     end(&gateway, &caller, id).await?;
-    Ok((StatusCode::NO_CONTENT, with_cookie(session_cookie::taken())?))
+    Ok((StatusCode::NO_CONTENT, Cookie::Session.taken()?))
 }
 
 async fn end(gateway: &Gateway, caller: &Caller, id: SessionId) -> Result<(), Problem> {
@@ -266,27 +275,51 @@ pub(super) async fn change_password(
     Body(change): Body<PasswordChange>,
 ) -> Result<(StatusCode, HeaderMap), Problem> {
     let user = own(&caller)?.0.user.clone();
+    require_good(&change.password, &user.name)?;
+    let (account, kept) = proven(&gateway, &caller, change.current.clone()).await?;
+    let factor = match account.second_factor {
+        Some(factor) => {
+            Some(second_factor::sealed_anew(factor, change.current, change.password.clone()).await?)
+        }
+        None => None,
+    };
+    let hash = password::hashed(change.password).await?;
+    let expected = Expected::Password(kept, factor);
+    gateway.store.set_password(user.tenant, user.id, expected, hash, caller.by()).await?;
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
+    Ok((StatusCode::NO_CONTENT, Cookie::Session.taken()?))
+}
+
+/// Who asks, when they have just said their password; and what is kept of it.
+pub(super) async fn proven(
+    gateway: &Gateway,
+    caller: &Caller,
+    password: Password,
+) -> Result<(Account, String), Problem> {
+    let user = &own(caller)?.0.user;
+    if let Some(issuer) = &user.issuer {
+        let detail = format!("they log in at {issuer}, and have no password here");
+        return Err(Problem::new(Kind::Conflict, detail));
+    }
     if let Some(Err(wait)) = caller.origin().map(|origin| gateway.limits.take_of_login(origin)) {
         return Err(Problem::too_many("this address", wait));
     }
-    require_good(&change.password, &user.name)?;
     let tenant = gateway.store.tenant(user.tenant).await?.name;
-    let kept = gateway.store.account(tenant, user.name.clone()).await?.and_then(|account| account.password);
+    let account = gateway.store.account(tenant, user.name.clone()).await?;
     // Whoever has the session of somebody else must not find the password by it.
     let whose = Guessed::of("change", &user.id.to_string(), None);
     if let Err(wait) = gateway.guesses.begin(whose, Instant::now()) {
         gateway.metrics.limited();
         return Err(Problem::too_many("whoever tries this password", wait));
     }
-    let (Some(kept), true) = (kept.clone(), password::fits(change.current, kept).await?) else {
-        return Err(caller.refuse("the current password is another one".to_owned()));
-    };
-    gateway.guesses.forget(whose);
-    let hash = password::hashed(change.password).await?;
-    let expected = Expected::Password(kept);
-    gateway.store.set_password(user.tenant, user.id, expected, hash, caller.by()).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
-    Ok((StatusCode::NO_CONTENT, with_cookie(session_cookie::taken())?))
+    let kept = account.as_ref().and_then(|account| account.password.clone());
+    match (account, kept.clone(), password::fits(password, kept).await?) {
+        (Some(account), Some(kept), true) => {
+            gateway.guesses.forget(whose);
+            Ok((account, kept))
+        }
+        _ => Err(caller.refuse("the current password is another one".to_owned())),
+    }
 }
 
 fn require_good(password: &Password, name: &UserName) -> Result<(), Problem> {

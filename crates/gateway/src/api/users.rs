@@ -128,6 +128,31 @@ pub(super) async fn change(
     Ok(Json(changed))
 }
 
+/// Invites somebody again, who has lost their password or let an invitation pass. What they logged in with is good for nothing any more,
+/// and their sessions end.
+#[utoipa::path(
+    post,
+    path = "/users/{user}/invitation",
+    tag = "users",
+    operation_id = "invite_user_again",
+    params(("user" = UserId, Path, description = "their id")),
+    responses((status = CREATED, body = InvitedUser, description = "they are invited"), Anywhere, AboutOne, MayConflict, MayHaveChanged),
+)]
+pub(super) async fn invite_again(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InPath(user): InPath<UserId>,
+) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
+    let tenant = caller.may(Permission::UsersManage)?;
+    let seen = gateway.store.user(tenant, user).await?.role;
+    caller.may_give(seen)?;
+    caller.may_let_in()?;
+    let invitation = Token::from_random(rand::random());
+    let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+    Ok((StatusCode::CREATED, Json(InvitedUser { invitation: invitation.expose().to_owned(), user: invited })))
+}
+
 /// Forgets somebody. Their sessions end; the audit still tells what they did.
 #[utoipa::path(
     delete,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use gateway::{Gateway, News, Rates, Surroundings, Tls};
+use gateway::{Gateway, IdentityProvider, News, Rates, Surroundings, Tls};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -81,6 +81,20 @@ impl Ground {
 
     /// One that answers no more than that, and encrypts with that certificate.
     pub(crate) async fn with(rates: Rates, tls: Option<Arc<Tls>>) -> Ground {
+        Ground::assembled(rates, tls, Vec::new()).await
+    }
+
+    /// One whose people these vouch for.
+    pub(crate) async fn with_providers(providers: Vec<IdentityProvider>) -> Ground {
+        let rate = NonZeroU32::new(100_000).unwrap();
+        Ground::assembled(Rates { address: rate, key: rate, tenant: rate }, None, providers).await
+    }
+
+    async fn assembled(
+        rates: Rates,
+        tls: Option<Arc<Tls>>,
+        identity_providers: Vec<IdentityProvider>,
+    ) -> Ground {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(&store::Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("own"), "test".to_owned()).await.unwrap().id;
@@ -97,13 +111,14 @@ impl Ground {
             rates,
             // Everybody who says from where they are is believed: by who says nothing it is about themselves.
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
+            identity_providers,
             tell: Box::new({
                 let told = Arc::clone(&told);
                 move |news| told.lock().unwrap().push(news)
             }),
             ending: ending.clone(),
         };
-        let gateway = Gateway::new(store.clone(), around);
+        let gateway = Gateway::new(store.clone(), around).unwrap();
         let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let metrics = watched.local_addr().unwrap();
         tokio::spawn(gateway::serve_metrics(watched, gateway.clone(), closed.clone()));
@@ -252,7 +267,7 @@ impl Ground {
         let endless = head.headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
         let body = match endless {
             true => Value::Null,
-            false => document(body).await,
+            false => document(&head.headers, body).await,
         };
         let answer = Answer { status: head.status, headers: head.headers, body };
         if endless {
@@ -263,11 +278,14 @@ impl Ground {
     }
 }
 
-async fn document(body: Incoming) -> Value {
+/// A page is its text.
+async fn document(headers: &HeaderMap, body: Incoming) -> Value {
     let bytes = to_bytes(Body::new(body), 1 << 20).await.unwrap();
-    match bytes.is_empty() {
-        true => Value::Null,
-        false => serde_json::from_slice(&bytes).unwrap(),
+    let is_page = headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8");
+    match (bytes.is_empty(), is_page) {
+        (true, _) => Value::Null,
+        (_, true) => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),
+        _ => serde_json::from_slice(&bytes).unwrap(),
     }
 }
 

@@ -27,6 +27,12 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
         "POST /api/v1/users" => {
             Some(json!({ "name": format!("made-{}", rand::random::<u64>()), "role": "viewer" }))
         }
+        "POST /api/v1/users/{user}/invitation" | "POST /api/v1/me/second-factor" => None,
+        "PUT /api/v1/me/second-factor" => {
+            let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+            Some(json!({ "password": "wrong", "secret": secret, "code": "guess" }))
+        }
+        "POST /api/v1/me/second-factor/end" => Some(json!({ "password": "wrong", "code": "guess" })),
         "PATCH /api/v1/users/{user}" => Some(json!({ "disabled": true })),
         "POST /api/v1/schedules" => {
             ground.scan().await;
@@ -62,8 +68,18 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
     (path, body)
 }
 
-const PLACES: [&str; 9] =
-    ["{user}", "{session}", "{prefix}", "{scan}", "{format}", "{schedule}", "{name}", "{finding}", "{task}"];
+const PLACES: [&str; 10] = [
+    "{provider}",
+    "{user}",
+    "{session}",
+    "{prefix}",
+    "{scan}",
+    "{format}",
+    "{schedule}",
+    "{name}",
+    "{finding}",
+    "{task}",
+];
 
 /// Something of the tenant's.
 async fn place(ground: &Ground, name: &str) -> String {
@@ -71,6 +87,8 @@ async fn place(ground: &Ground, name: &str) -> String {
         "{prefix}" => ground.key(Role::Viewer).await.prefix().to_string(),
         "{scan}" => ground.scan().await.to_string(),
         "{format}" => "json".to_owned(),
+        // There is none here, for anybody.
+        "{provider}" => "company".to_owned(),
         "{schedule}" => ground.schedule().await.to_string(),
         "{name}" => {
             ground.scan().await;
@@ -84,7 +102,7 @@ async fn place(ground: &Ground, name: &str) -> String {
             let user = ground.user().await;
             let (kept, any) = ("kept", Expected::Anything);
             ground.store.set_password(ground.tenant, user.id, any, kept.to_owned(), "test").await.unwrap();
-            ground.store.begin_session(&user, kept, &token, None, "test").await.unwrap().id.to_string()
+            ground.store.begin_session(&user, kept, None, &token, None, "test").await.unwrap().id.to_string()
         }
         other => panic!("something for {other} is needed here"),
     }
@@ -96,6 +114,7 @@ fn nothing(name: &str) -> &'static str {
         "{prefix}" => "00000000",
         "{scan}" => "0000000000000000",
         "{format}" => "json",
+        "{provider}" => "company",
         "{schedule}" | "{task}" | "{user}" | "{session}" => "00000000-0000-7000-8000-000000000000",
         "{name}" => "nowhere",
         "{finding}" => "00112233445566778899aabbccddeeff",

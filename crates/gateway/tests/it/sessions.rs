@@ -8,10 +8,10 @@ use store::{FirstPassword, NewUser};
 
 use crate::ground::{Answer, Ground};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Somebody with a browser: where they are, and what it holds.
-struct Browser<'g> {
+pub(crate) struct Browser<'g> {
     ground: &'g Ground,
     from: String,
     cookie: Option<String>,
@@ -19,11 +19,11 @@ struct Browser<'g> {
 }
 
 impl<'g> Browser<'g> {
-    fn at(ground: &'g Ground, from: &str) -> Browser<'g> {
+    pub(crate) fn at(ground: &'g Ground, from: &str) -> Browser<'g> {
         Browser { ground, from: from.to_owned(), cookie: None, forgery_token: None }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         self.ask_with(method, path, body, &[]).await
     }
 
@@ -55,8 +55,12 @@ impl<'g> Browser<'g> {
         self.ground.send(request.body(body).unwrap()).await
     }
 
-    async fn log_in(&mut self, name: &str, password: &str) -> Answer {
-        let login = json!({ "tenant": "own", "name": name, "password": password });
+    pub(crate) async fn log_in(&mut self, name: &str, password: &str) -> Answer {
+        self.log_in_with(json!({ "tenant": "own", "name": name, "password": password })).await
+    }
+
+    /// The same, with the code of a second factor.
+    pub(crate) async fn log_in_with(&mut self, login: Value) -> Answer {
         let answer = self.ask(Method::POST, "/api/v1/session", Some(login)).await;
         if answer.status == 201 {
             let cookie = answer.header("set-cookie").to_owned();
@@ -73,7 +77,7 @@ impl<'g> Browser<'g> {
     }
 }
 
-async fn user(ground: &Ground, name: &str, role: Role) {
+pub(crate) async fn user(ground: &Ground, name: &str, role: Role) {
     let hash = gateway::hash_password(&Password::new(PASSWORD)).unwrap();
     let new = NewUser { name: name.parse().unwrap(), role };
     ground.store.create_user(ground.tenant, new, FirstPassword::Hashed(hash), "test").await.unwrap();
@@ -119,15 +123,29 @@ async fn somebody_is_invited_chooses_a_password_and_works_with_a_browser() {
     assert!(me.body.get("key").is_none());
     analyst.ask(Method::GET, "/api/v1/users", None).await.problem(403, "forbidden");
 
+    // Who has lost the password is invited again: the old one is good for nothing from then on, and neither is the session.
+    let path = format!("/api/v1/users/{id}/invitation");
+    let invited = owner.ask(Method::POST, &path, None).await;
+    assert_eq!((invited.status.as_u16(), &invited.body["id"]), (201, &id.into()));
+    analyst.ask(Method::GET, "/api/v1/me", None).await.problem(401, "unauthenticated");
+    analyst.log_in("analyst@acme.test", PASSWORD).await.problem(401, "unauthenticated");
+    let (again, chosen) = (invited.body["invitation"].as_str().unwrap(), "another good password");
+    assert_eq!(accept("192.0.2.3", again, chosen).await.status, 204);
+    analyst.log_in("analyst@acme.test", PASSWORD).await.problem(401, "unauthenticated");
+    assert_eq!(analyst.log_in("analyst@acme.test", chosen).await.status, 201);
+    let twice = owner.ask(Method::GET, "/api/v1/me", None).await;
+    let own = format!("/api/v1/users/{}/invitation", twice.body["user"]["id"].as_str().unwrap());
+    owner.ask(Method::POST, &own, None).await.problem(409, "conflict");
+
     // What somebody is made ends their sessions, here at once.
     let path = format!("/api/v1/users/{id}");
     let changed = owner.ask(Method::PATCH, &path, Some(json!({ "role": "viewer" }))).await;
     assert_eq!((changed.status.as_u16(), &changed.body["role"]), (200, &"viewer".into()));
     analyst.ask(Method::GET, "/api/v1/me", None).await.problem(401, "unauthenticated");
-    assert_eq!(analyst.log_in("analyst@acme.test", PASSWORD).await.status, 201);
+    assert_eq!(analyst.log_in("analyst@acme.test", chosen).await.status, 201);
     owner.ask(Method::PATCH, &path, Some(json!({ "disabled": true }))).await;
     analyst.ask(Method::GET, "/api/v1/me", None).await.problem(401, "unauthenticated");
-    analyst.log_in("analyst@acme.test", PASSWORD).await.problem(401, "unauthenticated");
+    analyst.log_in("analyst@acme.test", chosen).await.problem(401, "unauthenticated");
     assert_eq!(owner.ask(Method::DELETE, &path, None).await.status, 204);
     owner.ask(Method::GET, &path, None).await.problem(404, "not-found");
 
@@ -261,7 +279,7 @@ async fn whoever_tries_passwords_waits_and_locks_nobody_out() {
                 limited = Some(answer);
             } else {
                 let told = answer.problem(401, "unauthenticated");
-                assert_eq!(told, "the name or the password is wrong, or it is not known any more");
+                assert_eq!(told, "the name, the password or the code is wrong, or not known any more");
                 wrong += 1;
             }
         }

@@ -197,6 +197,14 @@ pub(crate) struct ListenArguments {
     /// Networks of proxies that are believed when they say for whom they ask
     #[arg(long, value_name = "NETWORKS", env = "RAMPART_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<IpNet>>,
+
+    /// Where people find this platform, such as https://rampart.acme.test: identity providers send them back there
+    #[arg(long, value_name = "URL", env = "RAMPART_PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+
+    /// File that names the identity providers by which people log in (OpenID Connect)
+    #[arg(long, value_name = "FILE", env = "RAMPART_IDENTITY_PROVIDERS")]
+    pub(crate) identity_providers: Option<PathBuf>,
 }
 
 /// Requests a second.

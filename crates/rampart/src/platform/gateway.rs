@@ -70,10 +70,12 @@ pub(super) fn assemble(
             tenant: arguments.tenant_rate.unwrap_or(configuration.rates.tenant),
         },
         proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
+        identity_providers: configuration
+            .identity_providers(arguments.public_url.as_deref(), arguments.identity_providers.as_deref())?,
         tell: Box::new(tell(doorbell)),
         ending,
     };
-    Ok(Gateway::new(store, around))
+    Ok(Gateway::new(store, around)?)
 }
 
 /// Answers those who watch, where somebody said so.

@@ -383,8 +383,12 @@ CREATE TABLE users (
     created_by    text NOT NULL,
     disabled_at   timestamptz,
     last_login    timestamptz,
+    issuer        text,
+    subject       text,
+    second_factor text,
     PRIMARY KEY (tenant_id, user_id),
-    UNIQUE (tenant_id, name)
+    UNIQUE (tenant_id, name),
+    UNIQUE (tenant_id, issuer, subject)
 );
 
 -- People who have logged in. Tokens as digests.

@@ -342,8 +342,12 @@ CREATE TABLE users (
     created_by    TEXT NOT NULL,
     disabled_at   INTEGER,
     last_login    INTEGER,
+    issuer        TEXT,
+    subject       TEXT,
+    second_factor TEXT,
     PRIMARY KEY (tenant_id, user_id),
-    UNIQUE (tenant_id, name)
+    UNIQUE (tenant_id, name),
+    UNIQUE (tenant_id, issuer, subject)
 ) STRICT, WITHOUT ROWID;
 
 -- People who have logged in. Tokens as digests.

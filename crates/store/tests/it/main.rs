@@ -10,6 +10,7 @@ mod audit;
 mod batches;
 mod findings;
 mod happenings;
+mod identities;
 mod isolation;
 mod keys;
 mod later;

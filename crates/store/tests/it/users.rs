@@ -76,7 +76,9 @@ async fn an_invitation_is_good_once_and_for_three_days(ground: Ground) {
     let (one, two) = tokio::join!(take(1, "kept"), take(1, "kept"));
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     let change = async |from: &str| {
-        store.set_password(tenant, id, Expected::Password(from.to_owned()), "kept".to_owned(), "a").await
+        store
+            .set_password(tenant, id, Expected::Password(from.to_owned(), None), "kept".to_owned(), "a")
+            .await
     };
     assert!(change("kept").await.is_ok() && change("another").await.is_err());
     assert!(ground.store.invited(&token(1)).await.unwrap().is_none(), "once");
@@ -91,17 +93,17 @@ async fn an_invitation_is_good_once_and_for_three_days(ground: Ground) {
 async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     let origin = Some("192.0.2.1".parse().unwrap());
-    let begun = ground.store.begin_session(&user, KEPT, &token(1), origin, "a").await.unwrap();
+    let begun = ground.store.begin_session(&user, KEPT, None, &token(1), origin, "a").await.unwrap();
     let known = ground.store.known_session(&token(1)).await.unwrap().unwrap();
     assert_eq!(known, begun);
     assert_eq!((known.origin, known.user.last_login), (origin, Some(begun.created_at)));
     assert!(!is_known(&ground, 2).await);
     let account = ground.store.account("acme".to_owned(), "a".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(account.networks, ["192.0.2.1/32".parse().unwrap()]);
-    let wrong = ground.store.begin_session(&user, "another", &token(9), origin, "a").await;
+    let wrong = ground.store.begin_session(&user, "another", None, &token(9), origin, "a").await;
     assert!(matches!(wrong, Err(StoreError::Changed { .. })), "it was changed meanwhile: {wrong:?}");
 
-    ground.store.begin_session(&user, KEPT, &token(2), None, "a").await.unwrap();
+    ground.store.begin_session(&user, KEPT, None, &token(2), None, "a").await.unwrap();
     let mut gone = Duration::ZERO;
     let step = IDLE - Duration::from_secs(60);
     while gone + step < LONGEST {
@@ -116,7 +118,7 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     ground.advance(LONGEST - gone).await;
     assert!(!is_known(&ground, 1).await, "a day is over");
 
-    ground.store.begin_session(&user, KEPT, &token(3), None, "a").await.unwrap();
+    ground.store.begin_session(&user, KEPT, None, &token(3), None, "a").await.unwrap();
     let last = ground.store.known_session(&token(3)).await.unwrap().unwrap();
     ground.store.end_session(ground.tenant, last.id, "a").await.unwrap();
     assert!(!is_known(&ground, 3).await);
@@ -127,12 +129,13 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
 async fn what_somebody_is_made_ends_their_sessions(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     let other = made(&ground, "b", Role::Viewer, hashed()).await;
-    ground.store.begin_session(&other, KEPT, &token(99), None, "b").await.unwrap();
+    ground.store.begin_session(&other, KEPT, None, &token(99), None, "b").await.unwrap();
     let change = async |role, disabled| {
         ground.store.change_user(ground.tenant, user.id, None, role, disabled, "test").await.unwrap()
     };
-    let begin =
-        async |number| ground.store.begin_session(&user, KEPT, &token(number), None, "a").await.unwrap();
+    let begin = async |number| {
+        ground.store.begin_session(&user, KEPT, None, &token(number), None, "a").await.unwrap()
+    };
     begin(1).await;
     assert_eq!(change(None, None).await.role, Role::Viewer);
     assert!(is_known(&ground, 1).await, "nothing has changed");
@@ -141,7 +144,7 @@ async fn what_somebody_is_made_ends_their_sessions(ground: Ground) {
     begin(2).await;
     assert!(change(None, Some(true)).await.disabled_at.is_some());
     assert!(!is_known(&ground, 2).await);
-    let disabled = ground.store.begin_session(&user, KEPT, &token(3), None, "a").await;
+    let disabled = ground.store.begin_session(&user, KEPT, None, &token(3), None, "a").await;
     assert!(matches!(disabled, Err(StoreError::Changed { .. })), "who is disabled has none: {disabled:?}");
     assert!(change(None, Some(false)).await.disabled_at.is_none());
     begin(4).await;
@@ -151,9 +154,9 @@ async fn what_somebody_is_made_ends_their_sessions(ground: Ground) {
         .await
         .unwrap();
     assert!(!is_known(&ground, 4).await);
-    let old = ground.store.begin_session(&user, KEPT, &token(5), None, "a").await;
+    let old = ground.store.begin_session(&user, KEPT, None, &token(5), None, "a").await;
     assert!(matches!(old, Err(StoreError::Changed { .. })), "the password is another one: {old:?}");
-    ground.store.begin_session(&user, "kept", &token(5), None, "a").await.unwrap();
+    ground.store.begin_session(&user, "kept", None, &token(5), None, "a").await.unwrap();
     ground.store.delete_user(ground.tenant, user.id, None, "test").await.unwrap();
     assert!(!is_known(&ground, 5).await);
     assert!(is_known(&ground, 99).await, "of others they go on");
@@ -188,7 +191,7 @@ async fn there_are_only_so_many_sessions_of_one(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     for number in 0..30 {
         ground.advance(Duration::from_secs(1)).await;
-        ground.store.begin_session(&user, KEPT, &token(number), None, "a").await.unwrap();
+        ground.store.begin_session(&user, KEPT, None, &token(number), None, "a").await.unwrap();
     }
     assert_eq!(ground.store.sessions(ground.tenant, user.id).await.unwrap().len(), 20);
     assert!(!is_known(&ground, 9).await && is_known(&ground, 10).await && is_known(&ground, 29).await);

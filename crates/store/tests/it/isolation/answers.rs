@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Fingerprint, LeaseNumber, NewTask, Place, Priority, Role, ScanId, ScanRequest, Schedule,
-    ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, UserId, Work,
+    ApiKey, Fingerprint, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanId, ScanRequest,
+    Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, UserId, Work,
     finding::{Decision, Verdict},
     schedule::Rhythm,
 };
 use store::{
     AuditFilter, Ending, Expected, FindingFilter, FirstPassword, Lease, NewScan, NewSchedule, NewUser,
-    ScanFilter, Settlement, Store, StoreError, TaskFilter,
+    ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
 use super::scan;
@@ -134,7 +134,10 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "users" => text(&store.users(tenant).await.map(|users| {
             // Whom the intruder lets in, it sees.
-            users.into_iter().filter(|user| user.created_by != "intruder").collect::<Vec<_>>()
+            users
+                .into_iter()
+                .filter(|user| !["intruder", "https://id.test"].contains(&&*user.created_by))
+                .collect::<Vec<_>>()
         })),
         "user" => text(&store.user(tenant, things.user).await),
         "change_user" => {
@@ -143,6 +146,24 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "delete_user" => text(&store.delete_user(tenant, things.user, None, by()).await),
         "set_password" => {
             text(&store.set_password(tenant, things.user, Expected::Anything, "kept".to_owned(), by()).await)
+        }
+        "set_second_factor" => {
+            let factor = SecondFactor { sealed: "sealed".to_owned(), last_step: 0, recovery: Vec::new() };
+            let kept = "kept".to_owned();
+            text(&store.set_second_factor(tenant, things.user, kept, None, Some(factor), by()).await)
+        }
+        "invite_again" => {
+            let invitation = Token::from_random([7; 32]);
+            text(
+                &store.invite_again(tenant, things.user, None, &invitation, by()).await.map(|user| user.name),
+            )
+        }
+        "begin_vouched_session" => {
+            let identity = Identity { issuer: "https://id.test".to_owned(), subject: "intruder".to_owned() };
+            let vouched = Vouched { identity, name: "intruder.vouched".parse().unwrap(), role: Role::Viewer };
+            let token = Token::from_random(rand::random());
+            let begun = store.begin_vouched_session(tenant, vouched, &token, None, by()).await;
+            text(&begun.map(|begun| begun.user.name))
         }
         "used_session" => text(&store.used_session(tenant, things.session).await),
         "sessions" => text(&store.sessions(tenant, things.user).await),
@@ -319,7 +340,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     let user =
         store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), "test").await.unwrap();
     let token = Token::from_random([7; 32]);
-    let session = store.begin_session(&user, "kept", &token, None, "test").await.unwrap().id;
+    let session = store.begin_session(&user, "kept", None, &token, None, "test").await.unwrap().id;
     // The running one first: there is something to cancel.
     Things {
         scan: other_scan,
