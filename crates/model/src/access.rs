@@ -72,6 +72,13 @@ permissions! {
     FindingsRead "findings.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Say what is made of a finding.
     FindingsDecide "findings.decide" [Owner Administrator Analyst],
+    /// Read what people say to each other about findings and scans. It goes with reading those; a machine has no part in it.
+    CommentsRead "comments.read" [Owner Administrator Operator Analyst Auditor Viewer],
+    /// Say something about them, and change or take back what one has said oneself. It begins no work and decides nothing, so whoever
+    /// works with scans or findings may.
+    CommentsWrite "comments.write" [Owner Administrator Operator Analyst],
+    /// Take back what others have said. Nobody changes what others have said.
+    CommentsManage "comments.manage" [Owner Administrator],
     /// Read what was sent and what came back: there may be secrets of the target in it.
     EvidenceRead "evidence.read" [Owner Administrator Operator Analyst Auditor],
     /// Read reports, which have the evidence in them.
@@ -187,6 +194,16 @@ mod tests {
             assert!(!Role::Viewer.may(*permission) || reads, "{permission}");
         }
         assert!(!Role::Viewer.may(Permission::EvidenceRead) && !Role::Scanner.may(Permission::AuditRead));
+    }
+
+    #[test]
+    fn whoever_reads_what_is_said_of_a_thing_reads_the_thing() {
+        for role in Role::ALL {
+            let reads = role.may(Permission::FindingsRead) && role.may(Permission::ScansRead);
+            assert!(reads || !role.may(Permission::CommentsRead), "{role}");
+            assert!(role.may(Permission::CommentsRead) || !role.may(Permission::CommentsWrite), "{role}");
+            assert!(role.may(Permission::CommentsWrite) || !role.may(Permission::CommentsManage), "{role}");
+        }
     }
 
     #[test]

@@ -59,6 +59,11 @@ impl Fingerprint {
     pub fn bytes(self) -> [u8; 16] {
         self.0
     }
+
+    /// As it was stored.
+    pub fn from_stored(bytes: [u8; 16]) -> Fingerprint {
+        Fingerprint(bytes)
+    }
 }
 
 impl fmt::Display for Fingerprint {

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{CheckId, Fingerprint, Permission, ScanId, Severity, Stop, finding::Verdict, scan::ScanEnd};
+use crate::{
+    CheckId, CommentId, Fingerprint, Permission, ScanId, Severity, Stop, Topic, UserId, finding::Verdict,
+    scan::ScanEnd,
+};
 
 /// Something that happened, once it is certain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -62,6 +65,34 @@ pub enum Happening {
         /// Who.
         by: String,
     },
+    /// Somebody said something.
+    CommentAdded {
+        /// Which comment that is.
+        comment: CommentId,
+        /// About what.
+        #[serde(flatten)]
+        on: Topic,
+        /// Whom it mentions.
+        mentioned: Vec<UserId>,
+    },
+    /// Somebody says it in other words.
+    CommentChanged {
+        /// Which comment.
+        comment: CommentId,
+        /// About what.
+        #[serde(flatten)]
+        on: Topic,
+        /// Whom it mentions that it did not mention before.
+        mentioned: Vec<UserId>,
+    },
+    /// Somebody took back what they, or others, had said.
+    CommentDeleted {
+        /// Which comment.
+        comment: CommentId,
+        /// About what.
+        #[serde(flatten)]
+        on: Topic,
+    },
     /// Tasks were cancelled.
     TasksCancelled {
         /// How many.
@@ -99,6 +130,9 @@ impl Happening {
             Happening::FindingNew { .. } => "finding_new",
             Happening::FindingsMany { .. } => "findings_many",
             Happening::FindingDecided { .. } => "finding_decided",
+            Happening::CommentAdded { .. } => "comment_added",
+            Happening::CommentChanged { .. } => "comment_changed",
+            Happening::CommentDeleted { .. } => "comment_deleted",
             Happening::TasksCancelled { .. } => "tasks_cancelled",
             Happening::TasksRedriven { .. } => "tasks_redriven",
             Happening::TasksDead { .. } => "tasks_dead",
@@ -116,6 +150,9 @@ impl Happening {
             Happening::FindingNew { .. }
             | Happening::FindingsMany { .. }
             | Happening::FindingDecided { .. } => Permission::FindingsRead,
+            Happening::CommentAdded { .. }
+            | Happening::CommentChanged { .. }
+            | Happening::CommentDeleted { .. } => Permission::CommentsRead,
             Happening::TasksCancelled { .. }
             | Happening::TasksRedriven { .. }
             | Happening::TasksDead { .. } => Permission::TasksRead,
@@ -193,6 +230,17 @@ mod tests {
                 verdict: Verdict::Accepted { until: Timestamp::UNIX_EPOCH },
                 by: "somebody".to_owned(),
             },
+            Happening::CommentAdded {
+                comment: CommentId::new(Uuid::nil()),
+                on: Topic::Finding(finding),
+                mentioned: vec![UserId::new(Uuid::max())],
+            },
+            Happening::CommentChanged {
+                comment: CommentId::new(Uuid::nil()),
+                on: Topic::Scan(scan),
+                mentioned: Vec::new(),
+            },
+            Happening::CommentDeleted { comment: CommentId::new(Uuid::nil()), on: Topic::Scan(scan) },
             Happening::TasksCancelled { count: 1 },
             Happening::TasksRedriven { count: 1 },
             Happening::TasksDead { count: 1 },

@@ -78,6 +78,16 @@ uuid_id!(
     "session"
 );
 uuid_id!(
+    /// Something that somebody has said about a finding or a scan.
+    CommentId,
+    "comment"
+);
+uuid_id!(
+    /// All that is said about one finding, or one scan.
+    ConversationId,
+    "conversation"
+);
+uuid_id!(
     /// One emergency stop.
     StopId,
     "stop"

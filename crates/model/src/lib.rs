@@ -8,6 +8,7 @@ pub mod allowance;
 pub mod asset;
 pub mod attendance;
 pub mod audit;
+pub mod comment;
 pub mod event;
 pub mod fairness;
 pub mod finding;
@@ -43,13 +44,16 @@ pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
 pub use allowance::{Allowance, Charge};
 pub use asset::{Asset, Endpoint, Protocol, Service};
 pub use audit::{AuditEntry, By};
+pub use comment::{Author, CommentText, Topic};
 pub use event::Event;
 pub use fairness::Priority;
 pub use finding::{Evidence, Finding, Fingerprint, Location};
 pub use frontier::Frontier;
 pub use gathering::{Gathering, ResultLimits};
 pub use happening::{Happening, Place};
-pub use id::{CheckId, ScanId, ScheduleId, SessionId, StopId, TaskId, TenantId, UserId};
+pub use id::{
+    CheckId, CommentId, ConversationId, ScanId, ScheduleId, SessionId, StopId, TaskId, TenantId, UserId,
+};
 pub use key::{ApiKey, KeyPrefix};
 pub use limits::{Limits, Profile};
 pub use money::{Money, WorkerPrice};
