@@ -205,6 +205,7 @@ impl From<StoreError> for Problem {
         let kind = match &error {
             StoreError::Missing { .. } => Kind::Missing,
             StoreError::Exists { .. }
+            | StoreError::Deleted { .. }
             | StoreError::Refused(_)
             | StoreError::KeyTaken(_)
             | StoreError::LastOwner(_)

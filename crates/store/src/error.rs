@@ -42,6 +42,14 @@ pub enum StoreError {
         /// Which.
         name: String,
     },
+    /// It was taken back: its place is kept, and nothing comes into it any more.
+    #[error("the {kind} `{name}` was deleted")]
+    Deleted {
+        /// What was to be changed.
+        kind: &'static str,
+        /// Which.
+        name: String,
+    },
     /// Without them nobody could change the tenant any more.
     #[error("`{0}` is the last owner who can log in: make another one first")]
     LastOwner(String),

@@ -14,6 +14,8 @@ mod value;
 mod assets;
 mod audit;
 mod claims;
+mod comments;
+mod conversations;
 mod evidence;
 mod findings;
 mod happenings;
@@ -56,6 +58,7 @@ use self::{
 pub use self::{
     audit::AuditFilter,
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch, Workload},
+    conversations::{ConversationFilter, MentionFilter},
     error::StoreError,
     findings::FindingFilter,
     happenings::HAPPENINGS_KEPT,
@@ -78,9 +81,12 @@ pub use self::{
     workers::Introduction,
 };
 /// What is stored, as the API tells it too.
-pub use model::record::{
-    KeyRecord, KnownFinding, NewKey, NewSchedule, RefusedRun, ScanRecord, ScheduleRecord, TaskRecord,
-    TenantRecord,
+pub use model::{
+    comment::{CommentEdit, CommentRecord, ConversationRecord, MentionRecord, NewComment, Reading},
+    record::{
+        KeyRecord, KnownFinding, NewKey, NewSchedule, RefusedRun, ScanRecord, ScheduleRecord, TaskRecord,
+        TenantRecord,
+    },
 };
 
 /// An open database. Cheap to share; closed when the last one is dropped.

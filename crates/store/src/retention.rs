@@ -135,6 +135,9 @@ impl TenantTx<'_> {
                 return Ok(false);
             }
         }
+        if !self.clear_comments(&values[1], AT_ONCE).await? {
+            return Ok(false);
+        }
         let sql = "DELETE FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND state = 'forgotten'";
         self.execute(sql, &values).await.map(|_| true)
     }

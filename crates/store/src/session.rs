@@ -27,6 +27,14 @@ impl Dialect {
         }
     }
 
+    /// Keeps the rows from being deleted until the transaction ends: what refers to them stays right.
+    pub(crate) fn for_key_share(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR KEY SHARE",
+        }
+    }
+
     /// Takes the rows that nobody else holds.
     pub(crate) fn for_update_skip_locked(self) -> &'static str {
         match self {

@@ -406,6 +406,83 @@ CREATE TABLE sessions (
 );
 CREATE INDEX sessions_of_user ON sessions (tenant_id, user_id, last_used);
 
+-- All that is said about one finding, or one scan. Whoever adds to it holds its row, and with it the last number.
+CREATE TABLE conversations (
+    tenant_id       uuid NOT NULL REFERENCES tenants,
+    conversation_id uuid NOT NULL,
+    fingerprint     bytea,
+    scan_id         text,
+    comments        bigint NOT NULL DEFAULT 0,
+    last_at         timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, conversation_id),
+    CHECK ((fingerprint IS NULL) <> (scan_id IS NULL)),
+    FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+);
+CREATE UNIQUE INDEX conversations_about_findings ON conversations (tenant_id, fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE UNIQUE INDEX conversations_about_scans ON conversations (tenant_id, scan_id) WHERE scan_id IS NOT NULL;
+CREATE INDEX conversations_by_time ON conversations (tenant_id, last_at, conversation_id);
+
+-- Who wrote it is told beside it: it outlives them. What was taken back keeps its row without a text.
+CREATE TABLE comments (
+    tenant_id       uuid NOT NULL,
+    comment_id      uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    number          bigint NOT NULL,
+    answers         uuid,
+    user_id         uuid,
+    key_prefix      text,
+    author          text NOT NULL,
+    body            text,
+    written_at      timestamptz NOT NULL,
+    edits           bigint NOT NULL DEFAULT 0,
+    edited_at       timestamptz,
+    deleted_at      timestamptz,
+    deleted_by      text,
+    PRIMARY KEY (tenant_id, comment_id),
+    UNIQUE (tenant_id, conversation_id, number),
+    FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, answers) REFERENCES comments
+);
+CREATE INDEX comments_that_answer ON comments (tenant_id, answers) WHERE answers IS NOT NULL;
+
+-- What comments said before they were said in other words.
+CREATE TABLE comment_edits (
+    tenant_id   uuid NOT NULL,
+    comment_id  uuid NOT NULL,
+    number      bigint NOT NULL,
+    body        text NOT NULL,
+    written_at  timestamptz NOT NULL,
+    replaced_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, comment_id, number),
+    FOREIGN KEY (tenant_id, comment_id) REFERENCES comments ON DELETE CASCADE
+);
+
+-- Whom comments mention.
+CREATE TABLE mentions (
+    tenant_id    uuid NOT NULL,
+    comment_id   uuid NOT NULL,
+    user_id      uuid NOT NULL,
+    mentioned_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, comment_id, user_id),
+    FOREIGN KEY (tenant_id, comment_id) REFERENCES comments ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users ON DELETE CASCADE
+);
+CREATE INDEX mentions_of_user ON mentions (tenant_id, user_id, mentioned_at, comment_id);
+
+-- How far people have read: up to the comment with that number, and when they said so.
+CREATE TABLE read_marks (
+    tenant_id       uuid NOT NULL,
+    user_id         uuid NOT NULL,
+    conversation_id uuid NOT NULL,
+    number          bigint NOT NULL,
+    read_at         timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, conversation_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations ON DELETE CASCADE
+);
+CREATE INDEX read_marks_in_conversation ON read_marks (tenant_id, conversation_id);
+
 CREATE TABLE audit (
     sequence  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     tenant_id uuid,
@@ -577,6 +654,36 @@ ALTER TABLE sessions FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON sessions FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON sessions TO rampart_tenant;
+
+ALTER TABLE conversations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE conversations FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON conversations FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON conversations TO rampart_tenant;
+
+ALTER TABLE comments ENABLE ROW LEVEL SECURITY;
+ALTER TABLE comments FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON comments FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON comments TO rampart_tenant;
+
+ALTER TABLE comment_edits ENABLE ROW LEVEL SECURITY;
+ALTER TABLE comment_edits FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON comment_edits FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON comment_edits TO rampart_tenant;
+
+ALTER TABLE mentions ENABLE ROW LEVEL SECURITY;
+ALTER TABLE mentions FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON mentions FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON mentions TO rampart_tenant;
+
+ALTER TABLE read_marks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE read_marks FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON read_marks FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON read_marks TO rampart_tenant;
 
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit FORCE ROW LEVEL SECURITY;

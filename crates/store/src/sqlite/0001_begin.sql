@@ -365,6 +365,83 @@ CREATE TABLE sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_of_user ON sessions (tenant_id, user_id, last_used);
 
+-- All that is said about one finding, or one scan. Whoever adds to it holds its row, and with it the last number.
+CREATE TABLE conversations (
+    tenant_id       BLOB NOT NULL REFERENCES tenants,
+    conversation_id BLOB NOT NULL,
+    fingerprint     BLOB,
+    scan_id         TEXT,
+    comments        INTEGER NOT NULL DEFAULT 0,
+    last_at         INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, conversation_id),
+    CHECK ((fingerprint IS NULL) <> (scan_id IS NULL)),
+    FOREIGN KEY (tenant_id, fingerprint) REFERENCES findings ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX conversations_about_findings ON conversations (tenant_id, fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE UNIQUE INDEX conversations_about_scans ON conversations (tenant_id, scan_id) WHERE scan_id IS NOT NULL;
+CREATE INDEX conversations_by_time ON conversations (tenant_id, last_at, conversation_id);
+
+-- Who wrote it is told beside it: it outlives them. What was taken back keeps its row without a text.
+CREATE TABLE comments (
+    tenant_id       BLOB NOT NULL,
+    comment_id      BLOB NOT NULL,
+    conversation_id BLOB NOT NULL,
+    number          INTEGER NOT NULL,
+    answers         BLOB,
+    user_id         BLOB,
+    key_prefix      TEXT,
+    author          TEXT NOT NULL,
+    body            TEXT,
+    written_at      INTEGER NOT NULL,
+    edits           INTEGER NOT NULL DEFAULT 0,
+    edited_at       INTEGER,
+    deleted_at      INTEGER,
+    deleted_by      TEXT,
+    PRIMARY KEY (tenant_id, comment_id),
+    UNIQUE (tenant_id, conversation_id, number),
+    FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, answers) REFERENCES comments
+) STRICT, WITHOUT ROWID;
+CREATE INDEX comments_that_answer ON comments (tenant_id, answers) WHERE answers IS NOT NULL;
+
+-- What comments said before they were said in other words.
+CREATE TABLE comment_edits (
+    tenant_id   BLOB NOT NULL,
+    comment_id  BLOB NOT NULL,
+    number      INTEGER NOT NULL,
+    body        TEXT NOT NULL,
+    written_at  INTEGER NOT NULL,
+    replaced_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, comment_id, number),
+    FOREIGN KEY (tenant_id, comment_id) REFERENCES comments ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- Whom comments mention.
+CREATE TABLE mentions (
+    tenant_id    BLOB NOT NULL,
+    comment_id   BLOB NOT NULL,
+    user_id      BLOB NOT NULL,
+    mentioned_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, comment_id, user_id),
+    FOREIGN KEY (tenant_id, comment_id) REFERENCES comments ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_of_user ON mentions (tenant_id, user_id, mentioned_at, comment_id);
+
+-- How far people have read: up to the comment with that number, and when they said so.
+CREATE TABLE read_marks (
+    tenant_id       BLOB NOT NULL,
+    user_id         BLOB NOT NULL,
+    conversation_id BLOB NOT NULL,
+    number          INTEGER NOT NULL,
+    read_at         INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, user_id, conversation_id),
+    FOREIGN KEY (tenant_id, user_id) REFERENCES users ON DELETE CASCADE,
+    FOREIGN KEY (tenant_id, conversation_id) REFERENCES conversations ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX read_marks_in_conversation ON read_marks (tenant_id, conversation_id);
+
 CREATE TABLE audit (
     sequence  INTEGER PRIMARY KEY AUTOINCREMENT,
     tenant_id BLOB,

@@ -4,14 +4,15 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Fingerprint, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanId, ScanRequest,
-    Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, UserId, Work,
+    ApiKey, Author, CommentId, Fingerprint, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanId, ScanRequest,
+    Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, Topic, UserId, Work,
+    comment::NewComment,
     finding::{Decision, Verdict},
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, Ending, Expected, FindingFilter, FirstPassword, Lease, NewScan, NewSchedule, NewUser,
-    ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
+    AuditFilter, ConversationFilter, Ending, Expected, FindingFilter, FirstPassword, Lease, MentionFilter,
+    NewScan, NewSchedule, NewUser, ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
 use super::scan;
@@ -33,6 +34,8 @@ pub(super) struct Things {
     pub(super) key: u8,
     pub(super) user: UserId,
     pub(super) session: SessionId,
+    /// What was said about the finding.
+    pub(super) comment: CommentId,
     /// A scope of that name is the tenant's.
     pub(super) scope: &'static str,
 }
@@ -49,6 +52,7 @@ impl Things {
             key: 0xee,
             user: UserId::new(uuid::Uuid::from_u128(8)),
             session: SessionId::new(uuid::Uuid::from_u128(9)),
+            comment: CommentId::new(uuid::Uuid::from_u128(10)),
             scope: "nowhere",
         }
     }
@@ -64,6 +68,7 @@ impl Things {
             (key(self.key).prefix().to_string(), "<key>"),
             (self.user.to_string(), "<user>"),
             (self.session.to_string(), "<session>"),
+            (self.comment.to_string(), "<comment>"),
             (format!("\"{}\"", self.scope), "<scope>"),
         ]
         .iter()
@@ -250,6 +255,42 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let decision = Decision { at: Timestamp::now(), verdict: Verdict::FalsePositive };
             text(&store.decide(tenant, [things.finding].into(), decision, by(), "because".to_owned()).await)
         }
+        "comments" => {
+            let about = [Topic::Finding(things.finding), Topic::Scan(things.scan)];
+            format!(
+                "{} {}",
+                text(&store.comments(tenant, about[0], 0, 10).await),
+                text(&store.comments(tenant, about[1], 0, 10).await)
+            )
+        }
+        "comment" => text(&store.comment(tenant, things.comment).await),
+        "comment_edits" => text(&store.comment_edits(tenant, things.comment, 0, 10).await),
+        "add_comment" => {
+            let author = || Author::Operator { name: by() };
+            let new = || NewComment { text: "true".parse().unwrap(), answers: Some(things.comment) };
+            let (finding, scan) = (Topic::Finding(things.finding), Topic::Scan(things.scan));
+            format!(
+                "{} {}",
+                text(&store.add_comment(tenant, finding, new(), author(), by()).await),
+                text(&store.add_comment(tenant, scan, new(), author(), by()).await)
+            )
+        }
+        "edit_comment" => {
+            let words = "in other words".parse().unwrap();
+            text(&store.edit_comment(tenant, things.comment, None, words, by()).await)
+        }
+        "delete_comment" => text(&store.delete_comment(tenant, things.comment, None, by()).await),
+        "reading" => text(&store.reading(tenant, things.user, Topic::Finding(things.finding)).await),
+        "mark_read" => {
+            let on = Topic::Finding(things.finding);
+            text(&store.mark_read(tenant, things.user, on, things.comment).await)
+        }
+        "mentions" => text(&store.mentions(tenant, things.user, MentionFilter::default(), 10).await),
+        "conversations" => {
+            let (filter, user) = (ConversationFilter::default(), Some(things.user));
+            let all = store.conversations(tenant, None, filter, 10).await;
+            format!("{} {}", text(&all), text(&store.conversations(tenant, user, filter, 10).await))
+        }
         "create_schedule" => {
             let new = NewSchedule {
                 name: "nightly".to_owned(),
@@ -341,16 +382,22 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), "test").await.unwrap();
     let token = Token::from_random([7; 32]);
     let session = store.begin_session(&user, "kept", None, &token, None, "test").await.unwrap().id;
+    let finding = scan::finding().fingerprint;
+    let words = "secret of the tenant, for @owner-of-the-tenant".parse().unwrap();
+    let (new, author) =
+        (NewComment { text: words, answers: None }, Author::Operator { name: "test".to_owned() });
+    let comment = store.add_comment(tenant, Topic::Finding(finding), new, author, "test").await.unwrap().id;
     // The running one first: there is something to cancel.
     Things {
         scan: other_scan,
         other_scan: scan,
         task,
-        finding: scan::finding().fingerprint,
+        finding,
         schedule,
         key: 7,
         user: user.id,
         session,
+        comment,
         scope: "home",
     }
 }
@@ -378,6 +425,12 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "findings",
         "finding",
         "finding_documents",
+        "comments",
+        "comment",
+        "comment_edits",
+        "reading",
+        "mentions",
+        "conversations",
         "assets",
         "asset_counts",
         "schedules",

@@ -123,6 +123,7 @@ const ALLOWED: &[Allowed] = &[
             ("rampart.findings.check_id", "checks are files, not rows"),
             ("rampart.sightings.check_id", "checks are files, not rows"),
             ("rampart.evidence.scan_id", "evidence outlives the scan that it was seen in"),
+            ("rampart.comments.user_id", "what somebody said outlives them"),
             ("rampart.schedules.last_scan", "a schedule outlives its scans"),
         ],
     },

@@ -121,6 +121,10 @@ impl Table {
         if column.name == "tenant_id" {
             return format!("'00000000-0000-7000-8000-00000000000{whose}'");
         }
+        if (self.name.as_str(), column.name.as_str()) == ("conversations", "scan_id") {
+            // It is about a finding already.
+            return "NULL".to_owned();
+        }
         for key in &self.foreign {
             if let Some(place) = key.columns.iter().position(|name| *name == column.name)
                 && let Some(other) = all.iter().find(|table| table.name == key.table)
