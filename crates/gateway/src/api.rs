@@ -2,6 +2,8 @@
 
 mod audit;
 mod body;
+mod comments;
+mod conversations;
 mod events;
 mod findings;
 mod keys;
@@ -92,6 +94,14 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(findings::list))
         .routes(routes!(findings::show))
         .routes(routes!(findings::decide))
+        .routes(routes!(comments::of_finding, comments::add_to_finding))
+        .routes(routes!(comments::of_scan, comments::add_to_scan))
+        .routes(routes!(comments::show, comments::change, comments::delete))
+        .routes(routes!(comments::edits))
+        .routes(routes!(conversations::read_finding))
+        .routes(routes!(conversations::read_scan))
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::mentions))
         .routes(routes!(tasks::list))
         .routes(routes!(tasks::totals))
         .routes(routes!(tasks::show))

@@ -8,7 +8,7 @@ use axum::{
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use model::{ApiKey, By, KeyPrefix, Permission, Role, TenantId, Token, UserId};
+use model::{ApiKey, Author, By, KeyPrefix, Permission, Role, TenantId, Token, UserId};
 use store::{KeyRecord, SessionRecord, StoreError};
 
 use crate::{
@@ -166,6 +166,34 @@ impl Caller {
     /// From where they ask.
     pub(crate) fn origin(&self) -> Option<IpAddr> {
         self.origin
+    }
+
+    /// As they stand beside what they say.
+    pub(crate) fn author(&self) -> Author {
+        match &self.who {
+            Who::Key(key) => Author::Key { prefix: key.prefix.clone(), name: key.name.clone() },
+            Who::Person { session, .. } => {
+                Author::Person { id: session.user.id, name: session.user.name.clone() }
+            }
+        }
+    }
+
+    /// Which person asks, if it is one: a key has read nothing, and nobody mentions it.
+    pub(crate) fn person(&self) -> Option<UserId> {
+        match &self.who {
+            Who::Key(_) => None,
+            Who::Person { session, .. } => Some(session.user.id),
+        }
+    }
+
+    /// The same, for what only people have.
+    pub(crate) fn require_person(&self) -> Result<UserId, Problem> {
+        let program = || {
+            let detail =
+                format!("{} is a program: only people are mentioned, and only people read", self.by().name);
+            Problem::new(Kind::Conflict, detail).hint("log in: POST /api/v1/session")
+        };
+        self.person().ok_or_else(program)
     }
 
     /// As they stand in the audit.

@@ -183,7 +183,7 @@ pub struct CommentRecord {
     /// About what.
     #[serde(flatten)]
     pub on: Topic,
-    /// The how manieth of its conversation, counted from 1 without a gap.
+    /// Its number in its conversation, counted from 1 without a gap.
     pub number: u64,
     /// Which one it answers, if it answers one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,7 +214,7 @@ pub struct CommentRecord {
 /// What somebody had said before they said it in other words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CommentEdit {
-    /// The how manieth text, counted from 1.
+    /// Its number among the texts of the comment, counted from 1.
     pub number: u64,
     /// What it said.
     #[schema(value_type = String)]
@@ -288,8 +288,9 @@ impl FromStr for Older {
 
     fn from_str(text: &str) -> Result<Older, OlderError> {
         let place = text.split_once('-').and_then(|(than, id)| {
-            let digits = !than.is_empty() && than.bytes().all(|byte| byte.is_ascii_digit());
-            let than = Timestamp::from_microsecond(than.parse().ok().filter(|_| digits)?).ok()?;
+            // With 17 digits time goes on for three thousand years.
+            let right = (1..=17).contains(&than.len()) && than.bytes().all(|byte| byte.is_ascii_digit());
+            let than = Timestamp::from_microsecond(than.parse().ok().filter(|_| right)?).ok()?;
             Some(Older { than, id: Uuid::try_parse(id).ok().filter(|_| id.len() == 36)? })
         });
         place.ok_or_else(|| OlderError(text.chars().take(80).collect()))
@@ -382,7 +383,14 @@ mod tests {
         let than = Timestamp::from_microsecond(1_766_400_000_000_001).unwrap();
         let place = Older { than, id: Uuid::from_u128(7) };
         assert_eq!(place.to_string().parse(), Ok(place));
-        for wrong in ["", "1", "-", "1-2", "+1-00000000-0000-0000-0000-000000000007", "x-y"] {
+        let id = place.id;
+        for wrong in ["", "1", "-", "1-2", "x-y"].map(str::to_owned).into_iter().chain([
+            format!("+1-{id}"),
+            format!("-{id}"),
+            format!("100000000000000000-{id}"),
+            format!("1-{}", id.simple()),
+            format!("1-{}", "-".repeat(36)),
+        ]) {
             assert!(wrong.parse::<Older>().is_err(), "{wrong}");
         }
     }

@@ -46,7 +46,7 @@ texts! {
     KeyPrefix: "the eight hexadecimal digits that a key begins with, after `rampart_`", "0a1b2c3d", "^[0-9a-f]{8}$";
     Money: "an amount, with at most six decimals", "12.50";
     NamePattern: "a name; `*.` before it stands for every name below it", "*.example.com";
-    Older: "a place in a list that begins with the newest", "1766400000000000-019b4a3c-7d10-7000-8000-000000000000", "^[0-9]{1,18}-[0-9a-fA-F-]{36}$";
+    Older: "a place in a list that begins with the newest", "1766400000000000-019b4a3c-7d10-7000-8000-000000000000", "^[0-9]{1,17}-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
     PortSet: "ports and ranges of them", "80,443,8000-8100";
     Protocol: "the protocol that a service speaks", "http";
     Seal: "64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "^[0-9a-f]{64}$";

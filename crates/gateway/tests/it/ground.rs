@@ -14,9 +14,10 @@ use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, client::conn
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use model::{
-    ApiKey, Asset, CheckId, Confidence, DomainName, Evidence, Finding, Fingerprint, Location, NewTask, Role,
-    ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source, Stage, TaskId, TenantId, Token,
-    Traffic, UnitResult, Work, WorkerId, finding::Classification, schedule::Rhythm,
+    ApiKey, Asset, Author, CheckId, CommentId, Confidence, DomainName, Evidence, Finding, Fingerprint,
+    Location, NewTask, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source, Stage,
+    TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId, comment::NewComment,
+    finding::Classification, schedule::Rhythm,
 };
 use serde_json::Value;
 use store::{
@@ -177,6 +178,14 @@ impl Ground {
         let settled = Settlement { lease, ending: Ending::Unit(Box::new(result)), sent };
         self.store.settle(vec![settled]).await.unwrap().remove(0).unwrap();
         (scan, fingerprint)
+    }
+
+    /// Something that was said by nobody who asks.
+    pub(crate) async fn comment(&self) -> CommentId {
+        let on = Topic::Finding(self.finding().await.1);
+        let new = NewComment { text: "seen".parse().unwrap(), answers: None };
+        let author = Author::Operator { name: "test".to_owned() };
+        self.store.add_comment(self.tenant, on, new, author, "test").await.unwrap().id
     }
 
     pub(crate) async fn task(&self) -> TaskId {

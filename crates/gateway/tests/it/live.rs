@@ -20,10 +20,10 @@ use crate::ground::{Ground, named};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What came: its kind, its id where it has one, and what it says.
-type Event = (String, Option<String>, Value);
+pub(crate) type Event = (String, Option<String>, Value);
 
 /// Somebody who follows by server-sent events.
-struct Follower {
+pub(crate) struct Follower {
     body: BodyDataStream,
     text: String,
     events: VecDeque<Event>,
@@ -32,7 +32,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn new(ground: &Ground, key: &ApiKey, last: Option<&str>) -> Follower {
+    pub(crate) async fn new(ground: &Ground, key: &ApiKey, last: Option<&str>) -> Follower {
         let stream = TcpStream::connect(ground.address).await.unwrap();
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -84,7 +84,7 @@ impl Follower {
     }
 
     /// The next that happened, and not how things stand.
-    async fn happened(&mut self) -> Event {
+    pub(crate) async fn happened(&mut self) -> Event {
         loop {
             let event = self.next().await.expect("it ended");
             if !["scan_progress", "workers"].contains(&&event.0[..]) {

@@ -6,6 +6,7 @@
               are tests"
 )]
 
+mod comments;
 mod document;
 mod encryption;
 mod findings;

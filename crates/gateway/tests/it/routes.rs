@@ -50,6 +50,13 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
             let (_, finding) = ground.finding().await;
             Some(json!({ "findings": [finding], "verdict": "triaged", "reason": "true" }))
         }
+        "POST /api/v1/findings/{finding}/comments" | "POST /api/v1/scans/{scan}/comments" => {
+            Some(json!({ "text": "seen" }))
+        }
+        "PATCH /api/v1/comments/{comment}" => Some(json!({ "text": "in other words" })),
+        "PUT /api/v1/findings/{finding}/comments/read" | "PUT /api/v1/scans/{scan}/comments/read" => {
+            Some(json!({ "up_to": "00000000-0000-7000-8000-000000000000" }))
+        }
         "POST /api/v1/tasks/cancel" | "POST /api/v1/tasks/redrive" => {
             Some(json!({ "tasks": [ground.task().await] }))
         }
@@ -68,7 +75,7 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
     (path, body)
 }
 
-const PLACES: [&str; 10] = [
+const PLACES: [&str; 11] = [
     "{provider}",
     "{user}",
     "{session}",
@@ -78,6 +85,7 @@ const PLACES: [&str; 10] = [
     "{schedule}",
     "{name}",
     "{finding}",
+    "{comment}",
     "{task}",
 ];
 
@@ -95,6 +103,7 @@ async fn place(ground: &Ground, name: &str) -> String {
             "loopback".to_owned()
         }
         "{finding}" => ground.finding().await.1.to_string(),
+        "{comment}" => ground.comment().await.to_string(),
         "{task}" => ground.task().await.to_string(),
         "{user}" => ground.user().await.id.to_string(),
         "{session}" => {
@@ -115,7 +124,9 @@ fn nothing(name: &str) -> &'static str {
         "{scan}" => "0000000000000000",
         "{format}" => "json",
         "{provider}" => "company",
-        "{schedule}" | "{task}" | "{user}" | "{session}" => "00000000-0000-7000-8000-000000000000",
+        "{schedule}" | "{task}" | "{user}" | "{session}" | "{comment}" => {
+            "00000000-0000-7000-8000-000000000000"
+        }
         "{name}" => "nowhere",
         "{finding}" => "00112233445566778899aabbccddeeff",
         other => panic!("what is not there for {other} is needed here"),
@@ -200,9 +211,11 @@ async fn what_belongs_to_somebody_else_is_as_if_it_were_not_there() {
     let other = ground.another_tenant().await;
     let owner = ground.key_of(other, named("other")).await;
     let makes = "PUT /api/v1/scopes/{name}";
-    // Who has a key has no sessions at all.
-    let nobodys = "DELETE /api/v1/sessions/{session}";
-    let about_one = |(_, route): &(Method, String)| route.contains('{') && route != makes && route != nobodys;
+    // Who has a key has no sessions at all, and has read nothing.
+    let nobodys = ["DELETE /api/v1/sessions/{session}", "/comments/read"];
+    let about_one = |(_, route): &(Method, String)| {
+        route.contains('{') && route != makes && !nobodys.iter().any(|end| route.ends_with(end))
+    };
     for (method, route) in routes().into_iter().filter(about_one) {
         let (foreign, body) = sample(&ground, &route).await;
         let path = route.split_once(' ').unwrap().1.to_owned();

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use hyper::{Method, Request};
-use model::{Password, Role, Token};
+use model::{Password, Role, TenantId, Token, UserId};
 use serde_json::{Value, json};
 use store::{FirstPassword, NewUser};
 
@@ -27,7 +27,7 @@ impl<'g> Browser<'g> {
         self.ask_with(method, path, body, &[]).await
     }
 
-    async fn ask_with(
+    pub(crate) async fn ask_with(
         &self,
         method: Method,
         path: &str,
@@ -56,7 +56,11 @@ impl<'g> Browser<'g> {
     }
 
     pub(crate) async fn log_in(&mut self, name: &str, password: &str) -> Answer {
-        self.log_in_with(json!({ "tenant": "own", "name": name, "password": password })).await
+        self.log_in_to("own", name, password).await
+    }
+
+    pub(crate) async fn log_in_to(&mut self, tenant: &str, name: &str, password: &str) -> Answer {
+        self.log_in_with(json!({ "tenant": tenant, "name": name, "password": password })).await
     }
 
     /// The same, with the code of a second factor.
@@ -78,9 +82,14 @@ impl<'g> Browser<'g> {
 }
 
 pub(crate) async fn user(ground: &Ground, name: &str, role: Role) {
+    user_of(ground, ground.tenant, name, role).await;
+}
+
+/// Somebody who may log in with [`PASSWORD`].
+pub(crate) async fn user_of(ground: &Ground, tenant: TenantId, name: &str, role: Role) -> UserId {
     let hash = gateway::hash_password(&Password::new(PASSWORD)).unwrap();
     let new = NewUser { name: name.parse().unwrap(), role };
-    ground.store.create_user(ground.tenant, new, FirstPassword::Hashed(hash), "test").await.unwrap();
+    ground.store.create_user(tenant, new, FirstPassword::Hashed(hash), "test").await.unwrap().id
 }
 
 #[tokio::test(flavor = "multi_thread")]
