@@ -6,6 +6,7 @@
 
 mod address;
 mod audit;
+mod comments;
 mod error;
 mod findings;
 mod keys;
@@ -28,6 +29,7 @@ use reqwest::header::HeaderValue;
 pub use self::{
     address::Address,
     audit::AuditQuery,
+    comments::CommentQuery,
     error::{ClientError, Problem},
     findings::{DecidedFindings, FindingDecision, FindingOrder, FindingQuery, FindingVerdict},
     keys::MadeKey,

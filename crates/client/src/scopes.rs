@@ -7,7 +7,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, request::Request};
 
 /// A scope and what it is called.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -48,8 +48,19 @@ struct Scopes {
     scopes: Vec<NamedScope>,
 }
 
-fn versioned<T>((document, headers): (T, HeaderMap)) -> Versioned<T> {
+pub(crate) fn versioned<T>((document, headers): (T, HeaderMap)) -> Versioned<T> {
     Versioned { document, version: headers.get(header::ETAG).cloned().map(Version) }
+}
+
+impl Request<'_> {
+    /// Only if what is there is what is expected.
+    pub(crate) fn expecting(self, expected: Expected) -> Self {
+        match expected {
+            Expected::Whatever => self,
+            Expected::Nothing => self.header(header::IF_NONE_MATCH, HeaderValue::from_static("*")),
+            Expected::Seen(Version(version)) => self.header(header::IF_MATCH, version),
+        }
+    }
 }
 
 impl Client {
@@ -70,12 +81,7 @@ impl Client {
         written: &ScopeFile,
         expected: Expected,
     ) -> Result<Versioned<NamedScope>, ClientError> {
-        let request = self.request(Method::PUT, &["scopes", name]).body(written);
-        let request = match expected {
-            Expected::Whatever => request,
-            Expected::Nothing => request.header(header::IF_NONE_MATCH, HeaderValue::from_static("*")),
-            Expected::Seen(Version(version)) => request.header(header::IF_MATCH, version),
-        };
+        let request = self.request(Method::PUT, &["scopes", name]).body(written).expecting(expected);
         request.answer_with_headers().await.map(versioned)
     }
 

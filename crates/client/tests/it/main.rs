@@ -1,6 +1,7 @@
 //! A client, and servers that answer as the test says.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod comments;
 mod protection;
 mod refusals;
 mod repeating;
