@@ -16,13 +16,13 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        AdminCommand, AdminCreateArguments, Anywhere, AuditCommand, AuditListArguments, DiffArguments,
-        FindingCommand, FindingDecideArguments, FindingListArguments, GatewayArguments, JsonArguments,
-        KeyCommand, KeyCreateArguments, ListenArguments, MigrateArguments, OneScanArguments, PlatformCommand,
-        ReachArguments, ReportArguments, ResumeArguments, ScanCommand, ScanListArguments, ScheduleCommand,
-        ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
-        TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, Verdict,
-        WorkerArguments,
+        AdminCommand, AdminCreateArguments, Anywhere, AuditCommand, AuditListArguments, CommentArguments,
+        CommentListArguments, DiffArguments, FindingCommand, FindingDecideArguments, FindingListArguments,
+        GatewayArguments, JsonArguments, KeyCommand, KeyCreateArguments, ListenArguments, MigrateArguments,
+        OneScanArguments, PlatformCommand, ReachArguments, ReportArguments, ResumeArguments, ScanCommand,
+        ScanListArguments, ScheduleCommand, ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments,
+        StopArguments, SubmitArguments, TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments,
+        UpArguments, Verdict, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

@@ -4,6 +4,7 @@ mod account;
 mod admin;
 mod attendance;
 mod audit;
+mod comments;
 mod doctor;
 mod findings;
 mod gateway;

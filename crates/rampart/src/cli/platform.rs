@@ -1,6 +1,7 @@
 //! The options of the platform's commands.
 
 mod admin;
+mod comments;
 mod findings;
 mod keys;
 mod scans;
@@ -15,6 +16,7 @@ use model::{ScanId, Stage, audit::ChainEnd, limits::TaskCeilings};
 
 pub(crate) use self::{
     admin::{AdminCommand, AdminCreateArguments},
+    comments::{CommentArguments, CommentListArguments, ScanCommentArguments, ScanCommentListArguments},
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
     keys::{KeyCommand, KeyCreateArguments},
     scans::{
@@ -125,7 +127,7 @@ pub(crate) enum PlatformCommand {
     Resume(Anywhere<ResumeArguments>),
     /// List, show, cancel and redrive the platform's tasks
     Task(FamilyAnywhere<TaskCommand>),
-    /// List and show what was found over all scans, and say what you make of it
+    /// List and show what was found over all scans, say what you make of it, and speak about it
     Finding(FamilyAnywhere<FindingCommand>),
     /// Begin scans by the clock
     Schedule(FamilyAnywhere<ScheduleCommand>),

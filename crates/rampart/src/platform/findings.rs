@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::bail;
 use client::{DecidedFindings, FindingVerdict};
 use model::{
-    CheckId, Finding,
+    CheckId, Finding, Topic,
     finding::{Decision, Life, Verdict},
 };
 use report::terminal;
 use store::{FindingFilter, KnownFinding};
 
-use super::{operate, place::Place, print_json, print_table, put, short_time};
+use super::{comments, operate, place::Place, print_json, print_table, put, short_time};
 use crate::{
     cli::{self, FindingCommand, FindingDecideArguments, FindingListArguments, say},
     configuration::Whereabouts,
@@ -26,6 +26,12 @@ pub(super) fn finding(whereabouts: &Whereabouts, command: &FindingCommand) -> an
                 if *json { print_json(&known)? } else { show(&known)? }
             }
             FindingCommand::Decide(asked) => decide(&place, asked).await?,
+            FindingCommand::Comment { fingerprint, comment } => {
+                comments::comment(&place, Topic::Finding(*fingerprint), comment).await?;
+            }
+            FindingCommand::Comments { fingerprint, list } => {
+                comments::list(&place, Topic::Finding(*fingerprint), list).await?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -1,6 +1,7 @@
 //! Where what operators ask about is: in a database that this process opens, or at a server. A command is written once, and asks here.
 
 mod audit;
+mod comments;
 mod findings;
 mod keys;
 mod scans;

@@ -3,7 +3,7 @@
 use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use model::{Finding, ScanId, ScanLife, Severity, Stage, finding::Life, scan::Difference};
+use model::{Finding, ScanId, ScanLife, Severity, Stage, Topic, finding::Life, scan::Difference};
 use report::terminal;
 use serde_json::json;
 use store::{FindingFilter, ScanRecord, TaskFilter};
@@ -14,6 +14,7 @@ use worker::REPORT_FORMATS;
 use super::{
     account::{Account, stopped},
     attendance::Watch,
+    comments,
     findings::standing,
     operate,
     place::{Place, is_passing, known},
@@ -70,6 +71,15 @@ pub(crate) fn scan(command: &ScanCommand) -> anyhow::Result<ExitCode> {
         }
         ScanCommand::Cancel(asked) => {
             cancel(&place, &asked.arguments).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ScanCommand::Comment(asked) => {
+            let (on, comment) = (Topic::Scan(asked.arguments.id), &asked.arguments.comment);
+            comments::comment(&place, on, comment).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ScanCommand::Comments(asked) => {
+            comments::list(&place, Topic::Scan(asked.arguments.id), &asked.arguments.list).await?;
             Ok(ExitCode::SUCCESS)
         }
     })

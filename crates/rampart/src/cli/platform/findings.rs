@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use model::{Fingerprint, ScanId, Severity, finding::Life};
 
+use super::{CommentArguments, CommentListArguments};
 use crate::cli::values::{between, duration};
 
 #[derive(Debug, Args)]
@@ -90,4 +91,20 @@ pub(crate) enum FindingCommand {
     },
     /// Say what you make of findings; it holds for every scan that sees them again
     Decide(FindingDecideArguments),
+    /// Say something about a finding to others who work with it
+    Comment {
+        /// Which
+        #[arg(value_name = "FINGERPRINT")]
+        fingerprint: Fingerprint,
+        #[command(flatten)]
+        comment: CommentArguments,
+    },
+    /// List what was said about a finding, the oldest first
+    Comments {
+        /// Which
+        #[arg(value_name = "FINGERPRINT")]
+        fingerprint: Fingerprint,
+        #[command(flatten)]
+        list: CommentListArguments,
+    },
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Subcommand};
 use model::{CheckId, Money, PortSet, Priority, Profile, ScanId, Stage};
 
-use super::Anywhere;
+use super::{Anywhere, ScanCommentArguments, ScanCommentListArguments};
 use crate::{
     cli::scan::scanning_stage,
     cli::values::{between, duration, name, some_money},
@@ -181,6 +181,10 @@ pub(crate) enum ScanCommand {
     Report(Anywhere<ReportArguments>),
     /// Cancel a scan: what was found until then stays
     Cancel(Anywhere<OneScanArguments>),
+    /// Say something about a scan to others who work with it
+    Comment(Anywhere<ScanCommentArguments>),
+    /// List what was said about a scan, the oldest first
+    Comments(Anywhere<ScanCommentListArguments>),
 }
 
 impl ScanCommand {
@@ -191,6 +195,8 @@ impl ScanCommand {
             ScanCommand::Show(asked) | ScanCommand::Cancel(asked) => asked.whereabouts(),
             ScanCommand::Report(asked) => asked.whereabouts(),
             ScanCommand::Diff(asked) => asked.whereabouts(),
+            ScanCommand::Comment(asked) => asked.whereabouts(),
+            ScanCommand::Comments(asked) => asked.whereabouts(),
         }
     }
 }
