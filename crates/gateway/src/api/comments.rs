@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, HasQuery, MayConflict, MayHaveChanged, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, MayHaveChanged, Problem},
 };
 
 /// Which comments, or earlier texts.
@@ -32,12 +32,20 @@ pub(super) struct Which {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
     /// Only those after the one with that number: `next` of the answer before.
-    after: Option<u32>,
+    after: Option<u64>,
 }
 
 impl Which {
-    fn after(&self) -> u64 {
-        self.after.unwrap_or_default().into()
+    /// After which number, and how many.
+    fn page(&self) -> Result<(u64, usize), Problem> {
+        let after = self.after.unwrap_or_default();
+        if i64::try_from(after).is_err() {
+            return Err(Problem::new(
+                Kind::Malformed,
+                "after is no number that a comment or a text of it has",
+            ));
+        }
+        Ok((after, page::limit(self.limit)?))
     }
 }
 
@@ -78,8 +86,8 @@ pub(super) struct CommentChange {
 
 async fn list(gateway: Gateway, caller: Caller, on: Topic, which: Which) -> Result<Json<Comments>, Problem> {
     let tenant = caller.may(Permission::CommentsRead)?;
-    let limit = page::limit(which.limit)?;
-    let comments = gateway.store.comments(tenant, on, which.after(), limit).await?;
+    let (after, limit) = which.page()?;
+    let comments = gateway.store.comments(tenant, on, after, limit).await?;
     let next = page::next(&comments, limit, |comment| comment.number);
     let reading = match caller.person() {
         Some(user) => Some(gateway.store.reading(tenant, user, on).await?),
@@ -278,8 +286,8 @@ pub(super) async fn edits(
     InQuery(which): InQuery<Which>,
 ) -> Result<Json<CommentEdits>, Problem> {
     let tenant = caller.may(Permission::CommentsRead)?;
-    let limit = page::limit(which.limit)?;
-    let edits = gateway.store.comment_edits(tenant, id, which.after(), limit).await?;
+    let (after, limit) = which.page()?;
+    let edits = gateway.store.comment_edits(tenant, id, after, limit).await?;
     let next = page::next(&edits, limit, |edit| edit.number);
     Ok(Json(CommentEdits { edits, next }))
 }

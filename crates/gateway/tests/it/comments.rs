@@ -153,7 +153,7 @@ async fn pages_of_comments_hold_each_once_while_comments_are_added() {
         }
     }
     assert_eq!(seen, ["1", "2", "-", "4", "5"]);
-    for wrong in ["limit=0", "limit=501", "after=x", "after=-1", "colour=red"] {
+    for wrong in ["limit=0", "limit=501", "after=x", "after=-1", "after=9223372036854775808", "colour=red"] {
         ground.get(&format!("{path}?{wrong}"), &viewer).await.problem(400, "malformed");
     }
     ground.post(&path, &viewer, json!({ "text": "x" })).await.problem(403, "forbidden");

@@ -27,7 +27,7 @@ pub(super) async fn comment(place: &Place, on: Topic, asked: &CommentArguments) 
 /// Lists what was said, the oldest first.
 pub(super) async fn list(place: &Place, on: Topic, asked: &CommentListArguments) -> anyhow::Result<()> {
     let CommentListArguments { limit, after, json } = asked;
-    let comments = place.comments(on, after.unwrap_or_default().into(), *limit).await?;
+    let comments = place.comments(on, after.unwrap_or_default(), *limit).await?;
     if *json {
         return print_json(&comments);
     }

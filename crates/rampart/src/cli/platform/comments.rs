@@ -32,7 +32,7 @@ pub(crate) struct CommentListArguments {
 
     /// Go on after the one with this number
     #[arg(long, value_name = "NUMBER")]
-    pub(crate) after: Option<u32>,
+    pub(crate) after: Option<u64>,
 
     /// As JSON
     #[arg(long)]
