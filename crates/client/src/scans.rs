@@ -53,7 +53,7 @@ impl Client {
         self.get(&["scans", &id.to_string()]).answer().await
     }
 
-    /// Begins a scan. Under a key the same request is the same scan for a day, whoever asks; without one it gets a key of its own, so
+    /// Begins a scan. Under a key the same request of the same asker is the same scan for a day; without one it gets a key of its own, so
     /// that a connection that breaks neither loses nor doubles it.
     pub async fn submit_scan(
         &self,

@@ -2,6 +2,7 @@
 
 use model::{ScanId, Stop};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{Client, ClientError};
 
@@ -22,9 +23,10 @@ impl Client {
         self.get(&["stops"]).answer().await.map(|Stops { stops }| stops)
     }
 
-    /// Stops a scan, or everything of the tenant without one.
+    /// Stops a scan, or everything of the tenant without one. A connection that breaks does not lose it.
     pub async fn order_stop(&self, scan: Option<ScanId>, reason: &str) -> Result<Stop, ClientError> {
-        self.post(&["stops"]).body(&Order { scan, reason }).answer().await
+        let own = Uuid::now_v7().to_string();
+        self.post(&["stops"]).body(&Order { scan, reason }).once(&own)?.answer().await
     }
 
     /// Lifts what was stopped in the same way: what was lifted.

@@ -8,6 +8,7 @@ mod events;
 mod findings;
 mod keys;
 mod me;
+mod once;
 mod page;
 mod providers;
 mod results;

@@ -208,6 +208,7 @@ impl From<StoreError> for Problem {
             | StoreError::Deleted { .. }
             | StoreError::Refused(_)
             | StoreError::KeyTaken(_)
+            | StoreError::KeySpent(_)
             | StoreError::LastOwner(_)
             | StoreError::SaidElsewhere(_) => Kind::Conflict,
             StoreError::Changed { .. } => Kind::Changed,

@@ -137,6 +137,7 @@ fn with_way_out(error: StoreError) -> anyhow::Error {
         StoreError::KeyTaken(_) => {
             anyhow::anyhow!("{error}: ask for the same again, or give this one a key of its own")
         }
+        StoreError::KeySpent(_) => anyhow::anyhow!("{error}: give another one a key of its own"),
         _ => error.into(),
     }
 }

@@ -73,6 +73,9 @@ pub enum StoreError {
     /// Something else was asked for under the same key.
     #[error("the idempotency key `{0}` was used for another request")]
     KeyTaken(String),
+    /// It was made under that key, and is gone: asking again makes no other.
+    #[error("what was made under the idempotency key `{0}` is not there any more")]
+    KeySpent(String),
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),

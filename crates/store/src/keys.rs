@@ -11,6 +11,7 @@ use model::{
 use crate::{
     Store, StoreError,
     audit::Act,
+    once::{Made, Once},
     session::{Dialect, Session, TenantTx},
     value::{Row, Value, json},
 };
@@ -140,8 +141,29 @@ impl Store {
         new: NewKey,
         by: impl Into<By>,
     ) -> Result<KeyRecord, StoreError> {
+        self.create_key_once(tenant, key, new, by, None).await.map(|made| made.record)
+    }
+
+    /// The same; under an idempotency key the same request of the same asker is the same key for a day, which only the first was shown.
+    pub async fn create_key_once(
+        &self,
+        tenant: TenantId,
+        key: ApiKey,
+        new: NewKey,
+        by: impl Into<By>,
+        idempotency_key: Option<String>,
+    ) -> Result<Made<KeyRecord>, StoreError> {
         let by = by.into();
-        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.make_key(&key, new, &by).await })).await
+        let once = Once::of(idempotency_key, &by, "key.create", &new)?;
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                if let Some((once, before)) = tx.made_before(once.as_ref(), &key.prefix()).await? {
+                    return once.as_it_is(tx.held_key(&before).await);
+                }
+                tx.make_key(&key, new, &by).await.map(Made::now)
+            })
+        })
+        .await
     }
 
     /// Another key in the place of one, which goes on for a while: whoever uses it has time to change. The new one is good for as long
@@ -154,9 +176,27 @@ impl Store {
         overlap: Duration,
         by: impl Into<By>,
     ) -> Result<KeyRecord, StoreError> {
+        self.rotate_key_once(tenant, prefix, key, overlap, by, None).await.map(|made| made.record)
+    }
+
+    /// The same; under an idempotency key the same request of the same asker makes one key within a day, which only the first was
+    /// shown.
+    pub async fn rotate_key_once(
+        &self,
+        tenant: TenantId,
+        prefix: KeyPrefix,
+        key: ApiKey,
+        overlap: Duration,
+        by: impl Into<By>,
+        idempotency_key: Option<String>,
+    ) -> Result<Made<KeyRecord>, StoreError> {
         let by = by.into();
+        let once = Once::of(idempotency_key, &by, "key.rotate", &(&prefix, overlap))?;
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
+                if let Some((once, before)) = tx.made_before(once.as_ref(), &key.prefix()).await? {
+                    return once.as_it_is(tx.held_key(&before).await);
+                }
                 let old = tx.held_key(&prefix).await?;
                 if let Some(other) = old.replaced_by {
                     return Err(StoreError::Invalid(format!(
@@ -174,7 +214,7 @@ impl Store {
                 tx.execute(sql, &values).await?;
                 let detail = format!("{} takes its place, it ends {ends}", made.prefix);
                 tx.audit(Act::new(&by, "key.rotate", &prefix).detail(detail));
-                Ok(made)
+                Ok(Made::now(made))
             })
         })
         .await

@@ -157,7 +157,7 @@ impl TenantTx<'_> {
                 tasks,
             ),
             ("DELETE FROM task_keys WHERE tenant_id = $1 AND expires_at < $2".to_owned(), now),
-            ("DELETE FROM scan_keys WHERE tenant_id = $1 AND expires_at < $2".to_owned(), now),
+            ("DELETE FROM request_keys WHERE tenant_id = $1 AND expires_at < $2".to_owned(), now),
             (
                 format!(
                     "DELETE FROM scan_knowledge WHERE tenant_id = $1 AND (scan_id, subject) IN (SELECT scan_id, subject \

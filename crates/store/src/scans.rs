@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     Store, StoreError,
     audit::Act,
+    once::{Made, Once},
     session::TenantTx,
     tasks::microseconds,
     value::{Row, Value, json},
@@ -33,6 +34,17 @@ pub struct NewScan {
     pub checks: String,
     /// What the time of workers costs at the moment, if somebody said: it holds for the whole of the scan.
     pub price: Option<WorkerPrice>,
+}
+
+/// A scan that was asked for under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submission {
+    /// Which.
+    pub scan: ScanId,
+    /// It was begun now; otherwise the same was asked for with the same key before.
+    pub is_new: bool,
+    /// Which stages to wake, and for how many tasks.
+    pub planned: BTreeMap<Stage, usize>,
 }
 
 /// Targets that the audit names of one scan.
@@ -442,6 +454,28 @@ impl Store {
         new: NewScan,
     ) -> Result<(ScanId, BTreeMap<Stage, usize>), StoreError> {
         self.of_tenant(tenant, move |tx| Box::pin(async move { tx.submit(&new).await })).await
+    }
+
+    /// The same; under a key the same request of the same asker is the same scan for a day.
+    pub async fn submit_scan_once(
+        &self,
+        tenant: TenantId,
+        new: NewScan,
+        key: Option<String>,
+    ) -> Result<Submission, StoreError> {
+        let once = Once::of(key, &new.by, "scan.submit", &(&new.request, &new.targets))?;
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let id = ScanId::from_random(rand::random());
+                if let Some((once, before)) = tx.made_before(once.as_ref(), &id).await? {
+                    let Made { record, is_new } = once.as_it_is(tx.one_scan(before).await)?;
+                    return Ok(Submission { scan: record.id, is_new, planned: BTreeMap::new() });
+                }
+                let planned = tx.submit_as(id, &new).await?;
+                Ok(Submission { scan: id, is_new: true, planned })
+            })
+        })
+        .await
     }
 
     /// One scan.

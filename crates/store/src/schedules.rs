@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     NewScan, Store, StoreError,
     audit::Act,
+    once::{Made, Once},
     session::TenantTx,
     value::{Kind, Row, Value, json},
 };
@@ -147,15 +148,30 @@ impl Store {
         new: NewSchedule,
         by: impl Into<By>,
     ) -> Result<ScheduleRecord, StoreError> {
+        self.create_schedule_once(tenant, new, by, None).await.map(|made| made.record)
+    }
+
+    /// The same; under a key the same request of the same asker is the same schedule for a day.
+    pub async fn create_schedule_once(
+        &self,
+        tenant: TenantId,
+        new: NewSchedule,
+        by: impl Into<By>,
+        key: Option<String>,
+    ) -> Result<Made<ScheduleRecord>, StoreError> {
         let by = by.into();
+        let once = Once::of(key, &by, "schedule.create", &new)?;
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
+                let id = ScheduleId::new(Uuid::now_v7());
+                if let Some((once, before)) = tx.made_before(once.as_ref(), &id).await? {
+                    return once.as_it_is(tx.hold_schedule(before).await);
+                }
                 let scope = tx.scope(&new.request.scope).await?;
                 for target in &new.targets {
                     let out = |refusal| StoreError::OutOfScope { scope: new.request.scope.clone(), refusal };
                     scope.permits_target(target).map_err(out)?;
                 }
-                let id = ScheduleId::new(Uuid::now_v7());
                 let progress = Progress::since(tx.now);
                 let look_again = new.rule.due(&progress, tx.now, false, seed(id)).look_again;
                 let values = [
@@ -177,7 +193,7 @@ impl Store {
                 }
                 let made = tx.hold_schedule(id).await?;
                 tx.audit(Act::new(&by, "schedule.create", id).detail(&made.name).after(&made)?);
-                Ok(made)
+                Ok(Made::now(made))
             })
         })
         .await

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    once::{Made, Once},
     session::QueueTx,
     value::{Row, json},
 };
@@ -55,10 +56,37 @@ impl Store {
         reason: String,
         by: impl Into<By>,
     ) -> Result<Stop, StoreError> {
+        self.order_stop_once(authority, reach, reason, by, None).await.map(|made| made.record)
+    }
+
+    /// The same; under a key the same order of the same asker within a tenant is the same stop for a day. One that was lifted meanwhile
+    /// is not ordered again.
+    pub async fn order_stop_once(
+        &self,
+        authority: Authority,
+        reach: Reach,
+        reason: String,
+        by: impl Into<By>,
+        key: Option<String>,
+    ) -> Result<Made<Stop>, StoreError> {
         let by = by.into();
+        let once = Once::of(key, &by, "stop.order", &(authority.as_str(), reach, &reason))?;
+        let once = match (once, tenant_of(&reach)) {
+            (Some(_), None) => {
+                return Err(StoreError::Invalid("only stops of one tenant have keys".to_owned()));
+            }
+            (once, tenant) => once.zip(tenant),
+        };
         let ordered = self.of_queue(move |tx| {
             Box::pin(async move {
                 let id = StopId::new(Uuid::now_v7());
+                if let Some((once, tenant)) = &once
+                    && let Some(before) = once.before(tx.session, *tenant, tx.now, &id).await?
+                {
+                    let held = tx.stops_in_force().await?.into_iter().find(|stop| stop.id == before);
+                    let lifted = || StoreError::Missing { kind: "stop", name: before.to_string() };
+                    return once.as_it_is(held.ok_or_else(lifted)).map(|made| (made, false));
+                }
                 let stop = Stop { id, reach, authority, reason, by: by.name.clone(), at: tx.now };
                 let values = [
                     stop.id.as_uuid().into(),
@@ -73,22 +101,25 @@ impl Store {
                 let is_new = tx.session.execute(sql, &values).await? > 0;
                 tx.audit(tenant_of(&reach), Act::new(&by, "stop.order", reach).detail(&stop.reason));
                 if is_new {
-                    return Ok((stop, true));
+                    return Ok((Made::now(stop), true));
                 }
                 let same = |held: &Stop| (held.reach, held.authority) == (reach, authority);
                 // Without one somebody lifted it in between: whoever orders it tries again.
                 let held = tx.stops_in_force().await?.into_iter().find(same);
                 let held =
                     held.ok_or_else(|| StoreError::Busy("the same stop is being lifted".to_owned()))?;
-                Ok((held, false))
+                if let Some((once, tenant)) = &once {
+                    once.made_instead(tx.session, *tenant, &held.id).await?;
+                }
+                Ok((Made::now(held), false))
             })
         });
-        let (stop, is_new) = ordered.await?;
-        if is_new {
-            let happening = Happening::StopOrdered { stop: stop.clone() };
+        let (made, begins) = ordered.await?;
+        if begins {
+            let happening = Happening::StopOrdered { stop: made.record.clone() };
             self.tell_of_stops(vec![(tenant_of(&reach), happening)]).await;
         }
-        Ok(stop)
+        Ok(made)
     }
 
     /// After it holds: whoever tells waits for those who tell something else, and a stop waits for nobody.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    once::{Made, Once},
     second_factor::{SecondFactor, Shown},
     session::{Session, TenantTx},
     value::{Kind, Row, Value, json},
@@ -23,7 +24,7 @@ pub const INVITED_FOR: Duration = Duration::from_secs(72 * 60 * 60);
 const NETWORKS: usize = 10;
 
 /// Somebody who is to be able to log in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// By what they log in.
@@ -178,16 +179,33 @@ impl Store {
         first: FirstPassword,
         by: impl Into<By>,
     ) -> Result<UserRecord, StoreError> {
+        self.create_user_once(tenant, new, first, by, None).await.map(|made| made.record)
+    }
+
+    /// The same; under a key the same request of the same asker is the same user for a day. What lets them in is that of the first.
+    pub async fn create_user_once(
+        &self,
+        tenant: TenantId,
+        new: NewUser,
+        first: FirstPassword,
+        by: impl Into<By>,
+        key: Option<String>,
+    ) -> Result<Made<UserRecord>, StoreError> {
         let by = by.into();
+        let once = Once::of(key, &by, "user.create", &new)?;
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
+                let id = UserId::new(Uuid::now_v7());
+                if let Some((once, before)) = tx.made_before(once.as_ref(), &id).await? {
+                    return once.as_it_is(tx.held_user(before).await);
+                }
                 let (password, digest) = match &first {
                     FirstPassword::Hashed(hash) => (Some(hash.clone()), None),
                     FirstPassword::Invited(token) => (None, Some(token.digest())),
                 };
                 let until = tx.now.saturating_add(INVITED_FOR).unwrap_or(Timestamp::MAX);
                 let made = UserRecord {
-                    id: UserId::new(Uuid::now_v7()),
+                    id,
                     name: new.name,
                     tenant: tx.tenant,
                     role: new.role,
@@ -217,7 +235,7 @@ impl Store {
                 }
                 let detail = format!("{}: {}", made.name, made.role);
                 tx.audit(Act::new(&by, "user.create", made.id).detail(detail).after(&made)?);
-                Ok(made)
+                Ok(Made::now(made))
             })
         })
         .await

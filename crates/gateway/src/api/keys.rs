@@ -10,12 +10,13 @@ use utoipa::ToSchema;
 
 use super::{
     body::{Body, InPath},
+    once::{Made, Once},
     words,
 };
 use crate::{
     Gateway,
     caller::{Caller, Who},
-    problem::{AboutOne, Anywhere, BringsBody, Kind, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, Problem},
 };
 
 /// Networks of one key, at most.
@@ -35,11 +36,21 @@ pub(super) struct Keys {
 /// A key that was made now.
 #[derive(Serialize, ToSchema)]
 pub(super) struct MadeKey {
-    /// The key itself: it is shown this once.
+    /// The key itself: it is shown this once. It is not kept: an answer to the same request under the same `Idempotency-Key` is
+    /// without it, and whoever never got it rotates the key.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^rampart_[0-9a-f]{8}_[0-9a-f]{54}$")]
-    secret: String,
+    secret: Option<String>,
     #[serde(flatten)]
     key: KeyRecord,
+}
+
+/// The answer to who made it.
+fn made(secret: &ApiKey, made: store::Made<KeyRecord>) -> Made<MadeKey> {
+    let store::Made { record: key, is_new } = made;
+    let place = Some(format!("/api/v1/keys/{}", key.prefix));
+    let body = MadeKey { secret: is_new.then(|| secret.expose().to_owned()), key };
+    Made { status: StatusCode::CREATED, place, is_new, body }
 }
 
 /// How a key is to be followed by another.
@@ -121,18 +132,24 @@ pub(super) async fn show(
     path = "/keys",
     tag = "keys",
     operation_id = "create_key",
+    params(Once),
     request_body = NewKey,
     responses(
-        (status = CREATED, body = MadeKey, description = "the key, this once"),
+        (status = CREATED, body = MadeKey, description = "the key, this once", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
         Anywhere,
         BringsBody,
+        MayConflict,
     ),
 )]
 pub(super) async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
+    once: Once,
     Body(asked): Body<NewKey>,
-) -> Result<(StatusCode, Json<MadeKey>), Problem> {
+) -> Result<Made<MadeKey>, Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
     caller.may_give(asked.role)?;
     let NewKey { name, networks, expires_at, .. } = &asked;
@@ -145,8 +162,9 @@ pub(super) async fn create(
     }
     may_reach(&caller, networks, *expires_at)?;
     let secret = random();
-    let key = gateway.store.create_key(tenant, secret.clone(), asked, caller.by()).await?;
-    Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
+    let by = caller.by();
+    let key = gateway.store.create_key_once(tenant, secret.clone(), asked, by, once.key).await?;
+    Ok(made(&secret, key))
 }
 
 /// Makes another key in the place of one, which goes on for a while.
@@ -155,21 +173,26 @@ pub(super) async fn create(
     path = "/keys/{prefix}/rotate",
     tag = "keys",
     operation_id = "rotate_key",
-    params(("prefix" = String, Path, description = "the eight digits that the key begins with")),
+    params(("prefix" = String, Path, description = "the eight digits that the key begins with"), Once),
     request_body = RotateRequest,
     responses(
-        (status = CREATED, body = MadeKey, description = "the key that takes its place, this once"),
+        (status = CREATED, body = MadeKey, description = "the key that takes its place, this once", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
         Anywhere,
         AboutOne,
         BringsBody,
+        MayConflict,
     ),
 )]
 pub(super) async fn rotate(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(prefix): InPath<String>,
+    once: Once,
     Body(asked): Body<RotateRequest>,
-) -> Result<(StatusCode, Json<MadeKey>), Problem> {
+) -> Result<Made<MadeKey>, Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     let old = named(&gateway, &caller, &prefix).await?;
@@ -181,9 +204,10 @@ pub(super) async fn rotate(
     }
     let overlap = std::time::Duration::from_secs(overlap.into());
     let secret = random();
-    let key = gateway.store.rotate_key(tenant, prefix.clone(), secret.clone(), overlap, caller.by()).await?;
+    let (old, by) = (prefix.clone(), caller.by());
+    let key = gateway.store.rotate_key_once(tenant, old, secret.clone(), overlap, by, once.key).await?;
     gateway.keys.forget(|_, known| known.is_none_or(|known| known.prefix == prefix));
-    Ok((StatusCode::CREATED, Json(MadeKey { secret: secret.expose().to_owned(), key })))
+    Ok(made(&secret, key))
 }
 
 /// Takes a key back: from the next request on it is not known.

@@ -1,17 +1,14 @@
 //! Scans: asked for, looked at, ended and compared.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-};
-use model::{Permission, ScanId, ScanRequest, Target, TenantId, scan::Difference};
+use axum::{Json, extract::State, http::StatusCode};
+use model::{Permission, ScanId, ScanRequest, Target, scan::Difference};
 use serde::{Deserialize, Serialize};
 use store::{NewScan, ScanFilter, ScanRecord, StoreError, Submission};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     body::{Body, InPath, InQuery},
+    once::{Made, Once},
     page,
 };
 use crate::{
@@ -19,9 +16,6 @@ use crate::{
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, Problem},
 };
-
-/// The longest key under which something is asked for once.
-const LONGEST_KEY: usize = 128;
 
 /// Which scans.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -119,30 +113,32 @@ pub(super) async fn show(
     Ok(Json(gateway.store.scan(tenant, scan).await?))
 }
 
-/// Begins a scan. With an `Idempotency-Key`, the same request is the same scan for a day.
+/// Begins a scan.
 #[utoipa::path(
     post,
     path = "/scans",
     tag = "scans",
     operation_id = "submit_scan",
-    params((
-        "Idempotency-Key" = Option<String>,
-        Header,
-        description = "whoever gets no answer asks again under it",
-        pattern = "^[!-~]{1,128}$",
-    )),
+    params(Once),
     request_body = ScanSubmission,
-    responses((status = ACCEPTED, body = ScanRecord, description = "it was begun, or had been under the same key"), Anywhere, BringsBody, MayConflict),
+    responses(
+        (status = ACCEPTED, body = ScanRecord, description = "it was begun", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
+        Anywhere,
+        BringsBody,
+        MayConflict,
+    ),
 )]
 pub(super) async fn submit(
     State(gateway): State<Gateway>,
     caller: Caller,
-    headers: HeaderMap,
+    once: Once,
     Body(asked): Body<ScanSubmission>,
-) -> Result<(StatusCode, HeaderMap, Json<ScanRecord>), Problem> {
+) -> Result<Made<ScanRecord>, Problem> {
     let tenant = caller.may(Permission::ScansSubmit)?;
     check(&gateway, &asked.targets, &asked.request)?;
-    let key = idempotency_key(&headers)?;
     let new = NewScan {
         request: asked.request,
         targets: asked.targets,
@@ -150,29 +146,12 @@ pub(super) async fn submit(
         checks: gateway.around.terms.checks.clone(),
         price: gateway.around.terms.price,
     };
-    let Submission { scan, planned, .. } = begin(&gateway, tenant, new, key).await?;
+    let begun = gateway.store.submit_scan_once(tenant, new, once.key).await;
+    let Submission { scan, is_new, planned } = begun.map_err(refused)?;
     (gateway.around.tell)(News::Planned(planned));
-    let mut place = HeaderMap::new();
-    if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/scans/{scan}")) {
-        place.insert(header::LOCATION, path);
-    }
-    Ok((StatusCode::ACCEPTED, place, Json(gateway.store.scan(tenant, scan).await?)))
-}
-
-async fn begin(
-    gateway: &Gateway,
-    tenant: TenantId,
-    new: NewScan,
-    key: Option<String>,
-) -> Result<Submission, Problem> {
-    let begun = match key {
-        Some(key) => gateway.store.submit_scan_once(tenant, new, key).await,
-        None => {
-            let begun = gateway.store.submit_scan(tenant, new).await;
-            begun.map(|(scan, planned)| Submission { scan, is_new: true, planned })
-        }
-    };
-    begun.map_err(refused)
+    let place = Some(format!("/api/v1/scans/{scan}"));
+    let body = gateway.store.scan(tenant, scan).await?;
+    Ok(Made { status: StatusCode::ACCEPTED, place, is_new, body })
 }
 
 /// What can be said of a scan before the store is asked.
@@ -192,21 +171,6 @@ pub(super) fn refused(error: StoreError) -> Problem {
         // The scan is not what is missing.
         StoreError::Missing { kind: "scope", .. } => Problem::new(Kind::Invalid, error.to_string()),
         error => error.into(),
-    }
-}
-
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    match key.to_str() {
-        Ok(key)
-            if (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
-            Ok(Some(key.to_owned()))
-        }
-        _ => {
-            let detail = format!("an Idempotency-Key has 1 to {LONGEST_KEY} visible characters");
-            Err(Problem::new(Kind::Malformed, detail))
-        }
     }
 }
 

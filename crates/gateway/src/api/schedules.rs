@@ -1,10 +1,6 @@
 //! Schedules: the rules that begin scans.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-};
+use axum::{Json, extract::State, http::StatusCode};
 use model::{Permission, ScheduleId, TenantId};
 use serde::{Deserialize, Serialize};
 use store::{NewSchedule, ScheduleRecord, StoreError};
@@ -12,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     body::{Body, InPath},
+    once::{Made, Once},
     scans, words,
 };
 use crate::{
@@ -78,25 +75,33 @@ pub(super) async fn show(
     path = "/schedules",
     tag = "schedules",
     operation_id = "create_schedule",
+    params(Once),
     request_body = NewSchedule,
-    responses((status = CREATED, body = ScheduleRecord, description = "as it stands"), Anywhere, BringsBody, MayConflict),
+    responses(
+        (status = CREATED, body = ScheduleRecord, description = "as it stands", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
+        Anywhere,
+        BringsBody,
+        MayConflict,
+    ),
 )]
 pub(super) async fn create(
     State(gateway): State<Gateway>,
     caller: Caller,
+    once: Once,
     Body(new): Body<NewSchedule>,
-) -> Result<(StatusCode, HeaderMap, Json<ScheduleRecord>), Problem> {
+) -> Result<Made<ScheduleRecord>, Problem> {
     let tenant = caller.may(Permission::SchedulesManage)?;
     // What it begins could be asked for by whoever makes it.
     caller.may(Permission::ScansSubmit)?;
     words::name(&new.name)?;
     scans::check(&gateway, &new.targets, &new.request)?;
-    let schedule = gateway.store.create_schedule(tenant, new, caller.by()).await.map_err(scans::refused)?;
-    let mut place = HeaderMap::new();
-    if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/schedules/{}", schedule.id)) {
-        place.insert(header::LOCATION, path);
-    }
-    Ok((StatusCode::CREATED, place, Json(schedule)))
+    let made = gateway.store.create_schedule_once(tenant, new, caller.by(), once.key).await;
+    let store::Made { record: body, is_new } = made.map_err(scans::refused)?;
+    let place = Some(format!("/api/v1/schedules/{}", body.id));
+    Ok(Made { status: StatusCode::CREATED, place, is_new, body })
 }
 
 /// Changes a schedule: whether it begins scans.

@@ -5,11 +5,15 @@ use model::{Authority, Permission, Reach, ScanId, Stop, TenantId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{body::Body, words};
+use super::{
+    body::Body,
+    once::{Made, Once},
+    words,
+};
 use crate::{
     Gateway, News,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, MayConflict, Problem},
 };
 
 /// What is stopped.
@@ -63,19 +67,31 @@ pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Resu
     path = "/stops",
     tag = "emergency stop",
     operation_id = "order_stop",
+    params(Once),
     request_body = StopOrder,
-    responses((status = CREATED, body = Stop, description = "it holds"), Anywhere, AboutOne, BringsBody),
+    responses(
+        (status = CREATED, body = Stop, description = "it holds", headers(
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
+        Anywhere,
+        AboutOne,
+        BringsBody,
+        MayConflict,
+    ),
 )]
 pub(super) async fn order(
     State(gateway): State<Gateway>,
     caller: Caller,
+    once: Once,
     Body(order): Body<StopOrder>,
-) -> Result<(StatusCode, Json<Stop>), Problem> {
+) -> Result<Made<Stop>, Problem> {
     let tenant = caller.may(Permission::StopsOrder)?;
     let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
-    let stop = gateway.store.order_stop(Authority::Tenant, reach, reason, caller.by()).await?;
+    let (authority, by) = (Authority::Tenant, caller.by());
+    let store::Made { record: body, is_new } =
+        gateway.store.order_stop_once(authority, reach, reason, by, once.key).await?;
     (gateway.around.tell)(News::Ended);
-    Ok((StatusCode::CREATED, Json(stop)))
+    Ok(Made { status: StatusCode::CREATED, place: None, is_new, body })
 }
 
 /// Lifts what was stopped in the same way, as far as the tenant ordered it: work goes on unless something else stops it.

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use store::{FirstPassword, NewUser, UserRecord};
 use utoipa::ToSchema;
 
-use super::body::{Body, InPath};
+use super::{
+    body::{Body, InPath},
+    once::{Made, Once},
+};
 use crate::{
     Gateway,
     caller::Caller,
@@ -23,9 +26,11 @@ pub(super) struct Users {
 /// Somebody who was invited now.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct InvitedUser {
-    /// Goes to them alone, this once: with it they choose a password within 72 hours.
+    /// Goes to them alone, this once: with it they choose a password within 72 hours. It is not kept: an answer to the same request
+    /// under the same `Idempotency-Key` is without it, and whoever never got it forgets the user and invites them anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9a-f]{64}$")]
-    invitation: String,
+    invitation: Option<String>,
     #[serde(flatten)]
     user: UserRecord,
 }
@@ -79,21 +84,34 @@ pub(super) async fn show(
     path = "/users",
     tag = "users",
     operation_id = "invite_user",
+    params(Once),
     request_body = NewUser,
-    responses((status = CREATED, body = InvitedUser, description = "they are invited"), Anywhere, BringsBody, MayConflict),
+    responses(
+        (status = CREATED, body = InvitedUser, description = "they are invited", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
+        Anywhere,
+        BringsBody,
+        MayConflict,
+    ),
 )]
 pub(super) async fn invite(
     State(gateway): State<Gateway>,
     caller: Caller,
+    once: Once,
     Body(asked): Body<NewUser>,
-) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
+) -> Result<Made<InvitedUser>, Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
     caller.may_give(asked.role)?;
     caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
     let first = FirstPassword::Invited(invitation.clone());
-    let user = gateway.store.create_user(tenant, asked, first, caller.by()).await?;
-    Ok((StatusCode::CREATED, Json(InvitedUser { invitation: invitation.expose().to_owned(), user })))
+    let made = gateway.store.create_user_once(tenant, asked, first, caller.by(), once.key).await?;
+    let store::Made { record: user, is_new } = made;
+    let place = Some(format!("/api/v1/users/{}", user.id));
+    let body = InvitedUser { invitation: is_new.then(|| invitation.expose().to_owned()), user };
+    Ok(Made { status: StatusCode::CREATED, place, is_new, body })
 }
 
 /// Says what somebody may do, or that they may not log in any more. Their sessions end.

@@ -15,6 +15,7 @@ mod identity;
 mod keys;
 mod limits;
 mod live;
+mod once;
 mod operations;
 mod requests;
 mod routes;

@@ -217,14 +217,16 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 );
 
--- What was asked for under a key is begun once: by the digest of it another question under the same key is told from the same one.
-CREATE TABLE scan_keys (
+-- What was asked for under a key is made once: by the digest of it another request under the same key is told from the same one. Of
+-- what was made nothing is kept but its id.
+CREATE TABLE request_keys (
     tenant_id       uuid NOT NULL REFERENCES tenants,
+    asked_by        text NOT NULL,
     idempotency_key text NOT NULL,
     asked           bytea NOT NULL,
-    scan_id         text NOT NULL,
+    made            text NOT NULL,
     expires_at      timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, idempotency_key)
+    PRIMARY KEY (tenant_id, asked_by, idempotency_key)
 );
 
 -- Here and below: of two looks that began together, that of the later task counts as the later one. What every later scan changes
@@ -595,11 +597,11 @@ CREATE POLICY of_tenant ON task_keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON task_keys TO rampart_tenant;
 
-ALTER TABLE scan_keys ENABLE ROW LEVEL SECURITY;
-ALTER TABLE scan_keys FORCE ROW LEVEL SECURITY;
-CREATE POLICY of_tenant ON scan_keys FOR ALL TO rampart_tenant
+ALTER TABLE request_keys ENABLE ROW LEVEL SECURITY;
+ALTER TABLE request_keys FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON request_keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
-GRANT SELECT, INSERT, UPDATE, DELETE ON scan_keys TO rampart_tenant;
+GRANT SELECT, INSERT, UPDATE, DELETE ON request_keys TO rampart_tenant;
 
 ALTER TABLE assets ENABLE ROW LEVEL SECURITY;
 ALTER TABLE assets FORCE ROW LEVEL SECURITY;
@@ -722,6 +724,9 @@ CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON keys TO rampart_queue;
+-- A stop may be asked for under a key.
+CREATE POLICY of_queue ON request_keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE ON request_keys TO rampart_queue;
 -- Whose a name is, and a session.
 CREATE POLICY of_queue ON users FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT ON users TO rampart_queue;

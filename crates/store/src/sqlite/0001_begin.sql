@@ -177,14 +177,16 @@ CREATE TABLE task_keys (
     PRIMARY KEY (tenant_id, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 
--- What was asked for under a key is begun once: by the digest of it another question under the same key is told from the same one.
-CREATE TABLE scan_keys (
+-- What was asked for under a key is made once: by the digest of it another request under the same key is told from the same one. Of
+-- what was made nothing is kept but its id.
+CREATE TABLE request_keys (
     tenant_id       BLOB NOT NULL REFERENCES tenants,
+    asked_by        TEXT NOT NULL,
     idempotency_key TEXT NOT NULL,
     asked           BLOB NOT NULL,
-    scan_id         TEXT NOT NULL,
+    made            TEXT NOT NULL,
     expires_at      INTEGER NOT NULL,
-    PRIMARY KEY (tenant_id, idempotency_key)
+    PRIMARY KEY (tenant_id, asked_by, idempotency_key)
 ) STRICT, WITHOUT ROWID;
 
 -- Here and below: of two looks that began together, that of the later task counts as the later one.

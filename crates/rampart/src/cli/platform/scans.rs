@@ -21,7 +21,7 @@ pub(crate) struct SubmitArguments {
     #[command(flatten)]
     pub(crate) request: RequestArguments,
 
-    /// The same request under the same key is the same scan for a day: whoever got no answer may ask again
+    /// Asked for again under the same key it is the same scan for a day: whoever got no answer may ask again
     #[arg(long, value_name = "KEY", value_parser = name)]
     pub(crate) idempotency_key: Option<String>,
 

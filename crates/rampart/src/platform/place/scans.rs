@@ -122,13 +122,7 @@ impl Place {
         let tenant = desk.tenant().await?;
         let Terms { checks, price } = desk.configuration.terms();
         let new = NewScan { request, targets, by: operator().into(), checks, price };
-        let begun = match key {
-            Some(key) => desk.store.submit_scan_once(tenant, new, key.to_owned()).await,
-            None => {
-                let begun = desk.store.submit_scan(tenant, new).await;
-                begun.map(|(scan, planned)| Submission { scan, is_new: true, planned })
-            }
-        };
+        let begun = desk.store.submit_scan_once(tenant, new, key.map(str::to_owned)).await;
         let Submission { scan, is_new, planned } =
             begun.map_err(with_way_out).context("the scan was not begun")?;
         desk.wake(planned).await;

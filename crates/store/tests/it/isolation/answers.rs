@@ -83,6 +83,13 @@ pub(super) fn text<T: Debug>(answer: &Result<T, StoreError>) -> String {
 /// Every method that takes a tenant, asked about things. A method that is missing here fails the test below.
 async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> String {
     let by = || "intruder".to_owned();
+    let under_key = || {
+        Some(match method {
+            // The tenant has a scan under it, in the same name.
+            "submit_scan_once" => "of the tenant".to_owned(),
+            method => method.to_owned(),
+        })
+    };
     let task = TaskFilter::one(things.task);
     let of_scan = TaskFilter::of_scan(things.scan);
     let rule = || Schedule::new(Rhythm::Every("1h".parse().unwrap()));
@@ -136,6 +143,12 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let new = NewUser { name, role: Role::Owner };
             let made = store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), by()).await;
             text(&made.map(|user| user.role))
+        }
+        "create_user_once" => {
+            let new = NewUser { name: "owner-of-the-tenant".parse().unwrap(), role: Role::Owner };
+            let first = FirstPassword::Hashed("kept".to_owned());
+            let made = store.create_user_once(tenant, new, first, by(), under_key()).await;
+            text(&made.map(|made| made.record.role))
         }
         "users" => text(&store.users(tenant).await.map(|users| {
             // Whom the intruder lets in, it sees.
@@ -203,7 +216,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later, by()).await))
         }
         "submit_scan" => text(&store.submit_scan(tenant, new()).await),
-        "submit_scan_once" => text(&store.submit_scan_once(tenant, new(), "of the tenant".to_owned()).await),
+        "submit_scan_once" => text(&store.submit_scan_once(tenant, new(), under_key()).await),
         "scan" => text(&store.scan(tenant, things.scan).await),
         "scan_settings" => text(&store.scan_settings(tenant, things.scan).await),
         "targets" => text(&store.targets(tenant, things.scan, 10).await),
@@ -291,14 +304,17 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let all = store.conversations(tenant, None, filter, 10).await;
             format!("{} {}", text(&all), text(&store.conversations(tenant, user, filter, 10).await))
         }
-        "create_schedule" => {
+        "create_schedule" | "create_schedule_once" => {
             let new = NewSchedule {
                 name: "nightly".to_owned(),
                 rule: rule(),
                 request: request(),
                 targets: targets(),
             };
-            text(&store.create_schedule(tenant, new, by()).await)
+            match method {
+                "create_schedule" => text(&store.create_schedule(tenant, new, by()).await),
+                _ => text(&store.create_schedule_once(tenant, new, by(), under_key()).await),
+            }
         }
         "schedules" => text(&store.schedules(tenant).await),
         "enable_schedule" => text(&store.enable_schedule(tenant, things.schedule, false, by()).await),
@@ -310,8 +326,17 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let made = store.create_key(tenant, secret, named("other"), by()).await;
             text(&made.map(|made| made.role))
         }
+        "create_key_once" => {
+            let secret = ApiKey::from_random(rand::random(), rand::random());
+            let made = store.create_key_once(tenant, secret, named("other"), by(), under_key()).await;
+            text(&made.map(|made| made.record.role))
+        }
         "keys" => text(&store.keys(tenant).await),
         "rotate_key" => text(&store.rotate_key(tenant, key(things.key).prefix(), key(10), LEASE, by()).await),
+        "rotate_key_once" => {
+            let prefix = key(things.key).prefix();
+            text(&store.rotate_key_once(tenant, prefix, key(10), LEASE, by(), under_key()).await)
+        }
         "revoke_key" => text(&store.revoke_key(tenant, key(things.key).prefix(), by()).await),
         "used_key" => text(&store.used_key(tenant, key(things.key).prefix()).await),
         // They take the tenant within a lease.

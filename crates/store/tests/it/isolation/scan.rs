@@ -13,10 +13,10 @@ pub(super) async fn begin(store: &Store, tenant: TenantId) -> ScanId {
     store.submit_scan(tenant, new).await.unwrap().0
 }
 
-/// Under a key.
+/// Under a key, in a name that somebody of another tenant has as well.
 pub(super) async fn begin_under(store: &Store, tenant: TenantId, key: &str) -> ScanId {
-    let new = new(store, tenant).await;
-    store.submit_scan_once(tenant, new, key.to_owned()).await.unwrap().scan
+    let new = NewScan { by: "intruder".into(), ..new(store, tenant).await };
+    store.submit_scan_once(tenant, new, Some(key.to_owned())).await.unwrap().scan
 }
 
 async fn new(store: &Store, tenant: TenantId) -> NewScan {
