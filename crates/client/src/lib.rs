@@ -11,6 +11,7 @@ mod error;
 mod findings;
 mod keys;
 mod me;
+mod packages;
 mod page;
 mod request;
 mod results;
@@ -34,6 +35,7 @@ pub use self::{
     findings::{DecidedFindings, FindingDecision, FindingOrder, FindingQuery, FindingVerdict},
     keys::MadeKey,
     me::Me,
+    packages::AnalysisRequest,
     page::Page,
     results::{AssetPlace, Download, ReportFormat},
     scans::{Compared, ScanQuery},

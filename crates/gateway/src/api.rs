@@ -9,6 +9,7 @@ mod findings;
 mod keys;
 mod me;
 mod once;
+mod packages;
 mod page;
 mod providers;
 mod results;
@@ -103,9 +104,10 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(conversations::read_scan))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::mentions))
-        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::list, packages::analyze))
         .routes(routes!(tasks::totals))
         .routes(routes!(tasks::show))
+        .routes(routes!(packages::result))
         .routes(routes!(tasks::cancel))
         .routes(routes!(tasks::redrive))
         .routes(routes!(tasks::purge))

@@ -16,6 +16,9 @@ use utoipa::{
 
 use crate::caller::Refusal;
 
+/// When somebody should ask again who needs a worker that is not there.
+const UNATTENDED: Duration = Duration::from_secs(60);
+
 /// What went wrong. [`crate::request::attend`] writes it into the answer, with the request's id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -59,6 +62,8 @@ pub(crate) enum Kind {
     TooMany,
     /// There is no room for it now.
     Overloaded,
+    /// Nobody is there who would do it.
+    NoWorker,
     /// What is needed for an answer is away.
     Unavailable,
     /// It took too long.
@@ -83,6 +88,7 @@ impl Kind {
         Kind::Invalid,
         Kind::TooMany,
         Kind::Overloaded,
+        Kind::NoWorker,
         Kind::Unavailable,
         Kind::Timeout,
         Kind::Internal,
@@ -112,6 +118,9 @@ impl Kind {
             Kind::Overloaded => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "there is no room for it now")
             }
+            Kind::NoWorker => {
+                (StatusCode::SERVICE_UNAVAILABLE, "no-worker", "nobody is there who would do it")
+            }
             Kind::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "something that is needed is away")
             }
@@ -121,7 +130,7 @@ impl Kind {
     }
 
     fn comes_back(self) -> bool {
-        matches!(self, Kind::TooMany | Kind::Overloaded | Kind::Unavailable | Kind::Timeout)
+        matches!(self, Kind::TooMany | Kind::Overloaded | Kind::NoWorker | Kind::Unavailable | Kind::Timeout)
     }
 }
 
@@ -212,6 +221,7 @@ impl From<StoreError> for Problem {
             | StoreError::LastOwner(_)
             | StoreError::SaidElsewhere(_) => Kind::Conflict,
             StoreError::Changed { .. } => Kind::Changed,
+            StoreError::NoWorker(_) => Kind::NoWorker,
             StoreError::OutOfScope { .. } | StoreError::NoPrice | StoreError::Invalid(_) => Kind::Invalid,
             StoreError::Unavailable(_)
             | StoreError::Busy(_)
@@ -228,7 +238,15 @@ impl From<StoreError> for Problem {
             }
             _ => error.to_string(),
         };
-        Problem::new(kind, detail)
+        match kind {
+            // Workers are started by people: who asks again at once asks in vain.
+            Kind::NoWorker => Problem {
+                hint: Some("whoever runs the installation starts a worker for that stage; ask again then"),
+                wait: Some(UNATTENDED),
+                ..Problem::new(kind, detail)
+            },
+            _ => Problem::new(kind, detail),
+        }
     }
 }
 

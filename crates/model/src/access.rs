@@ -68,6 +68,8 @@ permissions! {
     TasksRead "tasks.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Cancel tasks, and bring dead ones back or purge them.
     TasksManage "tasks.manage" [Owner Administrator Operator],
+    /// Ask for analyses of packages.
+    PackagesAnalyze "packages.analyze" [Owner Administrator Operator Analyst Scanner],
     /// Read findings and their history, without evidence.
     FindingsRead "findings.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Say what is made of a finding.

@@ -6,8 +6,8 @@ use utoipa::{
 };
 
 use crate::{
-    CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, Permission, PortSet, Protocol, ScanId,
-    Target, WorkerId, WorkerPrice, audit::Seal, comment::Older,
+    CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PackageUrl, Permission, PortSet,
+    Protocol, ScanId, Target, WorkerId, WorkerPrice, audit::Seal, comment::Older,
 };
 
 macro_rules! texts {
@@ -47,6 +47,7 @@ texts! {
     Money: "an amount, with at most six decimals", "12.50";
     NamePattern: "a name; `*.` before it stands for every name below it", "*.example.com";
     Older: "a place in a list that begins with the newest", "1766400000000000-019b4a3c-7d10-7000-8000-000000000000", "^[0-9]{1,17}-[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
+    PackageUrl: "a package URL (ECMA-427)", "pkg:npm/left-pad@1.3.0", "^[pP][kK][gG]:";
     PortSet: "ports and ranges of them", "80,443,8000-8100";
     Protocol: "the protocol that a service speaks", "http";
     Seal: "64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "^[0-9a-f]{64}$";

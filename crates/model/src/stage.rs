@@ -18,6 +18,8 @@ pub enum Stage {
     Crawl,
     /// Check templates.
     Check,
+    /// Packages of other people's software.
+    Package,
     /// The reports of a scan that has ended.
     Report,
     /// Nothing but waiting: what a queue and its workers can do is measured with it.
@@ -27,9 +29,19 @@ pub enum Stage {
 impl Stage {
     /// Those of a scan, in the order in which they feed one another.
     pub const SCANNING: [Stage; 4] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check];
-    /// All of them.
-    pub const ALL: [Stage; 6] =
+    /// Those that the workers of this release can work for.
+    pub const SERVED: [Stage; 6] =
         [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check, Stage::Report, Stage::Exercise];
+    /// All of them.
+    pub const ALL: [Stage; 7] = [
+        Stage::Discover,
+        Stage::Ports,
+        Stage::Crawl,
+        Stage::Check,
+        Stage::Package,
+        Stage::Report,
+        Stage::Exercise,
+    ];
 
     /// The word used in options and reports.
     pub fn as_str(self) -> &'static str {
@@ -38,6 +50,7 @@ impl Stage {
             Stage::Ports => "ports",
             Stage::Crawl => "crawl",
             Stage::Check => "check",
+            Stage::Package => "package",
             Stage::Report => "report",
             Stage::Exercise => "exercise",
         }
@@ -59,7 +72,7 @@ impl fmt::Display for Stage {
 
 /// The word is not a stage.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a stage: use discover, ports, crawl, check, report or exercise")]
+#[error("`{0}` is not a stage: use discover, ports, crawl, check, package, report or exercise")]
 pub struct StageError(String);
 
 impl FromStr for Stage {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asset, Finding, Learned, Ledger, Priority, ScanId, Stage, Unit, task::RetryPolicy};
+use crate::{Asset, Finding, Learned, Ledger, PackageUrl, Priority, ScanId, Stage, Unit, task::RetryPolicy};
 
 /// What a task is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,11 @@ use crate::{Asset, Finding, Learned, Ledger, Priority, ScanId, Stage, Unit, task
 pub enum Work {
     /// A unit of a scan.
     Unit(Unit),
+    /// An analysis of a package.
+    Package {
+        /// Which.
+        purl: PackageUrl,
+    },
     /// The reports of a scan.
     Report,
     /// Nothing, for so long.
@@ -30,6 +35,7 @@ impl Work {
     pub fn stage(&self) -> Stage {
         match self {
             Work::Unit(unit) => unit.stage(),
+            Work::Package { .. } => Stage::Package,
             Work::Report => Stage::Report,
             Work::Exercise { .. } => Stage::Exercise,
         }

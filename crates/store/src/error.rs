@@ -1,6 +1,6 @@
 //! What goes wrong between Rampart and its database.
 
-use model::{Refusal, task::Refused};
+use model::{Refusal, Stage, task::Refused};
 
 /// Why something was not stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +76,9 @@ pub enum StoreError {
     /// It was made under that key, and is gone: asking again makes no other.
     #[error("what was made under the idempotency key `{0}` is not there any more")]
     KeySpent(String),
+    /// It would wait for somebody who is not there.
+    #[error("nobody is at work in stage {0}")]
+    NoWorker(Stage),
     /// What was asked for cannot be.
     #[error("{0}")]
     Invalid(String),

@@ -25,6 +25,7 @@ mod leaders;
 mod looks;
 mod objects;
 mod once;
+mod packages;
 mod packets;
 mod planning;
 mod results;
@@ -66,6 +67,7 @@ pub use self::{
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     once::Made,
+    packages::{AskedAnalysis, NewAnalysis, PackageResult},
     postgres::{ReplicaLocation, ReplicaState, migrate},
     results::UnitRecord,
     retention::Retention,

@@ -7,12 +7,13 @@ use model::{
     Happening, ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
     scan::ScanEnd,
     stage::add_counts,
-    task::{Command, Life, Refused, TaskFailure},
+    task::{Command, LeaseNumber, Life, Refused, Retry, TaskFailure},
 };
 
 use crate::{
     Lease, ObjectKey, Store, StoreError, TaskFilter, TaskRecord,
     looks::Moment,
+    packages::{PackageResult, too_large},
     results::Kept,
     scans::RunningScan,
     session::TenantTx,
@@ -26,6 +27,8 @@ pub enum Ending {
     Completed,
     /// A unit of a scan, and what came of it.
     Unit(Box<UnitResult>),
+    /// An analysis of a package, and what it says.
+    Package(PackageResult),
     /// There is no result.
     Failed(TaskFailure),
     /// The worker shuts down, the task was stopped, or nobody can do it now: it has not been tried.
@@ -113,7 +116,7 @@ impl TenantTx<'_> {
         let mut held: BTreeMap<TaskId, TaskRecord> =
             held.into_iter().map(|record| (record.id, record)).collect();
         let mut answers = Vec::with_capacity(settlements.len());
-        let (mut changes, mut ended) = (Vec::new(), Vec::new());
+        let (mut changes, mut ended, mut analyses) = (Vec::new(), Vec::new(), Vec::new());
         for (settlement, evidence) in settlements {
             let number = settlement.lease.number;
             // Which scan is held was said by the lease; the result must not go to another's account, nor to none.
@@ -122,13 +125,7 @@ impl TenantTx<'_> {
                 answers.push(Err(Refused::Wrong("purged")));
                 continue;
             };
-            let command = match &settlement.ending {
-                Ending::Completed | Ending::Unit(_) => Command::Complete { lease_number: number },
-                Ending::Failed(failure) => Command::Fail { lease_number: number, failure: failure.clone() },
-                Ending::HandedBack { not_before } => {
-                    Command::HandBack { lease_number: number, not_before: *not_before }
-                }
-            };
+            let command = command(&record.work, &settlement.ending, number);
             let applied = record.task.apply(&command, &record.policy, self.now, dice());
             let task = match applied {
                 Ok((task, _)) => task,
@@ -145,6 +142,11 @@ impl TenantTx<'_> {
                     continue;
                 }
             };
+            if let (Work::Package { purl }, Ending::Package(result), Life::Completed) =
+                (&record.work, &settlement.ending, &task.life)
+            {
+                analyses.push((record.id, purl.clone(), result.clone()));
+            }
             if let (Some(running), Work::Unit(unit)) = (&mut running, &record.work) {
                 if let Ending::Unit(result) = settlement.ending {
                     let (task, looked_at, unit) = (record.id, begun(record)?, unit.clone());
@@ -167,6 +169,9 @@ impl TenantTx<'_> {
         // First of all: what is planned below may find the budget spent, and cancels what waits.
         write_changes(self.session, &changes, self.now).await?;
         self.tell_of_dead(&changes);
+        for (task, purl, result) in &analyses {
+            self.keep_analysis(*task, purl, result).await?;
+        }
         if let Some(running) = &mut running {
             let (places, ended): (Vec<usize>, Vec<EndedUnit>) = ended.into_iter().unzip();
             self.commit_units(running, &ended).await?;
@@ -306,6 +311,28 @@ impl TenantTx<'_> {
             crate::value::places(2, filter.ids.len())
         );
         self.query(&sql, &values).await?.iter().map(|row| row.word(0)).collect()
+    }
+}
+
+/// What the end of a try means for its task.
+fn command(work: &Work, ending: &Ending, lease_number: LeaseNumber) -> Command {
+    let fail = |message: String| {
+        let failure = TaskFailure { message, retry: Retry::Never };
+        Command::Fail { lease_number, failure }
+    };
+    match (work, ending) {
+        // Nobody is to believe that there is a result when there is none.
+        (Work::Package { .. }, Ending::Completed | Ending::Unit(_)) => {
+            fail("it ended without an analysis of the package".to_owned())
+        }
+        (Work::Package { .. }, Ending::Package(result)) => match too_large(result) {
+            Some(why) => fail(why),
+            None => Command::Complete { lease_number },
+        },
+        (_, Ending::Package(_)) => fail("it ended with an analysis of a package, and is none".to_owned()),
+        (_, Ending::Completed | Ending::Unit(_)) => Command::Complete { lease_number },
+        (_, Ending::Failed(failure)) => Command::Fail { lease_number, failure: failure.clone() },
+        (_, Ending::HandedBack { not_before }) => Command::HandBack { lease_number, not_before: *not_before },
     }
 }
 

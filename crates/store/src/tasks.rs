@@ -264,6 +264,7 @@ impl TenantTx<'_> {
             enqueued.push(Enqueued { id, is_new: true });
             let unit = match &task.work {
                 Work::Unit(unit) => Some(unit.to_string()),
+                Work::Package { purl } => Some(purl.to_string()),
                 Work::Report | Work::Exercise { .. } => None,
             };
             let not_before = self.now.saturating_add(task.delay).unwrap_or(Timestamp::MAX);

@@ -92,6 +92,10 @@ impl Stages {
                     }
                 }
             }
+            (Work::Package { .. }, _) => {
+                let message = "no worker of this release analyses packages".to_owned();
+                Some(Ending::Failed(TaskFailure { message, retry: Retry::Never }))
+            }
             (Work::Unit(_) | Work::Report, None) => {
                 let message = "it belongs to no scan".to_owned();
                 Some(Ending::Failed(TaskFailure { message, retry: Retry::Never }))

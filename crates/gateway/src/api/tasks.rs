@@ -8,7 +8,7 @@ use std::{
 
 use axum::{Json, extract::State, http::StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use model::{Permission, ScanId, Stage, TaskId};
+use model::{PackageAnalysis, Permission, ScanId, Stage, TaskId};
 use serde::{Deserialize, Serialize};
 use store::{TaskFilter, TaskRecord};
 use utoipa::{IntoParams, ToSchema};
@@ -85,6 +85,17 @@ pub(super) struct Tasks {
     /// There may be more: `after` that one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<TaskId>,
+}
+
+/// A task, with what it is to whoever asked for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ShownTask {
+    #[serde(flatten)]
+    #[schema(value_type = TaskRecord)]
+    task: Arc<TaskRecord>,
+    /// The analysis of a package, when it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    analysis: Option<PackageAnalysis>,
 }
 
 /// How many tasks there are.
@@ -213,16 +224,18 @@ pub(super) async fn totals(
     tag = "tasks",
     operation_id = "show_task",
     params(("task" = TaskId, Path, description = "which")),
-    responses((status = OK, body = TaskRecord, description = "as it stands"), Anywhere, AboutOne),
+    responses((status = OK, body = ShownTask, description = "as it stands"), Anywhere, AboutOne),
 )]
 pub(super) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(task): InPath<TaskId>,
-) -> Result<Json<Arc<TaskRecord>>, Problem> {
+) -> Result<Json<ShownTask>, Problem> {
     let tenant = caller.may(Permission::TasksRead)?;
     let read = async || gateway.together.task(&gateway.store, tenant, task).await;
-    Ok(Json(gateway.tasks.get(&(tenant, task), Instant::now(), read).await?))
+    let task = gateway.tasks.get(&(tenant, task), Instant::now(), read).await?;
+    let analysis = PackageAnalysis::of(&task);
+    Ok(Json(ShownTask { task, analysis }))
 }
 
 /// Cancels tasks: those that wait end at once, those at work when their workers hear of it.

@@ -15,14 +15,14 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use model::{
     ApiKey, Asset, Author, CheckId, CommentId, Confidence, DomainName, Evidence, Finding, Fingerprint,
-    Location, NewTask, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source, Stage,
-    TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId, comment::NewComment,
+    Location, NewTask, Priority, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source,
+    Stage, TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId, comment::NewComment,
     finding::Classification, schedule::Rhythm,
 };
 use serde_json::Value;
 use store::{
-    ClaimRequest, Ending, FirstPassword, NewKey, NewScan, NewSchedule, NewTenant, NewUser, Objects,
-    Settlement, Store, Terms, UserRecord,
+    ClaimRequest, Ending, FirstPassword, Introduction, NewAnalysis, NewKey, NewScan, NewSchedule, NewTenant,
+    NewUser, Objects, PackageResult, Settlement, Store, Terms, UserRecord,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -191,6 +191,43 @@ impl Ground {
     pub(crate) async fn task(&self) -> TaskId {
         let task = NewTask::new(Work::Exercise { hold: Duration::ZERO });
         self.store.enqueue(self.tenant, vec![task]).await.unwrap()[0].id
+    }
+
+    /// Somebody says that they analyse packages.
+    pub(crate) async fn package_worker(&self) -> WorkerId {
+        let worker = WorkerId::from_random(rand::random());
+        let stages = vec![Stage::Package];
+        let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1 };
+        self.store.worker_is_there(who).await.unwrap();
+        worker
+    }
+
+    /// They end the one analysis that waits.
+    pub(crate) async fn analyse(&self, worker: WorkerId, ending: Ending) {
+        let request = ClaimRequest {
+            worker,
+            stages: vec![Stage::Package],
+            most: 1,
+            lease: Duration::from_secs(60),
+            turns: Arc::default(),
+        };
+        let lease = self.store.claim(request).await.unwrap()[0].lease;
+        self.store.settle(vec![Settlement::silent(lease, ending)]).await.unwrap().remove(0).unwrap();
+    }
+
+    /// An analysis with a result.
+    pub(crate) async fn analysis(&self) -> TaskId {
+        let worker = self.package_worker().await;
+        let new = NewAnalysis {
+            purl: format!("pkg:npm/left-pad@{}", rand::random::<u32>()).parse().unwrap(),
+            // Before what others of the test have left.
+            priority: Priority::Urgent,
+            deadline: Duration::from_secs(60),
+        };
+        let asked = self.store.analyze_package(self.tenant, new, "test", None).await.unwrap();
+        self.analyse(worker, Ending::Package(PackageResult::from_iter([("says".to_owned(), "fine".into())])))
+            .await;
+        asked.task.record.id
     }
 
     pub(crate) async fn schedule(&self) -> ScheduleId {

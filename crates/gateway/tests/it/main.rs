@@ -17,6 +17,7 @@ mod limits;
 mod live;
 mod once;
 mod operations;
+mod packages;
 mod requests;
 mod routes;
 mod scans;

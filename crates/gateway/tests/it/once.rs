@@ -42,7 +42,10 @@ async fn everything_that_is_made_is_made_once_under_a_key() {
     let rotated = ground.key(Role::Viewer).await.prefix();
     let scan = json!({ "targets": ["127.0.0.1"], "request": { "scope": "loopback" } });
     let mut schedule = scan.clone();
-    schedule.as_object_mut().unwrap().extend([("name".to_owned(), json!("nightly")), ("rule".to_owned(), json!({ "every": "1h" }))]);
+    schedule
+        .as_object_mut()
+        .unwrap()
+        .extend([("name".to_owned(), json!("nightly")), ("rule".to_owned(), json!({ "every": "1h" }))]);
     for (path, body, secret) in [
         ("/api/v1/scans".to_owned(), scan, None),
         ("/api/v1/schedules".to_owned(), schedule, None),

@@ -57,6 +57,10 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
         "PUT /api/v1/findings/{finding}/comments/read" | "PUT /api/v1/scans/{scan}/comments/read" => {
             Some(json!({ "up_to": "00000000-0000-7000-8000-000000000000" }))
         }
+        "POST /api/v1/tasks" => {
+            ground.package_worker().await;
+            Some(json!({ "purl": "pkg:npm/left-pad@1.3.0" }))
+        }
         "POST /api/v1/tasks/cancel" | "POST /api/v1/tasks/redrive" => {
             Some(json!({ "tasks": [ground.task().await] }))
         }
@@ -67,6 +71,9 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
         other => panic!("a sample of {other} is needed here"),
     };
     let mut path = path.to_owned();
+    if route == "GET /api/v1/tasks/{task}/result" {
+        path = path.replace("{task}", &ground.analysis().await.to_string());
+    }
     for name in PLACES {
         if path.contains(name) {
             path = path.replace(name, &place(ground, name).await);

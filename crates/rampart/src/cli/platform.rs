@@ -249,6 +249,15 @@ pub(crate) struct UpArguments {
     pub(crate) demo: bool,
 }
 
+/// A stage that workers of this release can work for.
+fn served_stage(text: &str) -> Result<Stage, String> {
+    let words = || Stage::SERVED.map(Stage::as_str).join(", ");
+    text.parse()
+        .ok()
+        .filter(|stage| Stage::SERVED.contains(stage))
+        .ok_or_else(|| format!("no worker of this release works for `{text}`: use {}", words()))
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArguments {
     /// Stages to work for: discover, ports, crawl, check, report, exercise
@@ -256,6 +265,7 @@ pub(crate) struct WorkerArguments {
         long = "stage",
         value_name = "STAGES",
         value_delimiter = ',',
+        value_parser = served_stage,
         default_value = "discover,ports,crawl,check,report"
     )]
     pub(crate) stages: Vec<Stage>,

@@ -273,7 +273,7 @@ async fn attendance(store: &Store, configuration: &Configuration) -> Vec<Finding
         Ok(attendance) => attendance,
         Err(error) => return vec![Finding::broken("workers", error.to_string(), "check the database")],
     };
-    let wanted = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Exercise).collect();
+    let wanted = Stage::SERVED.into_iter().filter(|stage| *stage != Stage::Exercise).collect();
     let start = match configuration.database {
         DatabaseUrl::Sqlite(_) => "`rampart up` starts everybody",
         DatabaseUrl::Postgres(_) => "`rampart worker` starts one, `--stage` says for what",

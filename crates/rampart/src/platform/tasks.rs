@@ -183,6 +183,7 @@ fn list(tasks: &[TaskRecord], counts: TaskCounts) -> anyhow::Result<()> {
         .map(|task| {
             let about = match &task.work {
                 Work::Unit(unit) => unit.to_string(),
+                Work::Package { purl } => purl.to_string(),
                 Work::Report => task.scan.map(|scan| format!("reports of scan {scan}")).unwrap_or_default(),
                 Work::Exercise { hold } => format!("nothing for {hold:?}"),
             };

@@ -62,7 +62,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     let doorbell = configuration.doorbell()?;
     let stages = Stages::new(store.clone(), roles::checks(arguments.demo)?, objects);
     let options = PoolOptions {
-        stages: Stage::ALL.to_vec(),
+        stages: Stage::SERVED.to_vec(),
         concurrency: arguments.concurrency,
         drain: arguments.drain,
         // It hears itself, so this is for the machine that slept.

@@ -209,6 +209,21 @@ CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
 CREATE INDEX tasks_ended ON tasks (tenant_id, ended_at) WHERE ended_at IS NOT NULL;
 
+-- A package that somebody has asked for and that waits or is looked at.
+CREATE INDEX tasks_of_packages ON tasks (tenant_id, unit) WHERE stage = 'package';
+
+-- What analyses of packages say; it goes with the task.
+CREATE TABLE package_results (
+    tenant_id   uuid NOT NULL,
+    task_id     uuid NOT NULL,
+    purl_key    bytea NOT NULL,
+    body        text NOT NULL,
+    analysed_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, task_id),
+    FOREIGN KEY (tenant_id, task_id) REFERENCES tasks ON DELETE CASCADE
+);
+CREATE INDEX package_results_by_package ON package_results (tenant_id, purl_key, analysed_at);
+
 CREATE TABLE task_keys (
     tenant_id       uuid NOT NULL REFERENCES tenants,
     idempotency_key text NOT NULL,
@@ -590,6 +605,12 @@ ALTER TABLE tasks FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON tasks FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO rampart_tenant;
+
+ALTER TABLE package_results ENABLE ROW LEVEL SECURITY;
+ALTER TABLE package_results FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON package_results FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON package_results TO rampart_tenant;
 
 ALTER TABLE task_keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE task_keys FORCE ROW LEVEL SECURITY;

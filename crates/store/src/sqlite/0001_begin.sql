@@ -169,6 +169,21 @@ CREATE INDEX tasks_of_scan ON tasks (tenant_id, scan_id, state) WHERE scan_id IS
 CREATE INDEX tasks_by_state ON tasks (tenant_id, state, task_id);
 CREATE INDEX tasks_ended ON tasks (tenant_id, ended_at) WHERE ended_at IS NOT NULL;
 
+-- A package that somebody has asked for and that waits or is looked at.
+CREATE INDEX tasks_of_packages ON tasks (tenant_id, unit) WHERE stage = 'package';
+
+-- What analyses of packages say; it goes with the task.
+CREATE TABLE package_results (
+    tenant_id   BLOB NOT NULL,
+    task_id     BLOB NOT NULL,
+    purl_key    BLOB NOT NULL,
+    body        TEXT NOT NULL,
+    analysed_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, task_id),
+    FOREIGN KEY (tenant_id, task_id) REFERENCES tasks ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX package_results_by_package ON package_results (tenant_id, purl_key, analysed_at);
+
 CREATE TABLE task_keys (
     tenant_id       BLOB NOT NULL REFERENCES tenants,
     idempotency_key TEXT NOT NULL,

@@ -19,6 +19,7 @@ mod looks;
 mod machine;
 mod objects;
 mod once;
+mod packages;
 mod replica;
 mod retention;
 mod scans;

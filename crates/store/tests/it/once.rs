@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
-use model::{ApiKey, Authority, Priority, Reach, Role, ScanId, ScanRequest, Schedule, Scope, Token, schedule::Rhythm};
+use model::{
+    ApiKey, Authority, Priority, Reach, Role, ScanId, ScanRequest, Schedule, Scope, Token, schedule::Rhythm,
+};
 use store::{
-    AuditFilter, FirstPassword, Made, NewScan, NewSchedule, NewUser, Retention, ScanFilter, StoreError, Submission,
+    AuditFilter, FirstPassword, Made, NewScan, NewSchedule, NewUser, Retention, ScanFilter, StoreError,
+    Submission,
 };
 
 use crate::{
@@ -156,7 +159,8 @@ async fn whatever_is_made_under_a_key_is_made_once(ground: Ground) {
     let again = order(Some("another".to_owned())).await.unwrap();
     assert_eq!((same.record.id, same.is_new, again.is_new), (again.record.id, true, false));
     let everywhere = Some("everywhere".to_owned());
-    let refused = store.order_stop_once(Authority::Installation, Reach::Everything, "x".to_owned(), "test", everywhere);
+    let refused =
+        store.order_stop_once(Authority::Installation, Reach::Everything, "x".to_owned(), "test", everywhere);
     assert!(matches!(refused.await, Err(StoreError::Invalid(_))));
 }
 
@@ -164,7 +168,8 @@ async fn what_is_gone_is_not_made_again(ground: Ground) {
     with_scope(&ground).await;
     let (store, tenant) = (&ground.store, ground.tenant);
     let under = || Some("of a key".to_owned());
-    let made = store.create_key_once(tenant, key(1), named("pipeline"), "test", under()).await.unwrap().record;
+    let made =
+        store.create_key_once(tenant, key(1), named("pipeline"), "test", under()).await.unwrap().record;
     store.revoke_key(tenant, made.prefix, "test").await.unwrap();
     let gone = store.create_key_once(tenant, key(2), named("pipeline"), "test", under()).await;
     assert!(matches!(&gone, Err(StoreError::KeySpent(key)) if key == "of a key"), "{gone:?}");

@@ -4,15 +4,16 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Author, CommentId, Fingerprint, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanId, ScanRequest,
-    Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, Topic, UserId, Work,
+    ApiKey, Author, CommentId, Fingerprint, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanId,
+    ScanRequest, Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, Topic, UserId, Work,
     comment::NewComment,
     finding::{Decision, Verdict},
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, ConversationFilter, Ending, Expected, FindingFilter, FirstPassword, Lease, MentionFilter,
-    NewScan, NewSchedule, NewUser, ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
+    AuditFilter, ConversationFilter, Ending, Expected, FindingFilter, FirstPassword, Introduction, Lease,
+    MentionFilter, NewAnalysis, NewScan, NewSchedule, NewUser, PackageResult, ScanFilter, SecondFactor,
+    Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
 use super::scan;
@@ -22,12 +23,17 @@ use crate::{
 };
 use model::task::Retry;
 
+/// A package that the tenant has analysed.
+const PACKAGE: &str = "pkg:npm/left-pad@1.3.0";
+
 /// Things of a tenant, or of nobody.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Things {
     pub(super) scan: ScanId,
     pub(super) other_scan: ScanId,
     pub(super) task: TaskId,
+    /// An analysis of [`PACKAGE`] with a result.
+    pub(super) analysis: TaskId,
     pub(super) finding: Fingerprint,
     pub(super) schedule: ScheduleId,
     /// A key that this number makes.
@@ -47,6 +53,7 @@ impl Things {
             scan: ScanId::from_random(0xabcd),
             other_scan: ScanId::from_random(0xabce),
             task: TaskId::new(uuid::Uuid::from_u128(self.task.as_uuid().as_u128() ^ 1)),
+            analysis: TaskId::new(uuid::Uuid::from_u128(self.analysis.as_uuid().as_u128() ^ 1)),
             finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
             schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
             key: 0xee,
@@ -63,6 +70,7 @@ impl Things {
             (self.scan.to_string(), "<scan>"),
             (self.other_scan.to_string(), "<scan>"),
             (self.task.to_string(), "<task>"),
+            (self.analysis.to_string(), "<analysis>"),
             (self.finding.to_string(), "<finding>"),
             (self.schedule.to_string(), "<schedule>"),
             (key(self.key).prefix().to_string(), "<key>"),
@@ -250,6 +258,16 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 text(&store.difference(tenant, things.other_scan, things.scan).await)
             )
         }
+        "analyze_package" => {
+            let new = NewAnalysis {
+                purl: PACKAGE.parse().unwrap(),
+                priority: Priority::Normal,
+                deadline: Duration::from_secs(60),
+            };
+            // What the tenant has of it would be an answer.
+            text(&store.analyze_package(tenant, new, by(), None).await)
+        }
+        "package_result" => text(&store.package_result(tenant, things.analysis).await),
         "findings" => {
             let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
             let worst = FindingFilter { worst_first: true, ..after.clone() };
@@ -394,6 +412,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     let other_scan = scan::begin_under(store, tenant, "of the tenant").await;
     let task = ground.enqueue([NewTask { priority: Priority::High, ..exercise() }]).await[0];
     assert_eq!(worker.claim(ground, 1).await[0].lease.task, task);
+    let analysis = analysed(ground, &worker).await;
     let new = NewSchedule {
         name: "hourly".to_owned(),
         rule: Schedule::new(Rhythm::Every("1h".parse().unwrap())),
@@ -417,6 +436,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         scan: other_scan,
         other_scan: scan,
         task,
+        analysis,
         finding,
         schedule,
         key: 7,
@@ -425,6 +445,22 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         comment,
         scope: "home",
     }
+}
+
+/// An analysis of a package, when the worker for it has gone again.
+async fn analysed(ground: &Ground, worker: &Worker) -> TaskId {
+    let who =
+        Introduction { worker: worker.id(), stages: vec![Stage::Package], version: "1.2.3", concurrency: 1 };
+    ground.store.worker_is_there(who).await.unwrap();
+    let (purl, deadline) = (PACKAGE.parse().unwrap(), Duration::from_secs(60));
+    let new = NewAnalysis { purl, priority: Priority::Normal, deadline };
+    let asked = ground.store.analyze_package(ground.tenant, new, "test", None).await.unwrap();
+    let lease = worker.claim_of(ground, &[Stage::Package], 1).await[0].lease;
+    let says = PackageResult::from_iter([("says".to_owned(), "secret of the tenant".into())]);
+    let settled = ground.store.settle(vec![Settlement::silent(lease, Ending::Package(says))]).await;
+    settled.unwrap().remove(0).unwrap();
+    ground.store.worker_left(worker.id()).await.unwrap();
+    asked.task.record.id
 }
 
 /// Everything that a tenant sees of its own.
@@ -447,6 +483,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "gaps",
         "scans",
         "difference",
+        "package_result",
         "findings",
         "finding",
         "finding_documents",
