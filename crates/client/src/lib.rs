@@ -6,6 +6,7 @@
 
 mod address;
 mod audit;
+mod checks;
 mod comments;
 mod error;
 mod findings;
@@ -30,6 +31,7 @@ use reqwest::header::HeaderValue;
 pub use self::{
     address::Address,
     audit::AuditQuery,
+    checks::CheckQuery,
     comments::CommentQuery,
     error::{ClientError, Problem},
     findings::{DecidedFindings, FindingDecision, FindingOrder, FindingQuery, FindingVerdict},

@@ -2,6 +2,7 @@
 
 mod audit;
 mod body;
+mod checks;
 mod comments;
 mod conversations;
 mod events;
@@ -93,6 +94,8 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(schedules::show, schedules::change, schedules::delete))
         .routes(routes!(scopes::list))
         .routes(routes!(scopes::show, scopes::put, scopes::delete))
+        .routes(routes!(checks::list))
+        .routes(routes!(checks::show))
         .routes(routes!(findings::list))
         .routes(routes!(findings::show))
         .routes(routes!(findings::decide))

@@ -24,15 +24,11 @@ mod strangers;
 mod tls;
 mod together;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{Router, middleware, routing::get};
 use ipnet::IpNet;
-use model::{CheckId, Stage, TaskId, TenantId};
+use model::{CheckId, Stage, TaskId, TenantId, record::CheckRecord};
 use store::{KeyRecord, Objects, SessionRecord, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -77,7 +73,7 @@ pub struct Surroundings {
     /// On what terms scans are begun.
     pub terms: Terms,
     /// The checks that there are.
-    pub checks: BTreeSet<CheckId>,
+    pub checks: BTreeMap<CheckId, CheckRecord>,
     /// The name servers of scopes that are written by the API.
     pub resolvers: Vec<SocketAddr>,
     /// Where reports are kept.

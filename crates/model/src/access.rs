@@ -68,6 +68,8 @@ permissions! {
     TasksRead "tasks.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Cancel tasks, and bring dead ones back or purge them.
     TasksManage "tasks.manage" [Owner Administrator Operator],
+    /// Read what can be looked for.
+    ChecksRead "checks.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Ask for analyses of packages.
     PackagesAnalyze "packages.analyze" [Owner Administrator Operator Analyst Scanner],
     /// Read findings and their history, without evidence.

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Finding, KeyPrefix, Money, Priority, Role, ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Target,
-    Task, TaskId, TenantId, Traffic, Work, WorkerPrice,
-    finding::{History, Life},
+    CheckId, Confidence, Finding, KeyPrefix, Money, Priority, Role, ScanId, ScanLife, ScanRequest, Schedule,
+    ScheduleId, Severity, Target, Task, TaskId, TenantId, Traffic, Work, WorkerPrice,
+    finding::{Classification, History, Life},
     schedule::Progress,
     task::RetryPolicy,
 };
@@ -129,6 +129,33 @@ pub struct ScanRecord {
     /// What that comes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
+}
+
+/// A check, as people read about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CheckRecord {
+    /// By which scans and findings name it.
+    pub id: CheckId,
+    /// One line.
+    pub name: String,
+    /// How bad a match is.
+    pub severity: Severity,
+    /// How sure a match is.
+    pub confidence: Confidence,
+    /// For selection.
+    pub tags: Vec<String>,
+    /// What it finds.
+    pub description: String,
+    /// What that leads to.
+    pub impact: String,
+    /// How to mend it.
+    pub remediation: String,
+    /// Where to read on.
+    pub references: Vec<String>,
+    /// Catalogue numbers.
+    pub classification: Classification,
+    /// Who wrote it.
+    pub authors: Vec<String>,
 }
 
 /// A finding with its history.

@@ -159,7 +159,7 @@ pub(super) fn check(gateway: &Gateway, targets: &[Target], request: &ScanRequest
     if targets.is_empty() {
         return Err(Problem::new(Kind::Invalid, "there are no targets"));
     }
-    if let Some(unknown) = request.only.difference(&gateway.around.checks).next() {
+    if let Some(unknown) = request.only.iter().find(|id| !gateway.around.checks.contains_key(id)) {
         return Err(Problem::new(Kind::Invalid, format!("there is no check `{unknown}`")));
     }
     Ok(())

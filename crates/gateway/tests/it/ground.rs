@@ -17,7 +17,7 @@ use model::{
     ApiKey, Asset, Author, CheckId, CommentId, Confidence, DomainName, Evidence, Finding, Fingerprint,
     Location, NewTask, Priority, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source,
     Stage, TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId, comment::NewComment,
-    finding::Classification, schedule::Rhythm,
+    finding::Classification, record::CheckRecord, schedule::Rhythm,
 };
 use serde_json::Value;
 use store::{
@@ -106,7 +106,7 @@ impl Ground {
         let reports = Objects::directory(directory.path()).unwrap();
         let around = Surroundings {
             terms: Terms { checks: "1".to_owned(), price: None },
-            checks: [CheckId::new("git-config")].into(),
+            checks: checks(),
             resolvers: vec!["127.0.0.53:53".parse().unwrap()],
             reports: reports.clone(),
             rates,
@@ -322,6 +322,29 @@ impl Ground {
         assert_documented(&method, &path, &answer);
         answer
     }
+}
+
+/// Some checks that there are.
+fn checks() -> BTreeMap<CheckId, CheckRecord> {
+    let check = |id: &str, name: &str, severity, tags: &[&str]| CheckRecord {
+        id: CheckId::new(id),
+        name: name.to_owned(),
+        severity,
+        confidence: Confidence::Firm,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        description: format!("what {id} finds"),
+        impact: String::new(),
+        remediation: String::new(),
+        references: Vec::new(),
+        classification: Classification::default(),
+        authors: vec!["rampart".to_owned()],
+    };
+    let all = [
+        check("admin-panel", "A panel of administrators", Severity::Info, &["panel", "exposure"]),
+        check("default-login", "A password that everybody knows", Severity::Critical, &["login"]),
+        check("git-config", "A configuration of Git", Severity::Medium, &["config", "exposure"]),
+    ];
+    all.into_iter().map(|check| (check.id.clone(), check)).collect()
 }
 
 /// A page is its text.

@@ -6,6 +6,7 @@
               are tests"
 )]
 
+mod checks;
 mod comments;
 mod document;
 mod encryption;

@@ -82,7 +82,8 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
     (path, body)
 }
 
-const PLACES: [&str; 11] = [
+const PLACES: [&str; 12] = [
+    "{check}",
     "{provider}",
     "{user}",
     "{session}",
@@ -101,6 +102,7 @@ async fn place(ground: &Ground, name: &str) -> String {
     match name {
         "{prefix}" => ground.key(Role::Viewer).await.prefix().to_string(),
         "{scan}" => ground.scan().await.to_string(),
+        "{check}" => "git-config".to_owned(),
         "{format}" => "json".to_owned(),
         // There is none here, for anybody.
         "{provider}" => "company".to_owned(),
@@ -134,7 +136,7 @@ fn nothing(name: &str) -> &'static str {
         "{schedule}" | "{task}" | "{user}" | "{session}" | "{comment}" => {
             "00000000-0000-7000-8000-000000000000"
         }
-        "{name}" => "nowhere",
+        "{name}" | "{check}" => "nowhere",
         "{finding}" => "00112233445566778899aabbccddeeff",
         other => panic!("what is not there for {other} is needed here"),
     }
@@ -218,8 +220,8 @@ async fn what_belongs_to_somebody_else_is_as_if_it_were_not_there() {
     let other = ground.another_tenant().await;
     let owner = ground.key_of(other, named("other")).await;
     let makes = "PUT /api/v1/scopes/{name}";
-    // Who has a key has no sessions at all, and has read nothing.
-    let nobodys = ["DELETE /api/v1/sessions/{session}", "/comments/read"];
+    // Who has a key has no sessions at all, and has read nothing; checks are everybody's.
+    let nobodys = ["DELETE /api/v1/sessions/{session}", "/comments/read", "GET /api/v1/checks/{check}"];
     let about_one = |(_, route): &(Method, String)| {
         route.contains('{') && route != makes && !nobodys.iter().any(|end| route.ends_with(end))
     };

@@ -3,7 +3,9 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
+use checks::{Template, template::Info};
 use gateway::{Gateway, News, Rates, Surroundings, Tls};
+use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -58,10 +60,10 @@ pub(super) fn assemble(
     doorbell: Arc<dyn Doorbell>,
     ending: CancellationToken,
 ) -> anyhow::Result<Gateway> {
-    let checks = Library::built_in().templates.iter().map(|template| template.id.clone()).collect();
+    let checks = Library::built_in().templates.iter().map(|template| (template.id.clone(), record(template)));
     let around = Surroundings {
         terms: configuration.terms(),
-        checks,
+        checks: checks.collect(),
         resolvers: scanner::dns::system_servers(),
         reports: configuration.objects()?,
         rates: Rates {
@@ -76,6 +78,37 @@ pub(super) fn assemble(
         ending,
     };
     Ok(Gateway::new(store, around)?)
+}
+
+/// What people are told of a check.
+fn record(template: &Template) -> CheckRecord {
+    let Info {
+        name,
+        author,
+        severity,
+        confidence,
+        description,
+        impact,
+        remediation,
+        references,
+        tags,
+        classification,
+        metadata: _,
+    } = template.info.clone();
+    let (id, authors) = (template.id.clone(), author);
+    CheckRecord {
+        id,
+        name,
+        severity,
+        confidence,
+        tags,
+        description,
+        impact,
+        remediation,
+        references,
+        classification,
+        authors,
+    }
 }
 
 /// Answers those who watch, where somebody said so.
