@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use model::{CheckId, Fingerprint, ScanId, Severity, record::KnownFinding};
+use model::{
+    CheckId, Evidence, Fingerprint, ScanId, Severity,
+    finding::{EvidenceId, EvidenceRecord},
+    record::KnownFinding,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, ClientError, Page};
@@ -79,6 +83,11 @@ struct Findings {
     next: Option<Fingerprint>,
 }
 
+#[derive(Deserialize)]
+struct EvidenceOfFinding {
+    evidence: Vec<EvidenceRecord>,
+}
+
 impl Client {
     /// Findings, without evidence.
     pub async fn findings(
@@ -105,6 +114,17 @@ impl Client {
     /// A finding and its history; its evidence if who asks may read it.
     pub async fn finding(&self, fingerprint: Fingerprint) -> Result<KnownFinding, ClientError> {
         self.get(&["findings", &fingerprint.to_string()]).answer().await
+    }
+
+    /// What is known of the evidence that the latest look at a finding has left.
+    pub async fn evidence(&self, finding: Fingerprint) -> Result<Vec<EvidenceRecord>, ClientError> {
+        let request = self.get(&["findings", &finding.to_string(), "evidence"]);
+        request.answer().await.map(|EvidenceOfFinding { evidence }| evidence)
+    }
+
+    /// What was sent and what came back: hostile text.
+    pub async fn one_evidence(&self, id: EvidenceId) -> Result<Evidence, ClientError> {
+        self.get(&["evidence", &id.to_string()]).answer().await
     }
 
     /// Says what is made of findings.

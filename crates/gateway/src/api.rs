@@ -6,6 +6,7 @@ mod checks;
 mod comments;
 mod conversations;
 mod events;
+mod evidence;
 mod findings;
 mod keys;
 mod me;
@@ -107,6 +108,8 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(conversations::read_scan))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::mentions))
+        .routes(routes!(evidence::list))
+        .routes(routes!(evidence::download))
         .routes(routes!(tasks::list, packages::analyze))
         .routes(routes!(tasks::totals))
         .routes(routes!(tasks::show))

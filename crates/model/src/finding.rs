@@ -1,5 +1,6 @@
 //! What somebody should act on.
 
+mod evidence;
 mod history;
 
 use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
@@ -9,7 +10,10 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use utoipa::ToSchema;
 
-pub use self::history::{Decision, History, Life, Look, Verdict};
+pub use self::{
+    evidence::{EvidenceId, EvidenceIdError, EvidenceKind, EvidenceRecord},
+    history::{Decision, History, Life, Look, Verdict},
+};
 use crate::{CheckId, Confidence, DomainName, Endpoint, Severity};
 
 /// Where a finding is.

@@ -7,7 +7,10 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use model::{Evidence, Finding, Fingerprint, ScanId, TenantId};
+use model::{
+    Evidence, Finding, Fingerprint, ScanId, TaskId, TenantId,
+    finding::{EvidenceId, EvidenceRecord},
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -202,6 +205,48 @@ impl Store {
                     },
                 };
                 finding
+            })
+            .collect())
+    }
+
+    /// What the latest look at a finding has left, in its order: what is known of it, and what it was, unless somebody removed it.
+    pub async fn evidence(
+        &self,
+        tenant: TenantId,
+        finding: Fingerprint,
+    ) -> Result<Vec<(EvidenceRecord, Option<Evidence>)>, StoreError> {
+        let found = self
+            .read_tenant(tenant, move |tx| {
+                Box::pin(async move {
+                    let sql = "SELECT evidence.scan_id, evidence.taken_at, evidence.task_id, evidence.body, evidence.object \
+                               FROM findings LEFT JOIN evidence ON evidence.tenant_id = findings.tenant_id \
+                               AND evidence.fingerprint = findings.fingerprint \
+                               WHERE findings.tenant_id = $1 AND findings.fingerprint = $2";
+                    let values = [tx.tenant(), finding.bytes().into()];
+                    let row = tx.one(sql, &values, ("finding", finding)).await?;
+                    let Some(taken_at) = row.maybe_time(1)? else { return Ok(None) };
+                    let scan: ScanId = row.word(0)?;
+                    Ok(Some((scan, taken_at, TaskId::new(row.id(2)?), tx.kept(&row, 3, 4)?)))
+                })
+            })
+            .await?;
+        let Some((scan, taken_at, task, kept)) = found else { return Ok(Vec::new()) };
+        let id = |number| EvidenceId { finding, task, number };
+        let evidence = match kept {
+            Kept::Here(evidence) => evidence,
+            Kept::There(key) => match self.read_document(&key).await {
+                Ok(mut document) => document.remove(&finding).unwrap_or_default(),
+                Err(StoreError::Missing { .. }) => {
+                    tracing::warn!(%key, "evidence is gone from the object storage");
+                    return Ok(vec![(EvidenceRecord::gone(id(0), scan, taken_at), None)]);
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        let numbered = (0..).zip(evidence);
+        Ok(numbered
+            .map(|(number, evidence)| {
+                (EvidenceRecord::of(id(number), scan, taken_at, &evidence), Some(evidence))
             })
             .collect())
     }

@@ -85,6 +85,39 @@ async fn evidence_is_for_who_may_read_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn evidence_is_listed_and_downloaded_by_who_may_read_it() {
+    let ground = Ground::start().await;
+    let (scan, finding) = ground.finding().await;
+    let auditor = ground.key(Role::Auditor).await;
+    let listed = ground.get(&format!("/api/v1/findings/{finding}/evidence"), &auditor).await;
+    let [one] = &listed.body["evidence"].as_array().unwrap()[..] else { panic!("{listed:?}") };
+    assert_eq!((&one["scan"], &one["kind"]), (&scan.to_string().into(), &"exchange".into()), "{listed:?}");
+    let sizes = (one["request_bytes"].as_u64().unwrap(), one["response_bytes"].as_u64().unwrap());
+    assert_eq!(sizes, ("GET /.git/config".len() as u64, SECRET_OF_THE_TARGET.len() as u64));
+    assert!(!listed.body.to_string().contains(SECRET_OF_THE_TARGET));
+    let path = format!("/api/v1/evidence/{}", one["id"].as_str().unwrap());
+    let was = ground.get(&path, &auditor).await;
+    assert_eq!(was.body, json!({ "request": "GET /.git/config", "response": SECRET_OF_THE_TARGET }));
+    assert!(was.header("content-disposition").starts_with("attachment; filename="), "{was:?}");
+    assert_eq!(
+        (was.header("x-content-type-options"), was.header("content-type")),
+        ("nosniff", "application/json")
+    );
+    for role in [Role::Viewer, Role::Scanner] {
+        let key = ground.key(role).await;
+        for path in [&path, &format!("/api/v1/findings/{finding}/evidence")] {
+            ground.get(path, &key).await.problem(403, "forbidden");
+        }
+    }
+    // A later look has taken other evidence, and what was listed before is not something else now.
+    ground.finding().await;
+    ground.get(&path, &auditor).await.problem(404, "not-found");
+    let listed = ground.get(&format!("/api/v1/findings/{finding}/evidence"), &auditor).await;
+    assert_eq!(listed.body["evidence"].as_array().unwrap().len(), 1);
+    ground.get("/api/v1/evidence/anything", &auditor).await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_findings_hold_each_once_while_findings_are_added() {
     let ground = Ground::start().await;
     let viewer = ground.key(Role::Viewer).await;

@@ -82,7 +82,8 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
     (path, body)
 }
 
-const PLACES: [&str; 12] = [
+const PLACES: [&str; 13] = [
+    "{evidence}",
     "{check}",
     "{provider}",
     "{user}",
@@ -103,6 +104,10 @@ async fn place(ground: &Ground, name: &str) -> String {
         "{prefix}" => ground.key(Role::Viewer).await.prefix().to_string(),
         "{scan}" => ground.scan().await.to_string(),
         "{check}" => "git-config".to_owned(),
+        "{evidence}" => {
+            let finding = ground.finding().await.1;
+            ground.store.evidence(ground.tenant, finding).await.unwrap()[0].0.id.to_string()
+        }
         "{format}" => "json".to_owned(),
         // There is none here, for anybody.
         "{provider}" => "company".to_owned(),
@@ -137,6 +142,7 @@ fn nothing(name: &str) -> &'static str {
             "00000000-0000-7000-8000-000000000000"
         }
         "{name}" | "{check}" => "nowhere",
+        "{evidence}" => "00112233445566778899aabbccddeeff.00000000-0000-7000-8000-000000000000.0",
         "{finding}" => "00112233445566778899aabbccddeeff",
         other => panic!("what is not there for {other} is needed here"),
     }

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path, sync::OnceLock, time::Duration};
 
-use model::{Evidence, Fingerprint, Outcome, ScanId, Severity, Stage, TenantId};
+use model::{Evidence, Fingerprint, Outcome, ScanId, Severity, Stage, TenantId, finding::EvidenceKind};
 use store::{Ending, ObjectKey, Objects, Store, StoreError};
 use testkit::{
     http::{HttpServer, response},
@@ -348,6 +348,8 @@ async fn evidence_that_somebody_removed_is_said_to_be_cut(ground: Ground) {
     std::fs::remove_dir_all(server.objects().join("evidence")).unwrap();
     let documents = ground.store.finding_documents(ground.tenant, vec![git.fingerprint]).await.unwrap();
     assert!(documents[0].evidence.len() == 1 && documents[0].evidence[0].truncated, "{documents:?}");
+    let listed = ground.store.evidence(ground.tenant, git.fingerprint).await.unwrap();
+    assert!(matches!(&listed[..], [(record, None)] if record.kind == EvidenceKind::Gone), "{listed:?}");
 }
 
 async fn evidence_from_before_stays_in_the_database(ground: Ground) {
@@ -364,6 +366,12 @@ async fn evidence_from_before_stays_in_the_database(ground: Ground) {
         [&git.evidence, &env.evidence]
     );
     assert_eq!(evidence_of(&plain, ground.tenant, git.fingerprint).await.unwrap(), git.evidence);
+    // One by one they are the same, wherever they are.
+    for found in [&git, &env] {
+        let listed = ground.store.evidence(ground.tenant, found.fingerprint).await.unwrap();
+        let was: Vec<Evidence> = listed.into_iter().filter_map(|(_, evidence)| evidence).collect();
+        assert_eq!(was, found.evidence);
+    }
     // Seen again without it, it is in the database again.
     let mut ground = ground;
     ground.store = plain.clone();

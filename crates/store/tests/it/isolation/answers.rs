@@ -279,6 +279,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             answers
         }
         "finding" => text(&store.finding(tenant, things.finding).await),
+        "evidence" => text(&store.evidence(tenant, things.finding).await),
         "finding_documents" => text(&store.finding_documents(tenant, vec![things.finding]).await),
         "assets" => text(&store.assets(tenant, things.scan, None, 10).await),
         "asset_counts" => text(&store.asset_counts(tenant, things.scan).await),
@@ -493,6 +494,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "reading",
         "mentions",
         "conversations",
+        "evidence",
         "assets",
         "asset_counts",
         "schedules",
