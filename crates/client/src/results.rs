@@ -2,16 +2,11 @@
 
 use std::fmt;
 
-use model::{Asset, ScanId, Summary};
+use model::{Asset, ScanId};
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::{Client, ClientError, Page, request::PIECE};
-
-/// As much of a report as its summary may take.
-const MOST_SUMMARY: usize = 16 << 20;
-/// What stands before the summary in a report.
-const BEFORE_SUMMARY: &[u8] = b"\"summary\":";
 
 /// A place in a list of assets.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -90,34 +85,4 @@ impl Client {
         let answer = self.get(&path.each_ref().map(String::as_str)).send().await?;
         Ok(Download { client: self, path, answer })
     }
-
-    /// What the report of a scan that has ended says besides findings and assets. Of these nothing is read.
-    pub async fn report_summary(&self, scan: ScanId) -> Result<Summary, ClientError> {
-        let mut download = self.report(scan, ReportFormat::Json).await?;
-        let mut begun = Vec::new();
-        while begun.len() < MOST_SUMMARY {
-            let piece = download.next().await?;
-            let is_last = piece.is_none();
-            begun.extend(piece.unwrap_or_default());
-            if let Some(summary) = summary(&begun) {
-                return Ok(summary);
-            }
-            if is_last {
-                break;
-            }
-        }
-        let path = download.path.each_ref().map(String::as_str);
-        Err(self.get(&path).unreadable("it has no summary at its beginning"))
-    }
-}
-
-/// The summary, when that is through: it stands at the beginning, before what may be much.
-fn summary(begun: &[u8]) -> Option<Summary> {
-    let at = begun.windows(BEFORE_SUMMARY.len()).position(|bytes| bytes == BEFORE_SUMMARY)?;
-    let rest = &begun[at + BEFORE_SUMMARY.len()..];
-    // It is one line: nothing of it is read before the whole is there.
-    if !rest.windows(2).any(|bytes| bytes == b",\n") {
-        return None;
-    }
-    serde_json::Deserializer::from_slice(rest).into_iter().next()?.ok()
 }

@@ -1,6 +1,10 @@
 //! Scans.
 
-use model::{ScanId, ScanRequest, Target, record::ScanRecord, scan::Difference};
+use model::{
+    ScanId, ScanRequest, Target, TaskId,
+    record::{ScanRecord, ScanTarget, UnitGaps},
+    scan::Difference,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -34,6 +38,19 @@ struct Scans {
     next: Option<ScanId>,
 }
 
+#[derive(Deserialize)]
+struct Targets {
+    targets: Vec<ScanTarget>,
+    next: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Gaps {
+    undetermined_count: u64,
+    units: Vec<UnitGaps>,
+    next: Option<TaskId>,
+}
+
 #[derive(Serialize)]
 struct Submission<'s> {
     targets: &'s [Target],
@@ -64,6 +81,32 @@ impl Client {
         let own = Uuid::now_v7().to_string();
         let submission = Submission { targets, request };
         self.post(&["scans"]).body(&submission).once(key.unwrap_or(&own))?.answer().await
+    }
+
+    /// What a scan was asked to look at, in the order in which it was given, from after a place on.
+    pub async fn scan_targets(
+        &self,
+        id: ScanId,
+        limit: Option<usize>,
+        after: Option<u64>,
+    ) -> Result<Page<ScanTarget, u64>, ClientError> {
+        let request = self.get(&["scans", &id.to_string(), "targets"]);
+        let Targets { targets, next } =
+            request.query_if("limit", limit).query_if("after", after).answer().await?;
+        Ok(Page { items: targets, next })
+    }
+
+    /// What a scan could not find out: how much in all, and by units, from after one on.
+    pub async fn undetermined(
+        &self,
+        id: ScanId,
+        limit: Option<usize>,
+        after: Option<TaskId>,
+    ) -> Result<(u64, Page<UnitGaps, TaskId>), ClientError> {
+        let request = self.get(&["scans", &id.to_string(), "gaps"]).query("only", "undetermined");
+        let Gaps { undetermined_count, units, next } =
+            request.query_if("limit", limit).query_if("after", after).answer().await?;
+        Ok((undetermined_count, Page { items: units, next }))
     }
 
     /// Ends a scan: what waits is cancelled, what runs is asked to stop.

@@ -21,6 +21,7 @@ mod scopes;
 mod second_factor;
 mod session;
 mod stops;
+mod targets;
 mod tasks;
 mod tenant;
 mod users;
@@ -89,6 +90,8 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(scans::show))
         .routes(routes!(scans::cancel))
         .routes(routes!(scans::difference))
+        .routes(routes!(targets::list))
+        .routes(routes!(targets::gaps))
         .routes(routes!(results::assets))
         .routes(routes!(results::report))
         .routes(routes!(schedules::list, schedules::create))

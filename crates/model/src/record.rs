@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     CheckId, Confidence, Finding, KeyPrefix, Money, Priority, Role, ScanId, ScanLife, ScanRequest, Schedule,
-    ScheduleId, Severity, Target, Task, TaskId, TenantId, Traffic, Work, WorkerPrice,
+    ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic, Work, WorkerPrice,
     finding::{Classification, History, Life},
     schedule::Progress,
     task::RetryPolicy,
@@ -129,6 +129,32 @@ pub struct ScanRecord {
     /// What that comes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
+}
+
+/// What a scan was asked to look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ScanTarget {
+    /// Its place among the others, from 0 on.
+    pub position: u64,
+    /// What was asked for.
+    pub target: Target,
+    /// Whether it has been begun.
+    pub begun: bool,
+}
+
+/// What a unit of a scan could not find out, and what it left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UnitGaps {
+    /// The task that it was.
+    pub task: TaskId,
+    /// Its stage.
+    pub stage: Stage,
+    /// Its name.
+    pub unit: String,
+    /// What could not be found out, and why.
+    pub undetermined: Vec<String>,
+    /// What was left out on purpose, and why.
+    pub left_out: Vec<String>,
 }
 
 /// A check, as people read about it.

@@ -120,7 +120,8 @@ impl Side {
         let scan = scans.first().ok_or("there is a scan")?.id;
         self.timed("one scan", async |store, tenant| store.scan(tenant, scan).await).await?;
         self.timed("its settings", async |store, tenant| store.scan_settings(tenant, scan).await).await?;
-        self.timed("its targets, 100", async |store, tenant| store.targets(tenant, scan, 100).await).await?;
+        self.timed("its targets, 100", async |store, tenant| store.targets(tenant, scan, 0, 100).await)
+            .await?;
         self.timed("its results", async |store, tenant| store.unit_results(tenant, scan, None, 100).await)
             .await?;
         self.timed("its assets", async |store, tenant| store.assets(tenant, scan, None, 100).await).await?;

@@ -69,7 +69,7 @@ pub use self::{
     once::Made,
     packages::{AskedAnalysis, NewAnalysis, PackageResult},
     postgres::{ReplicaLocation, ReplicaState, migrate},
-    results::UnitRecord,
+    results::{Remarks, UnitRecord},
     retention::Retention,
     scans::{NewScan, ScanFilter, Submission},
     schedules::{Followed, Terms},

@@ -37,6 +37,17 @@ impl UnitRecord {
     }
 }
 
+/// Of which units somebody wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remarks {
+    /// Those that could not find something out.
+    Undetermined,
+    /// Those that left something out on purpose.
+    LeftOut,
+    /// Both.
+    All,
+}
+
 const UNIT: &str = "task_id, stage, unit, ledger, undetermined, left_out";
 
 fn read_unit(row: &Row) -> Result<UnitRecord, StoreError> {
@@ -127,6 +138,40 @@ impl Store {
                 };
                 let sql = format!(
                     "SELECT {UNIT} FROM unit_results WHERE tenant_id = $1 AND scan_id = $2 {beyond} \
+                     ORDER BY task_id LIMIT {at_most}"
+                );
+                tx.query(&sql, &values).await?.iter().map(read_unit).collect()
+            })
+        })
+        .await
+    }
+
+    /// Units of a scan of which there is something to be said, from after one on.
+    pub async fn remarks(
+        &self,
+        tenant: TenantId,
+        scan: ScanId,
+        which: Remarks,
+        after: Option<TaskId>,
+        at_most: usize,
+    ) -> Result<Vec<UnitRecord>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut values = vec![tx.tenant(), scan.to_string().into()];
+                let beyond = match after {
+                    Some(after) => {
+                        values.push(after.as_uuid().into());
+                        "AND task_id > $3"
+                    }
+                    None => "",
+                };
+                let condition = match which {
+                    Remarks::Undetermined => "gaps > 0",
+                    Remarks::LeftOut => "left_out <> '[]'",
+                    Remarks::All => "(gaps > 0 OR left_out <> '[]')",
+                };
+                let sql = format!(
+                    "SELECT {UNIT} FROM unit_results WHERE tenant_id = $1 AND scan_id = $2 AND {condition} {beyond} \
                      ORDER BY task_id LIMIT {at_most}"
                 );
                 tx.query(&sql, &values).await?.iter().map(read_unit).collect()

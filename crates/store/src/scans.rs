@@ -501,19 +501,21 @@ impl Store {
         .await
     }
 
-    /// The first targets of a scan.
+    /// The targets of a scan in the order in which they were given, from this place on.
     pub async fn targets(
         &self,
         tenant: TenantId,
         scan: ScanId,
+        from: u64,
         at_most: usize,
     ) -> Result<Vec<Target>, StoreError> {
         self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let sql = format!(
-                    "SELECT target FROM scan_targets WHERE tenant_id = $1 AND scan_id = $2 ORDER BY position LIMIT {at_most}"
+                    "SELECT target FROM scan_targets WHERE tenant_id = $1 AND scan_id = $2 AND position >= $3 \
+                     ORDER BY position LIMIT {at_most}"
                 );
-                let rows = tx.query(&sql, &[tx.tenant(), scan.to_string().into()]).await?;
+                let rows = tx.query(&sql, &[tx.tenant(), scan.to_string().into(), from.into()]).await?;
                 rows.iter().map(|row| row.word(0)).collect()
             })
         })

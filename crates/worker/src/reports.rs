@@ -122,7 +122,7 @@ impl Frame {
             ended_at,
             complete: incomplete_because.is_none(),
             incomplete_because,
-            targets: store.targets(tenant, scan, 100).await?.iter().map(ToString::to_string).collect(),
+            targets: store.targets(tenant, scan, 0, 100).await?.iter().map(ToString::to_string).collect(),
             target_count: record.targets,
             authorised_by: scope.authorised_by.clone(),
             scope: scope.describe(),

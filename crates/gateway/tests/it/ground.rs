@@ -188,6 +188,27 @@ impl Ground {
         self.store.add_comment(self.tenant, on, new, author, "test").await.unwrap().id
     }
 
+    /// A unit of a scan ends, and says that.
+    pub(crate) async fn ends_with(&self, scan: &Value, undetermined: &[&str], left_out: &[&str]) {
+        let request = ClaimRequest {
+            worker: WorkerId::from_random(rand::random()),
+            stages: Stage::SCANNING.to_vec(),
+            most: 1,
+            lease: Duration::from_secs(60),
+            turns: Arc::default(),
+        };
+        let lease = self.store.claim(request).await.unwrap()[0].lease;
+        assert_eq!(lease.scan.unwrap().to_string(), scan.as_str().unwrap());
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let result = UnitResult {
+            undetermined: words(undetermined),
+            left_out: words(left_out),
+            ..UnitResult::default()
+        };
+        let settled = Settlement::silent(lease, Ending::Unit(Box::new(result)));
+        self.store.settle(vec![settled]).await.unwrap().remove(0).unwrap();
+    }
+
     pub(crate) async fn task(&self) -> TaskId {
         let task = NewTask::new(Work::Exercise { hold: Duration::ZERO });
         self.store.enqueue(self.tenant, vec![task]).await.unwrap()[0].id

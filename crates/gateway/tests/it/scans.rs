@@ -112,3 +112,46 @@ async fn pages_stay_right_while_scans_are_added() {
         ground.get(&format!("/api/v1/scans?{wrong}"), &key).await.problem(400, "malformed");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_asked_for_and_what_is_not_known_of_it_is_listed() {
+    let (ground, key) = ground().await;
+    let targets: Vec<String> = (1..=3).map(|last| format!("127.0.0.{last}")).collect();
+    let request = json!({ "scope": "loopback", "stages": ["ports"] });
+    let begun = ground.post("/api/v1/scans", &key, json!({ "targets": targets, "request": request })).await;
+    let path = format!("/api/v1/scans/{}", begun.body["id"].as_str().unwrap());
+    let first = ground.get(&format!("{path}/targets?limit=2"), &key).await;
+    assert_eq!(
+        first.body,
+        json!({ "targets": [
+            { "position": 0, "target": "127.0.0.1", "begun": true },
+            { "position": 1, "target": "127.0.0.2", "begun": true },
+        ], "next": 1 })
+    );
+    let rest = ground.get(&format!("{path}/targets?limit=2&after=1"), &key).await;
+    assert_eq!(rest.body["targets"][0]["target"], "127.0.0.3");
+    assert_eq!((rest.body["targets"].as_array().unwrap().len(), &rest.body["next"]), (1, &Value::Null));
+
+    let gaps = async |query: &str| ground.get(&format!("{path}/gaps{query}"), &key).await.body;
+    assert_eq!(gaps("").await, json!({ "undetermined_count": 0, "units": [] }));
+    ground.ends_with(&begun.body["id"], &["the cable is cut"], &["port 25 is fragile"]).await;
+    ground.ends_with(&begun.body["id"], &[], &["port 9100 is fragile"]).await;
+    let all = gaps("").await;
+    let words = |answer: &Value, what: &str| {
+        let units = answer["units"].as_array().unwrap().iter();
+        units.map(|unit| unit[what].to_string()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(all["undetermined_count"], 1);
+    assert_eq!(words(&all, "undetermined"), r#"["the cable is cut"] []"#);
+    assert_eq!(words(&all, "left_out"), r#"["port 25 is fragile"] ["port 9100 is fragile"]"#);
+    assert_eq!(gaps("?only=undetermined").await["units"].as_array().unwrap().len(), 1);
+    let one = gaps("?only=left_out&limit=1").await;
+    let next = one["next"].as_str().unwrap();
+    let last = gaps(&format!("?limit=1&after={next}")).await;
+    assert_eq!(words(&last, "left_out"), r#"["port 9100 is fragile"]"#);
+    for wrong in ["/targets?after=-1", "/targets?limit=0", "/gaps?only=all", "/gaps?after=x"] {
+        ground.get(&format!("{path}{wrong}"), &key).await.problem(400, "malformed");
+    }
+    let viewer = ground.key(Role::Viewer).await;
+    assert_eq!(ground.get(&format!("{path}/gaps"), &viewer).await.status, 200);
+}

@@ -19,53 +19,34 @@ const IN_TABLE: usize = 5;
 /// A scan is reported again when its dead units were brought back: the last task counts.
 const REPORT_TASKS: usize = 500;
 
-/// A scan with what its record does not hold; what is not known is nothing.
+/// A scan with what its record does not hold.
 #[derive(Serialize)]
 pub(super) struct Account {
     #[serde(flatten)]
     pub(super) record: ScanRecord,
     /// How many things it could not find out.
-    undetermined_count: Option<u64>,
+    undetermined_count: u64,
     /// The first of them.
-    undetermined: Option<Vec<String>>,
-    first_targets: Option<Vec<Target>>,
-    /// Why they are not known, if they are not.
-    #[serde(skip)]
-    unknown: Option<String>,
+    undetermined: Vec<String>,
+    first_targets: Vec<Target>,
 }
 
 impl Account {
     pub(super) async fn of(place: &Place, record: ScanRecord) -> anyhow::Result<Account> {
-        let (details, unknown) = match place.details(&record).await? {
-            Ok(details) => (Some(details), None),
-            Err(why) => (None, Some(why)),
-        };
-        let (mut undetermined_count, mut undetermined, mut first_targets) = (None, None, None);
-        if let Some(details) = details {
-            let Details { first_targets: targets, undetermined_count: count, undetermined: gaps } = details;
-            (undetermined_count, undetermined, first_targets) = (Some(count), Some(gaps), Some(targets));
-        }
-        Ok(Account { record, undetermined_count, undetermined, first_targets, unknown })
+        let Details { first_targets, undetermined_count, undetermined } = place.details(record.id).await?;
+        Ok(Account { record, undetermined_count, undetermined, first_targets })
     }
 
     /// What is not known to be without gaps is not.
     pub(super) fn is_without_gaps(&self) -> bool {
         let complete = matches!(self.record.life, ScanLife::Ended { end, .. } if end.is_complete());
-        complete && self.undetermined_count == Some(0)
-    }
-
-    /// Why it is not known what could not be found out.
-    pub(super) fn unknown(&self) -> Option<&str> {
-        self.unknown.as_deref()
+        complete && self.undetermined_count == 0
     }
 
     /// The first gaps, and how many more there are, a line each.
     fn gaps(&self) -> Vec<String> {
-        let (Some(count), Some(undetermined)) = (self.undetermined_count, &self.undetermined) else {
-            return self.unknown.iter().map(|why| format!("not known: {why}")).collect();
-        };
-        let mut lines: Vec<String> = undetermined.iter().take(IN_TABLE).cloned().collect();
-        let more = count.saturating_sub(lines.len() as u64);
+        let mut lines: Vec<String> = self.undetermined.iter().take(IN_TABLE).cloned().collect();
+        let more = self.undetermined_count.saturating_sub(lines.len() as u64);
         if more > 0 {
             lines.push(format!("{more} more"));
         }
@@ -129,8 +110,7 @@ impl Account {
     }
 
     fn targets(&self) -> String {
-        let Some(first_targets) = &self.first_targets else { return String::new() };
-        let mut words: Vec<String> = first_targets.iter().map(ToString::to_string).collect();
+        let mut words: Vec<String> = self.first_targets.iter().map(ToString::to_string).collect();
         let more = self.record.targets.saturating_sub(words.len() as u64);
         if more > 0 {
             words.push(format!("and {more} more"));

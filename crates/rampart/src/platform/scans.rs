@@ -243,9 +243,6 @@ async fn exit_code(place: &Place, account: &Account) -> anyhow::Result<ExitCode>
     if !place.findings(filter, 1).await?.is_empty() {
         return Ok(ExitCode::FAILURE);
     }
-    if let Some(why) = account.unknown() {
-        say(&format!("what could not be found out is not known: {why}\n"));
-    }
     Ok(match account.is_without_gaps() {
         false => ExitCode::from(EXIT_UNDETERMINED),
         true => ExitCode::SUCCESS,

@@ -148,7 +148,7 @@ async fn the_last_of_a_question_stays_and_is_compared_with(ground: Ground) {
     ] {
         assert!(matches!(&gone, Err(StoreError::Missing { kind: "scan", .. })), "{gone:?}");
     }
-    assert_eq!(ground.store.targets(ground.tenant, first, 10).await.unwrap(), []);
+    assert_eq!(ground.store.targets(ground.tenant, first, 0, 10).await.unwrap(), []);
     assert_eq!(ground.store.unit_results(ground.tenant, first, None, 10).await.unwrap(), []);
     // Its baseline is gone, and it is the next one's.
     let third = seen(&ground).await;
@@ -223,7 +223,7 @@ async fn a_schedule_goes_on_without_its_last_scan(ground: Ground) {
         name: "hourly".to_owned(),
         rule: serde_json::from_str(r#"{"every": "1h"}"#).unwrap(),
         request,
-        targets: ground.store.targets(ground.tenant, first, 10).await.unwrap(),
+        targets: ground.store.targets(ground.tenant, first, 0, 10).await.unwrap(),
     };
     ground.store.create_schedule(ground.tenant, new, "test".to_owned()).await.unwrap();
     let terms = Terms { checks: "1".to_owned(), price: None };

@@ -367,6 +367,15 @@ async fn a_unit_that_failed_for_good_is_told_and_can_be_brought_back(ground: Gro
         (count, units.iter().map(|unit| unit.unit.as_str()).collect::<Vec<_>>()),
         (1, vec!["ports of 127.0.0.9"])
     );
+    for (which, after, wanted) in [
+        (Remarks::Undetermined, None, 1),
+        (Remarks::All, None, 1),
+        (Remarks::LeftOut, None, 0),
+        (Remarks::All, Some(units[0].task), 0),
+    ] {
+        let told = ground.store.remarks(ground.tenant, scan, which, after, 10).await.unwrap();
+        assert_eq!(told, units[..wanted], "{which:?} after {after:?}");
+    }
 
     let redriven =
         ground.store.redrive_tasks(ground.tenant, TaskFilter::of_scan(scan), 10, "test".to_owned()).await;

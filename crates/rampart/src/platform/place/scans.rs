@@ -1,8 +1,8 @@
 //! Scans, wherever they are.
 
 use anyhow::{Context, bail};
-use client::{ReportFormat, ScanQuery};
-use model::{ScanId, ScanLife, ScanRequest, Summary, Target, record::ScanRecord, scan::Difference};
+use client::{Client, ReportFormat, ScanQuery};
+use model::{ScanId, ScanLife, ScanRequest, Target, record::ScanRecord, scan::Difference};
 use store::{NewScan, ObjectKey, ScanFilter, StoreError, Submission, Terms};
 
 use super::{Place, pages};
@@ -44,7 +44,7 @@ pub(in crate::platform) struct Details {
 impl Details {
     async fn here(desk: &Desk, scan: ScanId) -> anyhow::Result<Details> {
         let tenant = desk.tenant().await?;
-        let first_targets = desk.store.targets(tenant, scan, FIRST).await?;
+        let first_targets = desk.store.targets(tenant, scan, 0, FIRST).await?;
         let (undetermined_count, units) = desk.store.gaps(tenant, scan, NAMED).await?;
         let told = units.into_iter().flat_map(|unit| {
             let about = format!("{}: {}", unit.stage, unit.unit);
@@ -53,18 +53,15 @@ impl Details {
         Ok(Details { first_targets, undetermined_count, undetermined: told.take(NAMED).collect() })
     }
 
-    /// A report counts checks that failed over all units.
-    fn reported(summary: Summary) -> Details {
-        let first = summary.targets.iter().take(FIRST);
-        let mut undetermined = summary.undetermined;
-        let mut undetermined_count = summary.undetermined_count;
-        if let Some(gap) = summary.ledger.gap() {
-            undetermined_count += 1;
-            undetermined.push(gap);
-        }
-        undetermined.truncate(NAMED);
-        let first_targets = first.filter_map(|target| target.parse().ok()).collect();
-        Details { first_targets, undetermined_count, undetermined }
+    async fn there(client: &Client, scan: ScanId) -> anyhow::Result<Details> {
+        let first = client.scan_targets(scan, Some(FIRST), None).await?;
+        let (undetermined_count, units) = client.undetermined(scan, Some(NAMED), None).await?;
+        let told = units.items.into_iter().flat_map(|unit| {
+            let about = format!("{}: {}", unit.stage, unit.unit);
+            unit.undetermined.into_iter().map(move |gap| format!("{about}: {gap}"))
+        });
+        let first_targets = first.items.into_iter().map(|target| target.target).collect();
+        Ok(Details { first_targets, undetermined_count, undetermined: told.take(NAMED).collect() })
     }
 }
 
@@ -172,26 +169,12 @@ impl Place {
         }
     }
 
-    /// The details of a scan, or why they are not known: a server tells them in the report only.
-    pub(in crate::platform) async fn details(
-        &self,
-        scan: &ScanRecord,
-    ) -> anyhow::Result<Result<Details, String>> {
-        let client = match self {
-            Place::Here(desk) => return Ok(Ok(Details::here(desk, scan.id).await?)),
-            Place::There(client) => client,
-        };
-        if scan.life == ScanLife::Running {
-            return Ok(Err("the server tells it in the report, when the scan has ended".to_owned()));
+    /// What the record of a scan does not hold.
+    pub(in crate::platform) async fn details(&self, scan: ScanId) -> anyhow::Result<Details> {
+        match self {
+            Place::Here(desk) => Details::here(desk, scan).await,
+            Place::There(client) => Details::there(client, scan).await,
         }
-        Ok(match client.report_summary(scan.id).await {
-            Ok(summary) => Ok(Details::reported(summary)),
-            Err(error) if error.is_conflict() => Err("it stands in the report, and there is none".to_owned()),
-            Err(error) if error.is_forbidden() => {
-                Err("it stands in the report, and the key may read none".to_owned())
-            }
-            Err(error) => return Err(error.into()),
-        })
     }
 
     /// The report of a scan that has ended.

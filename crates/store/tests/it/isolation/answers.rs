@@ -12,8 +12,8 @@ use model::{
 };
 use store::{
     AuditFilter, ConversationFilter, Ending, Expected, FindingFilter, FirstPassword, Introduction, Lease,
-    MentionFilter, NewAnalysis, NewScan, NewSchedule, NewUser, PackageResult, ScanFilter, SecondFactor,
-    Settlement, Store, StoreError, TaskFilter, Vouched,
+    MentionFilter, NewAnalysis, NewScan, NewSchedule, NewUser, PackageResult, Remarks, ScanFilter,
+    SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
 use super::scan;
@@ -227,7 +227,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "submit_scan_once" => text(&store.submit_scan_once(tenant, new(), under_key()).await),
         "scan" => text(&store.scan(tenant, things.scan).await),
         "scan_settings" => text(&store.scan_settings(tenant, things.scan).await),
-        "targets" => text(&store.targets(tenant, things.scan, 10).await),
+        "targets" => text(&store.targets(tenant, things.scan, 0, 10).await),
         "unit_results" => {
             let all = store.unit_results(tenant, things.scan, None, 10).await;
             format!(
@@ -239,6 +239,15 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "grant_packets" => text(&store.grant_packets(tenant, things.scan, 5).await),
         "return_packets" => text(&store.return_packets(tenant, things.scan, 1).await),
         "end_for_packets" => text(&store.end_for_packets(tenant, things.scan).await),
+        "remarks" => {
+            let mut answers = String::new();
+            for (which, after) in
+                [(Remarks::Undetermined, None), (Remarks::LeftOut, None), (Remarks::All, Some(things.task))]
+            {
+                answers += &text(&store.remarks(tenant, things.scan, which, after, 10).await);
+            }
+            answers
+        }
         "gaps" => text(&store.gaps(tenant, things.scan, 10).await),
         "scans" => {
             let before = ScanFilter { before: Some(things.scan), ..ScanFilter::default() };
@@ -481,6 +490,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "scan_settings",
         "targets",
         "unit_results",
+        "remarks",
         "gaps",
         "scans",
         "difference",
