@@ -1,8 +1,10 @@
 //! Who asks, and whose they are.
 
+use jiff::Timestamp;
 use model::{
     Permission, Role,
     record::{KeyRecord, TenantRecord},
+    usage::Usage,
 };
 use serde::Deserialize;
 
@@ -20,6 +22,11 @@ pub struct Me {
 }
 
 impl Client {
+    /// What the tenant has used within a time; within the last 30 days without.
+    pub async fn usage(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Usage, ClientError> {
+        self.get(&["usage"]).query_if("since", since).query_if("until", until).answer().await
+    }
+
     /// Says who asks, and what they may.
     pub async fn me(&self) -> Result<Me, ClientError> {
         self.get(&["me"]).answer().await

@@ -24,6 +24,7 @@ mod stops;
 mod targets;
 mod tasks;
 mod tenant;
+mod usage;
 mod users;
 mod version;
 mod words;
@@ -125,6 +126,7 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(audit::list))
         .routes(routes!(events::follow))
         .routes(routes!(events::follow_by_socket))
-        .routes(routes!(tenant::show));
+        .routes(routes!(tenant::show))
+        .routes(routes!(usage::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()
 }

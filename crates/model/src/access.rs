@@ -40,6 +40,8 @@ macro_rules! permissions {
 permissions! {
     /// Read what the tenant is and what it may take.
     TenantRead "tenant.read" [Owner Administrator Operator Analyst Auditor Viewer],
+    /// Read what the tenant has used.
+    UsageRead "usage.read" [Owner Administrator Operator Analyst Auditor],
     /// Read which keys there are, never the keys themselves.
     KeysRead "keys.read" [Owner Administrator Auditor],
     /// Make keys that may do no more than their maker, and take keys back.

@@ -37,6 +37,7 @@ pub mod summary;
 pub mod target;
 pub mod task;
 pub mod unit;
+pub mod usage;
 pub mod user;
 pub mod work;
 

@@ -39,6 +39,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod tending;
+mod usage;
 mod users;
 mod visits;
 mod workers;

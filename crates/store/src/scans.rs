@@ -194,7 +194,7 @@ pub(crate) fn looked_at_everything(scan: &str) -> String {
 }
 
 /// What the time of workers costs, as it stands in a row.
-fn price(row: &Row, column: usize) -> Result<Option<WorkerPrice>, StoreError> {
+pub(crate) fn price(row: &Row, column: usize) -> Result<Option<WorkerPrice>, StoreError> {
     Ok(row.maybe_count(column)?.map(Money::from_millionths).and_then(WorkerPrice::an_hour))
 }
 

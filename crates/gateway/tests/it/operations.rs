@@ -20,6 +20,26 @@ async fn put(ground: &Ground, key: &ApiKey, condition: Option<(&str, &str)>, aut
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_used_is_told_of_a_time() {
+    let ground = Ground::start().await;
+    ground.finding().await;
+    let key = ground.key(Role::Analyst).await;
+    let usage = ground.get("/api/v1/usage", &key).await;
+    assert_eq!((&usage.body["scans"], &usage.body["new_findings"]), (&1.into(), &json!({ "high": 1 })), "{usage:?}");
+    assert_eq!((&usage.body["unpriced_scans"], &usage.body["cost"]), (&1.into(), &json!(null)));
+    let before = ground.get("/api/v1/usage?since=2024-01-01T00:00:00Z&until=2024-02-01T00:00:00Z", &key).await;
+    assert_eq!((&before.body["scans"], &before.body["units"]), (&0.into(), &json!({})), "{before:?}");
+    for wrong in [
+        "since=2024-02-01T00:00:00Z&until=2024-01-01T00:00:00Z",
+        "since=2020-01-01T00:00:00Z&until=2024-01-01T00:00:00Z",
+        "since=yesterday",
+        "stage=ports",
+    ] {
+        ground.get(&format!("/api/v1/usage?{wrong}"), &key).await.problem(400, "malformed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_scope_is_written_replaced_by_who_has_seen_it_and_forgotten() {
     let ground = Ground::start().await;
     let owner = ground.key(Role::Owner).await;

@@ -26,5 +26,6 @@ mod scans;
 mod stored;
 mod tasks;
 mod tending;
+mod usage;
 mod users;
 mod workers;

@@ -197,6 +197,10 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "key" => text(&store.key(tenant, key(things.key).prefix()).await.map(|key| key.name)),
         "verify_audit" => text(&store.verify_audit(Some(tenant), None).await.map(|walked| walked.is_ok())),
         "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
+        "usage" => {
+            let usage = store.usage(tenant, Timestamp::UNIX_EPOCH, later).await;
+            text(&usage.map(|usage| (usage.scans, usage.units, usage.traffic, usage.new_findings)))
+        }
         "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
             let new = NewTask { scan: Some(things.scan), ..exercise() };
@@ -481,6 +485,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "audit_chain",
         "happenings",
         "tenant",
+        "usage",
         "scopes",
         "tasks",
         "task",
