@@ -19,6 +19,7 @@ mod results;
 mod scans;
 mod schedules;
 mod scopes;
+mod settings;
 mod stops;
 mod tasks;
 mod tls;

@@ -20,6 +20,7 @@ mod schedules;
 mod scopes;
 mod second_factor;
 mod session;
+mod settings;
 mod stops;
 mod targets;
 mod tasks;
@@ -127,6 +128,7 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(events::follow))
         .routes(routes!(events::follow_by_socket))
         .routes(routes!(tenant::show))
+        .routes(routes!(settings::show, settings::change))
         .routes(routes!(usage::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()
 }

@@ -40,6 +40,8 @@ macro_rules! permissions {
 permissions! {
     /// Read what the tenant is and what it may take.
     TenantRead "tenant.read" [Owner Administrator Operator Analyst Auditor Viewer],
+    /// Say what the tenant may say for itself.
+    SettingsManage "settings.manage" [Owner Administrator],
     /// Read what the tenant has used.
     UsageRead "usage.read" [Owner Administrator Operator Analyst Auditor],
     /// Read which keys there are, never the keys themselves.

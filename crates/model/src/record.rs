@@ -31,6 +31,28 @@ pub struct TenantRecord {
     pub created_at: Timestamp,
 }
 
+/// What a tenant says for itself. What whoever runs the installation allows is the most of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TenantSettings {
+    /// For so many days after their end scans are kept, if the installation keeps them for so long; as long as that does without.
+    #[schema(minimum = 1, maximum = 3650)]
+    pub keep_scans_days: Option<u32>,
+}
+
+impl TenantSettings {
+    /// The longest time that can be asked for, in days.
+    pub const MOST_DAYS: u32 = 3_650;
+
+    /// How long scans are kept, where the installation keeps them for that long; for good without.
+    pub fn keep_scans(&self, installation: Option<Duration>) -> Option<Duration> {
+        let own = self.keep_scans_days.map(|days| Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+        match (own, installation) {
+            (Some(own), Some(most)) => Some(own.min(most)),
+            (own, installation) => own.or(installation),
+        }
+    }
+}
+
 /// A key to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -33,6 +33,7 @@ mod retention;
 mod scans;
 mod schedules;
 mod second_factor;
+mod settings;
 mod settling;
 mod stale;
 mod stops;

@@ -26,7 +26,8 @@ pub struct Retention {
     pub unnamed_evidence: Duration,
     /// Emergency stops that were lifted; the audit tells of them.
     pub lifted_stops: Duration,
-    /// Scans with all that came of them, but for the last of each question; for good without any.
+    /// Scans with all that came of them, but for the last of each question; for good without any. A tenant may have said that its own
+    /// are kept for a shorter time.
     pub scans: Option<Duration>,
 }
 
@@ -225,7 +226,8 @@ impl Store {
     async fn forget_of(&self, tenant: TenantId, retention: Retention) -> Result<u64, StoreError> {
         let mut forgotten =
             self.of_tenant(tenant, move |tx| Box::pin(async move { tx.forget(&retention).await })).await?;
-        let Some(kept_for) = retention.scans else { return Ok(forgotten) };
+        let settings = self.settings(tenant).await?;
+        let Some(kept_for) = settings.keep_scans(retention.scans) else { return Ok(forgotten) };
         let old =
             self.read_tenant(tenant, move |tx| Box::pin(async move { tx.old_scans(kept_for).await })).await?;
         // One at a time: who holds several holds them in an order of their own.

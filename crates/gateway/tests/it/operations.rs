@@ -20,6 +20,39 @@ async fn put(ground: &Ground, key: &ApiKey, condition: Option<(&str, &str)>, aut
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_says_for_itself_how_long_scans_are_kept() {
+    let ground = Ground::start().await;
+    let (owner, viewer) = (ground.key(Role::Owner).await, ground.key(Role::Viewer).await);
+    let first = ground.get("/api/v1/settings", &viewer).await;
+    assert_eq!(first.body, json!({ "keep_scans_days": null }));
+    let change = async |condition: Option<&str>, body: Value| {
+        let mut asked = Request::patch("/api/v1/settings")
+            .header("authorization", format!("Bearer {}", owner.expose()))
+            .header("content-type", "application/json");
+        if let Some(tag) = condition {
+            asked = asked.header("if-match", tag);
+        }
+        ground.send(asked.body(Body::from(body.to_string())).unwrap()).await
+    };
+    let seen = first.header("etag").to_owned();
+    let changed = change(Some(&seen), json!({ "keep_scans_days": 30 })).await;
+    assert_eq!((changed.status.as_u16(), &changed.body), (200, &json!({ "keep_scans_days": 30 })));
+    change(Some(&seen), json!({ "keep_scans_days": 3 })).await.problem(412, "changed");
+    assert_eq!(change(None, json!({})).await.body["keep_scans_days"], 30, "what is not given stays");
+    let again = ground.get("/api/v1/settings", &viewer).await;
+    assert_eq!(again.header("etag"), changed.header("etag"));
+    assert_eq!(change(Some("*"), json!({ "keep_scans_days": null })).await.body, first.body);
+    for wrong in [json!({ "keep_scans_days": 0 }), json!({ "keep_scans_days": 3651 }), json!({ "keep": 1 })] {
+        change(None, wrong).await.problem(422, "invalid");
+    }
+    let path = "/api/v1/settings";
+    let refused = ground.ask(Method::PATCH, path, Some(viewer.expose()), Some(json!({}))).await;
+    refused.problem(403, "forbidden");
+    let filter = store::AuditFilter { action: Some("settings".to_owned()), ..Default::default() };
+    assert_eq!(ground.store.audit(ground.tenant, filter, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_used_is_told_of_a_time() {
     let ground = Ground::start().await;
     ground.finding().await;

@@ -42,6 +42,7 @@ async fn sample(ground: &Ground, route: &str) -> (String, Option<Value>) {
                 json!({ "name": name, "rule": { "every": "1h" }, "request": request, "targets": ["127.0.0.1"] }),
             )
         }
+        "PATCH /api/v1/settings" => Some(json!({ "keep_scans_days": 30 })),
         "PATCH /api/v1/schedules/{schedule}" => Some(json!({ "enabled": false })),
         "PUT /api/v1/scopes/{name}" => {
             Some(json!({ "authorised_by": "test", "networks": ["127.0.0.0/8", "::1"] }))

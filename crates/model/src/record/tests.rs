@@ -231,3 +231,18 @@ fn schedules_keys_and_tenants_come_back() {
     };
     comes_back(&tenant);
 }
+
+#[test]
+fn a_tenant_keeps_scans_no_longer_than_the_installation() {
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    for (own, installation, kept) in [
+        (None, None, None),
+        (None, Some(30), Some(30)),
+        (Some(7), None, Some(7)),
+        (Some(7), Some(30), Some(7)),
+        (Some(90), Some(30), Some(30)),
+    ] {
+        let settings = TenantSettings { keep_scans_days: own };
+        assert_eq!(settings.keep_scans(installation.map(days)), kept.map(days), "{own:?} of {installation:?}");
+    }
+}

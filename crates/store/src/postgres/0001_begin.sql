@@ -48,6 +48,12 @@ CREATE TABLE tenants (
     created_at     timestamptz NOT NULL
 );
 
+-- What tenants say for themselves.
+CREATE TABLE tenant_settings (
+    tenant_id       uuid PRIMARY KEY REFERENCES tenants,
+    keep_scans_days bigint
+);
+
 CREATE TABLE scopes (
     tenant_id  uuid NOT NULL REFERENCES tenants,
     name       text NOT NULL,
@@ -551,6 +557,12 @@ ALTER TABLE tenants FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON tenants FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT ON tenants TO rampart_tenant;
+
+ALTER TABLE tenant_settings ENABLE ROW LEVEL SECURITY;
+ALTER TABLE tenant_settings FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON tenant_settings FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_settings TO rampart_tenant;
 
 ALTER TABLE scopes ENABLE ROW LEVEL SECURITY;
 ALTER TABLE scopes FORCE ROW LEVEL SECURITY;

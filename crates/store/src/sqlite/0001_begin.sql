@@ -8,6 +8,12 @@ CREATE TABLE tenants (
     created_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What tenants say for themselves.
+CREATE TABLE tenant_settings (
+    tenant_id       BLOB NOT NULL PRIMARY KEY REFERENCES tenants,
+    keep_scans_days INTEGER
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE scopes (
     tenant_id  BLOB NOT NULL REFERENCES tenants,
     name       TEXT NOT NULL,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use model::{Authority, Outcome, Reach, ScanId, ScanLife, ScanRequest, Severity, Stage, TaskId, task::Retry};
+use model::{Authority, Outcome, Reach, ScanId, ScanLife, ScanRequest, Severity, Stage, TaskId, record::TenantSettings, task::Retry};
 use store::{Ending, Location, NewSchedule, ObjectKey, Objects, Retention, ScanFilter, StoreError, Terms};
 use testkit::objects::{Access, Server};
 use tokio_postgres::NoTls;
@@ -22,6 +22,7 @@ crate::contract! {
     reports_go_with_their_scan
     reports_in_a_directory_go_with_their_scan
     stops_in_force_stay
+    a_tenant_keeps_its_scans_for_as_long_as_it_says_and_no_longer_than_it_may
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -316,4 +317,30 @@ async fn stops_in_force_stay(ground: Ground) {
     ground.advance(DAY * 400).await;
     assert_eq!(ground.store.forget(for_a_month()).await.unwrap(), 1);
     assert_eq!(ground.store.stops().await.unwrap(), [held]);
+}
+
+async fn a_tenant_keeps_its_scans_for_as_long_as_it_says_and_no_longer_than_it_may(ground: Ground) {
+    let keep = async |days| {
+        let settings = TenantSettings { keep_scans_days: days };
+        let changed = ground.store.change_settings(ground.tenant, None, move |_| settings, "test").await.unwrap();
+        assert_eq!(changed, ground.store.settings(ground.tenant).await.unwrap());
+    };
+    let (first, second) = (seen(&ground).await, seen(&ground).await);
+    ground.advance(DAY * 8).await;
+    assert_eq!((forget(&ground, None).await, scans(&ground).await), (0, vec![first, second]));
+    keep(Some(7)).await;
+    assert_eq!((forget(&ground, None).await, scans(&ground).await), (1, vec![second]));
+    // Also where nothing is forgotten otherwise.
+    let third = seen(&ground).await;
+    ground.advance(DAY * 8).await;
+    let for_good = Retention { scans: None, ..for_a_month() };
+    while ground.store.forget(for_good).await.unwrap() > 0 {}
+    assert_eq!(scans(&ground).await, [third]);
+    keep(Some(400)).await;
+    let fourth = seen(&ground).await;
+    ground.advance(DAY * 31).await;
+    assert_eq!((forget(&ground, None).await, scans(&ground).await), (1, vec![fourth]), "a month is the most");
+    let stale = Some(TenantSettings { keep_scans_days: Some(7) });
+    let refused = ground.store.change_settings(ground.tenant, stale, |before| before, "test").await;
+    assert!(matches!(refused, Err(StoreError::Changed { kind: "settings", .. })), "{refused:?}");
 }

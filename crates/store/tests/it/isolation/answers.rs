@@ -8,6 +8,7 @@ use model::{
     ScanRequest, Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, Topic, UserId, Work,
     comment::NewComment,
     finding::{Decision, Verdict},
+    record::TenantSettings,
     schedule::Rhythm,
 };
 use store::{
@@ -197,6 +198,12 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "key" => text(&store.key(tenant, key(things.key).prefix()).await.map(|key| key.name)),
         "verify_audit" => text(&store.verify_audit(Some(tenant), None).await.map(|walked| walked.is_ok())),
         "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
+        "settings" => text(&store.settings(tenant).await),
+        "change_settings" => {
+            let change = |before| before;
+            let seen = store.settings(tenant).await.unwrap();
+            text(&store.change_settings(tenant, Some(seen), change, by()).await)
+        }
         "usage" => {
             let usage = store.usage(tenant, Timestamp::UNIX_EPOCH, later).await;
             text(&usage.map(|usage| (usage.scans, usage.units, usage.traffic, usage.new_findings)))
@@ -427,6 +434,8 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     let task = ground.enqueue([NewTask { priority: Priority::High, ..exercise() }]).await[0];
     assert_eq!(worker.claim(ground, 1).await[0].lease.task, task);
     let analysis = analysed(ground, &worker).await;
+    let own = |_| TenantSettings { keep_scans_days: Some(1_234) };
+    store.change_settings(tenant, None, own, "test").await.unwrap();
     let new = NewSchedule {
         name: "hourly".to_owned(),
         rule: Schedule::new(Rhythm::Every("1h".parse().unwrap())),
@@ -486,6 +495,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "happenings",
         "tenant",
         "usage",
+        "settings",
         "scopes",
         "tasks",
         "task",
