@@ -23,7 +23,11 @@ pub struct Me {
 
 impl Client {
     /// What the tenant has used within a time; within the last 30 days without.
-    pub async fn usage(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Result<Usage, ClientError> {
+    pub async fn usage(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Usage, ClientError> {
         self.get(&["usage"]).query_if("since", since).query_if("until", until).answer().await
     }
 

@@ -321,6 +321,15 @@ impl IntoResponses for MayHaveChanged {
     }
 }
 
+/// What a request may meet that can be understood and asks for what cannot be.
+pub(crate) struct MayBeInvalid;
+
+impl IntoResponses for MayBeInvalid {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        documented(&[Kind::Invalid])
+    }
+}
+
 /// What a request may meet that says how much it wants.
 pub(crate) struct HasQuery;
 

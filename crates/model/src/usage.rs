@@ -78,7 +78,11 @@ mod tests {
         usage.add_scan(Traffic { requests: 2, ..Traffic::default() }, hour, None);
         assert_eq!((usage.cost, usage.unpriced_scans, usage.worked), (None, 1, hour));
         for _ in 0..2 {
-            usage.add_scan(Traffic { requests: 3, ..Traffic::default() }, hour, Some("0.25".parse().unwrap()));
+            usage.add_scan(
+                Traffic { requests: 3, ..Traffic::default() },
+                hour,
+                Some("0.25".parse().unwrap()),
+            );
         }
         assert_eq!((usage.cost, usage.unpriced_scans), (Some("0.50".parse().unwrap()), 1));
         assert_eq!((usage.scans, usage.traffic.requests, usage.worked), (3, 8, 3 * hour));

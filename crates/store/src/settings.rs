@@ -2,12 +2,7 @@
 
 use model::{By, TenantId, record::TenantSettings};
 
-use crate::{
-    Store, StoreError,
-    audit::Act,
-    session::TenantTx,
-    value::Row,
-};
+use crate::{Store, StoreError, audit::Act, session::TenantTx, value::Row};
 
 fn read(row: &Row) -> Result<TenantSettings, StoreError> {
     let days = row.maybe_count(0)?.map(u32::try_from).transpose();
@@ -68,9 +63,7 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<TenantSettings, StoreError> {
         let by = by.into();
-        self.of_tenant(tenant, move |tx| {
-            Box::pin(async move { tx.change_settings(seen, change, &by).await })
-        })
-        .await
+        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.change_settings(seen, change, &by).await }))
+            .await
     }
 }

@@ -37,7 +37,9 @@ impl TenantTx<'_> {
                 usage.add_scan(row.json(2)?, worked, price(row, 4)?);
             }
             match rows.last() {
-                Some(last) if rows.len() == AT_ONCE => after = Some((last.time(0)?, last.text(1)?.to_owned())),
+                Some(last) if rows.len() == AT_ONCE => {
+                    after = Some((last.time(0)?, last.text(1)?.to_owned()))
+                }
                 _ => break,
             }
         }

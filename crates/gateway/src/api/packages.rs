@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::{
-    Json,
     body::Bytes,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -11,7 +10,7 @@ use axum::{
 };
 use model::{PackageAnalysis, PackageUrl, Permission, Priority, Stage, TaskId, package::AnalysisStatus};
 use serde::Deserialize;
-use store::{AskedAnalysis, NewAnalysis, PackageResult};
+use store::{AskedAnalysis, NewAnalysis};
 use utoipa::ToSchema;
 
 use super::{
@@ -103,7 +102,7 @@ pub(super) async fn analyze(
     operation_id = "download_result",
     params(("task" = TaskId, Path, description = "which analysis")),
     responses(
-        (status = OK, body = PackageResult, description = "what it says"),
+        (status = OK, body = BTreeMap<String, serde_json::Value>, description = "what it says"),
         Anywhere,
         AboutOne,
         MayConflict,

@@ -28,7 +28,7 @@ pub(super) struct Which {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
     /// Only those after that place: `next` of the answer before.
-    #[param(maximum = 4_294_967_295_u64)]
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_u64)]
     after: Option<u32>,
 }
 

@@ -10,7 +10,7 @@ use super::body::InQuery;
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{Anywhere, HasQuery, Kind, Problem},
+    problem::{Anywhere, HasQuery, Kind, MayBeInvalid, Problem},
 };
 
 /// How far back it goes when nobody says since when.
@@ -36,7 +36,7 @@ pub(super) struct Within {
     tag = "tenant",
     operation_id = "show_usage",
     params(Within),
-    responses((status = OK, body = Usage, description = "what is known for certain"), Anywhere, HasQuery),
+    responses((status = OK, body = Usage, description = "what is known for certain"), Anywhere, HasQuery, MayBeInvalid),
 )]
 pub(super) async fn show(
     State(gateway): State<Gateway>,
@@ -51,7 +51,7 @@ pub(super) async fn show(
     let since = within.since.unwrap_or_else(|| until.saturating_sub(USUALLY).unwrap_or(Timestamp::MIN));
     let length = until.duration_since(since);
     if length <= SignedDuration::ZERO || length > LONGEST {
-        return Err(Problem::new(Kind::Malformed, "since is before until, and not more than 366 days"));
+        return Err(Problem::new(Kind::Invalid, "since is before until, and not more than 366 days"));
     }
     Ok(Json(gateway.store.usage(tenant, since, until).await?))
 }

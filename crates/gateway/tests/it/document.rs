@@ -9,8 +9,9 @@ use std::{
 
 use hyper::Method;
 use jsonschema::Validator;
-use model::{ApiKey, Role, Severity};
+use model::{ApiKey, Role, Severity, Stage, WorkerId, attendance::HEARD_EVERY};
 use serde_json::Value;
+use store::{Introduction, Store};
 
 use crate::ground::{Answer, Ground};
 
@@ -100,12 +101,26 @@ fn try_out(ground: &Ground, key: &ApiKey, seconds: u32, which: &[&str]) {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A worker for packages who says that it is there for as long as it takes: otherwise each request for an analysis is refused.
+async fn stays(store: Store) {
+    let worker = WorkerId::from_random(rand::random());
+    let mut again = tokio::time::interval(HEARD_EVERY);
+    loop {
+        again.tick().await;
+        let stages = vec![Stage::Package];
+        let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1 };
+        store.worker_is_there(who).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_for_is_answered_as_the_document_says() {
     let ground = Ground::start().await;
     ground.found(Severity::High, "www.acme.test").await;
     ground.schedule().await;
     ground.task().await;
+    ground.analysis().await;
+    let here = tokio::spawn(stays(ground.store.clone()));
     // These take keys away: whoever asks would not be known any more.
     let others = ["--exclude-operation-id", "revoke_key", "--exclude-operation-id", "rotate_key"];
     let keys = ["--include-operation-id", "revoke_key", "--include-operation-id", "rotate_key"];
@@ -115,6 +130,7 @@ async fn whatever_is_asked_for_is_answered_as_the_document_says() {
     for chain in [Some(ground.tenant), None] {
         assert!(ground.store.verify_audit(chain, None).await.unwrap().is_ok());
     }
+    here.abort();
     let ready = ground.ask(Method::GET, "/ready", None, None).await;
     assert_eq!(ready.status, 200, "{ready:?}");
 }

@@ -368,10 +368,10 @@ fn checks() -> BTreeMap<CheckId, CheckRecord> {
     all.into_iter().map(|check| (check.id.clone(), check)).collect()
 }
 
-/// A page is its text.
+/// A text is itself.
 async fn document(headers: &HeaderMap, body: Incoming) -> Value {
     let bytes = to_bytes(Body::new(body), 1 << 20).await.unwrap();
-    let is_page = headers.get("content-type").is_some_and(|kind| kind == "text/html; charset=utf-8");
+    let is_page = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/"));
     match (bytes.is_empty(), is_page) {
         (true, _) => Value::Null,
         (_, true) => Value::String(String::from_utf8(bytes.to_vec()).unwrap()),

@@ -58,17 +58,22 @@ async fn what_was_used_is_told_of_a_time() {
     ground.finding().await;
     let key = ground.key(Role::Analyst).await;
     let usage = ground.get("/api/v1/usage", &key).await;
-    assert_eq!((&usage.body["scans"], &usage.body["new_findings"]), (&1.into(), &json!({ "high": 1 })), "{usage:?}");
+    assert_eq!(
+        (&usage.body["scans"], &usage.body["new_findings"]),
+        (&1.into(), &json!({ "high": 1 })),
+        "{usage:?}"
+    );
     assert_eq!((&usage.body["unpriced_scans"], &usage.body["cost"]), (&1.into(), &json!(null)));
-    let before = ground.get("/api/v1/usage?since=2024-01-01T00:00:00Z&until=2024-02-01T00:00:00Z", &key).await;
+    let before =
+        ground.get("/api/v1/usage?since=2024-01-01T00:00:00Z&until=2024-02-01T00:00:00Z", &key).await;
     assert_eq!((&before.body["scans"], &before.body["units"]), (&0.into(), &json!({})), "{before:?}");
-    for wrong in [
-        "since=2024-02-01T00:00:00Z&until=2024-01-01T00:00:00Z",
-        "since=2020-01-01T00:00:00Z&until=2024-01-01T00:00:00Z",
-        "since=yesterday",
-        "stage=ports",
+    for (wrong, status, code) in [
+        ("since=2024-02-01T00:00:00Z&until=2024-01-01T00:00:00Z", 422, "invalid"),
+        ("since=2020-01-01T00:00:00Z&until=2024-01-01T00:00:00Z", 422, "invalid"),
+        ("since=yesterday", 400, "malformed"),
+        ("stage=ports", 400, "malformed"),
     ] {
-        ground.get(&format!("/api/v1/usage?{wrong}"), &key).await.problem(400, "malformed");
+        ground.get(&format!("/api/v1/usage?{wrong}"), &key).await.problem(status, code);
     }
 }
 

@@ -39,7 +39,11 @@ async fn a_package_is_asked_for_followed_and_downloaded() {
     let place = asked.header("location").to_owned();
     assert_eq!(place, format!("/api/v1/tasks/{}", asked.body["task_id"].as_str().unwrap()));
     let task = ground.get(&place, &key).await;
-    assert_eq!((&task.body["analysis"], &task.body["state"]), (&asked.body, &"queued".into()), "{task:?}");
+    assert_eq!(
+        (&task.body["analysis"], &task.body["life"]["state"]),
+        (&asked.body, &"queued".into()),
+        "{task:?}"
+    );
     assert_eq!(
         (&task.body["priority"], &task.body["deadline"]),
         (&"urgent".into(), &"PT5M".into()),

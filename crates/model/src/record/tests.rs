@@ -243,6 +243,10 @@ fn a_tenant_keeps_scans_no_longer_than_the_installation() {
         (Some(90), Some(30), Some(30)),
     ] {
         let settings = TenantSettings { keep_scans_days: own };
-        assert_eq!(settings.keep_scans(installation.map(days)), kept.map(days), "{own:?} of {installation:?}");
+        assert_eq!(
+            settings.keep_scans(installation.map(days)),
+            kept.map(days),
+            "{own:?} of {installation:?}"
+        );
     }
 }

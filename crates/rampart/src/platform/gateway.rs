@@ -60,7 +60,8 @@ pub(super) fn assemble(
     doorbell: Arc<dyn Doorbell>,
     ending: CancellationToken,
 ) -> anyhow::Result<Gateway> {
-    let checks = Library::built_in().templates.iter().map(|template| (template.id.clone(), record(template)));
+    let library = Library::built_in();
+    let checks = library.templates.iter().map(|template| (template.id.clone(), record(template)));
     let around = Surroundings {
         terms: configuration.terms(),
         checks: checks.collect(),

@@ -363,7 +363,7 @@ fn ending(end: &End, now: Timestamp) -> Ending {
 
 fn command(lease_number: LeaseNumber, ending: &Ending) -> Command {
     match ending {
-        Ending::Completed | Ending::Unit(_) => Command::Complete { lease_number },
+        Ending::Completed | Ending::Unit(_) | Ending::Package(_) => Command::Complete { lease_number },
         Ending::Failed(failure) => Command::Fail { lease_number, failure: failure.clone() },
         Ending::HandedBack { not_before } => Command::HandBack { lease_number, not_before: *not_before },
     }

@@ -11,7 +11,8 @@ use model::{
     task::{Retry, TaskFailure},
 };
 use store::{
-    Claimed, Ending, Followed, NewScan, NewSchedule, ScanFilter, ScanRecord, StoreError, TaskFilter, Terms,
+    Claimed, Ending, Followed, NewScan, NewSchedule, Remarks, ScanFilter, ScanRecord, StoreError, TaskFilter,
+    Terms,
 };
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};

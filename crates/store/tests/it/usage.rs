@@ -31,7 +31,8 @@ async fn scans(ground: &Ground, price: Option<&str>, requests: u64) {
     ground.store.submit_scan(ground.tenant, new).await.unwrap();
     let lease = Worker::new(1).claim_of(ground, &[Stage::Check], 1).await[0].lease;
     ground.advance(Duration::from_secs(20)).await;
-    let result = UnitResult { findings: vec![finding("git-config", Severity::High)], ..UnitResult::default() };
+    let result =
+        UnitResult { findings: vec![finding("git-config", Severity::High)], ..UnitResult::default() };
     let sent = Traffic { requests, ..Traffic::default() };
     let settlement = Settlement { lease, ending: Ending::Unit(Box::new(result)), sent };
     ground.store.settle(vec![settlement]).await.unwrap().remove(0).unwrap();

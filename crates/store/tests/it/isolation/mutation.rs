@@ -34,8 +34,8 @@ fn of_policies(policies: &[(String, String)]) -> Vec<Mutation> {
             add(format!("CREATE POLICY more ON rampart.{table} TO PUBLIC USING (true)"), true);
             add(format!("GRANT SELECT ON rampart.{table} TO PUBLIC"), false);
             // What others refer to can only be emptied together with them.
-            let alone = !["findings", "scans", "tenants", "users", "conversations", "comments"]
-                .contains(&table.as_str());
+            let referred = ["findings", "scans", "tasks", "tenants", "users", "conversations", "comments"];
+            let alone = !referred.contains(&table.as_str());
             add(format!("GRANT TRUNCATE ON rampart.{table} TO rampart_tenant"), alone);
         } else {
             // Those of nobody are in no tenant's table.
