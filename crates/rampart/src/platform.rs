@@ -10,6 +10,7 @@ mod findings;
 mod gateway;
 mod keys;
 mod migrate;
+mod packages;
 mod place;
 mod roles;
 mod scans;
@@ -53,6 +54,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Stop(asked) => stops::stop(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Resume(asked) => stops::resume(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Task(asked) => tasks::task(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Package(asked) => packages::package(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Finding(asked) => findings::finding(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Audit(asked) => audit::audit(&asked.whereabouts()?, &asked.command),

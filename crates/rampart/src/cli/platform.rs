@@ -4,6 +4,7 @@ mod admin;
 mod comments;
 mod findings;
 mod keys;
+mod packages;
 mod scans;
 mod schedules;
 mod tasks;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     comments::{CommentArguments, CommentListArguments, ScanCommentArguments, ScanCommentListArguments},
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
     keys::{KeyCommand, KeyCreateArguments},
+    packages::PackageCommand,
     scans::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,
@@ -127,6 +129,8 @@ pub(crate) enum PlatformCommand {
     Resume(Anywhere<ResumeArguments>),
     /// List, show, cancel and redrive the platform's tasks
     Task(FamilyAnywhere<TaskCommand>),
+    /// Ask what is known of packages of other people's software
+    Package(FamilyAnywhere<PackageCommand>),
     /// List and show what was found over all scans, say what you make of it, and speak about it
     Finding(FamilyAnywhere<FindingCommand>),
     /// Begin scans by the clock

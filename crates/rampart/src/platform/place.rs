@@ -4,6 +4,7 @@ mod audit;
 mod comments;
 mod findings;
 mod keys;
+mod packages;
 mod scans;
 mod schedules;
 mod scopes;

@@ -114,6 +114,8 @@ fn every_option_of_the_platform_is_explained() {
         &["key", "list"],
         &["key", "rotate"],
         &["key", "revoke"],
+        &["package", "analyze"],
+        &["package", "result"],
         &["task", "list"],
         &["task", "show"],
         &["task", "cancel"],

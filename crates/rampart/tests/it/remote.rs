@@ -3,6 +3,7 @@
 mod alike;
 mod changing;
 mod commenting;
+mod packages;
 mod refused;
 mod stopping;
 
