@@ -17,6 +17,7 @@ mod origin;
 mod password;
 mod problem;
 mod recent;
+mod reference;
 mod request;
 mod second_factor;
 mod serve;
@@ -26,7 +27,7 @@ mod together;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use axum::{Router, middleware, routing::get};
+use axum::{Router, body::Bytes, middleware, routing::get};
 use ipnet::IpNet;
 use model::{CheckId, Stage, TaskId, TenantId, record::CheckRecord};
 use store::{KeyRecord, Objects, SessionRecord, Store, TaskRecord, Terms};
@@ -152,7 +153,14 @@ impl Gateway {
     fn router(self) -> Router {
         let (api, document) = api::routes();
         let document = Arc::new(document);
-        api.route("/api/v1/openapi.json", get(move || async move { axum::Json(document) }))
+        // It never changes while this program runs.
+        let described =
+            serde_json::to_value(&*document).expect("a document has text keys and finite numbers");
+        let page = Bytes::from(reference::page(&described));
+        api.route("/api/v1", get(reference::to_page))
+            .route("/api/v1/", get(move || async move { reference::show(page) }))
+            .route("/api/v1/reference.css", get(reference::style))
+            .route("/api/v1/openapi.json", get(move || async move { axum::Json(document) }))
             .route("/health", get(health::alive))
             .route("/ready", get(health::ready))
             .route("/startup", get(health::ready))

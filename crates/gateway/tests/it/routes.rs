@@ -200,6 +200,23 @@ async fn the_document_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_read_the_document_as_a_page_that_can_do_nothing() {
+    let ground = Ground::start().await;
+    let to = ground.ask(Method::GET, "/api/v1", None, None).await;
+    assert_eq!((to.status.as_u16(), to.header("location")), (308, "v1/"));
+    let page = ground.ask(Method::GET, "/api/v1/", None, None).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy: Vec<&str> = page.header("content-security-policy").split("; ").collect();
+    assert_eq!(policy[..2], ["default-src 'none'", "style-src 'self'"]);
+    assert_eq!((page.header("x-content-type-options"), page.header("x-frame-options")), ("nosniff", "DENY"));
+    let text = page.body.as_str().unwrap();
+    assert!(text.contains("<article id=\"submit_scan\">") && text.contains("href=\"reference.css\""));
+    let style = ground.ask(Method::GET, "/api/v1/reference.css", None, None).await;
+    assert_eq!((style.status.as_u16(), style.header("content-type")), (200, "text/css; charset=utf-8"));
+    ground.ask(Method::POST, "/api/v1/", None, None).await.problem(405, "method-not-allowed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_route_asks_who_may() {
     let ground = Ground::start().await;
     let other = ground.another_tenant().await;
