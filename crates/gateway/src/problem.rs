@@ -74,7 +74,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     #[cfg(test)]
-    const ALL: [Kind; 16] = [
+    const ALL: [Kind; 17] = [
         Kind::Malformed,
         Kind::Unauthenticated,
         Kind::SecondFactor,

@@ -27,7 +27,7 @@ pub(super) struct Users {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct InvitedUser {
     /// Goes to them alone, this once: with it they choose a password within 72 hours. It is not kept: an answer to the same request
-    /// under the same `Idempotency-Key` is without it, and whoever never got it forgets the user and invites them anew.
+    /// under the same `Idempotency-Key` is without it, and whoever never got it is invited again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[0-9a-f]{64}$")]
     invitation: Option<String>,
@@ -168,7 +168,7 @@ pub(super) async fn invite_again(
     let invitation = Token::from_random(rand::random());
     let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
-    Ok((StatusCode::CREATED, Json(InvitedUser { invitation: invitation.expose().to_owned(), user: invited })))
+    Ok((StatusCode::CREATED, Json(InvitedUser { invitation: Some(invitation.expose().to_owned()), user: invited })))
 }
 
 /// Forgets somebody. Their sessions end; the audit still tells what they did.
