@@ -59,7 +59,7 @@ impl Secret {
         // All are looked at, and as digests: how long it takes tells nothing of them.
         let asked = Sha256::digest(code);
         let fits = near.filter(|step| Sha256::digest(codes.generate(step * STEP)) == asked);
-        fits.last()
+        fits.fold(None, |_, step| Some(step))
     }
 }
 

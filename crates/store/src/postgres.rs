@@ -34,6 +34,8 @@ use crate::{
     value::{Kind, Row, Value, places},
 };
 
+/// The first of January 4713 BC: somewhat later than the oldest time that PostgreSQL has.
+const OLDEST: Timestamp = Timestamp::constant(-210_863_520_000, 0);
 /// How long somebody waits for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long somebody waits for one that others have.
@@ -318,7 +320,8 @@ impl ToSql for Value {
             Value::Text(value) => value.to_sql(kind, out),
             Value::Bytes(value) => value.to_sql(kind, out),
             Value::Id(value) => value.to_sql(kind, out),
-            Value::Time(value) => value.to_sql(kind, out),
+            // Nothing is older than the first day that PostgreSQL knows.
+            Value::Time(value) => (*value).max(OLDEST).to_sql(kind, out),
         }
     }
 

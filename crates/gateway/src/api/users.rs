@@ -168,7 +168,10 @@ pub(super) async fn invite_again(
     let invitation = Token::from_random(rand::random());
     let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
-    Ok((StatusCode::CREATED, Json(InvitedUser { invitation: Some(invitation.expose().to_owned()), user: invited })))
+    Ok((
+        StatusCode::CREATED,
+        Json(InvitedUser { invitation: Some(invitation.expose().to_owned()), user: invited }),
+    ))
 }
 
 /// Forgets somebody. Their sessions end; the audit still tells what they did.

@@ -204,7 +204,7 @@ pub(crate) struct ListenArguments {
     #[arg(long, value_name = "NETWORKS", env = "RAMPART_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<IpNet>>,
 
-    /// Where people find this platform, such as https://rampart.acme.test: identity providers send them back there
+    /// Where people find this platform, `https://HOST`: identity providers send them back there
     #[arg(long, value_name = "URL", env = "RAMPART_PUBLIC_URL")]
     pub(crate) public_url: Option<String>,
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use model::{
     AuditEntry, Authority, By, Reach, Scope, Stage,
     audit::{Broken, ChainEnd},
@@ -65,6 +66,10 @@ async fn what_was_done_is_read_the_newest_first(ground: Ground) {
     assert_eq!(read(&ground, by("100_")).await, []);
     let lately = AuditFilter { since, ..AuditFilter::default() };
     assert_eq!(actions(&read(&ground, lately).await), ["stop.order", "scope.delete"]);
+    let ever = AuditFilter { since: Some(Timestamp::MIN), ..AuditFilter::default() };
+    assert_eq!(read(&ground, ever).await, all);
+    let never = AuditFilter { since: Some(Timestamp::MAX), ..AuditFilter::default() };
+    assert_eq!(read(&ground, never).await, []);
     let older = AuditFilter { before: Some(put.id), ..AuditFilter::default() };
     assert_eq!(actions(&read(&ground, older).await), ["tenant.create"]);
     let first = ground.store.audit(ground.tenant, AuditFilter::default(), 1).await.unwrap();

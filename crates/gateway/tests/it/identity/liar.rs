@@ -43,6 +43,9 @@ enum Lie {
     Endless,
 }
 
+/// What it was authorised by, and the form.
+type Asked = (Option<String>, Vec<(String, String)>);
+
 struct Liar {
     address: String,
     key: Ed25519KeyPair,
@@ -50,7 +53,7 @@ struct Liar {
     lie: Mutex<Lie>,
     nonce: Mutex<String>,
     /// What came to the token endpoint.
-    asked: Mutex<Vec<(Option<String>, Vec<(String, String)>)>>,
+    asked: Mutex<Vec<Asked>>,
     /// How often somebody came to where nobody should.
     went_on: Mutex<u32>,
 }
