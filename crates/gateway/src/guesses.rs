@@ -9,6 +9,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use model::UserId;
+
 use crate::limits::Machine;
 
 /// So often anybody may be wrong.
@@ -36,9 +38,16 @@ pub(crate) struct Guesses(Mutex<HashMap<[u8; 32], Failures>>);
 pub(crate) struct Guessed([u8; 32]);
 
 impl Guessed {
+    /// Somebody logs in by that name.
     pub(crate) fn of(tenant: &str, name: &str, known_at: Option<Machine>) -> Guessed {
         let name = name.to_ascii_lowercase();
-        Guessed(Sha256::digest(format!("{}:{tenant}{}:{name}{known_at:?}", tenant.len(), name.len())).into())
+        let whose = format!("log in {}:{tenant}{}:{name}{known_at:?}", tenant.len(), name.len());
+        Guessed(Sha256::digest(whose).into())
+    }
+
+    /// Somebody with a session of that user says the password again: nobody who only knows of them is counted with them.
+    pub(crate) fn again(user: UserId) -> Guessed {
+        Guessed(Sha256::digest(format!("again {user}")).into())
     }
 
     /// Where there is no room for names of their own many share one, rather than none being counted.
@@ -52,8 +61,8 @@ impl Guessed {
 
 impl Guesses {
     /// Counts a try as a failure before it is looked at, so that nobody tries many at once; or tells how long to wait before the
-    /// next.
-    pub(crate) fn begin(&self, whose: Guessed, now: Instant) -> Result<(), Duration> {
+    /// next. Where it was counted is what to forget when it was none.
+    pub(crate) fn begin(&self, whose: Guessed, now: Instant) -> Result<Guessed, Duration> {
         let mut all = self.lock();
         let is_there = all.contains_key(&whose.0);
         if !is_there && all.len() >= MOST {
@@ -69,7 +78,7 @@ impl Guesses {
         }
         failures.count = failures.count.saturating_add(1);
         failures.last = now;
-        Ok(())
+        Ok(place)
     }
 
     /// It was the password.
@@ -104,7 +113,7 @@ mod tests {
         assert_eq!(mine, Guessed::of("acme", "J.Doe", None));
         let (mut now, mut waits) = (begun, Vec::new());
         for number in 0..17 {
-            assert_eq!(guesses.begin(mine, now), Ok(()), "{number}");
+            assert_eq!(guesses.begin(mine, now), Ok(mine), "{number}");
             if let Err(wait) = guesses.begin(mine, now) {
                 waits.push(wait.as_secs());
                 now += wait;
@@ -112,16 +121,16 @@ mod tests {
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900, 900, 900]);
         let office = Guessed::of("acme", "j.doe", Some(Machine::at("192.0.2.1".parse().unwrap())));
-        assert_eq!(guesses.begin(office, now), Ok(()), "who is known there does not wait with others");
-        assert_eq!(guesses.begin(mine, now), Ok(()));
+        assert_eq!(guesses.begin(office, now), Ok(office), "who is known there does not wait with others");
+        assert_eq!(guesses.begin(mine, now), Ok(mine));
         assert_eq!(guesses.begin(mine, now), Err(LONGEST));
-        assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(()), "an hour later it begins anew");
+        assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(mine), "an hour later it begins anew");
         for _ in 0..FREE - 1 {
-            assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(()));
+            assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(mine));
         }
         assert!(guesses.begin(mine, now + FORGOTTEN).is_err());
         guesses.forget(mine);
-        assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(()));
+        assert_eq!(guesses.begin(mine, now + FORGOTTEN), Ok(mine));
     }
 
     #[test]
@@ -135,7 +144,7 @@ mod tests {
         let late = Guessed::of("acme", "late", None);
         let tries = (0..=FREE).filter(|_| guesses.begin(late, now).is_ok()).count();
         assert!(tries <= FREE as usize, "{tries}");
-        assert_eq!(guesses.begin(late, now + FORGOTTEN), Ok(()));
+        assert_eq!(guesses.begin(late, now + FORGOTTEN), Ok(late));
         assert!(guesses.lock().len() <= 2);
     }
 }

@@ -68,7 +68,7 @@ pub struct IdentityProvider {
     /// Whose people it knows.
     pub tenant: String,
     /// Where it is, exactly as it writes it: `https`, or `http` on this machine.
-    pub issuer: Url,
+    pub issuer: String,
     /// What this platform is called there.
     pub client_id: String,
     /// By which it knows that it is this platform that asks; without any PKCE alone stands for it.
@@ -181,7 +181,7 @@ mod tests {
         IdentityProvider {
             name: "company".parse().unwrap(),
             tenant: "default".to_owned(),
-            issuer: issuer.parse().unwrap(),
+            issuer: issuer.to_owned(),
             client_id: "rampart".to_owned(),
             client_secret: None,
             public_url: public_url.parse().unwrap(),

@@ -25,6 +25,8 @@ use crate::caller::Counted;
 const AT_ONCE: usize = 256;
 /// Passwords that somebody at one address may try.
 const LOGINS: Quota = Quota::per_minute(NonZeroU32::new(10).expect("it is more than nothing"));
+/// Logins by a provider of identities that come back to somebody at one address: nobody guesses anything there.
+const RETURNS: Quota = Quota::per_minute(NonZeroU32::new(60).expect("it is more than nothing"));
 /// Invitations that somebody at one address may try.
 const SIGN_UPS: Quota = Quota::per_hour(NonZeroU32::new(5).expect("it is more than nothing"));
 
@@ -124,6 +126,7 @@ pub(crate) struct Limits {
     keys: Buckets<Counted>,
     tenants: Buckets<TenantId>,
     logins: Buckets<Machine>,
+    returns: Buckets<Machine>,
     sign_ups: Buckets<Machine>,
 }
 
@@ -135,6 +138,7 @@ impl Limits {
             keys: Buckets::new(rates.key),
             tenants: Buckets::new(rates.tenant),
             logins: Buckets(RateLimiter::new(LOGINS, DashMapStateStore::default(), MonotonicClock)),
+            returns: Buckets(RateLimiter::new(RETURNS, DashMapStateStore::default(), MonotonicClock)),
             sign_ups: Buckets(RateLimiter::new(SIGN_UPS, DashMapStateStore::default(), MonotonicClock)),
         }
     }
@@ -155,6 +159,11 @@ impl Limits {
         self.logins.take(&Machine::at(address))
     }
 
+    /// Before a provider of identities is asked who it was.
+    pub(crate) fn take_of_return(&self, address: IpAddr) -> Result<(), Duration> {
+        self.returns.take(&Machine::at(address))
+    }
+
     /// Before an invitation is looked at.
     pub(crate) fn take_of_sign_up(&self, address: IpAddr) -> Result<(), Duration> {
         self.sign_ups.take(&Machine::at(address))
@@ -166,6 +175,7 @@ impl Limits {
         self.keys.0.retain_recent();
         self.tenants.0.retain_recent();
         self.logins.0.retain_recent();
+        self.returns.0.retain_recent();
         self.sign_ups.0.retain_recent();
     }
 }

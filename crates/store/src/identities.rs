@@ -2,11 +2,11 @@
 //! each login.
 
 use jiff::Timestamp;
-use model::{By, Identity, Role, UserId, UserName};
+use model::{By, Identity, Role, TenantId, UserId, UserName};
 use uuid::Uuid;
 
 use crate::{
-    StoreError, UserRecord,
+    Store, StoreError, UserRecord,
     audit::Act,
     session::TenantTx,
     users::{self, USER},
@@ -21,6 +21,28 @@ pub struct Vouched {
     pub name: UserName,
     /// What they may do.
     pub role: Role,
+}
+
+impl Store {
+    /// A provider knows somebody, and says nothing of them by which they might come: if they came before, they are not here any more.
+    pub async fn end_vouched_sessions(
+        &self,
+        tenant: TenantId,
+        identity: Identity,
+        by: impl Into<By>,
+    ) -> Result<Option<UserId>, StoreError> {
+        let by = by.into();
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let Some(user) = tx.known_by(&identity).await? else { return Ok(None) };
+                if tx.end_sessions_of(user.id).await? > 0 {
+                    tx.audit(Act::new(&by, "user.unvouched", user.id).detail(user.name.as_str()));
+                }
+                Ok(Some(user.id))
+            })
+        })
+        .await
+    }
 }
 
 impl TenantTx<'_> {

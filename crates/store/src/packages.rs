@@ -16,7 +16,7 @@ use crate::{
     audit::Act,
     once::{Made, Once},
     scans::digest,
-    session::TenantTx,
+    session::{Dialect, TenantTx},
     value::json,
 };
 
@@ -63,6 +63,16 @@ impl TenantTx<'_> {
         rows.first().map(|row| row.id(0).map(TaskId::new)).transpose()
     }
 
+    /// Of several who ask for the same at once one asks for it: the others wait here until that is certain. SQLite has one writer anyway.
+    async fn hold_package(&mut self, purl: &PackageUrl) -> Result<(), StoreError> {
+        if self.dialect() == Dialect::Postgres {
+            let sql =
+                "SELECT pg_advisory_xact_lock(hashtextextended('package ' || $1 || ' ' || $2, 0))::text";
+            self.query(sql, &[self.tenant.to_string().into(), purl.to_string().into()]).await?;
+        }
+        Ok(())
+    }
+
     async fn ask_for_analysis(
         &mut self,
         new: NewAnalysis,
@@ -75,6 +85,7 @@ impl TenantTx<'_> {
             let task = once.as_it_is(self.one_task(before).await)?;
             return Ok(AskedAnalysis { task, is_planned: false });
         }
+        self.hold_package(&new.purl).await?;
         let known = self.known_analysis(&new.purl).await?;
         let id = match known {
             Some(known) => known,

@@ -1,6 +1,6 @@
 //! Second factors: what somebody shows beside their password. What is kept opens nothing without the password.
 
-use model::{By, TenantId, UserId};
+use model::{By, SessionId, TenantId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -47,7 +47,8 @@ impl SecondFactor {
 }
 
 impl Store {
-    /// Somebody with another second factor, or without any from now on.
+    /// Somebody with another second factor, or without any from now on. Their sessions end, but the one in which they say so: whoever
+    /// else has one may have the password.
     ///
     /// # Errors
     /// [`StoreError::Changed`] when their password or their second factor is not any more what somebody has seen.
@@ -58,6 +59,7 @@ impl Store {
         kept: String,
         seen: Option<SecondFactor>,
         new: Option<SecondFactor>,
+        session: SessionId,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
         let by = by.into();
@@ -74,6 +76,7 @@ impl Store {
                 if tx.execute(sql, &values).await? == 0 {
                     return Err(StoreError::Changed { kind: "user", name: user.name.to_string() });
                 }
+                tx.end_other_sessions(id, session).await?;
                 let action = if new.is_some() { "user.second_factor" } else { "user.second_factor_end" };
                 tx.audit(Act::new(&by, action, id).detail(user.name.as_str()));
                 Ok(())

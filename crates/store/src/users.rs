@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use model::{By, Role, TenantId, Token, UserId, UserName};
+use model::{By, Role, SessionId, TenantId, Token, UserId, UserName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -79,8 +79,15 @@ pub struct UserRecord {
 pub enum Expected {
     /// Whoever runs the platform says so.
     Anything,
-    /// This is kept of the one that was shown; and this of the second factor, which goes on.
-    Password(String, Option<SecondFactor>),
+    /// It was shown, and this is kept of it.
+    Password {
+        /// Of the password.
+        kept: String,
+        /// Of the second factor.
+        seen: Option<SecondFactor>,
+        /// The same second factor, which goes on with the new password.
+        sealed_anew: Option<SecondFactor>,
+    },
     /// They were invited with this, and may still take it up.
     Invitation(Token),
 }
@@ -164,6 +171,15 @@ impl TenantTx<'_> {
     pub(crate) async fn end_sessions_of(&mut self, user: UserId) -> Result<u64, StoreError> {
         let sql = "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2";
         self.execute(sql, &[self.tenant(), user.as_uuid().into()]).await
+    }
+
+    pub(crate) async fn end_other_sessions(
+        &mut self,
+        user: UserId,
+        but: SessionId,
+    ) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM sessions WHERE tenant_id = $1 AND user_id = $2 AND session_id <> $3";
+        self.execute(sql, &[self.tenant(), user.as_uuid().into(), but.as_uuid().into()]).await
     }
 }
 
@@ -362,6 +378,13 @@ impl Store {
             Box::pin(async move {
                 let before = tx.held_user(id).await?;
                 require_seen(&before, seen)?;
+                if let (Some(issuer), Some(_)) = (&before.issuer, before.disabled_at) {
+                    let name = &before.name;
+                    let why = format!(
+                        "here `{name}` is kept out, and forgotten they would be let in again: that they may come is said at {issuer}"
+                    );
+                    return Err(StoreError::SaidElsewhere(why));
+                }
                 tx.require_another_owner(&before).await?;
                 tx.end_sessions_of(id).await?;
                 let sql = "DELETE FROM users WHERE tenant_id = $1 AND user_id = $2";
@@ -395,10 +418,11 @@ impl Store {
                 let mut goes_on = None;
                 let condition = match expected {
                     Expected::Anything => "",
-                    Expected::Password(kept, second_factor) => {
-                        goes_on = second_factor.as_ref().map(json).transpose()?;
-                        values.push(kept.into());
-                        " AND password = $5 AND disabled_at IS NULL"
+                    Expected::Password { kept, seen, sealed_anew } => {
+                        goes_on = sealed_anew.as_ref().map(json).transpose()?;
+                        let seen = seen.as_ref().map(json).transpose()?.unwrap_or(Value::Null(Kind::Text));
+                        values.extend([kept.into(), seen]);
+                        " AND password = $5 AND second_factor IS NOT DISTINCT FROM $6 AND disabled_at IS NULL"
                     }
                     Expected::Invitation(token) => {
                         values.extend([Value::Bytes(token.digest().to_vec()), tx.now.into()]);

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::State,
     http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
     response::Html,
 };
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::StoreError;
 use utoipa::{IntoParams, ToSchema};
 
-use super::body::InPath;
+use super::body::{InPath, InQuery};
 use crate::{
     Gateway, ProviderName,
     caller::Refusal,
@@ -124,15 +124,11 @@ pub(super) async fn complete(
     extensions: Extensions,
     headers: HeaderMap,
     InPath(name): InPath<ProviderName>,
-    Query(answered): Query<Answered>,
+    InQuery(answered): InQuery<Answered>,
 ) -> Result<(HeaderMap, Html<&'static str>), Problem> {
     let provider = provider(&gateway, &name)?;
     let origin = extensions.get::<Origin>().map(|origin| origin.address);
     let request = extensions.get::<RequestId>().map(ToString::to_string);
-    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_login(origin)) {
-        gateway.metrics.limited();
-        return Err(Problem::too_many("this address", wait));
-    }
     let unknown = |detail: &str| {
         gateway.metrics.authenticated(Authentication::Unknown);
         Problem::new(Kind::Unauthenticated, detail)
@@ -154,6 +150,11 @@ pub(super) async fn complete(
         return Err(unknown(&format!("the identity provider let nobody in: {error}")));
     }
     let code = answered.code.ok_or_else(|| unknown("there is no code in what came back"))?;
+    // Not before: any page can make a browser come here, and it costs nothing so far.
+    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_return(origin)) {
+        gateway.metrics.limited();
+        return Err(Problem::too_many("this address", wait));
+    }
     let tenant =
         gateway.store.tenant_named(&provider.settings().tenant).await.map_err(|error| match error {
             StoreError::Missing { .. } => {
@@ -162,18 +163,26 @@ pub(super) async fn complete(
             error => error.into(),
         })?;
     let by = |name: String| By { name, origin, request: request.clone() };
-    let vouched = provider.complete(&attempt, code).await.map_err(|error| match &error {
-        ProviderError::Away(_) => away(error),
-        ProviderError::Unproven(_) => {
+    let vouched = match provider.complete(&attempt, code).await {
+        Ok(vouched) => vouched,
+        Err(error @ ProviderError::Away(_)) => return Err(away(error)),
+        Err(error @ ProviderError::Unproven(_)) => {
             tracing::warn!(provider = %name, %error, "somebody was not let in");
-            unknown("the identity provider did not confirm who logs in")
+            return Err(unknown("the identity provider did not confirm who logs in"));
         }
-        ProviderError::NoRole { name, .. } => {
+        Err(ProviderError::NoRole { identity, name, groups }) => {
             gateway.metrics.authenticated(Authentication::Unknown);
-            let refused = Some(Box::new(Refusal { tenant: tenant.id, by: by(name.to_string()) }));
-            Problem { refused, ..Problem::new(Kind::Forbidden, error.to_string()) }
+            let by = by(name.to_string());
+            // As what they came before they may not come any more.
+            let known = gateway.store.end_vouched_sessions(tenant.id, identity.clone(), by.clone()).await?;
+            if let Some(id) = known {
+                gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == id));
+            }
+            let refused = Some(Box::new(Refusal { tenant: tenant.id, by }));
+            let error = ProviderError::NoRole { identity, name, groups };
+            return Err(Problem { refused, ..Problem::new(Kind::Forbidden, error.to_string()) });
         }
-    })?;
+    };
     let (session, who) = (Token::from_random(rand::random()), by(vouched.name.to_string()));
     let begun = gateway.store.begin_vouched_session(tenant.id, vouched, &session, origin, who.clone()).await;
     let begun = begun.map_err(|error| match error {

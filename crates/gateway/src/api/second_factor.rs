@@ -3,11 +3,12 @@
 use axum::{Json, extract::State, http::StatusCode};
 use model::Password;
 use serde::{Deserialize, Serialize};
+use store::SecondFactor;
 use utoipa::ToSchema;
 
 use super::{
     body::Body,
-    session::{own, proven},
+    session::{Proven, own, proven},
 };
 use crate::{
     Gateway,
@@ -37,6 +38,9 @@ pub(super) struct Setup {
     secret: String,
     /// The code that it shows.
     code: String,
+    /// Of who has a second factor already: a code of that, or one for recovery.
+    #[serde(default)]
+    current_code: Option<String>,
 }
 
 /// For whoever loses what shows the codes.
@@ -71,7 +75,8 @@ pub(super) async fn make(caller: Caller) -> Result<Json<NewSecret>, Problem> {
     Ok(Json(NewSecret { secret: secret.written(), address: secret.address(&user.name)? }))
 }
 
-/// Asks for codes beside the password from now on, also at the next login. Who has some already gets others.
+/// Asks for codes beside the password from now on, also at the next login. Who has a second factor already shows a code of that, too. Other
+/// sessions end.
 #[utoipa::path(
     put,
     path = "/me/second-factor",
@@ -98,10 +103,15 @@ pub(super) async fn set(
     let step = secret.step(&setup.code, now());
     let step =
         step.ok_or_else(|| invalid("that is not the code of now: is the clock of the application right?"))?;
-    let (account, hash) = proven(&gateway, &caller, setup.password.clone()).await?;
+    let session = own(&caller)?.0.id;
+    let Proven { account, kept: hash, counted } = proven(&gateway, &caller, setup.password.clone()).await?;
+    if let Some(factor) = &account.second_factor {
+        require_code(&caller, factor, &setup.password, setup.current_code).await?;
+    }
+    gateway.guesses.forget(counted);
     let (factor, recovery_codes) = kept(secret, step, setup.password).await?;
-    let (user, seen) = (account.user, account.second_factor);
-    gateway.store.set_second_factor(user.tenant, user.id, hash, seen, Some(factor), caller.by()).await?;
+    let (user, seen, by) = (account.user, account.second_factor, caller.by());
+    gateway.store.set_second_factor(user.tenant, user.id, hash, seen, Some(factor), session, by).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
@@ -126,15 +136,33 @@ pub(super) async fn end(
     caller: Caller,
     Body(ending): Body<Ending>,
 ) -> Result<StatusCode, Problem> {
-    let (account, hash) = proven(&gateway, &caller, ending.password.clone()).await?;
+    let session = own(&caller)?.0.id;
+    let Proven { account, kept: hash, counted } = proven(&gateway, &caller, ending.password.clone()).await?;
     let Some(factor) = account.second_factor else {
         return Err(Problem::new(Kind::Conflict, "there is no second factor to do without"));
     };
-    if second_factor::shown(factor.clone(), ending.password, ending.code).await?.is_none() {
-        return Err(caller.refuse("the code is not one of now, or was used before".to_owned()));
-    }
-    let user = account.user;
-    gateway.store.set_second_factor(user.tenant, user.id, hash, Some(factor), None, caller.by()).await?;
+    require_code(&caller, &factor, &ending.password, Some(ending.code)).await?;
+    gateway.guesses.forget(counted);
+    let (user, seen, by) = (account.user, Some(factor), caller.by());
+    gateway.store.set_second_factor(user.tenant, user.id, hash, seen, None, session, by).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever has the password and somebody's browser has not what shows the codes. A try that was wrong stays counted.
+async fn require_code(
+    caller: &Caller,
+    factor: &SecondFactor,
+    password: &Password,
+    code: Option<String>,
+) -> Result<(), Problem> {
+    let shown = match code {
+        Some(code) => second_factor::shown(factor.clone(), password.clone(), code).await?,
+        None => None,
+    };
+    let refused = || {
+        caller
+            .refuse("the code of the second factor is missing, not one of now, or was used before".to_owned())
+    };
+    shown.map(drop).ok_or_else(refused)
 }

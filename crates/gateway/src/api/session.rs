@@ -122,10 +122,10 @@ pub(super) async fn log_in(
     };
     let address = origin.map(|origin| origin.address);
     let whose = Guessed::of(&tenant, &name, address.and_then(|address| known_at(account.as_ref(), address)));
-    if let Err(wait) = gateway.guesses.begin(whose, Instant::now()) {
+    let counted = gateway.guesses.begin(whose, Instant::now()).map_err(|wait| {
         gateway.metrics.limited();
-        return Err(Problem::too_many("whoever tries this name", wait));
-    }
+        Problem::too_many("whoever tries this name", wait)
+    })?;
     let may = account.as_ref().filter(|account| account.user.disabled_at.is_none());
     let kept = may.and_then(|account| account.password.clone());
     let fits = password::fits(password.clone(), kept.clone()).await?;
@@ -155,7 +155,7 @@ pub(super) async fn log_in(
         Err(StoreError::Changed { .. }) => return Err(wrong()),
         begun => begun?,
     };
-    gateway.guesses.forget(whose);
+    gateway.guesses.forget(counted);
     gateway.metrics.authenticated(Authentication::Known);
     let forgery_token = token.against_forgery().expose().to_owned();
     Ok((StatusCode::CREATED, Cookie::Session.given(&token)?, Json(Session { forgery_token, session })))
@@ -276,26 +276,37 @@ pub(super) async fn change_password(
 ) -> Result<(StatusCode, HeaderMap), Problem> {
     let user = own(&caller)?.0.user.clone();
     require_good(&change.password, &user.name)?;
-    let (account, kept) = proven(&gateway, &caller, change.current.clone()).await?;
-    let factor = match account.second_factor {
+    let Proven { account, kept, counted } = proven(&gateway, &caller, change.current.clone()).await?;
+    gateway.guesses.forget(counted);
+    let seen = account.second_factor;
+    let sealed_anew = match seen.clone() {
         Some(factor) => {
             Some(second_factor::sealed_anew(factor, change.current, change.password.clone()).await?)
         }
         None => None,
     };
     let hash = password::hashed(change.password).await?;
-    let expected = Expected::Password(kept, factor);
+    let expected = Expected::Password { kept, seen, sealed_anew };
     gateway.store.set_password(user.tenant, user.id, expected, hash, caller.by()).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok((StatusCode::NO_CONTENT, Cookie::Session.taken()?))
 }
 
-/// Who asks, when they have just said their password; and what is kept of it.
+/// Somebody who has just said their password.
+pub(super) struct Proven {
+    pub(super) account: Account,
+    /// What is kept of the password.
+    pub(super) kept: String,
+    /// Where the try was counted, until all that they say has turned out right.
+    pub(super) counted: Guessed,
+}
+
+/// Who asks, when they have just said their password.
 pub(super) async fn proven(
     gateway: &Gateway,
     caller: &Caller,
     password: Password,
-) -> Result<(Account, String), Problem> {
+) -> Result<Proven, Problem> {
     let user = &own(caller)?.0.user;
     if let Some(issuer) = &user.issuer {
         let detail = format!("they log in at {issuer}, and have no password here");
@@ -307,17 +318,13 @@ pub(super) async fn proven(
     let tenant = gateway.store.tenant(user.tenant).await?.name;
     let account = gateway.store.account(tenant, user.name.clone()).await?;
     // Whoever has the session of somebody else must not find the password by it.
-    let whose = Guessed::of("change", &user.id.to_string(), None);
-    if let Err(wait) = gateway.guesses.begin(whose, Instant::now()) {
+    let counted = gateway.guesses.begin(Guessed::again(user.id), Instant::now()).map_err(|wait| {
         gateway.metrics.limited();
-        return Err(Problem::too_many("whoever tries this password", wait));
-    }
+        Problem::too_many("whoever tries this password", wait)
+    })?;
     let kept = account.as_ref().and_then(|account| account.password.clone());
     match (account, kept.clone(), password::fits(password, kept).await?) {
-        (Some(account), Some(kept), true) => {
-            gateway.guesses.forget(whose);
-            Ok((account, kept))
-        }
+        (Some(account), Some(kept), true) => Ok(Proven { account, kept, counted }),
         _ => Err(caller.refuse("the current password is another one".to_owned())),
     }
 }

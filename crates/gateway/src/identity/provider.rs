@@ -2,39 +2,45 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use model::{Identity, UserName};
 use openidconnect::{
-    AccessTokenHash, AdditionalClaims, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
+    AccessTokenHash, AdditionalClaims, AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken,
     EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
     IdTokenFields, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
     Scope, StandardErrorResponse, StandardTokenResponse, TokenResponse, UserInfoClaims,
     core::{
-        CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim,
-        CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreProviderMetadata,
-        CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
+        CoreAuthDisplay, CoreAuthPrompt, CoreAuthenticationFlow, CoreClientAuthMethod, CoreErrorResponseType,
+        CoreGenderClaim, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
+        CoreProviderMetadata, CoreRevocableToken, CoreRevocationErrorResponse,
+        CoreTokenIntrospectionResponse, CoreTokenType,
     },
 };
 use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Vouched;
-use tokio::sync::Mutex;
 use url::{Host, Url};
 
 use super::{Attempt, IdentityProvider, IdentityProviderError};
 
-/// How long a provider may take for an answer.
-const ANSWER: Duration = Duration::from_secs(10);
+/// How long a provider may take for an answer: a login needs five of them at most, within the time of one request.
+const ANSWER: Duration = Duration::from_secs(5);
 /// What an answer may hold.
 const MOST_ANSWER: usize = 1 << 20;
 /// How long it is believed what it said of itself: its keys are in it.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 /// Whose keys do not fit is asked again, if that was so long ago.
 const AGAIN: Duration = Duration::from_secs(30);
+/// Who did not answer is not asked again for so long.
+const REST: Duration = Duration::from_secs(5);
+/// What it said before is believed for so long when it does not answer.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long somebody waits while somebody else asks.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// Why somebody was not let in.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +54,9 @@ pub(crate) enum ProviderError {
     /// They are who they say, and nobody gave them a role.
     #[error("{name} is in no group that has a role here (groups: {groups})")]
     NoRole {
-        /// Who.
+        /// Who they are to it.
+        identity: Identity,
+        /// What they are called.
         name: UserName,
         /// In which they are.
         groups: String,
@@ -100,14 +108,36 @@ type Party = openidconnect::Client<
 pub(crate) struct Provider {
     settings: IdentityProvider,
     http: reqwest::Client,
-    known: Mutex<Option<(Instant, Arc<Party>)>>,
+    known: Mutex<Known>,
+    /// Whoever asks what it says of itself: one at a time.
+    asking: tokio::sync::Mutex<()>,
+}
+
+/// What a provider said of itself, and when; and when it last did not answer.
+#[derive(Default)]
+struct Known {
+    party: Option<(Instant, Arc<Party>)>,
+    silent: Option<Instant>,
+}
+
+impl Known {
+    fn within(&self, time: Duration) -> Option<Arc<Party>> {
+        self.party.as_ref().filter(|(at, _)| at.elapsed() < time).map(|(_, party)| Arc::clone(party))
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.is_some_and(|at| at.elapsed() < REST)
+    }
 }
 
 impl Provider {
     pub(crate) fn new(settings: IdentityProvider) -> Result<Provider, IdentityProviderError> {
         let IdentityProvider { name, issuer, roles, .. } = &settings;
-        if issuer.scheme() != "https" && !is_of_this_machine(issuer) {
-            return Err(IdentityProviderError::Exposed { name: name.clone(), url: issuer.clone() });
+        let unusable = |why: String| IdentityProviderError::Unusable { name: name.clone(), why };
+        let issuer: Url =
+            issuer.parse().map_err(|error| unusable(format!("`{issuer}` is no URL: {error}")))?;
+        if issuer.scheme() != "https" && !is_of_this_machine(&issuer) {
+            return Err(IdentityProviderError::Exposed { name: name.clone(), url: issuer });
         }
         if roles.is_empty() {
             return Err(IdentityProviderError::NoRoles(name.clone()));
@@ -119,11 +149,8 @@ impl Provider {
             .https_only(issuer.scheme() == "https")
             .user_agent(concat!("rampart/", env!("CARGO_PKG_VERSION")))
             .tls_backend_preconfigured(settings.trusted.clone());
-        let http = builder.build().map_err(|error| IdentityProviderError::Unusable {
-            name: name.clone(),
-            why: error.to_string(),
-        })?;
-        Ok(Provider { settings, http, known: Mutex::default() })
+        let http = builder.build().map_err(|error| unusable(error.to_string()))?;
+        Ok(Provider { settings, http, known: Mutex::default(), asking: tokio::sync::Mutex::default() })
     }
 
     pub(crate) fn settings(&self) -> &IdentityProvider {
@@ -202,43 +229,105 @@ impl Provider {
         let name = said.name.or_else(|| name(&subject)).ok_or_else(unnamed)?;
         match self.settings.role(&groups) {
             Some(role) => Ok(Vouched { identity: said.identity, name, role }),
-            None => Err(ProviderError::NoRole { name, groups: listed(&groups) }),
+            None => Err(ProviderError::NoRole { identity: said.identity, name, groups: listed(&groups) }),
         }
     }
 
     /// Is that how it writes where it is?
     pub(crate) fn is(&self, issuer: &str) -> bool {
-        self.issuer() == issuer
+        self.settings.issuer == issuer
     }
 
-    /// A URL that is nothing but a host is written without a slash at its end, and compared letter by letter.
-    fn issuer(&self) -> &str {
-        let text = self.settings.issuer.as_str();
-        if self.settings.issuer.path() == "/" { text.trim_end_matches('/') } else { text }
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What it says of itself, if it was said within that time; otherwise it is asked. One asks for all who wait.
+    /// What it says of itself, if it was said within that time; otherwise one asks, and whoever has something to go by does not wait for
+    /// that. Nobody asks one again that has just not answered.
     async fn party(&self, fresh: Duration) -> Result<Arc<Party>, ProviderError> {
-        let mut known = self.known.lock().await;
-        if let Some((at, party)) = &*known
-            && at.elapsed() < fresh
-        {
-            return Ok(Arc::clone(party));
+        let silent = || ProviderError::Away("it did not answer, and is not asked again yet".to_owned());
+        let (stale, is_silent) = {
+            let known = self.known();
+            if let Some(party) = known.within(fresh) {
+                return Ok(party);
+            }
+            (known.within(STALE), known.is_silent())
+        };
+        if is_silent {
+            return stale.ok_or_else(silent);
         }
+        let turn = match (self.asking.try_lock(), &stale) {
+            (Ok(turn), _) => turn,
+            (Err(_), Some(party)) => return Ok(Arc::clone(party)),
+            (Err(_), None) => tokio::time::timeout(WAIT, self.asking.lock()).await.map_err(|_| silent())?,
+        };
+        {
+            // Somebody may have asked meanwhile.
+            let known = self.known();
+            if let Some(party) = known.within(fresh) {
+                return Ok(party);
+            }
+            if known.is_silent() {
+                return known.within(STALE).ok_or_else(silent);
+            }
+        }
+        let asked = self.ask_about_itself().await;
+        drop(turn);
+        let mut known = self.known();
+        match asked {
+            Ok(party) => {
+                *known = Known { party: Some((Instant::now(), Arc::clone(&party))), silent: None };
+                Ok(party)
+            }
+            Err(error) => {
+                known.silent = Some(Instant::now());
+                let before = known.within(STALE);
+                if before.is_some() {
+                    let provider = &self.settings.name;
+                    tracing::warn!(%provider, %error, "what the identity provider said before goes on");
+                }
+                before.ok_or(error)
+            }
+        }
+    }
+
+    async fn ask_about_itself(&self) -> Result<Arc<Party>, ProviderError> {
         let settings = &self.settings;
         let unusable = |error: &dyn std::error::Error| ProviderError::Away(whole(error));
-        let issuer = IssuerUrl::new(self.issuer().to_owned()).map_err(|error| unusable(&error))?;
+        // It is compared letter by letter.
+        let issuer = IssuerUrl::new(settings.issuer.clone()).map_err(|error| unusable(&error))?;
         let http = |request| ask(self.http.clone(), request);
         let metadata =
             CoreProviderMetadata::discover_async(issuer, &http).await.map_err(|error| unusable(&error))?;
+        let takes = |method| {
+            // Who says nothing takes what is usual (OpenID Connect Discovery 1.0, 3).
+            let methods = metadata.token_endpoint_auth_methods_supported();
+            methods.map_or(method == CoreClientAuthMethod::ClientSecretBasic, |methods| {
+                methods.contains(&method)
+            })
+        };
+        let in_body =
+            takes(CoreClientAuthMethod::ClientSecretPost) && !takes(CoreClientAuthMethod::ClientSecretBasic);
         let secret = settings.client_secret.clone().map(ClientSecret::new);
         let client =
             Party::from_provider_metadata(metadata, ClientId::new(settings.client_id.clone()), secret);
-        let party = Arc::new(client.set_redirect_uri(RedirectUrl::from_url(settings.callback())));
-        *known = Some((Instant::now(), Arc::clone(&party)));
-        Ok(party)
+        let client = if in_body { client.set_auth_type(AuthType::RequestBody) } else { client };
+        Ok(Arc::new(client.set_redirect_uri(RedirectUrl::from_url(settings.callback()))))
     }
 }
+
+/// Signatures that only the provider can make. What is made with the secret of this platform is made by more than one.
+const SIGNATURES: [CoreJwsSigningAlgorithm; 9] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
+    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 
 /// What was signed of somebody.
 struct Said {
@@ -252,7 +341,7 @@ fn who(party: &Party, tokens: &Tokens, attempt: &Attempt<'_>) -> Result<Said, Pr
     let unproven = |error: &dyn std::error::Error| ProviderError::Unproven(whole(error));
     let token =
         tokens.id_token().ok_or_else(|| ProviderError::Unproven("there is no identity token".to_owned()))?;
-    let verifier = party.id_token_verifier();
+    let verifier = party.id_token_verifier().set_allowed_algs(SIGNATURES);
     let claims = token.claims(&verifier, &nonce(attempt)).map_err(|error| unproven(&error))?;
     if let Some(wanted) = claims.access_token_hash() {
         let algorithm = token.signing_alg().map_err(|error| unproven(&error))?;

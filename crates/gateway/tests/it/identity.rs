@@ -32,7 +32,7 @@ fn provider(name: &str, issuer: &str, secret: &str, roles: &[(&str, Role)]) -> I
     IdentityProvider {
         name: name.parse().unwrap(),
         tenant: "own".to_owned(),
-        issuer: issuer.parse().unwrap(),
+        issuer: issuer.to_owned(),
         client_id: "rampart".to_owned(),
         client_secret: Some(secret.to_owned()),
         public_url: HERE.parse().unwrap(),

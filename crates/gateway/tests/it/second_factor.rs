@@ -43,7 +43,8 @@ fn recovery(answer: &Answer) -> Vec<String> {
 async fn codes_are_asked_for_once_somebody_has_shown_one() {
     let ground = Ground::start().await;
     user(&ground, "j.doe", Role::Owner).await;
-    let mut here = Browser::at(&ground, "192.0.2.1");
+    let (mut here, mut early) = (Browser::at(&ground, "192.0.2.1"), Browser::at(&ground, "192.0.2.6"));
+    assert_eq!(early.log_in("j.doe", PASSWORD).await.status, 201);
     assert_eq!(here.log_in("j.doe", PASSWORD).await.status, 201);
     let made = here.ask(Method::POST, SETUP, None).await;
     let secret = made.body["secret"].as_str().unwrap();
@@ -63,6 +64,18 @@ async fn codes_are_asked_for_once_somebody_has_shown_one() {
     let first = application.code(0);
     let codes = recovery(&set(PASSWORD, secret, &first).await);
     assert_eq!((codes.len(), shows().await), (10, json!(true)));
+
+    // Whoever was in before is not any more, and the password does not put another one in its place.
+    early.ask(Method::GET, "/api/v1/me", None).await.problem(401, "unauthenticated");
+    let other = here.ask(Method::POST, SETUP, None).await.body["secret"].as_str().unwrap().to_owned();
+    let replace = async |current: Option<&str>| {
+        let code = Application::of(&other).code(0);
+        let setup = json!({ "password": PASSWORD, "secret": other, "code": code, "current_code": current });
+        here.ask(Method::PUT, SETUP, Some(setup)).await
+    };
+    replace(None).await.problem(403, "forbidden");
+    replace(Some("000000")).await.problem(403, "forbidden");
+    replace(Some(&first)).await.problem(403, "forbidden");
 
     // The password alone does not do any more, and says no more than that it is right.
     let mut there = Browser::at(&ground, "192.0.2.2");

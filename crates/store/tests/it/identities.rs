@@ -75,7 +75,15 @@ async fn somebody_is_who_the_provider_says_whatever_they_are_called(ground: Grou
     ] {
         assert!(matches!(said, Err(StoreError::SaidElsewhere(_))), "{said:?}");
     }
+    let identity = vouched("1", "ann.b", Role::Viewer).identity;
+    let gone = store.end_vouched_sessions(tenant, identity.clone(), "test").await.unwrap();
+    assert_eq!(gone, Some(first.user.id));
+    assert_eq!(store.sessions(tenant, first.user.id).await.unwrap(), []);
+    let stranger = Identity { subject: "nobody".to_owned(), ..identity };
+    assert_eq!(store.end_vouched_sessions(tenant, stranger, "test").await.unwrap(), None);
     store.change_user(tenant, first.user.id, None, None, Some(true), "test").await.unwrap();
+    let forgotten = store.delete_user(tenant, first.user.id, None, "test").await;
+    assert!(matches!(forgotten, Err(StoreError::SaidElsewhere(_))), "they would come again: {forgotten:?}");
     let disabled = come(&ground, vouched("1", "ann.b", Role::Viewer)).await;
     assert!(matches!(disabled, Err(StoreError::Changed { .. })), "{disabled:?}");
     assert_eq!(store.sessions(tenant, first.user.id).await.unwrap(), []);
@@ -95,15 +103,20 @@ async fn what_is_shown_once_is_not_taken_again(ground: Ground) {
     let (store, tenant) = (&ground.store, ground.tenant);
     let recovery = vec!["first".to_owned(), "second".to_owned()];
     let factor = SecondFactor { sealed: "sealed".to_owned(), last_step: 10, recovery };
+    let (first, other) = (token(), token());
+    let own = store.begin_session(&user, KEPT, None, &first, None, "test").await.unwrap().id;
+    store.begin_session(&user, KEPT, None, &other, None, "test").await.unwrap();
     let set = async |seen: Option<&SecondFactor>, new: Option<&SecondFactor>, kept: &str| {
         let (seen, new) = (seen.cloned(), new.cloned());
-        store.set_second_factor(tenant, user.id, kept.to_owned(), seen, new, "test").await
+        store.set_second_factor(tenant, user.id, kept.to_owned(), seen, new, own, "test").await
     };
     let changed =
         |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::Changed { .. })), "{done:?}");
     changed(set(None, Some(&factor), "another").await);
     set(None, Some(&factor), KEPT).await.unwrap();
     changed(set(None, None, KEPT).await);
+    let goes_on = [store.known_session(&first).await.unwrap(), store.known_session(&other).await.unwrap()];
+    assert_eq!(goes_on.map(|session| session.is_some()), [true, false]);
     let begin = async |shown: Option<Shown>| {
         store.begin_session(&user, KEPT, shown, &token(), None, "test").await.map(drop)
     };
@@ -118,9 +131,16 @@ async fn what_is_shown_once_is_not_taken_again(ground: Ground) {
     assert_eq!((account.user.second_factor, account.second_factor.as_ref()), (true, Some(&left)));
 
     // Another password takes it along, as it is sealed for that.
-    let sealed = SecondFactor { sealed: "sealed anew".to_owned(), ..left };
-    let expected = Expected::Password(KEPT.to_owned(), Some(sealed.clone()));
-    store.set_password(tenant, user.id, expected, "kept".to_owned(), "test").await.unwrap();
+    let sealed = SecondFactor { sealed: "sealed anew".to_owned(), ..left.clone() };
+    let expected = |seen: &SecondFactor| Expected::Password {
+        kept: KEPT.to_owned(),
+        seen: Some(seen.clone()),
+        sealed_anew: Some(sealed.clone()),
+    };
+    // A code that was shown meanwhile does not become good again.
+    let before = SecondFactor { last_step: 10, ..left.clone() };
+    changed(store.set_password(tenant, user.id, expected(&before), "kept".to_owned(), "test").await);
+    store.set_password(tenant, user.id, expected(&left), "kept".to_owned(), "test").await.unwrap();
     let account = store.account("acme".to_owned(), user.name.clone()).await.unwrap().unwrap();
     assert_eq!(account.second_factor.as_ref(), Some(&sealed));
     set(Some(&sealed), None, "kept").await.unwrap();
@@ -138,8 +158,8 @@ async fn who_is_invited_again_has_neither_password_nor_second_factor(ground: Gro
     let (store, tenant) = (&ground.store, ground.tenant);
     let factor = SecondFactor { sealed: "sealed".to_owned(), last_step: 0, recovery: Vec::new() };
     let first = token();
-    store.begin_session(&user, KEPT, None, &first, None, "test").await.unwrap();
-    store.set_second_factor(tenant, user.id, KEPT.to_owned(), None, Some(factor), "test").await.unwrap();
+    let own = store.begin_session(&user, KEPT, None, &first, None, "test").await.unwrap().id;
+    store.set_second_factor(tenant, user.id, KEPT.to_owned(), None, Some(factor), own, "test").await.unwrap();
     let invitation = token();
     let other = store.invite_again(tenant, user.id, Some(Role::Owner), &invitation, "test").await;
     assert!(matches!(other, Err(StoreError::Changed { .. })), "{other:?}");

@@ -16,6 +16,7 @@ use crate::ground::{Ground, Worker, failure, settle};
 
 crate::contract! {
     nobody_waits_for_a_worker_that_is_not_there
+    who_asks_at_once_for_the_same_shares_it
     an_analysis_is_made_once_and_answered_for_a_day
     what_failed_is_asked_for_anew
     a_package_ends_with_an_analysis_or_not_at_all
@@ -51,6 +52,19 @@ fn says(what: &str) -> PackageResult {
 async fn ends(ground: &Ground, worker: &Worker, ending: Ending) {
     let claimed = worker.claim_of(ground, &[Stage::Package], 1).await;
     settle(ground, claimed[0].lease, ending).await.unwrap();
+}
+
+async fn who_asks_at_once_for_the_same_shares_it(ground: Ground) {
+    comes(&ground).await;
+    let (a, b, c, d) = tokio::join!(
+        asked(&ground, LEFT_PAD),
+        asked(&ground, LEFT_PAD),
+        asked(&ground, LEFT_PAD),
+        asked(&ground, "pkg:npm/right-pad@1.0.0")
+    );
+    let planned = [&a, &b, &c].iter().filter(|(_, is_planned)| *is_planned).count();
+    assert_eq!((planned, d.1), (1, true));
+    assert_eq!(ground.store.tasks(ground.tenant, TaskFilter::default(), None, 10).await.unwrap().len(), 2);
 }
 
 async fn nobody_waits_for_a_worker_that_is_not_there(ground: Ground) {

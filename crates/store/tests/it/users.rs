@@ -77,7 +77,13 @@ async fn an_invitation_is_good_once_and_for_three_days(ground: Ground) {
     assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     let change = async |from: &str| {
         store
-            .set_password(tenant, id, Expected::Password(from.to_owned(), None), "kept".to_owned(), "a")
+            .set_password(
+                tenant,
+                id,
+                Expected::Password { kept: from.to_owned(), seen: None, sealed_anew: None },
+                "kept".to_owned(),
+                "a",
+            )
             .await
     };
     assert!(change("kept").await.is_ok() && change("another").await.is_err());

@@ -165,6 +165,7 @@ async fn whoever_is_not_proven_is_not_let_in() {
     let liar = start().await;
     let company = provider("company", &liar.address, "the secret", &[("security", Role::Analyst)]);
     let ground = Ground::with_providers(vec![company]).await;
+    let mut came = String::new();
     for (lie, status) in [
         (Lie::Nothing, 200),
         (Lie::NoIdentityToken, 401),
@@ -194,10 +195,15 @@ async fn whoever_is_not_proven_is_not_let_in() {
         let answer = ask(&ground, &back, &cookie).await;
         assert_eq!(answer.status, status, "{lie:?}: {answer:?}");
         if status == 200 {
-            assert_eq!(me(&ground, &session(&answer)).await.body["user"]["name"], "mallory");
+            came = session(&answer);
+            assert_eq!(me(&ground, &came).await.body["user"]["name"], "mallory");
         } else {
             assert!(!answer.headers.contains_key("set-cookie"), "{lie:?}: {answer:?}");
         }
+        // Who is in no group any more is not here any more. Nothing else ends what goes on.
+        let goes_on = me(&ground, &came).await.status == 200;
+        let before = ![Lie::NoGroups, Lie::SentOn, Lie::Endless].contains(&lie);
+        assert_eq!(goes_on, before, "{lie:?}");
         // The provider can tell that it was this platform, and this browser's question.
         let (secret, form) = liar.asked.lock().unwrap().pop().unwrap();
         let field = |name: &str| &form.iter().find(|(key, _)| key == name).unwrap().1;

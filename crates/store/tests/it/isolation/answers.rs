@@ -177,13 +177,22 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "set_second_factor" => {
             let factor = SecondFactor { sealed: "sealed".to_owned(), last_step: 0, recovery: Vec::new() };
             let kept = "kept".to_owned();
-            text(&store.set_second_factor(tenant, things.user, kept, None, Some(factor), by()).await)
+            text(
+                &store
+                    .set_second_factor(tenant, things.user, kept, None, Some(factor), things.session, by())
+                    .await,
+            )
         }
         "invite_again" => {
             let invitation = Token::from_random([7; 32]);
             text(
                 &store.invite_again(tenant, things.user, None, &invitation, by()).await.map(|user| user.name),
             )
+        }
+        "end_vouched_sessions" => {
+            let identity =
+                Identity { issuer: "https://id.test".to_owned(), subject: "of the tenant".to_owned() };
+            text(&store.end_vouched_sessions(tenant, identity, by()).await)
         }
         "begin_vouched_session" => {
             let identity = Identity { issuer: "https://id.test".to_owned(), subject: "intruder".to_owned() };
