@@ -144,7 +144,7 @@ fn no_dependency_has_a_known_vulnerability() {
         .unwrap()
         .iter()
         .map(|one| {
-            assert!(one["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{one} has no reason");
+            assert!(one["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{one:?} has no reason");
             one["id"].as_str().unwrap().to_owned()
         })
         .collect();
