@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-const LONGEST_NAME: usize = 254;
+/// Characters of a name to log in with, at most.
+pub(crate) const LONGEST_NAME: usize = 254;
 
 /// By what somebody logs in: an address of electronic mail, or anything like one. Upper and lower case are the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

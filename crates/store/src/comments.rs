@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{
     Author, By, CommentId, CommentText, Fingerprint, Happening, Permission, Role, TenantId, Topic, UserId,
     UserName,
-    comment::{CommentEdit, CommentRecord, NewComment, mention::mentions},
+    comment::{
+        CommentEdit, CommentRecord, NewComment,
+        mention::{Mention, mentions},
+    },
 };
 use uuid::Uuid;
 
@@ -183,13 +186,12 @@ impl TenantTx<'_> {
         Ok((row.id(0)?, row.count(1)?))
     }
 
-    /// Who of the tenant is mentioned in a text. Whoever may not read it is not mentioned, and neither is who wrote it.
+    /// Who of the tenant is meant by mentions. Whoever may not read it is not mentioned, and neither is who wrote it.
     async fn mentioned(
         &mut self,
-        text: &CommentText,
+        mentions: &[Mention],
         author: &Author,
     ) -> Result<BTreeSet<UserId>, StoreError> {
-        let mentions = mentions(text.as_str());
         let names: BTreeSet<&UserName> = mentions.iter().flat_map(|mention| &mention.names).collect();
         if names.is_empty() {
             return Ok(BTreeSet::new());
@@ -234,6 +236,7 @@ impl TenantTx<'_> {
         &mut self,
         on: Topic,
         new: NewComment,
+        mentions: &[Mention],
         author: &Author,
         by: &By,
     ) -> Result<CommentRecord, StoreError> {
@@ -269,7 +272,7 @@ impl TenantTx<'_> {
         self.execute(sql, &values).await?;
         let sql = "UPDATE conversations SET comments = $3, last_at = $4 WHERE tenant_id = $1 AND conversation_id = $2";
         self.execute(sql, &[self.tenant(), conversation.into(), number.into(), self.now.into()]).await?;
-        let mentioned = self.mentioned(&new.text, author).await?;
+        let mentioned = self.mentioned(mentions, author).await?;
         let mentioned = self.mention(id, mentioned.into_iter()).await?;
         let comment = self.read_comment(id).await?;
         self.audit(Act::new(by, "comment.add", id).detail(detail(&comment)));
@@ -282,6 +285,7 @@ impl TenantTx<'_> {
         id: CommentId,
         seen: Option<CommentRecord>,
         text: &CommentText,
+        mentions: &[Mention],
         by: &By,
     ) -> Result<CommentRecord, StoreError> {
         let before = self.hold_comment(id, seen).await?;
@@ -308,8 +312,10 @@ impl TenantTx<'_> {
             [self.tenant(), id.as_uuid().into(), text.as_str().into(), edits.into(), self.now.into()];
         self.execute(sql, &values).await?;
 
-        let (were, are) =
-            (BTreeSet::from_iter(before.mentions.iter().copied()), self.mentioned(text, &before.by).await?);
+        let (were, are) = (
+            BTreeSet::from_iter(before.mentions.iter().copied()),
+            self.mentioned(mentions, &before.by).await?,
+        );
         for gone in were.difference(&are) {
             let sql = "DELETE FROM mentions WHERE tenant_id = $1 AND comment_id = $2 AND user_id = $3";
             self.execute(sql, &[self.tenant(), id.as_uuid().into(), gone.as_uuid().into()]).await?;
@@ -408,8 +414,12 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<CommentRecord, StoreError> {
         let by = by.into();
-        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.add_comment(on, new, &author, &by).await }))
-            .await
+        // Before the transaction: others wait for it.
+        let mentions = mentions(new.text.as_str());
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move { tx.add_comment(on, new, &mentions, &author, &by).await })
+        })
+        .await
     }
 
     /// Says it in other words; what was said before is kept. Whether it is theirs to change, whoever calls has found out: who wrote a
@@ -427,8 +437,11 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<CommentRecord, StoreError> {
         let by = by.into();
-        self.of_tenant(tenant, move |tx| Box::pin(async move { tx.edit_comment(id, seen, &text, &by).await }))
-            .await
+        let mentions = mentions(text.as_str());
+        self.of_tenant(tenant, move |tx| {
+            Box::pin(async move { tx.edit_comment(id, seen, &text, &mentions, &by).await })
+        })
+        .await
     }
 
     /// Takes back what was said: its text, its earlier texts and whom it mentions are gone, and its place stays. Twice is as once.

@@ -5,10 +5,12 @@
 
 use std::borrow::Cow;
 
-use crate::UserName;
+use crate::{UserName, user::LONGEST_NAME};
 
 /// Mentions of one comment, at most; what is more is simply text.
 pub const MOST_MENTIONS: usize = 100;
+/// Places of a text where a mention may begin that are looked at, at most: far more than mentions, since most of them may name nobody.
+const MOST_STARTS: usize = 1_000;
 /// Signs that are taken off the end of a name one at a time, at most, before all of them are.
 const MOST_TRIMMED: usize = 4;
 
@@ -22,9 +24,17 @@ pub struct Mention {
 /// Whom a text mentions, each as often as it does. What stands in code (Markdown's, between backticks or fences) mentions nobody, and
 /// neither does what is part of a word: an address of electronic mail, or of a page.
 pub fn mentions(text: &str) -> Vec<Mention> {
-    let text = without_code(text);
-    let starts = text.match_indices('@').filter(|(at, _)| begins_a_word(&text[..*at]));
-    starts.filter_map(|(at, _)| mention(&text[at + 1..])).take(MOST_MENTIONS).collect()
+    starts(&without_code(text)).filter_map(mention).take(MOST_MENTIONS).collect()
+}
+
+/// What stands behind each `@` that may begin a mention, as far as a name can reach and one character more: whoever writes nothing but
+/// such signs has not each of them walked to the end of the text.
+fn starts(text: &str) -> impl Iterator<Item = &str> {
+    let starts = text.match_indices('@').filter(|(at, _)| begins_a_word(&text[..*at])).take(MOST_STARTS);
+    starts.map(|(at, _)| {
+        let behind = &text[at + 1..];
+        behind.char_indices().nth(LONGEST_NAME + 1).map_or(behind, |(end, _)| &behind[..end])
+    })
 }
 
 /// May a mention stand behind that?
@@ -51,7 +61,9 @@ fn mention(behind: &str) -> Option<Mention> {
         let whole = &behind[..end];
         let bare = whole.trim_end_matches(|letter: char| !letter.is_ascii_alphanumeric());
         let shortest = bare.len().max(end.saturating_sub(MOST_TRIMMED));
-        for end in (shortest..=end).rev().chain([bare.len()]) {
+        // What reaches the cut is no name with the signs at its end, but may well be one without them.
+        let with_signs = if end > LONGEST_NAME { 0..0 } else { shortest..end + 1 };
+        for end in with_signs.rev().chain([bare.len()]) {
             // Without a letter it is nobody, but the name of somebody may well end with signs.
             if let Ok(name) = whole[..end].parse::<UserName>()
                 && !bare.is_empty()
@@ -234,6 +246,30 @@ mod tests {
     #[test]
     fn there_are_only_so_many() {
         assert_eq!(mentions(&"@amy ".repeat(2_000)).len(), MOST_MENTIONS);
+    }
+
+    #[test]
+    fn no_text_is_walked_again_and_again() {
+        for text in
+            ["(@".repeat(5_000), "(@x!".repeat(2_500), format!("{}{}", "(@".repeat(2_500), "é".repeat(5_000))]
+        {
+            let steps: usize = starts(&text).map(|behind| behind.chars().count()).sum();
+            assert!(steps <= MOST_STARTS * (LONGEST_NAME + 1), "{steps}");
+            assert!(starts(&text).count() <= MOST_STARTS);
+        }
+        // Who stands behind many signs that name nobody, and before or behind what is longer than a name, is mentioned still.
+        assert_eq!(likely(&format!("{}@amy", "(@ ".repeat(900))), ["amy"]);
+        for signs in ["!", ".", "-", ")"] {
+            assert_eq!(likely(&format!("@amy{}", signs.repeat(5_000))), ["amy"], "{signs}");
+        }
+        let longest = "a".repeat(LONGEST_NAME);
+        for (behind, names) in [("", 1), (" x", 1), ("!", 1), (".!", 1), ("a", 0), ("é", 0)] {
+            let found = mentions(&format!("@{longest}{behind}"));
+            assert_eq!(found.len(), names, "{behind}");
+            assert!(found.iter().all(|mention| mention.names[0].as_str() == longest), "{behind}");
+        }
+        let signs = format!("@{}!!", &longest[2..]);
+        assert_eq!(mentions(&signs)[0].names.len(), 3, "as long as a name may be with its signs");
     }
 
     proptest! {
