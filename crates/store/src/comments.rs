@@ -270,7 +270,9 @@ impl TenantTx<'_> {
         let sql = "INSERT INTO comments (tenant_id, comment_id, conversation_id, number, answers, user_id, key_prefix, author, \
                    body, written_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         self.execute(sql, &values).await?;
-        let sql = "UPDATE conversations SET comments = $3, last_at = $4 WHERE tenant_id = $1 AND conversation_id = $2";
+        // Whoever waited for the conversation may have begun before who had it: its last word is not taken back in time.
+        let sql = "UPDATE conversations SET comments = $3, last_at = CASE WHEN last_at < $4 THEN $4 ELSE last_at END \
+                   WHERE tenant_id = $1 AND conversation_id = $2";
         self.execute(sql, &[self.tenant(), conversation.into(), number.into(), self.now.into()]).await?;
         let mentioned = self.mentioned(mentions, author).await?;
         let mentioned = self.mention(id, mentioned.into_iter()).await?;

@@ -7,12 +7,14 @@ use model::{
     Author, CommentId, CommentText, Fingerprint, Happening, Place, Role, ScanId, Severity, Topic, UserId,
     comment::{CommentRecord, NewComment, Older, Reading},
 };
-use store::{ConversationFilter, FirstPassword, MentionFilter, NewUser, Retention, StoreError, UserRecord};
+use store::{
+    ConversationFilter, FirstPassword, Location, MentionFilter, NewUser, Retention, StoreError, UserRecord,
+};
 
 use crate::{
     findings::{finding, scan},
     ground::Ground,
-    stored::{audited, rows},
+    stored::{audited, forge, rows},
 };
 
 crate::contract! {
@@ -20,6 +22,7 @@ crate::contract! {
     who_is_mentioned_is_told_where
     each_reads_for_themselves
     however_many_speak_at_once_each_has_a_number
+    whoever_waited_takes_no_conversation_back_in_time
     what_is_said_of_a_scan_goes_with_it
     whoever_is_forgotten_leaves_what_they_said
 }
@@ -303,6 +306,29 @@ async fn however_many_speak_at_once_each_has_a_number(ground: Ground) {
     assert_eq!(seen, (1..=24).collect::<Vec<u64>>());
     assert_eq!(rows(&ground, "conversations").await.len(), 1);
     assert_eq!(mentioned(&ground, amy.id).await.len(), 12);
+}
+
+async fn whoever_waited_takes_no_conversation_back_in_time(ground: Ground) {
+    let on = Topic::Finding(found(&ground).await.1);
+    let first = said(&ground, on, &operator(), "first").await;
+    let last_at = async || {
+        let filter = ConversationFilter { unread: false, before: None };
+        let found = ground.store.conversations(ground.tenant, None, filter, 10).await.unwrap();
+        (found[0].comments, found[0].last_at)
+    };
+    assert_eq!(last_at().await, (1, first.written_at));
+    // Somebody who begins later is through before the next one gets the conversation.
+    let later = match &ground.location {
+        Location::Sqlite(_) => "last_at + 60000000",
+        Location::Postgres { .. } => "last_at + interval '1 minute'",
+    };
+    forge(&ground, &format!("UPDATE conversations SET last_at = {later}")).await.unwrap();
+    let minute = Duration::from_secs(60);
+    said(&ground, on, &operator(), "began before").await;
+    assert_eq!(last_at().await, (2, first.written_at + minute));
+    ground.advance(2 * minute).await;
+    let third = said(&ground, on, &operator(), "begins after").await;
+    assert_eq!(last_at().await, (3, third.written_at));
 }
 
 async fn what_is_said_of_a_scan_goes_with_it(ground: Ground) {
