@@ -186,7 +186,7 @@ impl TenantTx<'_> {
         Ok((row.id(0)?, row.count(1)?))
     }
 
-    /// Who of the tenant is meant by mentions. Whoever may not read it is not mentioned, and neither is who wrote it.
+    /// Who of the tenant is meant by mentions. Whoever may not read it or cannot log in is not mentioned, and neither is who wrote it.
     async fn mentioned(
         &mut self,
         mentions: &[Mention],
@@ -200,14 +200,16 @@ impl TenantTx<'_> {
         values.extend(names.iter().map(|name| Value::from(name.as_str())));
         let lock = self.dialect().for_key_share();
         let sql = format!(
-            "SELECT name, user_id, role FROM users WHERE tenant_id = $1 AND name IN ({}) ORDER BY user_id{lock}",
+            "SELECT name, user_id, role, disabled_at IS NULL AND invited_until IS NULL FROM users \
+             WHERE tenant_id = $1 AND name IN ({}) ORDER BY user_id{lock}",
             places(2, names.len())
         );
         let mut people: BTreeMap<UserName, Option<UserId>> = BTreeMap::new();
         for row in self.query(&sql, &values).await? {
             let (id, role) = (UserId::new(row.id(1)?), row.word::<Role>(2)?);
             let is_author = matches!(author, Author::Person { id: author, .. } if *author == id);
-            people.insert(row.word(0)?, (!is_author && role.may(Permission::CommentsRead)).then_some(id));
+            let reads = row.bool(3)? && role.may(Permission::CommentsRead);
+            people.insert(row.word(0)?, (reads && !is_author).then_some(id));
         }
         // The longest name that somebody has is the one that was meant.
         let meant =

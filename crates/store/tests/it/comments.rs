@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use model::{
-    Author, CommentId, CommentText, Fingerprint, Happening, Place, Role, ScanId, Severity, Topic, UserId,
+    Author, CommentId, CommentText, Fingerprint, Happening, Place, Role, ScanId, Severity, Token, Topic,
+    UserId,
     comment::{CommentRecord, NewComment, Older, Reading},
 };
 use store::{
@@ -20,6 +21,7 @@ use crate::{
 crate::contract! {
     what_is_said_keeps_its_place_and_its_earlier_words
     who_is_mentioned_is_told_where
+    whoever_cannot_log_in_is_not_mentioned
     each_reads_for_themselves
     however_many_speak_at_once_each_has_a_number
     whoever_waited_takes_no_conversation_back_in_time
@@ -238,6 +240,25 @@ async fn who_is_mentioned_is_told_where(ground: Ground) {
     assert_eq!(mentioned(&ground, amy.id).await, []);
     store.delete_comment(tenant, third.id, None, "root").await.unwrap();
     assert_eq!(mentioned(&ground, mail.id).await, [(second.id, false)]);
+}
+
+async fn whoever_cannot_log_in_is_not_mentioned(ground: Ground) {
+    let on = Topic::Finding(found(&ground).await.1);
+    let (store, tenant) = (&ground.store, ground.tenant);
+    let gone = user(&ground, "gone", Role::Owner).await;
+    user(&ground, "root", Role::Owner).await;
+    let new = NewUser { name: "new".parse().unwrap(), role: Role::Viewer };
+    let invited = FirstPassword::Invited(Token::from_random([7; 32]));
+    let new = store.create_user(tenant, new, invited, "test").await.unwrap();
+    let disable = async |disabled| {
+        store.change_user(tenant, gone.id, None, None, Some(disabled), "test").await.unwrap();
+    };
+    disable(true).await;
+    let first = said(&ground, on, &operator(), "@gone, @new and @nobody").await;
+    assert_eq!(first.mentions, []);
+    assert_eq!((mentioned(&ground, gone.id).await, mentioned(&ground, new.id).await), (vec![], vec![]));
+    disable(false).await;
+    assert_eq!(said(&ground, on, &operator(), "@gone, @new and @nobody").await.mentions, [gone.id]);
 }
 
 async fn each_reads_for_themselves(ground: Ground) {
