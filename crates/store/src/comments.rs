@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    once::{Made, Once},
     scans::KNOWN,
     session::TenantTx,
     value::{Row, Value, places},
@@ -241,10 +242,15 @@ impl TenantTx<'_> {
         mentions: &[Mention],
         author: &Author,
         by: &By,
-    ) -> Result<CommentRecord, StoreError> {
+        once: Option<&Once>,
+    ) -> Result<Made<CommentRecord>, StoreError> {
+        let id = CommentId::new(Uuid::now_v7());
+        if let Some((once, before)) = self.made_before(once, &id).await? {
+            return once.as_it_is(self.read_comment(before).await);
+        }
         self.require_topic(on).await?;
         let (conversation, last) = self.hold_conversation(on).await?;
-        let (id, number) = (CommentId::new(Uuid::now_v7()), last + 1);
+        let number = last + 1;
         if let Some(answers) = new.answers {
             let sql =
                 "SELECT 1 FROM comments WHERE tenant_id = $1 AND conversation_id = $2 AND comment_id = $3";
@@ -281,7 +287,7 @@ impl TenantTx<'_> {
         let comment = self.read_comment(id).await?;
         self.audit(Act::new(by, "comment.add", id).detail(detail(&comment)));
         self.tell(Happening::CommentAdded { comment: id, on, mentioned });
-        Ok(comment)
+        Ok(Made::now(comment))
     }
 
     async fn edit_comment(
@@ -417,11 +423,25 @@ impl Store {
         author: Author,
         by: impl Into<By>,
     ) -> Result<CommentRecord, StoreError> {
+        self.add_comment_once(tenant, on, new, author, by, None).await.map(|made| made.record)
+    }
+
+    /// The same; under a key the same request of the same asker is the same comment for a day.
+    pub async fn add_comment_once(
+        &self,
+        tenant: TenantId,
+        on: Topic,
+        new: NewComment,
+        author: Author,
+        by: impl Into<By>,
+        key: Option<String>,
+    ) -> Result<Made<CommentRecord>, StoreError> {
         let by = by.into();
+        let once = Once::of(key, &by, "comment.add", &(on, &new))?;
         // Before the transaction: others wait for it.
         let mentions = mentions(new.text.as_str());
         self.of_tenant(tenant, move |tx| {
-            Box::pin(async move { tx.add_comment(on, new, &mentions, &author, &by).await })
+            Box::pin(async move { tx.add_comment(on, new, &mentions, &author, &by, once.as_ref()).await })
         })
         .await
     }

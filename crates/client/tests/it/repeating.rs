@@ -1,7 +1,7 @@
 //! What is asked again, how often, and what is not.
 
 use client::ClientError;
-use model::{KeyPrefix, ScanRequest, Target};
+use model::{KeyPrefix, ScanId, ScanRequest, Target, Topic, comment::NewComment};
 use testkit::{http::read_request, tcp::TcpServer};
 use tokio::io::AsyncWriteExt;
 
@@ -60,6 +60,11 @@ async fn what_may_have_happened_is_asked_again_only_when_it_happens_once() {
     let orders: Vec<String> =
         server.seen()[8..].iter().map(|seen| header(&seen.text(), "idempotency-key")).collect();
     assert!(orders.len() == 4 && orders.iter().all(|key| key.len() == 36 && *key == orders[0]), "{orders:?}");
+    let new = NewComment { text: "seen".parse().unwrap(), answers: None };
+    client.add_comment(Topic::Scan(ScanId::from_random(7)), &new).await.unwrap_err();
+    let said: Vec<String> =
+        server.seen()[12..].iter().map(|seen| header(&seen.text(), "idempotency-key")).collect();
+    assert!(said.len() == 4 && said.iter().all(|key| key.len() == 36 && *key == said[0]), "{said:?}");
     let unsendable = client.submit_scan(&targets(), &request, Some("déploy\n")).await.unwrap_err();
     assert!(matches!(unsendable, ClientError::Unsendable { .. }), "{unsendable:?}");
 }

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
 };
 use model::{
     CommentId, CommentText, Fingerprint, Permission, ScanId, Topic,
@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     body::{Body, InPath, InQuery},
+    once::{Made, Once},
     page,
     version::{Versioned, expected},
 };
@@ -101,15 +102,14 @@ async fn add(
     gateway: Gateway,
     caller: Caller,
     on: Topic,
+    once: Once,
     new: NewComment,
-) -> Result<(StatusCode, HeaderMap, Versioned<CommentRecord>), Problem> {
+) -> Result<Made<Versioned<CommentRecord>>, Problem> {
     let tenant = caller.may(Permission::CommentsWrite)?;
-    let comment = gateway.store.add_comment(tenant, on, new, caller.author(), caller.by()).await?;
-    let mut place = HeaderMap::new();
-    if let Ok(path) = HeaderValue::from_str(&format!("/api/v1/comments/{}", comment.id)) {
-        place.insert(header::LOCATION, path);
-    }
-    Ok((StatusCode::CREATED, place, Versioned(comment)))
+    let (author, by) = (caller.author(), caller.by());
+    let made = gateway.store.add_comment_once(tenant, on, new, author, by, once.key).await?;
+    let place = Some(format!("/api/v1/comments/{}", made.record.id));
+    Ok(Made { status: StatusCode::CREATED, place, is_new: made.is_new, body: Versioned(made.record) })
 }
 
 /// Lists what was said about a finding, the oldest first.
@@ -154,17 +154,27 @@ pub(super) async fn of_scan(
     path = "/findings/{finding}/comments",
     tag = "comments",
     operation_id = "comment_on_finding",
-    params(("finding" = Fingerprint, Path, description = "which")),
+    params(("finding" = Fingerprint, Path, description = "which"), Once),
     request_body = NewComment,
-    responses((status = CREATED, body = CommentRecord, description = "it is said"), Anywhere, AboutOne, BringsBody),
+    responses(
+        (status = CREATED, body = CommentRecord, description = "it is said", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
+        Anywhere,
+        AboutOne,
+        BringsBody,
+        MayConflict,
+    ),
 )]
 pub(super) async fn add_to_finding(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(finding): InPath<Fingerprint>,
+    once: Once,
     Body(new): Body<NewComment>,
-) -> Result<(StatusCode, HeaderMap, Versioned<CommentRecord>), Problem> {
-    add(gateway, caller, Topic::Finding(finding), new).await
+) -> Result<Made<Versioned<CommentRecord>>, Problem> {
+    add(gateway, caller, Topic::Finding(finding), once, new).await
 }
 
 /// Says something about a scan. `@name` mentions somebody of the tenant who may read it.
@@ -173,17 +183,27 @@ pub(super) async fn add_to_finding(
     path = "/scans/{scan}/comments",
     tag = "comments",
     operation_id = "comment_on_scan",
-    params(("scan" = ScanId, Path, description = "which")),
+    params(("scan" = ScanId, Path, description = "which"), Once),
     request_body = NewComment,
-    responses((status = CREATED, body = CommentRecord, description = "it is said"), Anywhere, AboutOne, BringsBody),
+    responses(
+        (status = CREATED, body = CommentRecord, description = "it is said", headers(
+            ("Location" = String, description = "where it is"),
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key made it"),
+        )),
+        Anywhere,
+        AboutOne,
+        BringsBody,
+        MayConflict,
+    ),
 )]
 pub(super) async fn add_to_scan(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(scan): InPath<ScanId>,
+    once: Once,
     Body(new): Body<NewComment>,
-) -> Result<(StatusCode, HeaderMap, Versioned<CommentRecord>), Problem> {
-    add(gateway, caller, Topic::Scan(scan), new).await
+) -> Result<Made<Versioned<CommentRecord>>, Problem> {
+    add(gateway, caller, Topic::Scan(scan), once, new).await
 }
 
 /// Shows a comment. Its `ETag` goes into the `If-Match` of who changes it.

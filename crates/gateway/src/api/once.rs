@@ -9,6 +9,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::IntoParams;
 
+use super::version::Versioned;
 use crate::{
     Gateway,
     problem::{Kind, Problem},
@@ -56,9 +57,10 @@ pub(super) struct Made<T> {
     pub(super) body: T,
 }
 
-impl<T: Serialize> IntoResponse for Made<T> {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, Json(self.body)).into_response();
+impl<T> Made<T> {
+    fn answer(self, shown: impl FnOnce(T) -> Response) -> Response {
+        let mut response = shown(self.body);
+        *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if let Some(place) = self.place.and_then(|place| HeaderValue::try_from(place).ok()) {
             headers.insert(header::LOCATION, place);
@@ -67,5 +69,17 @@ impl<T: Serialize> IntoResponse for Made<T> {
             headers.insert(REPLAYED, HeaderValue::from_static("true"));
         }
         response
+    }
+}
+
+impl<T: Serialize> IntoResponse for Made<T> {
+    fn into_response(self) -> Response {
+        self.answer(|body| Json(body).into_response())
+    }
+}
+
+impl<T: Serialize> IntoResponse for Made<Versioned<T>> {
+    fn into_response(self) -> Response {
+        self.answer(Versioned::into_response)
     }
 }

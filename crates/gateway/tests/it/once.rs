@@ -40,6 +40,8 @@ async fn everything_that_is_made_is_made_once_under_a_key() {
     let ground = Ground::start().await;
     ground.store.put_scope(ground.tenant, "loopback", Scope::loopback(), "test".to_owned()).await.unwrap();
     let rotated = ground.key(Role::Viewer).await.prefix();
+    let (seen_by, finding) = ground.finding().await;
+    let comment = json!({ "text": "Is this ours?" });
     let scan = json!({ "targets": ["127.0.0.1"], "request": { "scope": "loopback" } });
     let mut schedule = scan.clone();
     schedule
@@ -53,6 +55,8 @@ async fn everything_that_is_made_is_made_once_under_a_key() {
         ("/api/v1/users".to_owned(), json!({ "name": "j.doe", "role": "viewer" }), Some("invitation")),
         ("/api/v1/keys".to_owned(), json!({ "name": "pipeline", "role": "viewer" }), Some("secret")),
         (format!("/api/v1/keys/{rotated}/rotate"), json!({}), Some("secret")),
+        (format!("/api/v1/findings/{finding}/comments"), comment.clone(), None),
+        (format!("/api/v1/scans/{seen_by}/comments"), comment, None),
     ] {
         // Each with a key of its own: under one they would be different requests.
         let owner = ground.key(Role::Owner).await;

@@ -48,7 +48,7 @@ async fn user(ground: &Ground, name: &str, role: Role) -> UserRecord {
 }
 
 /// Something to speak about.
-async fn found(ground: &Ground) -> (ScanId, Fingerprint) {
+pub(crate) async fn found(ground: &Ground) -> (ScanId, Fingerprint) {
     let exposed = finding("git-config", Severity::High);
     let fingerprint = exposed.fingerprint;
     (scan(ground, vec![exposed], &[]).await, fingerprint)

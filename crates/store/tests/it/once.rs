@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fmt::Debug, time::Duration};
 
 use model::{
-    ApiKey, Authority, Priority, Reach, Role, ScanId, ScanRequest, Schedule, Scope, Token, schedule::Rhythm,
+    ApiKey, Author, Authority, Priority, Reach, Role, ScanId, ScanRequest, Schedule, Scope, Token, Topic,
+    comment::NewComment, schedule::Rhythm,
 };
 use store::{
     AuditFilter, FirstPassword, Made, NewScan, NewSchedule, NewUser, Retention, ScanFilter, StoreError,
@@ -11,6 +12,7 @@ use store::{
 };
 
 use crate::{
+    comments::found,
     ground::Ground,
     keys::{key, named},
 };
@@ -130,6 +132,12 @@ async fn made_once<T: Debug, F: Future<Output = Result<Made<T>, StoreError>>>(
 async fn whatever_is_made_under_a_key_is_made_once(ground: Ground) {
     with_scope(&ground).await;
     let (store, tenant) = (&ground.store, ground.tenant);
+    let on = Topic::Finding(found(&ground).await.1);
+    let author = || Author::Operator { name: "root".to_owned() };
+    let new = || NewComment { text: "said once".parse().unwrap(), answers: None };
+    let ask = |under| store.add_comment_once(tenant, on, new(), author(), "test", under);
+    made_once(&ground, "comment.add", ask, |comment| comment.id.to_string()).await;
+    assert_eq!(store.comments(tenant, on, 0, 10).await.unwrap().len(), 1);
     let schedule = || NewSchedule {
         name: "nightly".to_owned(),
         rule: Schedule::new(Rhythm::Every("1h".parse().unwrap())),

@@ -326,15 +326,18 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "comment" => text(&store.comment(tenant, things.comment).await),
         "comment_edits" => text(&store.comment_edits(tenant, things.comment, 0, 10).await),
-        "add_comment" => {
+        "add_comment" | "add_comment_once" => {
             let author = || Author::Operator { name: by() };
             let new = || NewComment { text: "true".parse().unwrap(), answers: Some(things.comment) };
             let (finding, scan) = (Topic::Finding(things.finding), Topic::Scan(things.scan));
-            format!(
-                "{} {}",
-                text(&store.add_comment(tenant, finding, new(), author(), by()).await),
-                text(&store.add_comment(tenant, scan, new(), author(), by()).await)
-            )
+            let say = async |on| match method {
+                "add_comment" => text(&store.add_comment(tenant, on, new(), author(), by()).await),
+                _ => {
+                    let under = Some(format!("about {on}"));
+                    text(&store.add_comment_once(tenant, on, new(), author(), by(), under).await)
+                }
+            };
+            format!("{} {}", say(finding).await, say(scan).await)
         }
         "edit_comment" => {
             let words = "in other words".parse().unwrap();
