@@ -1,6 +1,7 @@
 //! Rules of the house that no compiler checks.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -195,6 +196,25 @@ fn every_option_is_in_the_user_guide() {
     missing.sort();
     missing.dedup();
     none("docs/user-guide.md does not explain", missing);
+}
+
+#[test]
+fn every_action_of_the_audit_is_in_the_operations_guide() {
+    let is_action = |word: &&str| {
+        let is_word =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        word.split_once('.').is_some_and(|(family, done)| is_word(family) && is_word(done))
+    };
+    let files = rust_files();
+    let audited = files.iter().map(|(name, text)| (name, shipped(text)));
+    let audited =
+        audited.filter(|(name, text)| name.starts_with("crates/store/src/") && text.contains("Act::new("));
+    let wanted: BTreeSet<&str> = audited.flat_map(|(_, text)| text.split('"').filter(is_action)).collect();
+    assert!(wanted.contains("user.second_factor_end") && wanted.len() > 30, "{wanted:?}");
+    let guide = std::fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let listed = guide.split("\nThe actions: ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let listed: BTreeSet<&str> = listed.split('`').filter(is_action).collect();
+    assert_eq!(listed, wanted);
 }
 
 #[test]
