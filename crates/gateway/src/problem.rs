@@ -215,6 +215,7 @@ impl From<StoreError> for Problem {
             StoreError::Missing { .. } => Kind::Missing,
             StoreError::Exists { .. }
             | StoreError::Deleted { .. }
+            | StoreError::ChangedTooOften { .. }
             | StoreError::Refused(_)
             | StoreError::KeyTaken(_)
             | StoreError::KeySpent(_)

@@ -17,6 +17,10 @@ use crate::{CommentId, ConversationId, Fingerprint, KeyPrefix, ScanId, UserId, U
 
 /// Characters of a comment, at most.
 pub const LONGEST_COMMENT: usize = 10_000;
+/// Earlier texts that a comment has, at most: then it is said in other words no more.
+pub const MOST_EDITS: u64 = 100;
+/// Bytes of text after which a page of comments, or of their earlier texts, ends: with the text that reaches them.
+pub const PAGE_OF_TEXT: usize = 1024 * 1024;
 
 /// What a conversation is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -161,6 +165,16 @@ impl fmt::Display for CommentText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// How many of these make a page, because their texts are enough for one; nothing when there is room for more.
+pub fn page_of_text<'t>(mut texts: impl Iterator<Item = Option<&'t CommentText>>) -> Option<usize> {
+    let mut size = 0;
+    let last = texts.position(|text| {
+        size += text.map_or(0, |text| text.as_str().len());
+        size >= PAGE_OF_TEXT
+    });
+    last.map(|last| last + 1)
 }
 
 /// Something to be said.

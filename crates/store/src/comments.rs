@@ -6,8 +6,9 @@ use model::{
     Author, By, CommentId, CommentText, Fingerprint, Happening, Permission, Role, TenantId, Topic, UserId,
     UserName,
     comment::{
-        CommentEdit, CommentRecord, NewComment,
+        CommentEdit, CommentRecord, MOST_EDITS, NewComment,
         mention::{Mention, mentions},
+        page_of_text,
     },
 };
 use uuid::Uuid;
@@ -23,6 +24,8 @@ use crate::{
 
 /// Comments whose mentions are read at once.
 const PAGE: usize = 1_000;
+/// Comments that are read at once: a page of text is reached before much more than it was read.
+const PIECE: usize = 50;
 
 /// What is read of a comment in [`COMMENTS`].
 pub(crate) const COMMENT: &str = "comments.comment_id, about.fingerprint, about.scan_id, comments.number, comments.answers, \
@@ -136,12 +139,25 @@ impl TenantTx<'_> {
     ) -> Result<Vec<CommentRecord>, StoreError> {
         self.require_topic(topic).await?;
         let (name, value) = column(topic);
-        let sql = format!(
-            "SELECT {COMMENT} FROM {COMMENTS} WHERE comments.tenant_id = $1 AND about.tenant_id = $1 AND about.{name} = $2 \
-             AND comments.number > $3 ORDER BY comments.number LIMIT {at_most}"
-        );
-        let rows = self.query(&sql, &[self.tenant(), value, after.into()]).await?;
-        self.comments_of(&rows).await
+        let (mut found, mut after) = (Vec::new(), after);
+        while found.len() < at_most {
+            let piece = PIECE.min(at_most - found.len());
+            let sql = format!(
+                "SELECT {COMMENT} FROM {COMMENTS} WHERE comments.tenant_id = $1 AND about.tenant_id = $1 AND about.{name} = $2 \
+                 AND comments.number > $3 ORDER BY comments.number LIMIT {piece}"
+            );
+            let rows = self.query(&sql, &[self.tenant(), value.clone(), after.into()]).await?;
+            found.extend(self.comments_of(&rows).await?);
+            if let Some(page) = page_of_text(found.iter().map(|comment| comment.text.as_ref())) {
+                found.truncate(page);
+                break;
+            }
+            match found.last() {
+                Some(last) if rows.len() == piece => after = last.number,
+                _ => break,
+            }
+        }
+        Ok(found)
     }
 
     async fn read_comment(&mut self, id: CommentId) -> Result<CommentRecord, StoreError> {
@@ -305,6 +321,10 @@ impl TenantTx<'_> {
         if earlier == text {
             return Ok(before);
         }
+        if before.edits >= MOST_EDITS {
+            let name = id.to_string();
+            return Err(StoreError::ChangedTooOften { kind: "comment", name, most: MOST_EDITS });
+        }
         let edits = before.edits + 1;
         let values = [
             self.tenant(),
@@ -362,7 +382,8 @@ impl TenantTx<'_> {
 }
 
 impl Store {
-    /// What was said about something from after a number on, in its order; also what was taken back, without its text.
+    /// What was said about something from after a number on, in its order; also what was taken back, without its text. Fewer than so
+    /// many when they are a [page of text](model::comment::page_of_text).
     pub async fn comments(
         &self,
         tenant: TenantId,
@@ -381,7 +402,8 @@ impl Store {
         self.read_tenant(tenant, move |tx| Box::pin(async move { tx.read_comment(id).await })).await
     }
 
-    /// What a comment said before, from after a number on.
+    /// What a comment said before, from after a number on. Fewer than so many when they are a [page of
+    /// text](model::comment::page_of_text).
     pub async fn comment_edits(
         &self,
         tenant: TenantId,
@@ -405,7 +427,10 @@ impl Store {
                         replaced_at: row.time(3)?,
                     })
                 };
-                rows.iter().map(read).collect()
+                let mut found = rows.iter().map(read).collect::<Result<Vec<CommentEdit>, StoreError>>()?;
+                let page = page_of_text(found.iter().map(|edit| Some(&edit.text)));
+                found.truncate(page.unwrap_or(found.len()));
+                Ok(found)
             })
         })
         .await
@@ -451,7 +476,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Changed`] when it is not any more what somebody has seen, if they say what; [`StoreError::Deleted`] when it was
-    /// taken back.
+    /// taken back; [`StoreError::ChangedTooOften`] when it has as many earlier texts as are kept.
     pub async fn edit_comment(
         &self,
         tenant: TenantId,

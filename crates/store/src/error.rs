@@ -50,6 +50,16 @@ pub enum StoreError {
         /// Which.
         name: String,
     },
+    /// What it said before is kept, and is as much as is kept of one.
+    #[error("the {kind} `{name}` has {most} earlier texts, and no more are kept: say it in another {kind}")]
+    ChangedTooOften {
+        /// What was to be changed.
+        kind: &'static str,
+        /// Which.
+        name: String,
+        /// Earlier texts, at most.
+        most: u64,
+    },
     /// Without them nobody could change the tenant any more.
     #[error("`{0}` is the last owner who can log in: make another one first")]
     LastOwner(String),

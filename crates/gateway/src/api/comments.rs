@@ -7,7 +7,7 @@ use axum::{
 };
 use model::{
     CommentId, CommentText, Fingerprint, Permission, ScanId, Topic,
-    comment::{CommentEdit, CommentRecord, NewComment},
+    comment::{CommentEdit, CommentRecord, NewComment, page_of_text},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -50,6 +50,17 @@ impl Which {
     }
 }
 
+/// The number to go on from, when there may be more than these: there are as many as were asked for, or their texts fill a page.
+fn next<T>(
+    found: &[T],
+    limit: usize,
+    number: impl Fn(&T) -> u64,
+    text: impl Fn(&T) -> Option<&CommentText>,
+) -> Option<u64> {
+    let is_full = page_of_text(found.iter().map(text)).is_some();
+    page::next(found, if is_full { found.len() } else { limit }, number)
+}
+
 /// Some of what was said.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Comments {
@@ -89,7 +100,7 @@ async fn list(gateway: Gateway, caller: Caller, on: Topic, which: Which) -> Resu
     let tenant = caller.may(Permission::CommentsRead)?;
     let (after, limit) = which.page()?;
     let comments = gateway.store.comments(tenant, on, after, limit).await?;
-    let next = page::next(&comments, limit, |comment| comment.number);
+    let next = next(&comments, limit, |comment| comment.number, |comment| comment.text.as_ref());
     let reading = match caller.person() {
         Some(user) => Some(gateway.store.reading(tenant, user, on).await?),
         None => None,
@@ -308,6 +319,6 @@ pub(super) async fn edits(
     let tenant = caller.may(Permission::CommentsRead)?;
     let (after, limit) = which.page()?;
     let edits = gateway.store.comment_edits(tenant, id, after, limit).await?;
-    let next = page::next(&edits, limit, |edit| edit.number);
+    let next = next(&edits, limit, |edit| edit.number, |edit| Some(&edit.text));
     Ok(Json(CommentEdits { edits, next }))
 }

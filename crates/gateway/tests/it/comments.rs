@@ -160,6 +160,36 @@ async fn pages_of_comments_hold_each_once_while_comments_are_added() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_no_more_than_enough_text_and_a_comment_is_changed_only_so_often() {
+    let ground = Ground::start().await;
+    let path = format!("/api/v1/findings/{}/comments", ground.finding().await.1);
+    let key = ground.key(Role::Analyst).await;
+    let text = "\u{1f980}".repeat(10_000);
+    let mut id = String::new();
+    for _ in 0..28 {
+        let said = ground.post(&path, &key, json!({ "text": text })).await;
+        assert_eq!(said.status, 201, "{said:?}");
+        id = said.body["id"].as_str().unwrap().to_owned();
+    }
+    let page = ground.get(&format!("{path}?limit=500"), &key).await.body;
+    assert_eq!((texts(&page).len(), &page["next"]), (27, &27.into()));
+    let rest = ground.get(&format!("{path}?limit=500&after=27"), &key).await.body;
+    assert_eq!((texts(&rest).len(), rest.get("next")), (1, None));
+
+    let path = format!("/api/v1/comments/{id}");
+    for number in 0..100 {
+        let tenant = ground.tenant;
+        let text = format!("{number}{}", &text[..39_000]).parse().unwrap();
+        ground.store.edit_comment(tenant, id.parse().unwrap(), None, text, "test").await.unwrap();
+    }
+    let body = json!({ "text": "once more" });
+    let over = ground.ask(Method::PATCH, &path, Some(key.expose()), Some(body)).await;
+    assert!(over.problem(409, "conflict").contains("100 earlier texts"), "{over:?}");
+    let page = ground.get(&format!("{path}/edits?limit=500"), &key).await.body;
+    assert_eq!((page["edits"].as_array().unwrap().len(), &page["next"]), (27, &27.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_people_read_and_are_mentioned_each_for_themselves() {
     let ground = Ground::start().await;
     let (scan, finding) = ground.finding().await;

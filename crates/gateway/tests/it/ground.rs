@@ -370,7 +370,7 @@ fn checks() -> BTreeMap<CheckId, CheckRecord> {
 
 /// A text is itself.
 async fn document(headers: &HeaderMap, body: Incoming) -> Value {
-    let bytes = to_bytes(Body::new(body), 1 << 20).await.unwrap();
+    let bytes = to_bytes(Body::new(body), 2 << 20).await.unwrap();
     let is_page = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"text/"));
     match (bytes.is_empty(), is_page) {
         (true, _) => Value::Null,

@@ -25,6 +25,7 @@ crate::contract! {
     each_reads_for_themselves
     however_many_speak_at_once_each_has_a_number
     whoever_waited_takes_no_conversation_back_in_time
+    a_page_ends_with_enough_text_and_earlier_texts_end
     what_is_said_of_a_scan_goes_with_it
     whoever_is_forgotten_leaves_what_they_said
 }
@@ -350,6 +351,43 @@ async fn whoever_waited_takes_no_conversation_back_in_time(ground: Ground) {
     ground.advance(2 * minute).await;
     let third = said(&ground, on, &operator(), "begins after").await;
     assert_eq!(last_at().await, (3, third.written_at));
+}
+
+async fn a_page_ends_with_enough_text_and_earlier_texts_end(ground: Ground) {
+    let on = Topic::Finding(found(&ground).await.1);
+    let (store, tenant) = (&ground.store, ground.tenant);
+    // 20,000 bytes each.
+    let long = "ü".repeat(10_000);
+    let mut last = None;
+    for _ in 0..56 {
+        last = Some(said(&ground, on, &operator(), &long).await);
+    }
+    let numbers = async |after, at_most| {
+        let page = store.comments(tenant, on, after, at_most).await.unwrap();
+        page.iter().map(|comment| comment.number).collect::<Vec<u64>>()
+    };
+    assert_eq!(numbers(0, 500).await, (1..=53).collect::<Vec<u64>>(), "53 of them are 1 MiB");
+    assert_eq!(numbers(53, 500).await, [54, 55, 56]);
+    assert_eq!(numbers(1, 51).await, (2..=52).collect::<Vec<u64>>());
+    assert_eq!(numbers(56, 500).await, [0; 0]);
+
+    let id = last.unwrap().id;
+    let edit = async |words: String| store.edit_comment(tenant, id, None, text(&words), "root").await;
+    for number in 0..100 {
+        edit(format!("{number:03}{}", &long[..19_980])).await.unwrap();
+    }
+    let over = edit("once more".to_owned()).await;
+    assert!(matches!(over, Err(StoreError::ChangedTooOften { most: 100, .. })), "{over:?}");
+    let is = store.comment(tenant, id).await.unwrap();
+    assert_eq!((is.edits, &is.text.unwrap().as_str()[..3]), (100, "099"));
+    assert_eq!(edit(format!("099{}", &long[..19_980])).await.unwrap().edits, 100, "the same words");
+    let edits = async |after| {
+        let page = store.comment_edits(tenant, id, after, 500).await.unwrap();
+        page.iter().map(|edit| edit.number).collect::<Vec<u64>>()
+    };
+    assert_eq!(edits(0).await, (1..=53).collect::<Vec<u64>>());
+    assert_eq!(edits(53).await, (54..=100).collect::<Vec<u64>>());
+    store.delete_comment(tenant, id, None, "root").await.unwrap();
 }
 
 async fn what_is_said_of_a_scan_goes_with_it(ground: Ground) {

@@ -18,7 +18,17 @@ impl Place {
         at_most: usize,
     ) -> anyhow::Result<Vec<CommentRecord>> {
         match self {
-            Place::Here(desk) => Ok(desk.store.comments(desk.tenant().await?, on, after, at_most).await?),
+            Place::Here(desk) => {
+                let (tenant, mut found, mut after) = (desk.tenant().await?, Vec::new(), after);
+                // A page may have fewer than were asked for; behind the last there is an empty one.
+                while found.len() < at_most {
+                    let page = desk.store.comments(tenant, on, after, at_most - found.len()).await?;
+                    let Some(last) = page.last() else { break };
+                    after = last.number;
+                    found.extend(page);
+                }
+                Ok(found)
+            }
             Place::There(client) => {
                 let ask = async |limit, after| {
                     client.comments(on, CommentQuery { limit: Some(limit), after }).await
