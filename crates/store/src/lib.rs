@@ -75,7 +75,7 @@ pub use self::{
     retention::Retention,
     scans::{NewScan, ScanFilter, Submission},
     schedules::{Followed, Terms},
-    second_factor::{SecondFactor, Shown},
+    second_factor::{Credentials, SecondFactor, Shown},
     sessions::{IDLE, LONGEST, SessionRecord},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,

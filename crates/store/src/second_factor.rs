@@ -20,6 +20,15 @@ pub struct SecondFactor {
     pub recovery: Vec<String>,
 }
 
+/// What is kept of what somebody has just shown to have. It was looked at before: by now it may be something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// What Argon2id made of the password, as a PHC string.
+    pub password: String,
+    /// Of the second factor, if they have one.
+    pub second_factor: Option<SecondFactor>,
+}
+
 /// What somebody has shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
@@ -56,8 +65,7 @@ impl Store {
         &self,
         tenant: TenantId,
         id: UserId,
-        kept: String,
-        seen: Option<SecondFactor>,
+        seen: Credentials,
         new: Option<SecondFactor>,
         session: SessionId,
         by: impl Into<By>,
@@ -72,7 +80,9 @@ impl Store {
                 };
                 let sql = "UPDATE users SET second_factor = $5 WHERE tenant_id = $1 AND user_id = $2 AND password = $3 \
                            AND second_factor IS NOT DISTINCT FROM $4 AND disabled_at IS NULL";
-                let values = [tx.tenant(), id.as_uuid().into(), kept.into(), text(&seen)?, text(&new)?];
+                let Credentials { password, second_factor } = seen;
+                let values =
+                    [tx.tenant(), id.as_uuid().into(), password.into(), text(&second_factor)?, text(&new)?];
                 if tx.execute(sql, &values).await? == 0 {
                     return Err(StoreError::Changed { kind: "user", name: user.name.to_string() });
                 }

@@ -13,7 +13,7 @@ use crate::{
     Store, StoreError,
     audit::Act,
     once::{Made, Once},
-    second_factor::{SecondFactor, Shown},
+    second_factor::{Credentials, SecondFactor, Shown},
     session::{Session, TenantTx},
     value::{Kind, Row, Value, json},
 };
@@ -79,12 +79,10 @@ pub struct UserRecord {
 pub enum Expected {
     /// Whoever runs the platform says so.
     Anything,
-    /// It was shown, and this is kept of it.
+    /// The old one was shown.
     Password {
-        /// Of the password.
-        kept: String,
-        /// Of the second factor.
-        seen: Option<SecondFactor>,
+        /// As it is kept.
+        seen: Credentials,
         /// The same second factor, which goes on with the new password.
         sealed_anew: Option<SecondFactor>,
     },
@@ -418,10 +416,11 @@ impl Store {
                 let mut goes_on = None;
                 let condition = match expected {
                     Expected::Anything => "",
-                    Expected::Password { kept, seen, sealed_anew } => {
+                    Expected::Password { seen, sealed_anew } => {
                         goes_on = sealed_anew.as_ref().map(json).transpose()?;
-                        let seen = seen.as_ref().map(json).transpose()?.unwrap_or(Value::Null(Kind::Text));
-                        values.extend([kept.into(), seen]);
+                        let Credentials { password, second_factor } = seen;
+                        let factor = second_factor.as_ref().map(json).transpose()?;
+                        values.extend([password.into(), factor.unwrap_or(Value::Null(Kind::Text))]);
                         " AND password = $5 AND second_factor IS NOT DISTINCT FROM $6 AND disabled_at IS NULL"
                     }
                     Expected::Invitation(token) => {

@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use model::Password;
 use serde::{Deserialize, Serialize};
-use store::SecondFactor;
+use store::{Credentials, SecondFactor};
 use utoipa::ToSchema;
 
 use super::{
@@ -110,8 +110,9 @@ pub(super) async fn set(
     }
     gateway.guesses.forget(counted);
     let (factor, recovery_codes) = kept(secret, step, setup.password).await?;
-    let (user, seen, by) = (account.user, account.second_factor, caller.by());
-    gateway.store.set_second_factor(user.tenant, user.id, hash, seen, Some(factor), session, by).await?;
+    let (user, by) = (account.user, caller.by());
+    let seen = Credentials { password: hash, second_factor: account.second_factor };
+    gateway.store.set_second_factor(user.tenant, user.id, seen, Some(factor), session, by).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
@@ -143,8 +144,9 @@ pub(super) async fn end(
     };
     require_code(&caller, &factor, &ending.password, Some(ending.code)).await?;
     gateway.guesses.forget(counted);
-    let (user, seen, by) = (account.user, Some(factor), caller.by());
-    gateway.store.set_second_factor(user.tenant, user.id, hash, seen, None, session, by).await?;
+    let (user, by) = (account.user, caller.by());
+    let seen = Credentials { password: hash, second_factor: Some(factor) };
+    gateway.store.set_second_factor(user.tenant, user.id, seen, None, session, by).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok(StatusCode::NO_CONTENT)
 }

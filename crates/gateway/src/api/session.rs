@@ -9,7 +9,7 @@ use axum::{
 };
 use model::{By, Password, SessionId, Token, UserName};
 use serde::{Deserialize, Serialize};
-use store::{Account, Expected, SessionRecord, StoreError};
+use store::{Account, Credentials, Expected, SessionRecord, StoreError};
 use utoipa::ToSchema;
 
 use super::body::{Body, InPath};
@@ -286,7 +286,8 @@ pub(super) async fn change_password(
         None => None,
     };
     let hash = password::hashed(change.password).await?;
-    let expected = Expected::Password { kept, seen, sealed_anew };
+    let seen = Credentials { password: kept, second_factor: seen };
+    let expected = Expected::Password { seen, sealed_anew };
     gateway.store.set_password(user.tenant, user.id, expected, hash, caller.by()).await?;
     gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
     Ok((StatusCode::NO_CONTENT, Cookie::Session.taken()?))

@@ -1,6 +1,7 @@
 //! What is built in from elsewhere: allowed licences, known sources, no known vulnerabilities, nothing that is not used.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     path::{Path, PathBuf},
     process::Command,
@@ -148,8 +149,8 @@ fn no_dependency_has_a_known_vulnerability() {
             one["id"].as_str().unwrap().to_owned()
         })
         .collect();
-    let mut met = BTreeSet::new();
-    let mut known = |name: &str, version: &Version| -> Vec<String> {
+    let met = RefCell::new(BTreeSet::new());
+    let known = |name: &str, version: &Version| -> Vec<String> {
         let mut found = Vec::new();
         for advisory in advisories.iter().filter(|advisory| advisory["withdrawn"].is_null()) {
             for affected in advisory["affected"].as_array().into_iter().flatten() {
@@ -164,7 +165,7 @@ fn no_dependency_has_a_known_vulnerability() {
                         .any(|range| is_affected(version, range["events"].as_array().unwrap()))
                 {
                     match excused.contains(id) {
-                        true => _ = met.insert(id.to_owned()),
+                        true => _ = met.borrow_mut().insert(id.to_owned()),
                         false => found.push(format!("{name} {version}: {id} {}", advisory["summary"])),
                     }
                 }
@@ -179,7 +180,7 @@ fn no_dependency_has_a_known_vulnerability() {
         })
         .collect();
     assert_eq!(vulnerable, Vec::<String>::new());
-    assert_eq!(met, excused, "what is excused and not there is excused no more");
+    assert_eq!(met.take(), excused, "what is excused and not there is excused no more");
     // RUSTSEC-2021-0003, buffer overflow in `insert_many`, fixed in 1.6.1.
     assert!(!known("smallvec", &Version::new(1, 6, 0)).is_empty());
     assert!(known("smallvec", &Version::new(1, 6, 1)).is_empty());

@@ -2,7 +2,8 @@
 
 use model::{Identity, Role, Token};
 use store::{
-    Expected, FirstPassword, NewUser, SecondFactor, SessionRecord, Shown, StoreError, UserRecord, Vouched,
+    Credentials, Expected, FirstPassword, NewUser, SecondFactor, SessionRecord, Shown, StoreError,
+    UserRecord, Vouched,
 };
 
 use crate::ground::Ground;
@@ -107,8 +108,8 @@ async fn what_is_shown_once_is_not_taken_again(ground: Ground) {
     let own = store.begin_session(&user, KEPT, None, &first, None, "test").await.unwrap().id;
     store.begin_session(&user, KEPT, None, &other, None, "test").await.unwrap();
     let set = async |seen: Option<&SecondFactor>, new: Option<&SecondFactor>, kept: &str| {
-        let (seen, new) = (seen.cloned(), new.cloned());
-        store.set_second_factor(tenant, user.id, kept.to_owned(), seen, new, own, "test").await
+        let seen = Credentials { password: kept.to_owned(), second_factor: seen.cloned() };
+        store.set_second_factor(tenant, user.id, seen, new.cloned(), own, "test").await
     };
     let changed =
         |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::Changed { .. })), "{done:?}");
@@ -133,8 +134,7 @@ async fn what_is_shown_once_is_not_taken_again(ground: Ground) {
     // Another password takes it along, as it is sealed for that.
     let sealed = SecondFactor { sealed: "sealed anew".to_owned(), ..left.clone() };
     let expected = |seen: &SecondFactor| Expected::Password {
-        kept: KEPT.to_owned(),
-        seen: Some(seen.clone()),
+        seen: Credentials { password: KEPT.to_owned(), second_factor: Some(seen.clone()) },
         sealed_anew: Some(sealed.clone()),
     };
     // A code that was shown meanwhile does not become good again.
@@ -159,7 +159,8 @@ async fn who_is_invited_again_has_neither_password_nor_second_factor(ground: Gro
     let factor = SecondFactor { sealed: "sealed".to_owned(), last_step: 0, recovery: Vec::new() };
     let first = token();
     let own = store.begin_session(&user, KEPT, None, &first, None, "test").await.unwrap().id;
-    store.set_second_factor(tenant, user.id, KEPT.to_owned(), None, Some(factor), own, "test").await.unwrap();
+    let seen = Credentials { password: KEPT.to_owned(), second_factor: None };
+    store.set_second_factor(tenant, user.id, seen, Some(factor), own, "test").await.unwrap();
     let invitation = token();
     let other = store.invite_again(tenant, user.id, Some(Role::Owner), &invitation, "test").await;
     assert!(matches!(other, Err(StoreError::Changed { .. })), "{other:?}");

@@ -12,3 +12,4 @@ pub(crate) mod rows;
 mod scan;
 mod sessions;
 mod storm;
+mod things;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use model::{Role, Token, UserName};
 use store::{
-    Expected, FirstPassword, IDLE, INVITED_FOR, LONGEST, NewUser, Retention, StoreError, UserRecord,
+    Credentials, Expected, FirstPassword, IDLE, INVITED_FOR, LONGEST, NewUser, Retention, StoreError,
+    UserRecord,
 };
 
 use crate::ground::Ground;
@@ -80,7 +81,10 @@ async fn an_invitation_is_good_once_and_for_three_days(ground: Ground) {
             .set_password(
                 tenant,
                 id,
-                Expected::Password { kept: from.to_owned(), seen: None, sealed_anew: None },
+                Expected::Password {
+                    seen: Credentials { password: from.to_owned(), second_factor: None },
+                    sealed_anew: None,
+                },
                 "kept".to_owned(),
                 "a",
             )

@@ -4,20 +4,20 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Author, CommentId, Fingerprint, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanId,
-    ScanRequest, Schedule, ScheduleId, Scope, SessionId, Stage, TaskId, TenantId, Token, Topic, UserId, Work,
+    ApiKey, Author, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanRequest, Schedule, Scope,
+    Stage, TaskId, TenantId, Token, Topic, Work,
     comment::NewComment,
     finding::{Decision, Verdict},
     record::TenantSettings,
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, ConversationFilter, Ending, Expected, FindingFilter, FirstPassword, Introduction, Lease,
-    MentionFilter, NewAnalysis, NewScan, NewSchedule, NewUser, PackageResult, Remarks, ScanFilter,
-    SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
+    AuditFilter, ConversationFilter, Credentials, Ending, Expected, FindingFilter, FirstPassword,
+    Introduction, Lease, MentionFilter, NewAnalysis, NewScan, NewSchedule, NewUser, PackageResult, Remarks,
+    ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
-use super::scan;
+use super::{scan, things::Things};
 use crate::{
     ground::{Ground, LEASE, Worker, exercise, failure},
     keys::{key, named},
@@ -26,64 +26,6 @@ use model::task::Retry;
 
 /// A package that the tenant has analysed.
 const PACKAGE: &str = "pkg:npm/left-pad@1.3.0";
-
-/// Things of a tenant, or of nobody.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Things {
-    pub(super) scan: ScanId,
-    pub(super) other_scan: ScanId,
-    pub(super) task: TaskId,
-    /// An analysis of [`PACKAGE`] with a result.
-    pub(super) analysis: TaskId,
-    pub(super) finding: Fingerprint,
-    pub(super) schedule: ScheduleId,
-    /// A key that this number makes.
-    pub(super) key: u8,
-    pub(super) user: UserId,
-    pub(super) session: SessionId,
-    /// What was said about the finding.
-    pub(super) comment: CommentId,
-    /// A scope of that name is the tenant's.
-    pub(super) scope: &'static str,
-}
-
-impl Things {
-    /// As like these as can be.
-    pub(super) fn that_never_were(self) -> Things {
-        Things {
-            scan: ScanId::from_random(0xabcd),
-            other_scan: ScanId::from_random(0xabce),
-            task: TaskId::new(uuid::Uuid::from_u128(self.task.as_uuid().as_u128() ^ 1)),
-            analysis: TaskId::new(uuid::Uuid::from_u128(self.analysis.as_uuid().as_u128() ^ 1)),
-            finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
-            schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
-            key: 0xee,
-            user: UserId::new(uuid::Uuid::from_u128(8)),
-            session: SessionId::new(uuid::Uuid::from_u128(9)),
-            comment: CommentId::new(uuid::Uuid::from_u128(10)),
-            scope: "nowhere",
-        }
-    }
-
-    /// An answer without their names: whoever asks for them knows those.
-    pub(super) fn unnamed(self, answer: String) -> String {
-        [
-            (self.scan.to_string(), "<scan>"),
-            (self.other_scan.to_string(), "<scan>"),
-            (self.task.to_string(), "<task>"),
-            (self.analysis.to_string(), "<analysis>"),
-            (self.finding.to_string(), "<finding>"),
-            (self.schedule.to_string(), "<schedule>"),
-            (key(self.key).prefix().to_string(), "<key>"),
-            (self.user.to_string(), "<user>"),
-            (self.session.to_string(), "<session>"),
-            (self.comment.to_string(), "<comment>"),
-            (format!("\"{}\"", self.scope), "<scope>"),
-        ]
-        .iter()
-        .fold(answer, |answer, (id, name)| answer.replace(id, name))
-    }
-}
 
 pub(super) fn text<T: Debug>(answer: &Result<T, StoreError>) -> String {
     format!("{answer:?}")
@@ -176,12 +118,9 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "set_second_factor" => {
             let factor = SecondFactor { sealed: "sealed".to_owned(), last_step: 0, recovery: Vec::new() };
-            let kept = "kept".to_owned();
-            text(
-                &store
-                    .set_second_factor(tenant, things.user, kept, None, Some(factor), things.session, by())
-                    .await,
-            )
+            let seen = Credentials { password: "kept".to_owned(), second_factor: None };
+            let (user, session) = (things.user, things.session);
+            text(&store.set_second_factor(tenant, user, seen, Some(factor), session, by()).await)
         }
         "invite_again" => {
             let invitation = Token::from_random([7; 32]);

@@ -6,9 +6,10 @@ use model::{Scope, TenantId};
 use store::{Location, ScanFilter, StaleReads, TaskFilter};
 
 use super::{
-    answers::{Things, furnished, text},
+    answers::{furnished, text},
     matrix::attempt,
     rows::{A, B, connect, seed, tables},
+    things::Things,
 };
 use crate::replica::{EVER, Pair};
 
