@@ -57,6 +57,9 @@ pub use self::{
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
 const AT_ONCE: usize = 1_024;
 
+/// Who count at once what was used.
+const COUNTING: usize = 2;
+
 /// Of one tenant, how many follow at once what happens.
 const FOLLOWERS: usize = 256;
 
@@ -97,6 +100,8 @@ pub struct Gateway {
     store: Store,
     around: Arc<Surroundings>,
     room: Arc<Semaphore>,
+    /// Who counts what was used.
+    counting: Arc<Semaphore>,
     strangers: Arc<Strangers>,
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
@@ -104,7 +109,7 @@ pub struct Gateway {
     keys: Arc<Recent<[u8; 32], KeyRecord>>,
     /// Tasks that somebody looked at within the last second.
     tasks: Arc<Recent<(TenantId, TaskId), TaskRecord>>,
-    together: Arc<Together>,
+    together: Together,
     /// How many stops hold, for those who only ask whether it is ready.
     readiness: Arc<Recent<(), Result<usize, Problem>>>,
     /// Sessions that were used within the last second, by what their tokens hash to.
@@ -133,11 +138,12 @@ impl Gateway {
             limits: Arc::new(Limits::new(around.rates)),
             around,
             room,
+            counting: Arc::new(Semaphore::new(COUNTING)),
             strangers: Arc::default(),
             metrics: Arc::default(),
             keys: Arc::default(),
             tasks: Arc::default(),
-            together: Arc::default(),
+            together: Together::default(),
             readiness: Arc::default(),
             sessions: Arc::default(),
             guesses: Arc::default(),

@@ -1,23 +1,19 @@
 //! Tasks that many ask for at the same time, read in one transaction of their tenant: beginning and ending one costs more than a row.
 //!
-//! Nobody waits for others to come: what arrives while a reading goes on is the next one.
+//! Nobody waits for others to come: what arrives while a reading goes on is the next one. Each tenant has one reading at a time, and none
+//! waits for another's.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use model::{TaskId, TenantId};
 use store::{Store, StoreError, TaskFilter, TaskRecord};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::problem::{Kind, Problem};
 
-/// Readings at once. With more of them there is less in each.
-const LANES: usize = 2;
 /// Tasks of one reading, at most.
 const MOST: usize = 256;
 
@@ -26,77 +22,86 @@ type Answer = Result<TaskRecord, Problem>;
 /// Somebody who waits for a task.
 #[derive(Debug)]
 struct Wanted {
-    ticket: u64,
     id: TaskId,
     sender: oneshot::Sender<Answer>,
 }
 
-/// Who waits for which task, and how much is read.
-#[derive(Debug)]
-pub(crate) struct Together {
-    waiting: Mutex<HashMap<TenantId, Vec<Wanted>>>,
-    tickets: AtomicU64,
-    lanes: Arc<Semaphore>,
-}
-
-impl Default for Together {
-    fn default() -> Together {
-        Together {
-            waiting: Mutex::default(),
-            tickets: AtomicU64::default(),
-            lanes: Arc::new(Semaphore::new(LANES)),
-        }
-    }
-}
+/// Who waits for which task. For a tenant that stands here somebody reads, and goes on until nobody waits.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Together(Arc<Mutex<HashMap<TenantId, Vec<Wanted>>>>);
 
 impl Together {
     /// One task of a tenant, as it is after it was asked for.
     pub(crate) async fn task(&self, store: &Store, tenant: TenantId, id: TaskId) -> Answer {
-        let (sender, mut answer) = oneshot::channel();
-        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
-        self.waiting().entry(tenant).or_default().push(Wanted { ticket, id, sender });
-        loop {
-            let lane = tokio::select! {
-                biased;
-                told = &mut answer => return told.unwrap_or_else(|_| Err(lost())),
-                lane = Arc::clone(&self.lanes).acquire_owned() => lane.map_err(|_| lost())?,
-            };
-            let Some(wanted) = self.take(tenant) else { break };
-            let is_among = wanted.iter().any(|wanted| wanted.ticket == ticket);
-            // By itself: whoever asked may go away, and the others still want theirs.
-            tokio::spawn(read(store.clone(), tenant, wanted, lane));
-            // Otherwise so many are before it that it needs another reading, or it is in one already.
-            if is_among {
-                break;
+        let (sender, answer) = oneshot::channel();
+        let wanted = Wanted { id, sender };
+        let is_first = match self.waiting().entry(tenant) {
+            Entry::Occupied(mut waiting) => {
+                waiting.get_mut().push(wanted);
+                false
             }
+            Entry::Vacant(nobody) => {
+                nobody.insert(vec![wanted]);
+                true
+            }
+        };
+        if is_first {
+            // By itself: whoever asked may go away, and the others still want theirs.
+            let reading = Reading { together: self.clone(), tenant, is_over: false };
+            tokio::spawn(reading.go_on(store.clone()));
         }
         answer.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    fn take(&self, tenant: TenantId) -> Option<Vec<Wanted>> {
-        let mut waiting = self.waiting();
-        let all = waiting.get_mut(&tenant)?;
-        let wanted = all.drain(..all.len().min(MOST)).collect();
-        if all.is_empty() {
-            waiting.remove(&tenant);
-        }
-        Some(wanted)
-    }
-
     fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Wanted>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn read(store: Store, tenant: TenantId, wanted: Vec<Wanted>, lane: OwnedSemaphorePermit) {
+/// Reads for a tenant.
+struct Reading {
+    together: Together,
+    tenant: TenantId,
+    is_over: bool,
+}
+
+impl Reading {
+    async fn go_on(mut self, store: Store) {
+        while let Some(wanted) = self.take() {
+            read(&store, self.tenant, wanted).await;
+        }
+    }
+
+    /// Those who wait. When nobody does, the next who comes begins to read.
+    fn take(&mut self) -> Option<Vec<Wanted>> {
+        let mut waiting = self.together.waiting();
+        let all = waiting.get_mut(&self.tenant)?;
+        if all.is_empty() {
+            waiting.remove(&self.tenant);
+            self.is_over = true;
+            return None;
+        }
+        Some(all.drain(..all.len().min(MOST)).collect())
+    }
+}
+
+impl Drop for Reading {
+    /// Broken off, it leaves nobody waiting for what does not come.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.together.waiting().remove(&self.tenant);
+        }
+    }
+}
+
+async fn read(store: &Store, tenant: TenantId, wanted: Vec<Wanted>) {
     let ids: Vec<TaskId> = wanted.iter().map(|wanted| wanted.id).collect();
     let at_most = ids.len();
     let found = store.tasks(tenant, TaskFilter { ids, ..TaskFilter::default() }, None, at_most).await;
-    drop(lane);
     let found = found
         .map_err(Problem::from)
         .map(|tasks| tasks.into_iter().map(|task| (task.id, task)).collect::<HashMap<TaskId, TaskRecord>>());
-    for Wanted { id, sender, .. } in wanted {
+    for Wanted { id, sender } in wanted {
         let missing = || StoreError::Missing { kind: "task", name: id.to_string() }.into();
         let answer = match &found {
             Ok(found) => found.get(&id).cloned().ok_or_else(missing),

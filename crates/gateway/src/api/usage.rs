@@ -53,5 +53,10 @@ pub(super) async fn show(
     if length <= SignedDuration::ZERO || length > LONGEST {
         return Err(Problem::new(Kind::Invalid, "since is before until, and not more than 366 days"));
     }
+    // It walks through all that is kept of that time: one after the other, so that it takes from nobody else what they need.
+    let _turn = gateway
+        .counting
+        .try_acquire()
+        .map_err(|_| Problem::new(Kind::Overloaded, "what was used is being counted for somebody else"))?;
     Ok(Json(gateway.store.usage(tenant, since, until).await?))
 }
