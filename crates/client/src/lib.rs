@@ -23,6 +23,7 @@ mod settings;
 mod stops;
 mod tasks;
 mod tls;
+mod users;
 
 use std::{fmt, time::Duration};
 
@@ -45,6 +46,7 @@ pub use self::{
     scopes::{Expected, NamedScope, Version, Versioned},
     tasks::{RedrivenTasks, TaskChoice, TaskQuery, TaskTotals},
     tls::Trusted,
+    users::Invited,
 };
 
 /// How long somebody waits for a connection, encrypted if it is to be.

@@ -1,4 +1,4 @@
-//! Scans, findings, tasks, schedules, keys and tenants as they are kept, and as their owners see them: what the store reads, the API
+//! Scans, findings, tasks, schedules, keys, people and tenants as they are kept, and as their owners see them: what the store reads, the API
 //! answers and its client reads again.
 
 use std::time::Duration;
@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use crate::{
     CheckId, Confidence, Finding, KeyPrefix, Money, Priority, Role, ScanId, ScanLife, ScanRequest, Schedule,
-    ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic, Work, WorkerPrice,
+    ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic, UserId, UserName, Work,
+    WorkerPrice,
     finding::{Classification, History, Life},
     schedule::Progress,
     task::RetryPolicy,
@@ -318,6 +319,48 @@ impl TaskRecord {
         let held = self.started_at.map(|begun| now.duration_since(begun));
         held.and_then(|held| Duration::try_from(held).ok()).unwrap_or_default()
     }
+}
+
+/// Somebody who is to be able to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// By what they log in.
+    #[schema(value_type = String, min_length = 1, max_length = 254, pattern = r"^[!-~]+$", example = "j.doe@acme.test")]
+    pub name: UserName,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// What is known of somebody who may log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserRecord {
+    /// Which.
+    pub id: UserId,
+    /// By what they log in.
+    #[schema(value_type = String)]
+    pub name: UserName,
+    /// Whose people they are.
+    pub tenant: TenantId,
+    /// What they may do.
+    pub role: Role,
+    /// Until when they may take up an invitation; they cannot log in before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invited_until: Option<Timestamp>,
+    /// Since when they may not log in any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
+    /// Since when they are known.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When they logged in last.
+    pub last_login: Option<Timestamp>,
+    /// The provider of identities that vouches for them and says what they may do; without any they have a password here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Do they show a second factor beside their password?
+    pub second_factor: bool,
 }
 
 #[cfg(test)]

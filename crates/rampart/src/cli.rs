@@ -22,7 +22,7 @@ pub(crate) use self::{
         OneScanArguments, PackageCommand, PlatformCommand, ReachArguments, ReportArguments, ResumeArguments,
         ScanCommand, ScanListArguments, ScheduleCommand, ScheduleCreateArguments, ScopeDeleteArguments,
         ScopePutArguments, StopArguments, SubmitArguments, TaskCommand, TaskFilterArguments, TenantCommand,
-        TenantSetArguments, UpArguments, Verdict, WorkerArguments,
+        TenantSetArguments, UpArguments, UserChangeArguments, UserCommand, Verdict, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

@@ -20,6 +20,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod up;
+mod users;
 
 use std::{io::Write, process::ExitCode, sync::Arc};
 
@@ -59,6 +60,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Schedule(asked) => schedules::schedule(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Audit(asked) => audit::audit(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Key(asked) => keys::key(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::User(asked) => users::user(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),

@@ -81,15 +81,15 @@ pub use self::{
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
     tenants::NewTenant,
-    users::{Account, Expected, FirstPassword, INVITED_FOR, NewUser, UserRecord},
+    users::{Account, Expected, FirstPassword, INVITED_FOR},
     workers::Introduction,
 };
 /// What is stored, as the API tells it too.
 pub use model::{
     comment::{CommentEdit, CommentRecord, ConversationRecord, MentionRecord, NewComment, Reading},
     record::{
-        KeyRecord, KnownFinding, NewKey, NewSchedule, RefusedRun, ScanRecord, ScheduleRecord, TaskRecord,
-        TenantRecord,
+        KeyRecord, KnownFinding, NewKey, NewSchedule, NewUser, RefusedRun, ScanRecord, ScheduleRecord,
+        TaskRecord, TenantRecord, UserRecord,
     },
 };
 

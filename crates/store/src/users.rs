@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use model::{By, Role, SessionId, TenantId, Token, UserId, UserName};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use model::{
+    By, Role, SessionId, TenantId, Token, UserId, UserName,
+    record::{NewUser, UserRecord},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -23,17 +24,6 @@ pub const INVITED_FOR: Duration = Duration::from_secs(72 * 60 * 60);
 /// Networks that are remembered of one user.
 const NETWORKS: usize = 10;
 
-/// Somebody who is to be able to log in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewUser {
-    /// By what they log in.
-    #[schema(value_type = String, min_length = 1, max_length = 254, pattern = r"^[!-~]+$", example = "j.doe@acme.test")]
-    pub name: UserName,
-    /// What they may do.
-    pub role: Role,
-}
-
 /// By what somebody is let in for the first time.
 #[derive(Debug, Clone)]
 pub enum FirstPassword {
@@ -41,37 +31,6 @@ pub enum FirstPassword {
     Hashed(String),
     /// Whoever has this says it, once.
     Invited(Token),
-}
-
-/// What is known of somebody who may log in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct UserRecord {
-    /// Which.
-    pub id: UserId,
-    /// By what they log in.
-    #[schema(value_type = String)]
-    pub name: UserName,
-    /// Whose people they are.
-    pub tenant: TenantId,
-    /// What they may do.
-    pub role: Role,
-    /// Until when they may take up an invitation; they cannot log in before.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub invited_until: Option<Timestamp>,
-    /// Since when they may not log in any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub disabled_at: Option<Timestamp>,
-    /// Since when they are known.
-    pub created_at: Timestamp,
-    /// By whom.
-    pub created_by: String,
-    /// When they logged in last.
-    pub last_login: Option<Timestamp>,
-    /// The provider of identities that vouches for them and says what they may do; without any they have a password here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub issuer: Option<String>,
-    /// Do they show a second factor beside their password?
-    pub second_factor: bool,
 }
 
 /// What must still be so when a password is set: it was looked at before, and hashing takes a while.

@@ -8,6 +8,7 @@ mod packages;
 mod scans;
 mod schedules;
 mod tasks;
+mod users;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -27,6 +28,7 @@ pub(crate) use self::{
     },
     schedules::{ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},
+    users::{UserChangeArguments, UserCommand},
 };
 use super::values::{between, duration, lease, name, size};
 use crate::configuration::{Configuration, ConfigurationArguments, ServerArguments, Whereabouts};
@@ -139,6 +141,8 @@ pub(crate) enum PlatformCommand {
     Audit(FamilyAnywhere<AuditCommand>),
     /// Make, list, rotate and revoke keys for programs
     Key(FamilyAnywhere<KeyCommand>),
+    /// Invite, list, change and forget people who log in
+    User(FamilyAnywhere<UserCommand>),
     /// Let people in who administer a tenant
     Admin(FamilyOnPlatform<AdminCommand>),
     /// Make, change, show and list tenants

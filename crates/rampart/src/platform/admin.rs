@@ -6,11 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use client::Invited;
 use model::{Password, Role, Token, UserName};
-use serde::Serialize;
-use store::{Expected, FirstPassword, NewUser, UserRecord};
+use store::{Expected, FirstPassword, NewUser};
 
-use super::{Desk, operate_here, operator, print_json, print_table, put, short_time};
+use super::{Desk, operate_here, operator, print_json, users};
 use crate::{
     cli::{AdminCommand, AdminCreateArguments, say},
     configuration::Configuration,
@@ -25,21 +25,12 @@ pub(super) fn admin(configuration: &Configuration, command: &AdminCommand) -> an
             AdminCommand::Create(asked) => create(&desk, asked).await?,
             AdminCommand::Password { name } => change_password(&desk, name).await?,
             AdminCommand::List { json } => {
-                let users = desk.store.users(desk.tenant().await?).await?;
-                if *json { print_json(&users)? } else { list(&users)? }
+                let all = desk.store.users(desk.tenant().await?).await?;
+                if *json { print_json(&all)? } else { users::list(&all)? }
             }
         }
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// Somebody who was let in now.
-#[derive(Serialize)]
-struct Created<'c> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invitation: Option<&'c str>,
-    #[serde(flatten)]
-    user: &'c UserRecord,
 }
 
 async fn create(desk: &Desk, asked: &AdminCreateArguments) -> anyhow::Result<()> {
@@ -53,22 +44,14 @@ async fn create(desk: &Desk, asked: &AdminCreateArguments) -> anyhow::Result<()>
     let new = NewUser { name: name.clone(), role: role.unwrap_or(Role::Owner) };
     let user = desk.store.create_user(tenant, new, first, operator()).await;
     let user = user.context("`rampart admin list` shows who there is")?;
-    let shown = (!password_stdin).then(|| invitation.expose());
-    if *json {
-        return print_json(&Created { invitation: shown, user: &user });
+    match (password_stdin, json) {
+        (false, json) => users::show(&Invited { invitation, user }, *json),
+        (true, true) => print_json(&user),
+        (true, false) => {
+            say(&format!("{}: {}, and may log in\n", user.name, user.role));
+            Ok(())
+        }
     }
-    let Some(invitation) = shown else {
-        say(&format!("{}: {}, and may log in\n", user.name, user.role));
-        return Ok(());
-    };
-    put(&format!("{invitation}\n"))?;
-    let until = user.invited_until.map(short_time).unwrap_or_default();
-    say(&format!(
-        "{}: {}; the invitation is shown once and good until {until} UTC: with it they choose a password, POST \
-         /api/v1/invitations/accept\n",
-        user.name, user.role
-    ));
-    Ok(())
 }
 
 async fn change_password(desk: &Desk, name: &UserName) -> anyhow::Result<()> {
@@ -97,20 +80,4 @@ fn hashed(name: &UserName) -> anyhow::Result<String> {
     let password = Password::new(text.strip_suffix('\n').unwrap_or(&text).trim_end_matches('\r'));
     password.require_good(name)?;
     gateway::hash_password(&password).context("the password cannot be kept")
-}
-
-fn list(users: &[UserRecord]) -> anyhow::Result<()> {
-    let standing = |user: &UserRecord| match (user.disabled_at, user.invited_until) {
-        (Some(since), _) => format!("disabled since {}", short_time(since)),
-        (None, Some(until)) => format!("invited until {}", short_time(until)),
-        (None, None) => "may log in".to_owned(),
-    };
-    let rows: Vec<Vec<String>> = users
-        .iter()
-        .map(|user| {
-            let last = user.last_login.map_or("never".to_owned(), short_time);
-            vec![user.name.to_string(), user.role.to_string(), last, standing(user)]
-        })
-        .collect();
-    print_table(&["NAME", "ROLE", "LAST LOGIN", "STANDING"], &rows)
 }

@@ -10,6 +10,7 @@ mod schedules;
 mod scopes;
 mod stops;
 mod tasks;
+mod users;
 
 use anyhow::{Context, bail};
 use client::{Address, Client, ClientError, Page};

@@ -110,6 +110,8 @@ fn every_option_of_the_platform_is_explained() {
         &["finding", "comment"],
         &["finding", "comments"],
         &["audit", "list"],
+        &["user", "invite"],
+        &["user", "change"],
         &["key", "create"],
         &["key", "list"],
         &["key", "rotate"],

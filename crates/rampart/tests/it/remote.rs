@@ -6,6 +6,7 @@ mod commenting;
 mod packages;
 mod refused;
 mod stopping;
+mod users;
 
 use std::{
     path::Path,
