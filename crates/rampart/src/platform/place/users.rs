@@ -56,9 +56,10 @@ impl Place {
     }
 
     pub(in crate::platform) async fn delete_user(&self, id: UserId) -> anyhow::Result<()> {
-        Ok(match self {
+        match self {
             Place::Here(desk) => desk.store.delete_user(desk.tenant().await?, id, None, operator()).await?,
             Place::There(client) => client.delete_user(id).await?,
-        })
+        }
+        Ok(())
     }
 }
