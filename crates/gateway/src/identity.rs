@@ -122,6 +122,20 @@ impl IdentityProvider {
         url
     }
 
+    /// Where it is, if it can be believed and lets anybody in.
+    pub fn require_usable(&self) -> Result<Url, IdentityProviderError> {
+        let IdentityProvider { name, issuer, roles, .. } = self;
+        let unusable = |why: String| IdentityProviderError::Unusable { name: name.clone(), why };
+        let url: Url = issuer.parse().map_err(|error| unusable(format!("`{issuer}` is no URL: {error}")))?;
+        if url.scheme() != "https" && !provider::is_of_this_machine(&url) {
+            return Err(IdentityProviderError::Exposed { name: name.clone(), url });
+        }
+        match roles.is_empty() {
+            true => Err(IdentityProviderError::NoRoles(name.clone())),
+            false => Ok(url),
+        }
+    }
+
     /// What somebody in these groups may do: of several roles the one that may do the most.
     pub(crate) fn role(&self, groups: &[String]) -> Option<Role> {
         let given = groups.iter().filter_map(|group| self.roles.get(group)).copied();

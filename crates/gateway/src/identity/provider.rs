@@ -132,16 +132,9 @@ impl Known {
 
 impl Provider {
     pub(crate) fn new(settings: IdentityProvider) -> Result<Provider, IdentityProviderError> {
-        let IdentityProvider { name, issuer, roles, .. } = &settings;
-        let unusable = |why: String| IdentityProviderError::Unusable { name: name.clone(), why };
-        let issuer: Url =
-            issuer.parse().map_err(|error| unusable(format!("`{issuer}` is no URL: {error}")))?;
-        if issuer.scheme() != "https" && !is_of_this_machine(&issuer) {
-            return Err(IdentityProviderError::Exposed { name: name.clone(), url: issuer });
-        }
-        if roles.is_empty() {
-            return Err(IdentityProviderError::NoRoles(name.clone()));
-        }
+        let issuer = settings.require_usable()?;
+        let name = settings.name.clone();
+        let unusable = |why: String| IdentityProviderError::Unusable { name, why };
         let builder = reqwest::Client::builder()
             .timeout(ANSWER)
             // Wherever it would send on is a place that nobody named.
@@ -401,7 +394,7 @@ fn listed(groups: &[String]) -> String {
     }
 }
 
-fn is_of_this_machine(url: &Url) -> bool {
+pub(super) fn is_of_this_machine(url: &Url) -> bool {
     url.scheme() == "http"
         && match url.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),

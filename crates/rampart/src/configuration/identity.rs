@@ -93,7 +93,7 @@ impl Provider {
             true => Trusted::nobody(),
             false => trusted.configuration(),
         };
-        Ok(IdentityProvider {
+        let provider = IdentityProvider {
             client_secret: secret.transpose()?,
             trusted: trusted.with_context(|| format!("the identity provider `{name}`"))?,
             name,
@@ -103,7 +103,9 @@ impl Provider {
             public_url: public_url.clone(),
             groups_claim: self.groups_claim,
             roles: self.roles,
-        })
+        };
+        provider.require_usable()?;
+        Ok(provider)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
-use gateway::{Gateway, News, Rates, Surroundings, Tls};
+use gateway::{Gateway, IdentityProvider, News, Rates, Surroundings, Tls};
 use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
@@ -52,6 +52,14 @@ pub(super) async fn listen(
     Ok(Listening { listener, tls, url: format!("{scheme}://{address}/api/v1") })
 }
 
+/// By whom people are let in. Asked for first: what is wrong with it is told before anything is made or said.
+pub(super) fn identity_providers(
+    configuration: &Configuration,
+    arguments: &ListenArguments,
+) -> anyhow::Result<Vec<IdentityProvider>> {
+    configuration.identity_providers(arguments.public_url.as_deref(), arguments.identity_providers.as_deref())
+}
+
 /// What it answers with. From the moment on at which somebody asked for its end it says that it is not ready.
 pub(super) fn assemble(
     configuration: &Configuration,
@@ -73,8 +81,7 @@ pub(super) fn assemble(
             tenant: arguments.tenant_rate.unwrap_or(configuration.rates.tenant),
         },
         proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
-        identity_providers: configuration
-            .identity_providers(arguments.public_url.as_deref(), arguments.identity_providers.as_deref())?,
+        identity_providers: identity_providers(configuration, arguments)?,
         tell: Box::new(tell(doorbell)),
         ending,
     };
@@ -146,6 +153,7 @@ pub(super) fn gateway(
     arguments: &GatewayArguments,
 ) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
+    identity_providers(configuration, &arguments.listen)?;
     roles::runtime()?.block_on(async {
         let stop = interrupted()?;
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;

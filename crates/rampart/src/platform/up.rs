@@ -33,6 +33,7 @@ const BY_DEMO: &str = "rampart up --demo";
 
 pub(super) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
+    gateway::identity_providers(configuration, &arguments.listen)?;
     scanner::socket::raise_descriptor_limit();
     roles::runtime()?.block_on(run(configuration, arguments))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     platform::{Up, json, run},
-    run::{assert_exit, text},
+    run::{assert_exit, rampart, text},
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -80,4 +80,42 @@ fn the_first_administrator_is_let_in_and_nobody_has_a_usual_password() {
         assert!(!refused.status.success() && text(&refused.stderr).contains(said), "{words:?}: {refused:?}");
     }
     up.end();
+}
+
+#[test]
+fn identity_providers_that_cannot_be_used_are_told_before_anything_is_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("providers.toml");
+    let provider = |name: &str, issuer: &str, role: &str| {
+        format!(
+            "[[provider]]\nname = '{name}'\nissuer = '{issuer}'\nclient_id = 'rampart'\nca = 'ca.pem'\n[provider.roles]\nstaff = '{role}'\n"
+        )
+    };
+    let good = provider("company", "http://127.0.0.1:1", "viewer").replace("ca = 'ca.pem'\n", "");
+    let (here, away) = ("http://127.0.0.1:8440", "http://rampart.acme.test");
+    for (written, public_url, wanted) in [
+        (String::new(), here, "there is no [[provider]]"),
+        (provider("Company", "https://id.acme.test", "viewer"), here, "line 2: `Company` cannot be the name"),
+        (provider("company", "https://id.acme.test", "king"), here, "line 7: unknown variant `king`"),
+        (provider("company", "https://id.acme.test", "viewer"), here, "cannot read the ca of `company`"),
+        (good.replace("127.0.0.1:1", "id.acme.test"), here, "must be reached by https"),
+        (good.replace("staff = 'viewer'\n", ""), here, "gives no role to anybody"),
+        (good.clone(), away, "write https://HOST"),
+    ] {
+        std::fs::write(&file, written).unwrap();
+        for command in ["up", "gateway"] {
+            let mut asked = rampart(directory.path());
+            asked.args([command, "--identity-providers", "providers.toml", "--public-url", public_url]);
+            let refused = asked.output().unwrap();
+            assert_exit(&refused, 2);
+            let said = text(&refused.stderr);
+            assert!(said.contains(wanted) && !said.contains("is up"), "{command}: {said}");
+        }
+    }
+    std::fs::write(&file, good).unwrap();
+    let mut asked = rampart(directory.path());
+    let refused = asked.args(["up", "--identity-providers", "providers.toml"]).output().unwrap();
+    assert_exit(&refused, 2);
+    assert!(text(&refused.stderr).contains("say where with --public-url"));
+    assert!(!directory.path().join("rampart-data").exists(), "nothing was made");
 }
