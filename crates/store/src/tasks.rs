@@ -427,7 +427,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let by = by.into();
         let states = ["queued", "running"].to_vec();
-        let reached = self.command_all(tenant, filter, states, Command::Cancel, u64::MAX, by).await?;
+        let reached = self.command_all(tenant, filter, states, Sweep::Cancel, u64::MAX, by).await?;
         Ok(reached.tasks)
     }
 
@@ -441,7 +441,7 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<Redriven, StoreError> {
         let by = by.into();
-        self.command_all(tenant, filter, vec!["dead"], Command::Redrive, at_most, by).await
+        self.command_all(tenant, filter, vec!["dead"], Sweep::Redrive, at_most, by).await
     }
 
     async fn command_all(
@@ -449,7 +449,7 @@ impl Store {
         tenant: TenantId,
         filter: TaskFilter,
         states: Vec<&'static str>,
-        command: Command,
+        sweep: Sweep,
         at_most: u64,
         by: impl Into<By>,
     ) -> Result<Redriven, StoreError> {
@@ -460,25 +460,22 @@ impl Store {
             let mut after = None;
             while total.tasks < at_most {
                 let filter = TaskFilter { state: Some(state), ..filter.clone() };
-                let (command, by) = (command.clone(), by.clone());
+                let by = by.clone();
                 let limit = AT_ONCE.min(at_most - total.tasks) as usize;
                 let (read, commanded, last) = self
                     .of_tenant(tenant, move |tx| {
                         Box::pin(async move {
                             let ids = tx.read_tasks(&filter, after, limit, "").await?;
                             let last = ids.last().map(|task| task.id);
-                            let commanded = tx.command_tasks(&ids, &command).await?;
+                            let commanded = tx.command_tasks(&ids, &sweep.command()).await?;
                             if commanded.changed > 0 {
                                 let subject = format!("{} tasks", commanded.changed);
-                                let act = Act::new(&by, command_word(&command), subject);
+                                let act = Act::new(&by, sweep.word(), subject);
                                 // Those that changed, and not those that were asked for.
                                 let named = TaskFilter { ids: commanded.first.clone(), ..filter };
                                 tx.audit(act.detail(filter_words(&named)));
                                 let count = commanded.changed;
-                                tx.tell(match command {
-                                    Command::Redrive => Happening::TasksRedriven { count },
-                                    _ => Happening::TasksCancelled { count },
-                                });
+                                tx.tell(sweep.happening(count));
                             }
                             Ok((ids.len(), commanded, last))
                         })
@@ -528,11 +525,34 @@ impl Store {
     }
 }
 
-fn command_word(command: &Command) -> &'static str {
-    match command {
-        Command::Cancel => "task.cancel",
-        Command::Redrive => "task.redrive",
-        _ => "task.command",
+/// What a person wants of many tasks at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    Cancel,
+    Redrive,
+}
+
+impl Sweep {
+    fn command(self) -> Command {
+        match self {
+            Sweep::Cancel => Command::Cancel,
+            Sweep::Redrive => Command::Redrive,
+        }
+    }
+
+    /// The action in the audit.
+    fn word(self) -> &'static str {
+        match self {
+            Sweep::Cancel => "task.cancel",
+            Sweep::Redrive => "task.redrive",
+        }
+    }
+
+    fn happening(self, count: u64) -> Happening {
+        match self {
+            Sweep::Cancel => Happening::TasksCancelled { count },
+            Sweep::Redrive => Happening::TasksRedriven { count },
+        }
     }
 }
 
