@@ -35,12 +35,12 @@ impl Secret {
 
     /// As somebody types it into what shows the codes.
     pub(crate) fn read(text: &str) -> Option<Secret> {
-        let bytes = Written::Encoded(text.to_ascii_uppercase()).to_bytes().ok()?;
+        let bytes = read_base32(&text.to_ascii_uppercase())?;
         bytes.try_into().ok().map(Secret)
     }
 
     pub(crate) fn written(&self) -> String {
-        Written::Raw(self.0.to_vec()).to_encoded().to_string()
+        base32(self.0.to_vec())
     }
 
     /// What a camera reads.
@@ -82,18 +82,18 @@ fn key(password: &Password, salt: &[u8]) -> Result<LessSafeKey, Problem> {
     Ok(LessSafeKey::new(key))
 }
 
-/// Sealed: salt, what is sealed and its tag, in hexadecimal. The salt is new each time, and so is the key: one nonce does for all.
+/// Sealed: salt, what is sealed and its tag, in base 32. The salt is new each time, and so is the key: one nonce does for all.
 fn sealed(secret: &Secret, password: &Password, salt: [u8; SALT]) -> Result<String, Problem> {
     let mut bytes = secret.0.to_vec();
     let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
     key(password, &salt)?
         .seal_in_place_append_tag(nonce, Aad::empty(), &mut bytes)
         .map_err(|error| broken(&error.to_string()))?;
-    Ok(hexadecimal(&[&salt[..], &bytes].concat()))
+    Ok(base32([&salt[..], &bytes].concat()))
 }
 
 fn opened(sealed: &str, password: &Password) -> Result<Secret, Problem> {
-    let bytes = read_hexadecimal(sealed).filter(|bytes| bytes.len() > SALT);
+    let bytes = read_base32(sealed).filter(|bytes| bytes.len() > SALT);
     let bytes = bytes.ok_or_else(|| broken("what is kept of it is damaged"))?;
     let (salt, sealed) = bytes.split_at(SALT);
     let mut sealed = sealed.to_vec();
@@ -150,23 +150,22 @@ pub(crate) async fn shown(
 /// 80 random bits, in groups that are easy to copy by hand.
 fn recovery_code() -> String {
     let bytes: [u8; 10] = rand::random();
-    let text = Written::Raw(bytes.to_vec()).to_encoded().to_string().to_ascii_lowercase();
+    let text = base32(bytes.to_vec()).to_ascii_lowercase();
     text.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join("-")
 }
 
 /// However somebody copied it.
 fn digest(code: &str) -> String {
     let plain: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
-    hexadecimal(&Sha256::digest(plain.to_ascii_lowercase()))
+    base32(Sha256::digest(plain.to_ascii_lowercase()).to_vec())
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn base32(bytes: Vec<u8>) -> String {
+    Written::Raw(bytes).to_encoded().to_string()
 }
 
-fn read_hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+fn read_base32(text: &str) -> Option<Vec<u8>> {
+    Written::Encoded(text.to_owned()).to_bytes().ok()
 }
 
 #[cfg(test)]
@@ -211,7 +210,7 @@ mod tests {
         let (factor, codes) = kept(secret(), 7, right.clone()).await.unwrap();
         let (again, _) = kept(secret(), 7, right.clone()).await.unwrap();
         assert_ne!(factor.sealed, again.sealed, "each has a salt of its own");
-        assert!(!factor.sealed.contains(&hexadecimal(&secret().0)));
+        assert!(!factor.sealed.contains(&secret().written()));
         assert_eq!(opened(&factor.sealed, &right).unwrap().0, secret().0);
         assert!(opened(&factor.sealed, &wrong).is_err());
         for damaged in
