@@ -1,8 +1,9 @@
 //! Where a server is.
 
-use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use url::{Host, Url};
+use model::is_this_machine;
+use url::Url;
 
 use crate::ClientError;
 
@@ -21,13 +22,7 @@ impl Address {
 
     /// Does what is sent leave this machine so that whoever is on the way can read it?
     pub fn is_exposed(&self) -> bool {
-        let is_this_machine = match self.0.host() {
-            Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-            None => false,
-        };
-        !self.is_encrypted() && !is_this_machine
+        !self.is_encrypted() && !is_this_machine(&self.0)
     }
 
     /// The place of something that the API has. None for what no path can name: it would name something else.

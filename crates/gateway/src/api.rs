@@ -1,5 +1,6 @@
 //! Version 1 of the API: one file a resource. Routes and document come from the same lines, so that neither has what the other lacks.
 
+mod attachment;
 mod audit;
 mod body;
 mod checks;

@@ -15,9 +15,8 @@ use crate::{
     Gateway,
     cookies::Cookie,
     metrics::Authentication,
-    origin::Origin,
     problem::{Kind, Problem},
-    request::RequestId,
+    visitor::Visitor,
 };
 
 /// How often it is written down that a key was used: a request that changes nothing should write nothing.
@@ -30,8 +29,7 @@ const FORGERY_TOKEN: &str = "x-forgery-token";
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     who: Who,
-    origin: Option<IpAddr>,
-    request: RequestId,
+    visitor: Visitor,
 }
 
 /// By what somebody is known.
@@ -163,15 +161,15 @@ impl Caller {
         &self.who
     }
 
-    /// From where they ask.
-    pub(crate) fn origin(&self) -> Option<IpAddr> {
-        self.origin
+    /// From where they ask, and in which request.
+    pub(crate) fn visitor(&self) -> &Visitor {
+        &self.visitor
     }
 
     /// As they stand beside what they say.
     pub(crate) fn author(&self) -> Author {
         match &self.who {
-            Who::Key(key) => Author::Key { prefix: key.prefix.clone(), name: key.name.clone() },
+            Who::Key(key) => author(key),
             Who::Person { session, .. } => {
                 Author::Person { id: session.user.id, name: session.user.name.clone() }
             }
@@ -198,11 +196,7 @@ impl Caller {
 
     /// As they stand in the audit.
     pub(crate) fn by(&self) -> By {
-        let name = match &self.who {
-            Who::Key(key) => format!("{} (key {})", key.name, key.prefix),
-            Who::Person { session, .. } => session.user.name.to_string(),
-        };
-        By { name, origin: self.origin, request: Some(self.request.to_string()) }
+        self.visitor.by(self.author())
     }
 }
 
@@ -226,19 +220,23 @@ impl FromRequestParts<Gateway> for Caller {
     }
 }
 
+/// A key, beside what is said with it.
+fn author(key: &KeyRecord) -> Author {
+    Author::Key { prefix: key.prefix.clone(), name: key.name.clone() }
+}
+
 async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
-    let origin = parts.extensions.get::<Origin>().map(|origin| origin.address);
-    let request = parts.extensions.get::<RequestId>().cloned().unwrap_or_default();
+    let visitor = Visitor::of(&parts.extensions);
     let token = match parts.headers.contains_key(header::AUTHORIZATION) {
         true => None,
         false => Cookie::Session.brought(&parts.headers),
     };
     let Some(token) = token else {
-        let who = Who::Key(known_key(parts, gateway, origin).await?);
-        return Ok(Caller { who, origin, request });
+        let who = Who::Key(known_key(parts, gateway, &visitor).await?);
+        return Ok(Caller { who, visitor });
     };
     let session = known_session(gateway, &token).await?;
-    let caller = Caller { who: Who::Person { session, token }, origin, request };
+    let caller = Caller { who: Who::Person { session, token }, visitor };
     require_same_origin(parts, &caller)?;
     Ok(caller)
 }
@@ -288,11 +286,7 @@ fn require_same_origin(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
     Err(problem.hint("it is in the answer of GET /api/v1/session"))
 }
 
-async fn known_key(
-    parts: &Parts,
-    gateway: &Gateway,
-    origin: Option<IpAddr>,
-) -> Result<Arc<KeyRecord>, Problem> {
+async fn known_key(parts: &Parts, gateway: &Gateway, visitor: &Visitor) -> Result<Arc<KeyRecord>, Problem> {
     let key = bearer(&parts.headers)?;
     let (digest, begun) = (key.digest(), Instant::now());
     // Whether it is unknown, expired or revoked is told to nobody: they have no key.
@@ -302,14 +296,9 @@ async fn known_key(
     let record = gateway.keys.get(&digest, begun, read).await?;
     let now = Timestamp::now();
     let expired = record.expires_at.is_some_and(|at| at <= now);
-    if expired || !permits(&record.networks, origin) {
+    if expired || !permits(&record.networks, visitor.origin) {
         // Its tenant should know that somebody has it who should not.
-        let by = By {
-            name: format!("{} (key {})", record.name, record.prefix),
-            origin,
-            request: parts.extensions.get::<RequestId>().map(ToString::to_string),
-        };
-        let refused = Some(Box::new(Refusal { tenant: record.tenant, by }));
+        let refused = Some(Box::new(Refusal { tenant: record.tenant, by: visitor.by(author(&record)) }));
         return Err(Problem { refused, ..unknown() });
     }
     match record.last_used {

@@ -122,20 +122,6 @@ impl IdentityProvider {
         url
     }
 
-    /// Where it is, if it can be believed and lets anybody in.
-    pub fn require_usable(&self) -> Result<Url, IdentityProviderError> {
-        let IdentityProvider { name, issuer, roles, .. } = self;
-        let unusable = |why: String| IdentityProviderError::Unusable { name: name.clone(), why };
-        let url: Url = issuer.parse().map_err(|error| unusable(format!("`{issuer}` is no URL: {error}")))?;
-        if url.scheme() != "https" && !provider::is_of_this_machine(&url) {
-            return Err(IdentityProviderError::Exposed { name: name.clone(), url });
-        }
-        match roles.is_empty() {
-            true => Err(IdentityProviderError::NoRoles(name.clone())),
-            false => Ok(url),
-        }
-    }
-
     /// What somebody in these groups may do: of several roles the one that may do the most.
     pub(crate) fn role(&self, groups: &[String]) -> Option<Role> {
         let given = groups.iter().filter_map(|group| self.roles.get(group)).copied();
@@ -143,18 +129,31 @@ impl IdentityProvider {
     }
 }
 
-/// The providers of a platform, by name.
-pub(crate) fn providers(
-    settings: Vec<IdentityProvider>,
-) -> Result<BTreeMap<ProviderName, Provider>, IdentityProviderError> {
-    let mut all = BTreeMap::new();
-    for one in settings {
-        let name = one.name.clone();
-        if all.insert(name.clone(), Provider::new(one)?).is_some() {
-            return Err(IdentityProviderError::Twice(name));
+/// The providers of a platform. Nothing was asked of them yet.
+#[derive(Default)]
+pub struct IdentityProviders(BTreeMap<ProviderName, Provider>);
+
+impl IdentityProviders {
+    /// Those that can be believed; all of them, or none.
+    pub fn new(all: Vec<IdentityProvider>) -> Result<IdentityProviders, IdentityProviderError> {
+        let mut providers = BTreeMap::new();
+        for one in all {
+            let name = one.name.clone();
+            if providers.insert(name.clone(), Provider::new(one)?).is_some() {
+                return Err(IdentityProviderError::Twice(name));
+            }
         }
+        Ok(IdentityProviders(providers))
     }
-    Ok(all)
+
+    pub(crate) fn get(&self, name: &ProviderName) -> Option<&Provider> {
+        self.0.get(name)
+    }
+
+    /// By name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Provider> {
+        self.0.values()
+    }
 }
 
 /// Somebody is on the way to a provider and back. What their browser holds meanwhile, and nobody else knows.
@@ -270,7 +269,7 @@ mod tests {
         assert!(new("https://id.acme.test", &[]).unwrap_err().contains("no role"));
         let twice =
             ["https://a.acme.test", "https://b.acme.test"].map(|issuer| provider(issuer, issuer, &roles));
-        assert!(matches!(providers(twice.into()), Err(IdentityProviderError::Twice(_))));
+        assert!(matches!(IdentityProviders::new(twice.into()), Err(IdentityProviderError::Twice(_))));
         for name in ["", "Company", "a b", "a/b", &"a".repeat(33)] {
             assert!(name.parse::<ProviderName>().is_err(), "{name:?}");
         }

@@ -24,12 +24,13 @@ mod serve;
 mod strangers;
 mod tls;
 mod together;
+mod visitor;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{Router, body::Bytes, middleware, routing::get};
 use ipnet::IpNet;
-use model::{CheckId, Stage, TaskId, TenantId, record::CheckRecord};
+use model::{CheckId, Stage, TaskId, TenantId, UserId, record::CheckRecord};
 use store::{KeyRecord, Objects, SessionRecord, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,7 +38,6 @@ use utoipa::openapi::OpenApi;
 
 use self::{
     guesses::Guesses,
-    identity::Provider,
     limits::{Limits, Parts},
     live::Feeds,
     metrics::Metrics,
@@ -47,7 +47,7 @@ use self::{
     together::Together,
 };
 pub use self::{
-    identity::{IdentityProvider, IdentityProviderError, ProviderName, ProviderNameError},
+    identity::{IdentityProvider, IdentityProviderError, IdentityProviders, ProviderName, ProviderNameError},
     limits::Rates,
     password::hash as hash_password,
     serve::{serve, serve_metrics},
@@ -87,7 +87,7 @@ pub struct Surroundings {
     /// Whose word on where a request comes from is believed.
     pub proxies: Vec<IpNet>,
     /// By whom people may be let in, beside those who have a password here.
-    pub identity_providers: Vec<IdentityProvider>,
+    pub identity_providers: IdentityProviders,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
     /// Nothing new is taken from its end on: it says that it is not ready.
@@ -115,7 +115,6 @@ pub struct Gateway {
     /// Sessions that were used within the last second, by what their tokens hash to.
     sessions: Arc<Recent<[u8; 32], SessionRecord>>,
     guesses: Arc<Guesses>,
-    providers: Arc<BTreeMap<ProviderName, Provider>>,
     /// The audit is being told, after the answer was given.
     telling: TaskTracker,
     /// Nothing new is answered: whoever follows what happens is to follow it elsewhere.
@@ -127,13 +126,9 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers from this store.
-    ///
-    /// # Errors
-    /// When a provider of identities cannot be believed.
-    pub fn new(store: Store, mut around: Surroundings) -> Result<Gateway, IdentityProviderError> {
-        let providers = identity::providers(std::mem::take(&mut around.identity_providers))?;
+    pub fn new(store: Store, around: Surroundings) -> Gateway {
         let (around, room) = (Arc::new(around), Arc::new(Semaphore::new(AT_ONCE)));
-        Ok(Gateway {
+        Gateway {
             store,
             limits: Arc::new(Limits::new(around.rates)),
             around,
@@ -147,12 +142,16 @@ impl Gateway {
             readiness: Arc::default(),
             sessions: Arc::default(),
             guesses: Arc::default(),
-            providers: Arc::new(providers),
             telling: TaskTracker::new(),
             closing: CancellationToken::new(),
             feeds: Arc::default(),
             followers: Parts::new(FOLLOWERS),
-        })
+        }
+    }
+
+    /// What was known of somebody here is not so any more: they are asked for anew, also those of whom nobody knows yet who they are.
+    fn forget_sessions_of(&self, user: UserId) {
+        self.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
     }
 
     /// Every route.

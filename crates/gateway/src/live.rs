@@ -479,11 +479,11 @@ mod tests {
             reports: Objects::directory(directory).unwrap(),
             rates: Rates { address: rate, key: rate, tenant: rate },
             proxies: Vec::new(),
-            identity_providers: Vec::new(),
+            identity_providers: Default::default(),
             tell: Box::new(|_| {}),
             ending: CancellationToken::new(),
         };
-        (Gateway::new(store, around).unwrap(), tenant, key)
+        (Gateway::new(store, around), tenant, key)
     }
 
     async fn follow(gateway: &Gateway, key: &ApiKey) -> axum::body::BodyDataStream {

@@ -18,6 +18,7 @@ pub mod happening;
 pub mod id;
 pub mod key;
 pub mod limits;
+mod loopback;
 pub mod money;
 pub mod name;
 pub mod package;
@@ -58,6 +59,7 @@ pub use id::{
 };
 pub use key::{ApiKey, KeyPrefix};
 pub use limits::{Limits, Profile};
+pub use loopback::is_this_machine;
 pub use money::{Money, WorkerPrice};
 pub use name::{DomainName, NamePattern};
 pub use package::{PackageAnalysis, PackageUrl};

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use gateway::{IdentityProvider, Rates};
+use gateway::{IdentityProviders, Rates};
 use ipnet::IpNet;
 use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
@@ -308,11 +308,11 @@ impl Configuration {
         &self,
         public_url: Option<&str>,
         providers: Option<&Path>,
-    ) -> anyhow::Result<Vec<IdentityProvider>> {
+    ) -> anyhow::Result<IdentityProviders> {
         let public_url = public_url.or(self.public_url.as_deref()).map(identity::public_url).transpose()?;
         match providers.or(self.identity_providers.as_deref()) {
             Some(file) => identity::read(file, public_url.as_ref()),
-            None => Ok(Vec::new()),
+            None => Ok(IdentityProviders::default()),
         }
     }
 

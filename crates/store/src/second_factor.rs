@@ -16,7 +16,7 @@ pub struct SecondFactor {
     pub sealed: String,
     /// The time step (RFC 6238) of the code that was shown last: it and those before it are not taken again.
     pub last_step: u64,
-    /// SHA-256 of the codes, in hexadecimal, of which each lets them in once without what shows the others.
+    /// What is kept of the codes of which each lets them in once without what shows the others.
     pub recovery: Vec<String>,
 }
 

@@ -414,6 +414,17 @@ impl Store {
         .await
     }
 
+    /// One of a tenant's people, with what is needed to let them in again.
+    pub async fn account_of(&self, tenant: TenantId, id: UserId) -> Result<Option<Account>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let values = [tx.tenant(), id.as_uuid().into()];
+                account(tx.session, "tenant_id = $1 AND user_id = $2", &values).await
+            })
+        })
+        .await
+    }
+
     /// Who was invited with this, if they may still take it up.
     pub async fn invited(&self, token: &Token) -> Result<Option<Account>, StoreError> {
         let digest = token.digest();

@@ -1,10 +1,6 @@
 //! Evidence: what was sent and what came back. It is hostile, and there may be secrets of the target in it.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, HeaderValue, header},
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use model::{
     Evidence, Fingerprint, Permission,
     finding::{EvidenceId, EvidenceRecord},
@@ -13,7 +9,7 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
-use super::body::InPath;
+use super::{attachment::attachment, body::InPath};
 use crate::{
     Gateway,
     caller::Caller,
@@ -68,9 +64,5 @@ pub(super) async fn download(
     })?;
     let evidence = found.into_iter().find(|(record, _)| record.id == id).and_then(|(_, evidence)| evidence);
     let evidence = evidence.ok_or_else(missing)?;
-    let mut headers = HeaderMap::new();
-    // Never shown as a page of ours.
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{id}.json\""));
-    headers.extend(disposition.ok().map(|value| (header::CONTENT_DISPOSITION, value)));
-    Ok((headers, Json(evidence)))
+    Ok((attachment(&format!("{id}.json"))?, Json(evidence)))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Bytes,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use model::{PackageAnalysis, PackageUrl, Permission, Priority, Stage, TaskId, package::AnalysisStatus};
@@ -14,6 +14,7 @@ use store::{AskedAnalysis, NewAnalysis};
 use utoipa::ToSchema;
 
 use super::{
+    attachment::attachment,
     body::{Body, InPath},
     once::{Made, Once},
 };
@@ -116,11 +117,8 @@ pub(super) async fn result(
     let tenant = caller.may(Permission::TasksRead)?;
     let (analysis, body) = gateway.store.package_result(tenant, task).await?;
     let Some(body) = body else { return Err(no_result(&analysis)) };
-    let mut headers = HeaderMap::new();
+    let mut headers = attachment(&format!("{task}.json"))?;
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Never shown as a page of ours: what others wrote stands in it.
-    let disposition = HeaderValue::try_from(format!("attachment; filename=\"{task}.json\""));
-    headers.extend(disposition.ok().map(|value| (header::CONTENT_DISPOSITION, value)));
     Ok((headers, Bytes::from(body)).into_response())
 }
 

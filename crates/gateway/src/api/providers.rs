@@ -3,10 +3,10 @@
 use axum::{
     Json,
     extract::State,
-    http::{Extensions, HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Html,
 };
-use model::{By, Token};
+use model::Token;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 use utoipa::{IntoParams, ToSchema};
@@ -17,10 +17,10 @@ use crate::{
     caller::Refusal,
     cookies::Cookie,
     identity::{Attempt, Provider, ProviderError},
+    limits::Limits,
     metrics::Authentication,
-    origin::Origin,
     problem::{AboutOne, Anywhere, HasQuery, Kind, MayConflict, Problem},
-    request::RequestId,
+    visitor::Visitor,
 };
 
 /// By whom people may be let in.
@@ -75,7 +75,7 @@ pub(super) async fn list(State(gateway): State<Gateway>) -> Json<Providers> {
         name: provider.settings().name.clone(),
         tenant: provider.settings().tenant.clone(),
     };
-    Json(Providers { providers: gateway.providers.values().map(of).collect() })
+    Json(Providers { providers: gateway.around.identity_providers.iter().map(of).collect() })
 }
 
 /// Sends a browser to a provider of identities to log in there.
@@ -121,14 +121,12 @@ pub(super) async fn begin(
 )]
 pub(super) async fn complete(
     State(gateway): State<Gateway>,
-    extensions: Extensions,
+    visitor: Visitor,
     headers: HeaderMap,
     InPath(name): InPath<ProviderName>,
     InQuery(answered): InQuery<Answered>,
 ) -> Result<(HeaderMap, Html<&'static str>), Problem> {
     let provider = provider(&gateway, &name)?;
-    let origin = extensions.get::<Origin>().map(|origin| origin.address);
-    let request = extensions.get::<RequestId>().map(ToString::to_string);
     let unknown = |detail: &str| {
         gateway.metrics.authenticated(Authentication::Unknown);
         Problem::new(Kind::Unauthenticated, detail)
@@ -151,10 +149,7 @@ pub(super) async fn complete(
     }
     let code = answered.code.ok_or_else(|| unknown("there is no code in what came back"))?;
     // Not before: any page can make a browser come here, and it costs nothing so far.
-    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_return(origin)) {
-        gateway.metrics.limited();
-        return Err(Problem::too_many("this address", wait));
-    }
+    visitor.take(&gateway, Limits::take_of_return)?;
     let tenant =
         gateway.store.tenant_named(&provider.settings().tenant).await.map_err(|error| match error {
             StoreError::Missing { .. } => {
@@ -162,7 +157,6 @@ pub(super) async fn complete(
             }
             error => error.into(),
         })?;
-    let by = |name: String| By { name, origin, request: request.clone() };
     let vouched = match provider.complete(&attempt, code).await {
         Ok(vouched) => vouched,
         Err(error @ ProviderError::Away(_)) => return Err(away(error)),
@@ -172,19 +166,20 @@ pub(super) async fn complete(
         }
         Err(ProviderError::NoRole { identity, name, groups }) => {
             gateway.metrics.authenticated(Authentication::Unknown);
-            let by = by(name.to_string());
+            let by = visitor.by(&name);
             // As what they came before they may not come any more.
             let known = gateway.store.end_vouched_sessions(tenant.id, identity.clone(), by.clone()).await?;
             if let Some(id) = known {
-                gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == id));
+                gateway.forget_sessions_of(id);
             }
             let refused = Some(Box::new(Refusal { tenant: tenant.id, by }));
             let error = ProviderError::NoRole { identity, name, groups };
             return Err(Problem { refused, ..Problem::new(Kind::Forbidden, error.to_string()) });
         }
     };
-    let (session, who) = (Token::from_random(rand::random()), by(vouched.name.to_string()));
-    let begun = gateway.store.begin_vouched_session(tenant.id, vouched, &session, origin, who.clone()).await;
+    let (session, who) = (Token::from_random(rand::random()), visitor.by(&vouched.name));
+    let begun =
+        gateway.store.begin_vouched_session(tenant.id, vouched, &session, visitor.origin, who.clone()).await;
     let begun = begun.map_err(|error| match error {
         StoreError::Changed { .. } => {
             let refused = Some(Box::new(Refusal { tenant: tenant.id, by: who }));
@@ -195,7 +190,7 @@ pub(super) async fn complete(
         error => error.into(),
     })?;
     // What they were let in as until now they may not be any more.
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == begun.user.id));
+    gateway.forget_sessions_of(begun.user.id);
     gateway.metrics.authenticated(Authentication::Known);
     let mut headers = Cookie::Session.given(&session)?;
     for cookie in Cookie::Attempt.taken()?.values() {
@@ -206,7 +201,7 @@ pub(super) async fn complete(
 
 fn provider<'g>(gateway: &'g Gateway, name: &ProviderName) -> Result<&'g Provider, Problem> {
     let missing = || Problem::new(Kind::Missing, format!("there is no identity provider `{name}`"));
-    gateway.providers.get(name).ok_or_else(missing)
+    gateway.around.identity_providers.get(name).ok_or_else(missing)
 }
 
 /// What a provider says of itself is for whoever runs the platform.

@@ -14,6 +14,7 @@ use store::{ObjectKey, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
+    attachment::attachment,
     body::{InPath, InQuery},
     page,
 };
@@ -156,11 +157,8 @@ pub(super) async fn report(
         StoreError::Missing { .. } => not_yet(),
         error => error.into(),
     })?;
-    let mut headers = HeaderMap::new();
+    let mut headers = attachment(&format!("{scan}-{name}"))?;
     headers.insert(header::CONTENT_TYPE, format.media_type());
-    // Never shown as a page of ours: what targets sent stands in it.
-    let disposition = format!("attachment; filename=\"{scan}-{name}\"");
-    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(disposition).map_err(|_| not_yet())?);
     let pieces = try_unfold(download, |mut download| async move {
         download.next().await.map(|piece| piece.map(|piece| (piece, download)))
     });

@@ -113,7 +113,7 @@ pub(super) async fn set(
     let (user, by) = (account.user, caller.by());
     let seen = Credentials { password: hash, second_factor: account.second_factor };
     gateway.store.set_second_factor(user.tenant, user.id, seen, Some(factor), session, by).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
+    gateway.forget_sessions_of(user.id);
     Ok(Json(RecoveryCodes { recovery_codes }))
 }
 
@@ -147,7 +147,7 @@ pub(super) async fn end(
     let (user, by) = (account.user, caller.by());
     let seen = Credentials { password: hash, second_factor: Some(factor) };
     gateway.store.set_second_factor(user.tenant, user.id, seen, None, session, by).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
+    gateway.forget_sessions_of(user.id);
     Ok(StatusCode::NO_CONTENT)
 }
 

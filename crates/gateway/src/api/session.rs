@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use model::{By, Password, SessionId, Token, UserName};
+use model::{Password, SessionId, Token, UserName};
 use serde::{Deserialize, Serialize};
 use store::{Account, Credentials, Expected, SessionRecord, StoreError};
 use utoipa::ToSchema;
@@ -18,13 +18,12 @@ use crate::{
     caller::{Caller, Refusal, Who},
     cookies::Cookie,
     guesses::Guessed,
-    limits::Machine,
+    limits::{Limits, Machine},
     metrics::Authentication,
-    origin::Origin,
     password,
     problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, MayHaveChanged, Problem},
-    request::RequestId,
     second_factor,
+    visitor::Visitor,
 };
 
 /// Who logs in.
@@ -86,14 +85,6 @@ pub(super) struct Acceptance {
 
 const WRONG: &str = "the name, the password or the code is wrong, or not known any more";
 
-fn by(account: &Account, origin: Option<Origin>, request: &RequestId) -> By {
-    By {
-        name: account.user.name.to_string(),
-        origin: origin.map(|origin| origin.address),
-        request: Some(request.to_string()),
-    }
-}
-
 /// Logs in. The session is in a cookie that the browser sends by itself; whatever is changed with it also brings `X-Forgery-Token`.
 #[utoipa::path(
     post,
@@ -106,22 +97,17 @@ fn by(account: &Account, origin: Option<Origin>, request: &RequestId) -> By {
 )]
 pub(super) async fn log_in(
     State(gateway): State<Gateway>,
-    extensions: axum::http::Extensions,
+    visitor: Visitor,
     Body(login): Body<Login>,
 ) -> Result<(StatusCode, HeaderMap, Json<Session>), Problem> {
-    let origin = extensions.get::<Origin>().copied();
-    let request = extensions.get::<RequestId>().cloned().unwrap_or_default();
-    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_login(origin.address)) {
-        gateway.metrics.limited();
-        return Err(Problem::too_many("this address", wait));
-    }
+    visitor.take(&gateway, Limits::take_of_login)?;
     let Login { tenant, name, password, code } = login;
     let account = match name.parse::<UserName>() {
         Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant.clone(), name).await?,
         _ => None,
     };
-    let address = origin.map(|origin| origin.address);
-    let whose = Guessed::of(&tenant, &name, address.and_then(|address| known_at(account.as_ref(), address)));
+    let whose =
+        Guessed::of(&tenant, &name, visitor.origin.and_then(|origin| known_at(account.as_ref(), origin)));
     let counted = gateway.guesses.begin(whose, Instant::now()).map_err(|wait| {
         gateway.metrics.limited();
         Problem::too_many("whoever tries this name", wait)
@@ -132,7 +118,7 @@ pub(super) async fn log_in(
     let wrong = || {
         gateway.metrics.authenticated(Authentication::Unknown);
         let refused = account.as_ref().map(|account| {
-            Box::new(Refusal { tenant: account.user.tenant, by: by(account, origin, &request) })
+            Box::new(Refusal { tenant: account.user.tenant, by: visitor.by(&account.user.name) })
         });
         Problem { refused, ..Problem::new(Kind::Unauthenticated, WRONG) }
     };
@@ -149,8 +135,8 @@ pub(super) async fn log_in(
         }
     };
     let token = Token::from_random(rand::random());
-    let who = by(account, origin, &request);
-    let begun = gateway.store.begin_session(&account.user, &kept, shown, &token, address, who).await;
+    let (origin, who) = (visitor.origin, visitor.by(&account.user.name));
+    let begun = gateway.store.begin_session(&account.user, &kept, shown, &token, origin, who).await;
     let session = match begun {
         Err(StoreError::Changed { .. }) => return Err(wrong()),
         begun => begun?,
@@ -289,7 +275,7 @@ pub(super) async fn change_password(
     let seen = Credentials { password: kept, second_factor: seen };
     let expected = Expected::Password { seen, sealed_anew };
     gateway.store.set_password(user.tenant, user.id, expected, hash, caller.by()).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user.id));
+    gateway.forget_sessions_of(user.id);
     Ok((StatusCode::NO_CONTENT, Cookie::Session.taken()?))
 }
 
@@ -313,11 +299,8 @@ pub(super) async fn proven(
         let detail = format!("they log in at {issuer}, and have no password here");
         return Err(Problem::new(Kind::Conflict, detail));
     }
-    if let Some(Err(wait)) = caller.origin().map(|origin| gateway.limits.take_of_login(origin)) {
-        return Err(Problem::too_many("this address", wait));
-    }
-    let tenant = gateway.store.tenant(user.tenant).await?.name;
-    let account = gateway.store.account(tenant, user.name.clone()).await?;
+    caller.visitor().take(gateway, Limits::take_of_login)?;
+    let account = gateway.store.account_of(user.tenant, user.id).await?;
     // Whoever has the session of somebody else must not find the password by it.
     let counted = gateway.guesses.begin(Guessed::again(user.id), Instant::now()).map_err(|wait| {
         gateway.metrics.limited();
@@ -346,21 +329,16 @@ fn require_good(password: &Password, name: &UserName) -> Result<(), Problem> {
 )]
 pub(super) async fn accept(
     State(gateway): State<Gateway>,
-    extensions: axum::http::Extensions,
+    visitor: Visitor,
     Body(acceptance): Body<Acceptance>,
 ) -> Result<StatusCode, Problem> {
-    let origin = extensions.get::<Origin>().copied();
-    let request = extensions.get::<RequestId>().cloned().unwrap_or_default();
-    if let Some(Err(wait)) = origin.map(|origin| gateway.limits.take_of_sign_up(origin.address)) {
-        gateway.metrics.limited();
-        return Err(Problem::too_many("this address", wait));
-    }
+    visitor.take(&gateway, Limits::take_of_sign_up)?;
     let unknown = || Problem::new(Kind::Unauthenticated, "the invitation is not known, or not any more");
     let token: Token = acceptance.invitation.parse().map_err(|_| unknown())?;
     let account = gateway.store.invited(&token).await?.ok_or_else(unknown)?;
     require_good(&acceptance.password, &account.user.name)?;
     let hash = password::hashed(acceptance.password).await?;
-    let who = by(&account, origin, &request);
+    let who = visitor.by(&account.user.name);
     let (user, expected) = (account.user, Expected::Invitation(token));
     match gateway.store.set_password(user.tenant, user.id, expected, hash, who).await {
         // Somebody else took it up meanwhile, or it is over.

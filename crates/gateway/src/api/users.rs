@@ -142,7 +142,7 @@ pub(super) async fn change(
     }
     let (role, disabled, by) = (asked.role, asked.disabled, caller.by());
     let changed = gateway.store.change_user(tenant, user, Some(seen), role, disabled, by).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+    gateway.forget_sessions_of(user);
     Ok(Json(changed))
 }
 
@@ -167,7 +167,7 @@ pub(super) async fn invite_again(
     caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
     let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+    gateway.forget_sessions_of(user);
     Ok((
         StatusCode::CREATED,
         Json(InvitedUser { invitation: Some(invitation.expose().to_owned()), user: invited }),
@@ -192,6 +192,6 @@ pub(super) async fn delete(
     let seen = gateway.store.user(tenant, user).await?.role;
     caller.may_give(seen)?;
     gateway.store.delete_user(tenant, user, Some(seen), caller.by()).await?;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+    gateway.forget_sessions_of(user);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -23,7 +23,7 @@ use reqwest::redirect::Policy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::Vouched;
-use url::{Host, Url};
+use url::Url;
 
 use super::{Attempt, IdentityProvider, IdentityProviderError};
 
@@ -132,9 +132,16 @@ impl Known {
 
 impl Provider {
     pub(crate) fn new(settings: IdentityProvider) -> Result<Provider, IdentityProviderError> {
-        let issuer = settings.require_usable()?;
-        let name = settings.name.clone();
-        let unusable = |why: String| IdentityProviderError::Unusable { name, why };
+        let IdentityProvider { name, issuer, roles, .. } = &settings;
+        let unusable = |why: String| IdentityProviderError::Unusable { name: name.clone(), why };
+        let issuer: Url =
+            issuer.parse().map_err(|error| unusable(format!("`{issuer}` is no URL: {error}")))?;
+        if issuer.scheme() != "https" && !(issuer.scheme() == "http" && model::is_this_machine(&issuer)) {
+            return Err(IdentityProviderError::Exposed { name: name.clone(), url: issuer });
+        }
+        if roles.is_empty() {
+            return Err(IdentityProviderError::NoRoles(name.clone()));
+        }
         let builder = reqwest::Client::builder()
             .timeout(ANSWER)
             // Wherever it would send on is a place that nobody named.
@@ -392,15 +399,6 @@ fn listed(groups: &[String]) -> String {
             .collect::<Vec<_>>()
             .join(", "),
     }
-}
-
-pub(super) fn is_of_this_machine(url: &Url) -> bool {
-    url.scheme() == "http"
-        && match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(_)) | None => false,
-        }
 }
 
 /// With everything that is behind it.

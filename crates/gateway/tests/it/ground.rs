@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use gateway::{Gateway, IdentityProvider, News, Rates, Surroundings, Tls};
+use gateway::{Gateway, IdentityProvider, IdentityProviders, News, Rates, Surroundings, Tls};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -112,14 +112,14 @@ impl Ground {
             rates,
             // Everybody who says from where they are is believed: by who says nothing it is about themselves.
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
-            identity_providers,
+            identity_providers: IdentityProviders::new(identity_providers).unwrap(),
             tell: Box::new({
                 let told = Arc::clone(&told);
                 move |news| told.lock().unwrap().push(news)
             }),
             ending: ending.clone(),
         };
-        let gateway = Gateway::new(store.clone(), around).unwrap();
+        let gateway = Gateway::new(store.clone(), around);
         let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let metrics = watched.local_addr().unwrap();
         tokio::spawn(gateway::serve_metrics(watched, gateway.clone(), closed.clone()));

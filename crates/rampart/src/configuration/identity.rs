@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use client::Trusted;
-use gateway::{IdentityProvider, ProviderName};
+use gateway::{IdentityProvider, IdentityProviders, ProviderName};
 use model::Role;
 use serde::Deserialize;
 use url::Url;
@@ -49,7 +49,7 @@ fn usual_claim() -> String {
 }
 
 /// The providers in that file. Paths in it are relative to it.
-pub(super) fn read(file: &Path, public_url: Option<&Url>) -> anyhow::Result<Vec<IdentityProvider>> {
+pub(super) fn read(file: &Path, public_url: Option<&Url>) -> anyhow::Result<IdentityProviders> {
     let text = fs::read_to_string(file)
         .with_context(|| format!("cannot read the identity providers `{}`", file.display()))?;
     let Providers { providers } = toml::from_str(&text)
@@ -63,7 +63,8 @@ pub(super) fn read(file: &Path, public_url: Option<&Url>) -> anyhow::Result<Vec<
         )
     };
     let beside = file.parent().unwrap_or(Path::new(""));
-    providers.into_iter().map(|provider| provider.read(beside, public_url)).collect()
+    let providers = providers.into_iter().map(|provider| provider.read(beside, public_url));
+    Ok(IdentityProviders::new(providers.collect::<anyhow::Result<_>>()?)?)
 }
 
 impl Provider {
@@ -93,7 +94,7 @@ impl Provider {
             true => Trusted::nobody(),
             false => trusted.configuration(),
         };
-        let provider = IdentityProvider {
+        Ok(IdentityProvider {
             client_secret: secret.transpose()?,
             trusted: trusted.with_context(|| format!("the identity provider `{name}`"))?,
             name,
@@ -103,19 +104,16 @@ impl Provider {
             public_url: public_url.clone(),
             groups_claim: self.groups_claim,
             roles: self.roles,
-        };
-        provider.require_usable()?;
-        Ok(provider)
+        })
     }
 }
 
 /// Where people find the platform. The way there is encrypted, or does not leave this machine.
 pub(super) fn public_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = text.parse().with_context(|| format!("public_url `{text}`"))?;
-    let is_near = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
     match url.scheme() {
         "https" => Ok(url),
-        "http" if is_near => Ok(url),
+        "http" if model::is_this_machine(&url) => Ok(url),
         _ => bail!("public_url `{text}`: write https://HOST, as browsers keep sessions for nothing else"),
     }
 }

@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
-use gateway::{Gateway, IdentityProvider, News, Rates, Surroundings, Tls};
+use gateway::{Gateway, IdentityProviders, News, Rates, Surroundings, Tls};
 use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
@@ -56,14 +56,16 @@ pub(super) async fn listen(
 pub(super) fn identity_providers(
     configuration: &Configuration,
     arguments: &ListenArguments,
-) -> anyhow::Result<Vec<IdentityProvider>> {
-    configuration.identity_providers(arguments.public_url.as_deref(), arguments.identity_providers.as_deref())
+) -> anyhow::Result<IdentityProviders> {
+    let (public_url, file) = (arguments.public_url.as_deref(), arguments.identity_providers.as_deref());
+    configuration.identity_providers(public_url, file)
 }
 
 /// What it answers with. From the moment on at which somebody asked for its end it says that it is not ready.
 pub(super) fn assemble(
     configuration: &Configuration,
     arguments: &ListenArguments,
+    identity_providers: IdentityProviders,
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     ending: CancellationToken,
@@ -81,11 +83,11 @@ pub(super) fn assemble(
             tenant: arguments.tenant_rate.unwrap_or(configuration.rates.tenant),
         },
         proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
-        identity_providers: identity_providers(configuration, arguments)?,
+        identity_providers,
         tell: Box::new(tell(doorbell)),
         ending,
     };
-    Ok(Gateway::new(store, around)?)
+    Ok(Gateway::new(store, around))
 }
 
 /// What people are told of a check.
@@ -153,7 +155,7 @@ pub(super) fn gateway(
     arguments: &GatewayArguments,
 ) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
-    identity_providers(configuration, &arguments.listen)?;
+    let providers = identity_providers(configuration, &arguments.listen)?;
     roles::runtime()?.block_on(async {
         let stop = interrupted()?;
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
@@ -161,7 +163,7 @@ pub(super) fn gateway(
         say(&format!("the gateway listens on {url}\n"));
         let closed = CancellationToken::new();
         let doorbell = configuration.doorbell()?;
-        let gateway = assemble(configuration, &arguments.listen, store, doorbell, stop.clone())?;
+        let gateway = assemble(configuration, &arguments.listen, providers, store, doorbell, stop.clone())?;
         watch(configuration, &arguments.listen, &gateway, &closed).await?;
         let answering = tokio::spawn(gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use ::gateway::IdentityProviders;
 use anyhow::{Context, bail};
 use model::{ApiKey, Role, Scope, Stage, TenantId};
 use store::{NewKey, NewTenant, Store, StoreError};
@@ -33,12 +34,16 @@ const BY_DEMO: &str = "rampart up --demo";
 
 pub(super) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
     configuration.start_logging()?;
-    gateway::identity_providers(configuration, &arguments.listen)?;
+    let providers = gateway::identity_providers(configuration, &arguments.listen)?;
     scanner::socket::raise_descriptor_limit();
-    roles::runtime()?.block_on(run(configuration, arguments))
+    roles::runtime()?.block_on(run(configuration, arguments, providers))
 }
 
-async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
+async fn run(
+    configuration: &Configuration,
+    arguments: &UpArguments,
+    providers: IdentityProviders,
+) -> anyhow::Result<ExitCode> {
     let stop = interrupted()?;
     DirBuilder::new().recursive(true).mode(0o700).create(&configuration.data).with_context(|| {
         format!("cannot make the directory `{}`; --data names another", configuration.data.display())
@@ -75,7 +80,7 @@ async fn run(configuration: &Configuration, arguments: &UpArguments) -> anyhow::
     greet(configuration, &reports, &url, key.as_ref(), estate.is_some());
     let closed = CancellationToken::new();
     let (own, bell) = (store.clone(), Arc::clone(&doorbell));
-    let gateway = gateway::assemble(configuration, &arguments.listen, own, bell, stop.clone())?;
+    let gateway = gateway::assemble(configuration, &arguments.listen, providers, own, bell, stop.clone())?;
     gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;
     let answering = tokio::spawn(::gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
     let (terms, keeping) = (configuration.terms(), configuration.keeping()?);

@@ -16,12 +16,10 @@
 //!
 //! Credentials that the URL does not have come from the environment, by the names that the cloud's own tools use.
 
-use std::{
-    fmt::Display, fs::DirBuilder, net::IpAddr, os::unix::fs::DirBuilderExt, path::Path, sync::Arc,
-    time::Duration,
-};
+use std::{fmt::Display, fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use model::is_this_machine;
 use object_store::{
     BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
@@ -33,7 +31,7 @@ use object_store::{
 use percent_encoding::percent_decode_str;
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::timeout;
-use url::{Host, Url};
+use url::Url;
 
 use super::{Objects, answer};
 use crate::StoreError;
@@ -237,15 +235,6 @@ fn is_endpoint(url: &Url) -> bool {
     let is_plain = url.username().is_empty() && url.password().is_none();
     let has_options = url.query().is_some() || url.fragment().is_some();
     ["http", "https"].contains(&url.scheme()) && url.host().is_some() && is_plain && !has_options
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        None => false,
-    }
 }
 
 fn bucket(asked: &Asked) -> Result<Objects, StoreError> {

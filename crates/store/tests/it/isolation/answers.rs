@@ -108,6 +108,9 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 .filter(|user| !["intruder", "https://id.test"].contains(&&*user.created_by))
                 .collect::<Vec<_>>()
         })),
+        "account_of" => {
+            text(&store.account_of(tenant, things.user).await.map(|found| found.map(|one| one.password)))
+        }
         "user" => text(&store.user(tenant, things.user).await),
         "change_user" => {
             text(&store.change_user(tenant, things.user, None, Some(Role::Viewer), None, by()).await)

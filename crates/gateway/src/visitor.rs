@@ -1,0 +1,52 @@
+//! Whoever asks, before it is known who they are: from where, and in which request.
+
+use std::{convert::Infallible, fmt::Display, net::IpAddr, time::Duration};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{Extensions, request::Parts},
+};
+use model::By;
+
+use crate::{Gateway, limits::Limits, origin::Origin, problem::Problem, request::RequestId};
+
+/// Somebody who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    /// From where, where that is known.
+    pub(crate) origin: Option<IpAddr>,
+    request: RequestId,
+}
+
+impl Visitor {
+    pub(crate) fn of(extensions: &Extensions) -> Visitor {
+        Visitor {
+            origin: extensions.get::<Origin>().map(|origin| origin.address),
+            request: extensions.get::<RequestId>().cloned().unwrap_or_default(),
+        }
+    }
+
+    /// As they stand in the audit under that name.
+    pub(crate) fn by(&self, name: impl Display) -> By {
+        By { name: name.to_string(), origin: self.origin, request: Some(self.request.to_string()) }
+    }
+
+    /// One more of what an address may do so often. Somebody of whom nobody knows where they are is counted nowhere.
+    pub(crate) fn take(
+        &self,
+        gateway: &Gateway,
+        what: fn(&Limits, IpAddr) -> Result<(), Duration>,
+    ) -> Result<(), Problem> {
+        let Some(Err(wait)) = self.origin.map(|origin| what(&gateway.limits, origin)) else { return Ok(()) };
+        gateway.metrics.limited();
+        Err(Problem::too_many("this address", wait))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Visitor, Infallible> {
+        Ok(Visitor::of(&parts.extensions))
+    }
+}
