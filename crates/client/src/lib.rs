@@ -16,6 +16,7 @@ mod packages;
 mod page;
 mod request;
 mod results;
+mod roles;
 mod scans;
 mod schedules;
 mod scopes;

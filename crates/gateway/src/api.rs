@@ -16,6 +16,7 @@ mod packages;
 mod page;
 mod providers;
 mod results;
+mod roles;
 mod scans;
 mod schedules;
 mod scopes;
@@ -83,6 +84,8 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(second_factor::make, second_factor::set))
         .routes(routes!(second_factor::end))
         .routes(routes!(session::accept))
+        .routes(routes!(roles::list, roles::create))
+        .routes(routes!(roles::show, roles::change, roles::delete))
         .routes(routes!(users::list, users::invite))
         .routes(routes!(users::show, users::change, users::delete))
         .routes(routes!(users::invite_again))

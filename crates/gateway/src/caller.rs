@@ -8,8 +8,10 @@ use axum::{
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use model::{ApiKey, Author, By, KeyPrefix, Permission, Role, TenantId, Token, UserId};
-use store::{KeyRecord, SessionRecord, StoreError};
+use model::{
+    Access, ApiKey, Author, By, KeyPrefix, Permission, Role, TenantId, Token, UserId, record::RoleRecord,
+};
+use store::{KeyRecord, Known, SessionRecord, StoreError};
 
 use crate::{
     Gateway,
@@ -25,6 +27,9 @@ const USED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// What goes beside the cookie of a session when something is to be changed: no page of another origin can know it.
 const FORGERY_TOKEN: &str = "x-forgery-token";
 
+/// Without it nobody follows what happens.
+pub(crate) const FOLLOWS: Permission = Permission::ScansRead;
+
 /// Somebody who is known. Whose tenant that is nobody learns without asking for a permission.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
@@ -36,11 +41,11 @@ pub(crate) struct Caller {
 #[derive(Debug, Clone)]
 pub(crate) enum Who {
     /// A program, or a person without a browser, with a key.
-    Key(Arc<KeyRecord>),
+    Key(Arc<Known<KeyRecord>>),
     /// A person who has logged in.
     Person {
         /// Their session.
-        session: Arc<SessionRecord>,
+        session: Arc<Known<SessionRecord>>,
         /// What their browser holds.
         token: Token,
     },
@@ -56,22 +61,22 @@ pub(crate) enum Counted {
 impl Who {
     fn tenant(&self) -> TenantId {
         match self {
-            Who::Key(key) => key.tenant,
-            Who::Person { session, .. } => session.user.tenant,
+            Who::Key(key) => key.record.tenant,
+            Who::Person { session, .. } => session.record.user.tenant,
         }
     }
 
-    fn role(&self) -> Role {
+    fn access(&self) -> &Access {
         match self {
-            Who::Key(key) => key.role,
-            Who::Person { session, .. } => session.user.role,
+            Who::Key(key) => &key.access,
+            Who::Person { session, .. } => &session.access,
         }
     }
 
     fn counted(&self) -> Counted {
         match self {
-            Who::Key(key) => Counted::Key(key.prefix.clone()),
-            Who::Person { session, .. } => Counted::Person(session.user.id),
+            Who::Key(key) => Counted::Key(key.record.prefix.clone()),
+            Who::Person { session, .. } => Counted::Person(session.record.user.id),
         }
     }
 }
@@ -86,27 +91,43 @@ pub(crate) struct Refusal {
 impl Caller {
     /// The tenant, for who may do that.
     pub(crate) fn may(&self, permission: Permission) -> Result<TenantId, Problem> {
-        if self.role().may(permission) {
+        if self.access().may(permission) {
             return Ok(self.who.tenant());
         }
-        Err(self.refuse(format!("the role {} has no permission {permission}", self.role())))
+        Err(self.refuse(format!("the role {} has no permission {permission}", self.access().role)))
     }
 
     /// Nobody makes, changes or takes back who may do more than they may themselves.
-    pub(crate) fn may_give(&self, role: Role) -> Result<(), Problem> {
-        if self.role().may_give(role) {
+    pub(crate) fn may_give(&self, access: &Access) -> Result<(), Problem> {
+        if self.access().may_give(access) {
             return Ok(());
         }
-        let detail = format!("the role {} may not give the role {role}", self.role());
+        let detail = format!("the role {} may not give the role {}", self.access().role, access.role);
         Err(self.refuse(detail).hint("nobody gives more than they have"))
+    }
+
+    /// The same, for a role of which only its name is known.
+    pub(crate) async fn may_give_role(&self, gateway: &Gateway, role: &Role) -> Result<Access, Problem> {
+        let found = gateway.store.role(self.who.tenant(), role.clone()).await;
+        let RoleRecord { name, permissions, .. } = found.map_err(|error| match error {
+            // What is asked about is there: it is what is said of it that names something that is not.
+            StoreError::Missing { .. } => {
+                let problem = Problem::new(Kind::Invalid, error.to_string());
+                problem.hint("GET /api/v1/roles says which there are")
+            }
+            error => error.into(),
+        })?;
+        let access = Access { role: name, permissions };
+        self.may_give(&access).map(|()| access)
     }
 
     /// A key that is for some networks, or ends, lets nobody in: they would come from anywhere, and stay.
     pub(crate) fn may_let_in(&self) -> Result<(), Problem> {
         match &self.who {
-            Who::Key(key) if !key.networks.is_empty() || key.expires_at.is_some() => {
+            Who::Key(key) if !key.record.networks.is_empty() || key.record.expires_at.is_some() => {
+                let prefix = &key.record.prefix;
                 let detail =
-                    format!("the key {} has networks or an end, and lets nobody in who has none", key.prefix);
+                    format!("the key {prefix} has networks or an end, and lets nobody in who has none");
                 Err(self.refuse(detail).hint("log in, or use a key without limits"))
             }
             Who::Key(_) | Who::Person { .. } => Ok(()),
@@ -121,7 +142,7 @@ impl Caller {
 
     /// The tenant, for who wants to follow what happens: they are told what they may read.
     pub(crate) fn follows(&self) -> Result<TenantId, Problem> {
-        self.may(Permission::ScansRead)
+        self.may(FOLLOWS)
     }
 
     /// The tenant, for what is about themselves.
@@ -130,30 +151,38 @@ impl Caller {
     }
 
     /// What they are by now, if they may still come.
-    pub(crate) async fn still_is(&self, gateway: &Gateway) -> Result<Option<Role>, StoreError> {
+    pub(crate) async fn still_is(&self, gateway: &Gateway) -> Result<Option<Access>, StoreError> {
         match &self.who {
-            Who::Key(key) => match gateway.store.key(key.tenant, key.prefix.clone()).await {
-                Ok(key) if key.expires_at.is_some_and(|at| at <= Timestamp::now()) => Ok(None),
-                Ok(key) => Ok(Some(key.role)),
-                Err(StoreError::Missing { .. }) => Ok(None),
-                Err(error) => Err(error),
-            },
+            Who::Key(key) => {
+                let tenant = key.record.tenant;
+                let found = async {
+                    let key = gateway.store.key(tenant, key.record.prefix.clone()).await?;
+                    let role = gateway.store.role(tenant, key.role.clone()).await?;
+                    Ok((key.expires_at, Access { role: role.name, permissions: role.permissions }))
+                };
+                match found.await {
+                    Ok((Some(end), _)) if end <= Timestamp::now() => Ok(None),
+                    Ok((_, access)) => Ok(Some(access)),
+                    Err(StoreError::Missing { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
             // Whoever follows uses the session.
-            Who::Person { token, session } => match gateway.store.known_session(token).await? {
-                Some(known) => {
-                    if Timestamp::now().duration_since(known.last_used) > USED_EVERY {
-                        gateway.store.used_session(session.user.tenant, session.id).await?;
+            Who::Person { token, session: _ } => match gateway.store.known_session(token).await? {
+                Some(Known { record, access }) => {
+                    if Timestamp::now().duration_since(record.last_used) > USED_EVERY {
+                        gateway.store.used_session(record.user.tenant, record.id).await?;
                     }
-                    Ok(Some(known.user.role))
+                    Ok(Some(access))
                 }
                 None => Ok(None),
             },
         }
     }
 
-    /// What they are.
-    pub(crate) fn role(&self) -> Role {
-        self.who.role()
+    /// What they are, and what they may do.
+    pub(crate) fn access(&self) -> &Access {
+        self.who.access()
     }
 
     /// By what they are known.
@@ -169,9 +198,10 @@ impl Caller {
     /// As they stand beside what they say.
     pub(crate) fn author(&self) -> Author {
         match &self.who {
-            Who::Key(key) => author(key),
+            Who::Key(key) => author(&key.record),
             Who::Person { session, .. } => {
-                Author::Person { id: session.user.id, name: session.user.name.clone() }
+                let user = &session.record.user;
+                Author::Person { id: user.id, name: user.name.clone() }
             }
         }
     }
@@ -180,7 +210,7 @@ impl Caller {
     pub(crate) fn person(&self) -> Option<UserId> {
         match &self.who {
             Who::Key(_) => None,
-            Who::Person { session, .. } => Some(session.user.id),
+            Who::Person { session, .. } => Some(session.record.user.id),
         }
     }
 
@@ -241,7 +271,7 @@ async fn known(parts: &Parts, gateway: &Gateway) -> Result<Caller, Problem> {
     Ok(caller)
 }
 
-async fn known_session(gateway: &Gateway, token: &Token) -> Result<Arc<SessionRecord>, Problem> {
+async fn known_session(gateway: &Gateway, token: &Token) -> Result<Arc<Known<SessionRecord>>, Problem> {
     let (digest, begun) = (token.digest(), Instant::now());
     let unknown = || {
         let problem = Problem::new(Kind::Unauthenticated, "the session is over, or never was");
@@ -250,12 +280,13 @@ async fn known_session(gateway: &Gateway, token: &Token) -> Result<Arc<SessionRe
     let read = async || gateway.store.known_session(token).await?.ok_or_else(unknown);
     let session = gateway.sessions.get(&digest, begun, read).await?;
     let now = Timestamp::now();
-    if now.duration_since(session.last_used) <= USED_EVERY {
+    if now.duration_since(session.record.last_used) <= USED_EVERY {
         return Ok(session);
     }
-    let used = SessionRecord { last_used: now, ..(*session).clone() };
+    let Known { record, access } = (*session).clone();
+    let used = Known { record: SessionRecord { last_used: now, ..record }, access };
     let session = gateway.sessions.replace(digest, &session, used);
-    gateway.store.used_session(session.user.tenant, session.id).await?;
+    gateway.store.used_session(session.record.user.tenant, session.record.id).await?;
     Ok(session)
 }
 
@@ -286,29 +317,35 @@ fn require_same_origin(parts: &Parts, caller: &Caller) -> Result<(), Problem> {
     Err(problem.hint("it is in the answer of GET /api/v1/session"))
 }
 
-async fn known_key(parts: &Parts, gateway: &Gateway, visitor: &Visitor) -> Result<Arc<KeyRecord>, Problem> {
+async fn known_key(
+    parts: &Parts,
+    gateway: &Gateway,
+    visitor: &Visitor,
+) -> Result<Arc<Known<KeyRecord>>, Problem> {
     let key = bearer(&parts.headers)?;
     let (digest, begun) = (key.digest(), Instant::now());
     // Whether it is unknown, expired or revoked is told to nobody: they have no key.
     let unknown =
         || Problem::new(Kind::Unauthenticated, "the key is not known, not any more, or not from here");
     let read = async || gateway.store.known_key(&key).await?.ok_or_else(unknown);
-    let record = gateway.keys.get(&digest, begun, read).await?;
+    let known = gateway.keys.get(&digest, begun, read).await?;
+    let record = &known.record;
     let now = Timestamp::now();
     let expired = record.expires_at.is_some_and(|at| at <= now);
     if expired || !permits(&record.networks, visitor.origin) {
         // Its tenant should know that somebody has it who should not.
-        let refused = Some(Box::new(Refusal { tenant: record.tenant, by: visitor.by(author(&record)) }));
+        let refused = Some(Box::new(Refusal { tenant: record.tenant, by: visitor.by(author(record)) }));
         return Err(Problem { refused, ..unknown() });
     }
     match record.last_used {
-        Some(at) if now.duration_since(at) <= USED_EVERY => Ok(record),
+        Some(at) if now.duration_since(at) <= USED_EVERY => Ok(known),
         _ => {
             // First it is known here: of many who ask at once, one writes it down.
-            let used = KeyRecord { last_used: Some(now), ..(*record).clone() };
-            let record = gateway.keys.replace(digest, &record, used);
-            gateway.store.used_key(record.tenant, record.prefix.clone()).await?;
-            Ok(record)
+            let Known { record, access } = (*known).clone();
+            let used = Known { record: KeyRecord { last_used: Some(now), ..record }, access };
+            let known = gateway.keys.replace(digest, &known, used);
+            gateway.store.used_key(known.record.tenant, known.record.prefix.clone()).await?;
+            Ok(known)
         }
     }
 }

@@ -6,7 +6,11 @@
 
 mod provider;
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use model::{Role, Token};
 use rustls::ClientConfig;
@@ -122,10 +126,9 @@ impl IdentityProvider {
         url
     }
 
-    /// What somebody in these groups may do: of several roles the one that may do the most.
-    pub(crate) fn role(&self, groups: &[String]) -> Option<Role> {
-        let given = groups.iter().filter_map(|group| self.roles.get(group)).copied();
-        given.min_by_key(|role| Role::ALL.iter().position(|other| other == role))
+    /// What somebody in these groups is.
+    pub(crate) fn roles_of(&self, groups: &[String]) -> BTreeSet<Role> {
+        groups.iter().filter_map(|group| self.roles.get(group)).cloned().collect()
     }
 }
 
@@ -199,7 +202,7 @@ mod tests {
             client_secret: None,
             public_url: public_url.parse().unwrap(),
             groups_claim: "groups".to_owned(),
-            roles: roles.iter().map(|(group, role)| ((*group).to_owned(), *role)).collect(),
+            roles: roles.iter().map(|(group, role)| ((*group).to_owned(), role.clone())).collect(),
             trusted: builder
                 .with_safe_default_protocol_versions()
                 .unwrap()
@@ -209,18 +212,18 @@ mod tests {
     }
 
     #[test]
-    fn groups_give_the_role_that_may_do_the_most_and_nothing_by_themselves() {
+    fn groups_give_roles_and_nothing_by_themselves() {
         let roles = [("staff", Role::Viewer), ("security", Role::Analyst), ("platform", Role::Administrator)];
         let provider = provider("https://id.acme.test", "https://rampart.acme.test", &roles);
         for (groups, wanted) in [
-            (&["staff"][..], Some(Role::Viewer)),
-            (&["staff", "platform", "security"], Some(Role::Administrator)),
-            (&["others", "security"], Some(Role::Analyst)),
-            (&["Staff", "owner", ""], None),
-            (&[], None),
+            (&["staff"][..], &[Role::Viewer][..]),
+            (&["staff", "platform", "security"], &[Role::Administrator, Role::Analyst, Role::Viewer]),
+            (&["others", "security"], &[Role::Analyst]),
+            (&["Staff", "owner", ""], &[]),
+            (&[], &[]),
         ] {
             let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-            assert_eq!(provider.role(&groups), wanted, "{groups:?}");
+            assert_eq!(provider.roles_of(&groups), wanted.iter().cloned().collect(), "{groups:?}");
         }
     }
 

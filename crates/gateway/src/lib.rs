@@ -30,8 +30,8 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{Router, body::Bytes, middleware, routing::get};
 use ipnet::IpNet;
-use model::{CheckId, Stage, TaskId, TenantId, UserId, record::CheckRecord};
-use store::{KeyRecord, Objects, SessionRecord, Store, TaskRecord, Terms};
+use model::{CheckId, Role, Stage, TaskId, TenantId, UserId, record::CheckRecord};
+use store::{KeyRecord, Known, Objects, SessionRecord, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa::openapi::OpenApi;
@@ -106,14 +106,14 @@ pub struct Gateway {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     /// Keys that were used within the last second, by what they hash to.
-    keys: Arc<Recent<[u8; 32], KeyRecord>>,
+    keys: Arc<Recent<[u8; 32], Known<KeyRecord>>>,
     /// Tasks that somebody looked at within the last second.
     tasks: Arc<Recent<(TenantId, TaskId), TaskRecord>>,
     together: Together,
     /// How many stops hold, for those who only ask whether it is ready.
     readiness: Arc<Recent<(), Result<usize, Problem>>>,
     /// Sessions that were used within the last second, by what their tokens hash to.
-    sessions: Arc<Recent<[u8; 32], SessionRecord>>,
+    sessions: Arc<Recent<[u8; 32], Known<SessionRecord>>>,
     guesses: Arc<Guesses>,
     /// The audit is being told, after the answer was given.
     telling: TaskTracker,
@@ -151,7 +151,13 @@ impl Gateway {
 
     /// What was known of somebody here is not so any more: they are asked for anew, also those of whom nobody knows yet who they are.
     fn forget_sessions_of(&self, user: UserId) {
-        self.sessions.forget(|_, known| known.is_none_or(|known| known.user.id == user));
+        self.sessions.forget(|_, known| known.is_none_or(|known| known.record.user.id == user));
+    }
+
+    /// Whoever has that role may do something else now.
+    fn forget_role(&self, role: &Role) {
+        self.keys.forget(|_, known| known.is_none_or(|known| known.access.role == *role));
+        self.sessions.forget(|_, known| known.is_none_or(|known| known.access.role == *role));
     }
 
     /// Every route.

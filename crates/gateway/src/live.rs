@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use model::{Happening, Permission, Place, Role, ScanId, Stage, TenantId, attendance::Attendance};
+use model::{Access, Happening, Permission, Place, ScanId, Stage, TenantId, attendance::Attendance};
 use serde::Serialize;
 use store::{HAPPENINGS_KEPT, ScanFilter, ScanRecord, Store, StoreError};
 use tokio::{
@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Gateway,
-    caller::Caller,
+    caller::{Caller, FOLLOWS},
     problem::{Kind, Problem},
     recent::Recent,
 };
@@ -304,7 +304,7 @@ pub(crate) async fn follow(
         caller: caller.clone(),
         tenant,
         sender,
-        role: caller.role(),
+        access: caller.access().clone(),
         still: Instant::now() + STILL_EVERY,
         place: after.unwrap_or(latest),
     };
@@ -329,8 +329,8 @@ struct Follower {
     caller: Caller,
     tenant: TenantId,
     sender: mpsc::Sender<Told>,
-    /// What they are, as it was looked at last.
-    role: Role,
+    /// What they may do, as it was looked at last.
+    access: Access,
     /// When it is looked at again.
     still: Instant,
     /// Up to where they were told.
@@ -432,18 +432,19 @@ impl Follower {
             return Ok(true);
         }
         self.still = Instant::now() + STILL_EVERY;
-        let Some(role) = self.caller.still_is(&self.gateway).await? else {
+        let access = self.caller.still_is(&self.gateway).await?;
+        let Some(access) = access.filter(|access| access.may(FOLLOWS)) else {
             let _ = self.sender.send(Told::standing(Standing::End)).await;
             return Ok(false);
         };
-        self.role = role;
+        self.access = access;
         Ok(true)
     }
 
     /// Waits until there is room, as long as they may follow. That they are gone is noticed elsewhere.
     async fn send(&mut self, told: Told) -> Result<bool, StoreError> {
         let may = self.may_still().await?;
-        if may && told.event.permission().is_none_or(|permission| self.role.may(permission)) {
+        if may && told.event.permission().is_none_or(|permission| self.access.may(permission)) {
             let _ = self.sender.send(told).await;
         }
         Ok(may)
@@ -468,8 +469,12 @@ mod tests {
         let store = Store::open(&Location::Sqlite(directory.join("rampart.db"))).await.unwrap();
         let tenant = store.create_tenant(NewTenant::named("own"), "test").await.unwrap().id;
         let key = ApiKey::from_random(rand::random(), rand::random());
-        let new =
-            NewKey { name: "test".to_owned(), role: Role::Viewer, networks: Vec::new(), expires_at: None };
+        let new = NewKey {
+            name: "test".to_owned(),
+            role: model::Role::Viewer,
+            networks: Vec::new(),
+            expires_at: None,
+        };
         store.create_key(tenant, key.clone(), new, "test").await.unwrap();
         let rate = NonZeroU32::new(1_000).unwrap();
         let around = Surroundings {

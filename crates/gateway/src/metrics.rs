@@ -18,7 +18,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
-use store::Workload;
+use store::{Connections, Workload};
 
 use crate::{Gateway, health, problem::Problem};
 
@@ -100,6 +100,25 @@ struct TasksOf {
     state: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WaitingOf {
+    stage: &'static str,
+}
+
+/// What a connection to the database is used for, and who has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+enum Connection {
+    Used,
+    Idle,
+    /// It is not there yet: somebody waits for it.
+    Awaited,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionsOf {
+    state: Connection,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -110,6 +129,9 @@ pub(crate) struct Metrics {
     authentications: Family<Authenticated, Counter>,
     limited: Counter,
     tasks: Family<TasksOf, Gauge<u64, AtomicU64>>,
+    waiting: Family<WaitingOf, Gauge<f64, AtomicU64>>,
+    connections: Family<ConnectionsOf, Gauge<u64, AtomicU64>>,
+    sessions: Gauge<u64, AtomicU64>,
     stops: Gauge<u64, AtomicU64>,
     audited: Gauge<u64, AtomicU64>,
 }
@@ -124,6 +146,9 @@ impl Default for Metrics {
             authentications: Family::default(),
             limited: Counter::default(),
             tasks: Family::default(),
+            waiting: Family::default(),
+            connections: Family::default(),
+            sessions: Gauge::default(),
             stops: Gauge::default(),
             audited: Gauge::default(),
         };
@@ -135,6 +160,11 @@ impl Default for Metrics {
         let limited = "Requests that came too fast for an address, a key or a tenant";
         registry.register("http_requests_limited", limited, metrics.limited.clone());
         registry.register("tasks", "Tasks of all tenants that have not ended well", metrics.tasks.clone());
+        let longest = "For how long the task has waited that is due for longest";
+        registry.register_with_unit("tasks_waiting", longest, Unit::Seconds, metrics.waiting.clone());
+        let database = "Connections of this process to PostgreSQL";
+        registry.register("database_connections", database, metrics.connections.clone());
+        registry.register("sessions", "Sessions of people that go on", metrics.sessions.clone());
         registry.register("emergency_stops", "Emergency stops that hold", metrics.stops.clone());
         registry.register("audit_entries", "Entries of the audit", metrics.audited.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
@@ -163,9 +193,17 @@ impl Metrics {
         self.limited.inc();
     }
 
-    fn told(&self, workload: Workload) -> Result<String, std::fmt::Error> {
+    fn told(&self, workload: Workload, connections: Option<Connections>) -> Result<String, std::fmt::Error> {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         self.working(workload);
+        if let Some(Connections { open, idle, waiting }) = connections {
+            let used = open.saturating_sub(idle);
+            for (state, count) in
+                [(Connection::Used, used), (Connection::Idle, idle), (Connection::Awaited, waiting)]
+            {
+                self.connections.get_or_create(&ConnectionsOf { state }).set(count as u64);
+            }
+        }
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
@@ -177,6 +215,11 @@ impl Metrics {
         for ((stage, state), count) in workload.tasks {
             self.tasks.get_or_create(&TasksOf { stage: stage.as_str(), state }).set(count);
         }
+        self.waiting.clear();
+        for (stage, waits) in workload.waiting {
+            self.waiting.get_or_create(&WaitingOf { stage: stage.as_str() }).set(waits.as_secs_f64());
+        }
+        self.sessions.set(workload.sessions);
         self.stops.set(workload.stops as u64);
         self.audited.set(workload.audited);
     }
@@ -188,7 +231,8 @@ pub(crate) fn routes(gateway: Gateway) -> Router {
 }
 
 async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
-    let text = gateway.metrics.told(gateway.store.workload().await?).map_err(|error| {
+    let workload = gateway.store.workload().await?;
+    let text = gateway.metrics.told(workload, gateway.store.connections()).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
         Problem::new(crate::problem::Kind::Internal, "the metrics cannot be written")
     })?;

@@ -220,6 +220,7 @@ impl From<StoreError> for Problem {
             | StoreError::KeyTaken(_)
             | StoreError::KeySpent(_)
             | StoreError::LastOwner(_)
+            | StoreError::RoleInUse { .. }
             | StoreError::SaidElsewhere(_) => Kind::Conflict,
             StoreError::Changed { .. } => Kind::Changed,
             StoreError::NoWorker(_) => Kind::NoWorker,

@@ -63,7 +63,7 @@ impl RequestId {
 pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
-    let span = tracing::info_span!("request", id = %id.0, method = %request.method(), route);
+    let span = tracing::info_span!("request", request_id = %id.0, method = %request.method(), route);
     let origin = Origin::of(request.extensions(), request.headers(), &gateway.around.proxies);
     let address = origin.map(|origin| origin.address);
     let (method, uri) = (request.method().clone(), request.uri().clone());

@@ -1,9 +1,8 @@
-//! Who may do what. One table: each permission, and the roles that have it.
+//! Who may do what. One table: each permission, and the roles that have it. Beside these a tenant makes roles of its own.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 /// A permission, its word, and which roles have it.
 macro_rules! permissions {
@@ -27,7 +26,7 @@ macro_rules! permissions {
                 }
             }
 
-            /// The roles that have it.
+            /// The built-in roles that have it.
             pub fn roles(self) -> &'static [Role] {
                 match self {
                     $(Permission::$name => &[$(Role::$role,)*],)*
@@ -48,6 +47,10 @@ permissions! {
     KeysRead "keys.read" [Owner Administrator Auditor],
     /// Make keys that may do no more than their maker, and take keys back.
     KeysManage "keys.manage" [Owner Administrator],
+    /// Read which roles there are.
+    RolesRead "roles.read" [Owner Administrator Auditor],
+    /// Make roles that may do no more than their maker, change them and take them back.
+    RolesManage "roles.manage" [Owner Administrator],
     /// Read who may log in.
     UsersRead "users.read" [Owner Administrator Auditor],
     /// Let people in that may do no more than who lets them in, and say what they may do.
@@ -101,9 +104,28 @@ permissions! {
     StopsLift "stops.lift" [Owner Administrator Operator],
 }
 
+impl Permission {
+    /// What is of no use, or says too much, without these: whoever reads what is said of a thing reads the thing.
+    pub fn needs(self) -> &'static [Permission] {
+        match self {
+            Permission::CommentsRead => &[Permission::FindingsRead, Permission::ScansRead],
+            Permission::CommentsWrite => &[Permission::CommentsRead],
+            Permission::CommentsManage => &[Permission::CommentsWrite],
+            Permission::EvidenceRead | Permission::FindingsDecide => &[Permission::FindingsRead],
+            Permission::ReportsRead => &[Permission::EvidenceRead, Permission::FindingsRead],
+            Permission::KeysManage => &[Permission::KeysRead],
+            Permission::RolesManage => &[Permission::RolesRead],
+            Permission::UsersManage => &[Permission::UsersRead],
+            // A schedule begins scans.
+            Permission::SchedulesManage => &[Permission::SchedulesRead, Permission::ScansSubmit],
+            _ => &[],
+        }
+    }
+}
+
 /// What somebody is to a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Role {
     /// Everything, and the last word.
     Owner,
@@ -119,11 +141,13 @@ pub enum Role {
     Viewer,
     /// A machine that submits scans and reads what came of them.
     Scanner,
+    /// One that the tenant has made: what it may do is kept with it.
+    Custom(RoleName),
 }
 
 impl Role {
-    /// All of them; the first may do the most.
-    pub const ALL: [Role; 7] = [
+    /// Those that every tenant has; the first may do the most.
+    pub const BUILT_IN: [Role; 7] = [
         Role::Owner,
         Role::Administrator,
         Role::Operator,
@@ -134,7 +158,7 @@ impl Role {
     ];
 
     /// The word for it.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Role::Owner => "owner",
             Role::Administrator => "administrator",
@@ -143,24 +167,146 @@ impl Role {
             Role::Auditor => "auditor",
             Role::Viewer => "viewer",
             Role::Scanner => "scanner",
+            Role::Custom(name) => &name.0,
         }
     }
 
+    /// What a built-in role may do; of one that a tenant has made, by which name that is kept.
+    pub fn built_in(&self) -> Result<Access, &RoleName> {
+        if let Role::Custom(name) = self {
+            return Err(name);
+        }
+        let has = |permission: &Permission| permission.roles().contains(self);
+        let permissions = Permission::ALL.iter().copied().filter(has).collect();
+        Ok(Access { role: self.clone(), permissions })
+    }
+}
+
+/// A role, and what whoever has it may do at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Which.
+    pub role: Role,
     /// What it may do.
-    pub fn permissions(self) -> BTreeSet<Permission> {
-        Permission::ALL.iter().copied().filter(|permission| self.may(*permission)).collect()
+    pub permissions: BTreeSet<Permission>,
+}
+
+impl Access {
+    /// May they do that?
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
     }
 
-    /// May it do that?
-    pub fn may(self, permission: Permission) -> bool {
-        permission.roles().contains(&self)
+    /// May somebody with this give that to somebody else, or to a key? Nobody gives what they do not have, and only owners make owners.
+    pub fn may_give(&self, other: &Access) -> bool {
+        let makes_owner = other.role == Role::Owner && self.role != Role::Owner;
+        !makes_owner && other.permissions.is_subset(&self.permissions)
     }
+}
 
-    /// May somebody with this role give that one to somebody else, or to a key? Nobody gives what they do not have, and only owners
-    /// make owners.
-    pub fn may_give(self, other: Role) -> bool {
-        let makes_owner = other == Role::Owner && self != Role::Owner;
-        !makes_owner && other.permissions().is_subset(&self.permissions())
+/// A set of permissions that no role can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UselessPermissions {
+    /// Whoever has it could do nothing.
+    #[error("a role has at least one permission")]
+    None,
+    /// Something is missing that another one needs.
+    #[error("{permission} needs {missing}, which is not among the permissions")]
+    Without {
+        /// Which is there.
+        permission: Permission,
+        /// Which is not.
+        missing: Permission,
+    },
+}
+
+/// A role that a tenant makes may do nothing, or may do something that another permission is needed for.
+///
+/// # Errors
+/// Says what is missing.
+pub fn require_useful(permissions: &BTreeSet<Permission>) -> Result<(), UselessPermissions> {
+    if permissions.is_empty() {
+        return Err(UselessPermissions::None);
+    }
+    let needs =
+        permissions.iter().flat_map(|permission| permission.needs().iter().map(|need| (*permission, *need)));
+    match needs.into_iter().find(|(_, need)| !permissions.contains(need)) {
+        Some((permission, missing)) => Err(UselessPermissions::Without { permission, missing }),
+        None => Ok(()),
+    }
+}
+
+/// Characters of the name of a role, at most.
+pub(crate) const LONGEST_ROLE: usize = 32;
+
+/// What a tenant calls a role that it has made: never as one that is built in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RoleName(String);
+
+impl RoleName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The text can be the name of no role that a tenant makes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RoleNameError {
+    /// It is written in another way.
+    #[error(
+        "`{0}` cannot be the name of a role: it begins with a small letter, and has small letters, digits, `-` and `_`, {LONGEST_ROLE} at most"
+    )]
+    Written(String),
+    /// It means something else.
+    #[error("`{0}` is the name of a role that is built in")]
+    BuiltIn(String),
+}
+
+impl FromStr for RoleName {
+    type Err = RoleNameError;
+
+    fn from_str(text: &str) -> Result<RoleName, RoleNameError> {
+        match text.parse() {
+            Ok(Role::Custom(name)) => Ok(name),
+            Ok(_) => Err(RoleNameError::BuiltIn(text.to_owned())),
+            Err(_) => Err(RoleNameError::Written(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for RoleName {
+    type Error = RoleNameError;
+
+    fn try_from(text: String) -> Result<RoleName, RoleNameError> {
+        text.parse()
+    }
+}
+
+impl From<RoleName> for String {
+    fn from(name: RoleName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for RoleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = RoleError;
+
+    fn try_from(word: String) -> Result<Role, RoleError> {
+        word.parse()
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> String {
+        role.as_str().to_owned()
     }
 }
 
@@ -176,16 +322,40 @@ impl fmt::Display for Role {
     }
 }
 
-/// The word is no role.
+/// The word can be no role.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a role: use owner, administrator, operator, analyst, auditor, viewer or scanner")]
+#[error(
+    "`{0}` is not a role: use owner, administrator, operator, analyst, auditor, viewer, scanner, or the name of one that the tenant has made"
+)]
 pub struct RoleError(String);
+
+/// The word is no permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a permission: `rampart role show owner` lists every one")]
+pub struct PermissionError(String);
+
+impl FromStr for Permission {
+    type Err = PermissionError;
+
+    fn from_str(word: &str) -> Result<Permission, PermissionError> {
+        let mut all = Permission::ALL.iter().copied();
+        all.find(|permission| permission.as_str() == word).ok_or_else(|| PermissionError(word.to_owned()))
+    }
+}
 
 impl FromStr for Role {
     type Err = RoleError;
 
     fn from_str(word: &str) -> Result<Role, RoleError> {
-        Role::ALL.into_iter().find(|role| role.as_str() == word).ok_or_else(|| RoleError(word.to_owned()))
+        if let Some(role) = Role::BUILT_IN.into_iter().find(|role| role.as_str() == word) {
+            return Ok(role);
+        }
+        let is_name = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '_');
+        let begins = word.starts_with(|first: char| first.is_ascii_lowercase());
+        if begins && word.len() <= LONGEST_ROLE && word.chars().all(is_name) {
+            return Ok(Role::Custom(RoleName(word.to_owned())));
+        }
+        Err(RoleError(word.to_owned()))
     }
 }
 
@@ -193,50 +363,86 @@ impl FromStr for Role {
 mod tests {
     use super::*;
 
-    #[test]
-    fn owners_may_do_everything_and_auditors_change_nothing() {
-        assert_eq!(Role::Owner.permissions().len(), Permission::ALL.len());
-        for permission in Permission::ALL {
-            let reads = permission.as_str().ends_with(".read");
-            assert_eq!(Role::Auditor.may(*permission), reads, "{permission}");
-            assert!(!Role::Viewer.may(*permission) || reads, "{permission}");
-        }
-        assert!(!Role::Viewer.may(Permission::EvidenceRead) && !Role::Scanner.may(Permission::AuditRead));
+    fn all() -> Vec<Access> {
+        Role::BUILT_IN.iter().map(|role| role.built_in().unwrap()).collect()
+    }
+
+    fn of(role: Role) -> Access {
+        role.built_in().unwrap()
+    }
+
+    fn custom(name: &str, permissions: &[Permission]) -> Access {
+        Access { role: name.parse().unwrap(), permissions: permissions.iter().copied().collect() }
     }
 
     #[test]
-    fn whoever_reads_what_is_said_of_a_thing_reads_the_thing() {
-        for role in Role::ALL {
-            let reads = role.may(Permission::FindingsRead) && role.may(Permission::ScansRead);
-            assert!(reads || !role.may(Permission::CommentsRead), "{role}");
-            assert!(role.may(Permission::CommentsRead) || !role.may(Permission::CommentsWrite), "{role}");
-            assert!(role.may(Permission::CommentsWrite) || !role.may(Permission::CommentsManage), "{role}");
+    fn owners_may_do_everything_and_auditors_change_nothing() {
+        assert_eq!(of(Role::Owner).permissions.len(), Permission::ALL.len());
+        let (auditor, viewer, scanner) = (of(Role::Auditor), of(Role::Viewer), of(Role::Scanner));
+        for permission in Permission::ALL {
+            let reads = permission.as_str().ends_with(".read");
+            assert_eq!(auditor.may(*permission), reads, "{permission}");
+            assert!(!viewer.may(*permission) || reads, "{permission}");
         }
+        assert!(!viewer.may(Permission::EvidenceRead) && !scanner.may(Permission::AuditRead));
+    }
+
+    #[test]
+    fn built_in_roles_are_useful() {
+        for Access { role, permissions } in all() {
+            assert_eq!(require_useful(&permissions), Ok(()), "{role}");
+        }
+        assert_eq!(require_useful(&BTreeSet::new()), Err(UselessPermissions::None));
+        let without = require_useful(&BTreeSet::from([Permission::CommentsWrite, Permission::FindingsRead]));
+        let told = without.unwrap_err().to_string();
+        assert_eq!(told, "comments.write needs comments.read, which is not among the permissions");
     }
 
     #[test]
     fn nobody_gives_what_they_do_not_have() {
-        let givers: Vec<(Role, Vec<Role>)> = Role::ALL
-            .into_iter()
-            .map(|giver| (giver, Role::ALL.into_iter().filter(|role| giver.may_give(*role)).collect()))
-            .collect();
-        assert_eq!(givers[0], (Role::Owner, Role::ALL.to_vec()));
-        assert_eq!(givers[1], (Role::Administrator, Role::ALL[1..].to_vec()));
-        for (giver, given) in givers {
-            assert!(given.contains(&giver));
-            assert!(given.iter().all(|role| role.permissions().is_subset(&giver.permissions())), "{giver}");
+        let all = all();
+        let given = |giver: &Access| -> Vec<Role> {
+            all.iter().filter(|access| giver.may_give(access)).map(|access| access.role.clone()).collect()
+        };
+        assert_eq!(given(&all[0]), Role::BUILT_IN);
+        assert_eq!(given(&all[1]), Role::BUILT_IN[1..]);
+        for giver in &all {
+            assert!(giver.may_give(giver));
+            for other in given(giver) {
+                assert!(of(other).permissions.is_subset(&giver.permissions), "{}", giver.role);
+            }
         }
+        // However much a role may do that a tenant has made, it makes no owners.
+        let most = custom("most", Permission::ALL);
+        assert_eq!(given(&most), Role::BUILT_IN[1..]);
+        let some = custom("some", &[Permission::ScansRead, Permission::UsersManage]);
+        assert_eq!(given(&some), []);
+        assert!(some.may_give(&custom("less", &[Permission::ScansRead])) && of(Role::Owner).may_give(&some));
+        assert!(!some.may_give(&custom("other", &[Permission::ScansRead, Permission::AuditRead])));
     }
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        for role in Role::ALL {
-            assert_eq!(role.as_str().parse(), Ok(role));
-            assert_eq!(serde_json::to_value(role).unwrap(), role.as_str());
+        for role in Role::BUILT_IN {
+            assert_eq!(role.as_str().parse(), Ok(role.clone()));
+            assert_eq!(serde_json::to_value(&role).unwrap(), role.as_str());
+            let name = role.as_str().parse::<RoleName>();
+            assert_eq!(name, Err(RoleNameError::BuiltIn(role.to_string())));
         }
         for permission in Permission::ALL {
             assert_eq!(serde_json::to_value(permission).unwrap(), permission.as_str());
+            assert_eq!(permission.as_str().parse(), Ok(*permission));
         }
-        assert!("root".parse::<Role>().unwrap_err().to_string().contains("administrator"));
+        assert!("scans.read ".parse::<Permission>().is_err());
+        for name in ["triage", "red-team_2", &"a".repeat(LONGEST_ROLE)] {
+            let role: Role = name.parse().unwrap();
+            assert_eq!((role.as_str(), role.built_in().unwrap_err().as_str()), (name, name));
+            assert_eq!(serde_json::from_value::<Role>(serde_json::json!(name)).unwrap(), role);
+            assert_eq!(name.parse::<RoleName>().unwrap().as_str(), name);
+        }
+        for name in ["", "Owner", "1st", "-a", "a b", "a.b", "\u{e4}", &"a".repeat(LONGEST_ROLE + 1)] {
+            assert!(name.parse::<Role>().unwrap_err().to_string().contains("administrator"), "{name:?}");
+            assert!(matches!(name.parse::<RoleName>(), Err(RoleNameError::Written(_))), "{name:?}");
+        }
     }
 }

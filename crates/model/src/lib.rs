@@ -42,7 +42,7 @@ pub mod usage;
 pub mod user;
 pub mod work;
 
-pub use access::{Permission, Role};
+pub use access::{Access, Permission, Role, RoleName};
 pub use account::{Account, FailReason, Ledger, Outcome, SkipReason};
 pub use allowance::{Allowance, Charge};
 pub use asset::{Asset, Endpoint, Protocol, Service};

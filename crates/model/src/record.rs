@@ -1,7 +1,7 @@
 //! Scans, findings, tasks, schedules, keys, people and tenants as they are kept, and as their owners see them: what the store reads, the API
 //! answers and its client reads again.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    CheckId, Confidence, Finding, KeyPrefix, Money, Priority, Role, ScanId, ScanLife, ScanRequest, Schedule,
-    ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic, UserId, UserName, Work,
-    WorkerPrice,
+    CheckId, Confidence, Finding, KeyPrefix, Money, Permission, Priority, Role, RoleName, ScanId, ScanLife,
+    ScanRequest, Schedule, ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic, UserId,
+    UserName, Work, WorkerPrice,
     finding::{Classification, History, Life},
     schedule::Progress,
     task::RetryPolicy,
@@ -121,6 +121,9 @@ pub struct ScanRecord {
     pub submitted_by: String,
     /// When.
     pub submitted_at: Timestamp,
+    /// In which request, if in one: the log and the audit tell more by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// Until when it may go on.
     pub deadline: Timestamp,
     /// The scan before it with the same purpose.
@@ -311,6 +314,9 @@ pub struct TaskRecord {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// The request of which it comes, if of any: the log tells more by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 impl TaskRecord {
@@ -319,6 +325,33 @@ impl TaskRecord {
         let held = self.started_at.map(|begun| now.duration_since(begun));
         held.and_then(|held| Duration::try_from(held).ok()).unwrap_or_default()
     }
+}
+
+/// A role, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoleRecord {
+    /// What it is called.
+    pub name: Role,
+    /// What whoever has it may do.
+    #[schema(value_type = Vec<Permission>)]
+    pub permissions: BTreeSet<Permission>,
+    /// Since when there is it; those that are built in were always there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+}
+
+/// A role to be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRole {
+    /// What it is called.
+    pub name: RoleName,
+    /// What whoever has it may do.
+    #[schema(value_type = Vec<Permission>, min_items = 1)]
+    pub permissions: BTreeSet<Permission>,
 }
 
 /// Somebody who is to be able to log in.

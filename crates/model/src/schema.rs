@@ -7,7 +7,8 @@ use utoipa::{
 
 use crate::{
     CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PackageUrl, Permission, PortSet,
-    Protocol, ScanId, Target, WorkerId, WorkerPrice, audit::Seal, comment::Older, finding::EvidenceId,
+    Protocol, Role, RoleName, ScanId, Target, WorkerId, WorkerPrice, audit::Seal, comment::Older,
+    finding::EvidenceId,
 };
 
 macro_rules! texts {
@@ -52,6 +53,8 @@ texts! {
     PortSet: "ports and ranges of them", "80,443,8000-8100";
     Protocol: "the protocol that a service speaks", "http";
     Seal: "64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "^[0-9a-f]{64}$";
+    Role: "a role: `owner`, `administrator`, `operator`, `analyst`, `auditor`, `viewer`, `scanner`, or one that the tenant has made", "analyst", "^[a-z][a-z0-9_-]{0,31}$";
+    RoleName: "what a role is called that a tenant makes; never as one that is built in", "triage", "^[a-z][a-z0-9_-]{0,31}$";
     ScanId: "16 hexadecimal digits", "631fc225273b1a24", "^[0-9a-fA-F]{16}$";
     Target: "a name, an address, a network, one port of a host, or a URL", "www.example.com";
     WorkerId: "32 hexadecimal digits", "0af7651916cd43dd8448eb211c80319c", "^[0-9a-f]{32}$";

@@ -59,6 +59,8 @@ pub struct NewTask {
     pub policy: RetryPolicy,
     /// How long one try may take.
     pub deadline: Duration,
+    /// The request of which it comes, if of any: by this the lines of all who work on it are found.
+    pub request_id: Option<String>,
 }
 
 impl NewTask {
@@ -72,6 +74,7 @@ impl NewTask {
             idempotency_key: None,
             policy: RetryPolicy::default(),
             deadline: Duration::from_secs(60 * 60),
+            request_id: None,
         }
     }
 }

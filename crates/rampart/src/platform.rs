@@ -1,5 +1,6 @@
 //! The commands that work with the platform: its roles, and what operators ask of it.
 
+mod access;
 mod account;
 mod admin;
 mod attendance;
@@ -61,6 +62,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Audit(asked) => audit::audit(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Key(asked) => keys::key(&asked.whereabouts()?, &asked.command),
         PlatformCommand::User(asked) => users::user(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Role(asked) => access::role(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),

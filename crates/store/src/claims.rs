@@ -16,7 +16,7 @@ use model::{
 use crate::{
     Store, StoreError, TaskRecord,
     session::{Dialect, QueueTx},
-    tasks::{COLUMNS, Change, TaskCounts, dice, read_task, write_changes},
+    tasks::{COLUMNS, Change, TaskCounts, dice, read_task, since, write_changes},
     value::{Row, Value, places, rows_of_places},
 };
 
@@ -40,6 +40,10 @@ pub struct ClaimRequest {
 pub struct Workload {
     /// Tasks that have not ended well, by stage and by where they stand: `queued`, `running` or `dead`.
     pub tasks: TaskCounts,
+    /// For how long the task that is due for longest has waited, by stage.
+    pub waiting: BTreeMap<Stage, Duration>,
+    /// Sessions of people that go on.
+    pub sessions: u64,
     /// Emergency stops that hold.
     pub stops: usize,
     /// Entries of the audit.
@@ -85,6 +89,8 @@ pub struct Claimed {
     pub attempt: u32,
     /// Since when it was due.
     pub due: Timestamp,
+    /// The request of which it comes, if of any.
+    pub request_id: Option<String>,
 }
 
 /// What a heartbeat brings.
@@ -279,6 +285,7 @@ impl QueueTx<'_> {
                         deadline: record.deadline,
                         attempt: task.attempts,
                         due: record.due,
+                        request_id: record.request_id.clone(),
                     });
                     changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
                 }
@@ -454,7 +461,16 @@ impl Store {
                 let rows = tx.session.query(sql, &[]).await?;
                 let tasks = rows.iter().map(|row| Ok(((row.word(0)?, row.text(1)?.to_owned()), row.count(2)?)));
                 let tasks = tasks.collect::<Result<_, StoreError>>()?;
-                Ok(Workload { tasks, stops: tx.stops_in_force().await?.len(), audited: tx.audited().await? })
+                let sql = "SELECT stage, min(not_before) FROM tasks WHERE state = 'queued' AND not_before <= $1 GROUP BY stage";
+                let rows = tx.session.query(sql, &[tx.now.into()]).await?;
+                let waiting = rows.iter().map(|row| Ok((row.word(0)?, since(row.time(1)?, tx.now))));
+                Ok(Workload {
+                    tasks,
+                    waiting: waiting.collect::<Result<_, StoreError>>()?,
+                    sessions: tx.sessions_that_go_on().await?,
+                    stops: tx.stops_in_force().await?.len(),
+                    audited: tx.audited().await?,
+                })
             })
         })
         .await

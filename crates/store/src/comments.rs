@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    Author, By, CommentId, CommentText, Fingerprint, Happening, Permission, Role, TenantId, Topic, UserId,
+    Author, By, CommentId, CommentText, Fingerprint, Happening, Permission, TenantId, Topic, UserId,
     UserName,
     comment::{
         CommentEdit, CommentRecord, MOST_EDITS, NewComment,
@@ -17,6 +17,7 @@ use crate::{
     Store, StoreError,
     audit::Act,
     once::{Made, Once},
+    roles,
     scans::KNOWN,
     session::TenantTx,
     value::{Row, Value, places},
@@ -217,15 +218,16 @@ impl TenantTx<'_> {
         values.extend(names.iter().map(|name| Value::from(name.as_str())));
         let lock = self.dialect().for_key_share();
         let sql = format!(
-            "SELECT name, user_id, role, disabled_at IS NULL AND invited_until IS NULL FROM users \
+            "SELECT name, user_id, role, disabled_at IS NULL AND invited_until IS NULL, (SELECT permissions FROM roles \
+             WHERE roles.tenant_id = users.tenant_id AND roles.name = users.role) FROM users \
              WHERE tenant_id = $1 AND name IN ({}) ORDER BY user_id{lock}",
             places(2, names.len())
         );
         let mut people: BTreeMap<UserName, Option<UserId>> = BTreeMap::new();
         for row in self.query(&sql, &values).await? {
-            let (id, role) = (UserId::new(row.id(1)?), row.word::<Role>(2)?);
+            let (id, access) = (UserId::new(row.id(1)?), roles::access(row.word(2)?, row.maybe_text(4)?)?);
             let is_author = matches!(author, Author::Person { id: author, .. } if *author == id);
-            let reads = row.bool(3)? && role.may(Permission::CommentsRead);
+            let reads = row.bool(3)? && access.may(Permission::CommentsRead);
             people.insert(row.word(0)?, (reads && !is_author).then_some(id));
         }
         // The longest name that somebody has is the one that was meant.

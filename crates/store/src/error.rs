@@ -63,6 +63,14 @@ pub enum StoreError {
     /// Without them nobody could change the tenant any more.
     #[error("`{0}` is the last owner who can log in: make another one first")]
     LastOwner(String),
+    /// Whoever has it could do nothing any more.
+    #[error("the role `{role}` is that of {by}: give them another one first")]
+    RoleInUse {
+        /// Which.
+        role: String,
+        /// One who has it.
+        by: String,
+    },
     /// Somebody else says so, and would say it again.
     #[error("{0}: change it there")]
     SaidElsewhere(String),

@@ -1,8 +1,10 @@
 //! People for whom a provider of identities vouches: they have no password here, and what they may do follows from what it says at
 //! each login.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
-use model::{By, Identity, Role, TenantId, UserId, UserName};
+use model::{Access, By, Identity, Role, TenantId, UserId, UserName};
 use uuid::Uuid;
 
 use crate::{
@@ -19,8 +21,8 @@ pub struct Vouched {
     pub identity: Identity,
     /// What they are called now.
     pub name: UserName,
-    /// What they may do.
-    pub role: Role,
+    /// What they are by their groups: of several roles that which may do the most counts, and one that the tenant has not made does not.
+    pub roles: BTreeSet<Role>,
 }
 
 impl Store {
@@ -48,9 +50,10 @@ impl Store {
 impl TenantTx<'_> {
     /// As they are here now that somebody vouches for them.
     pub(crate) async fn vouched_user(&mut self, vouched: Vouched, by: &By) -> Result<UserRecord, StoreError> {
+        let role = self.most_of(&vouched.roles).await?;
         let before = match self.known_by(&vouched.identity).await? {
             Some(before) => before,
-            None => match self.know(&vouched, by).await? {
+            None => match self.know(&vouched, &role, by).await? {
                 Some(made) => return Ok(made),
                 // They came twice at once: this is a statement of its own, and sees what the other did.
                 None => self
@@ -59,7 +62,7 @@ impl TenantTx<'_> {
                     .ok_or_else(|| StoreError::Exists { kind: "user", name: vouched.name.to_string() })?,
             },
         };
-        let Vouched { name, role, .. } = vouched;
+        let Vouched { name, .. } = vouched;
         if before.disabled_at.is_some() {
             return Err(StoreError::Changed { kind: "user", name: before.name.to_string() });
         }
@@ -87,6 +90,24 @@ impl TenantTx<'_> {
         Ok(after)
     }
 
+    async fn most_of(&mut self, roles: &BTreeSet<Role>) -> Result<Role, StoreError> {
+        let mut most: Option<Access> = None;
+        for role in roles {
+            match self.given_role(role).await {
+                Ok(access) => {
+                    let less = |most: &Access| most.permissions.len() < access.permissions.len();
+                    if most.as_ref().is_none_or(less) {
+                        most = Some(access);
+                    }
+                }
+                Err(StoreError::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let names = || roles.iter().map(Role::as_str).collect::<Vec<_>>().join(", ");
+        most.map(|access| access.role).ok_or_else(|| StoreError::Missing { kind: "role", name: names() })
+    }
+
     async fn known_by(&mut self, identity: &Identity) -> Result<Option<UserRecord>, StoreError> {
         let lock = self.dialect().for_update();
         let sql =
@@ -97,13 +118,18 @@ impl TenantTx<'_> {
 
     /// Somebody who comes for the first time; nothing when they or their name are there. Whoever has the same name and logs in with
     /// a password is somebody else.
-    async fn know(&mut self, vouched: &Vouched, by: &By) -> Result<Option<UserRecord>, StoreError> {
-        let Vouched { identity, name, role } = vouched.clone();
+    async fn know(
+        &mut self,
+        vouched: &Vouched,
+        role: &Role,
+        by: &By,
+    ) -> Result<Option<UserRecord>, StoreError> {
+        let Vouched { identity, name, .. } = vouched.clone();
         let made = UserRecord {
             id: UserId::new(Uuid::now_v7()),
             name,
             tenant: self.tenant,
-            role,
+            role: role.clone(),
             invited_until: None,
             disabled_at: None,
             created_at: self.now,

@@ -12,6 +12,7 @@ use crate::{
     Store, StoreError,
     audit::Act,
     once::{Made, Once},
+    roles::{self, Known},
     session::{Dialect, Session, TenantTx},
     value::{Row, Value, json},
 };
@@ -97,6 +98,7 @@ impl TenantTx<'_> {
     }
 
     async fn make_key(&mut self, key: &ApiKey, new: NewKey, by: &By) -> Result<KeyRecord, StoreError> {
+        self.given_role(&new.role).await?;
         let record = made(new, key, self.tenant, by, self.now);
         if !keep(self.session, key, &record, "WHERE true ON CONFLICT DO NOTHING").await? {
             return Err(StoreError::Exists { kind: "key", name: record.prefix.to_string() });
@@ -256,16 +258,21 @@ impl Store {
         self.read_tenant(tenant, move |tx| Box::pin(async move { tx.key(&prefix, "").await })).await
     }
 
-    /// Whose key this is, when it is known and has not expired by the store's clock.
-    pub async fn known_key(&self, key: &ApiKey) -> Result<Option<KeyRecord>, StoreError> {
+    /// Whose key this is and what it lets them do, when it is known and has not expired by the store's clock.
+    pub async fn known_key(&self, key: &ApiKey) -> Result<Option<Known<KeyRecord>>, StoreError> {
         let (prefix, digest) = (key.prefix(), key.digest());
         self.read_queue(move |tx| {
             Box::pin(async move {
                 let sql = format!(
-                    "SELECT {KEY} FROM keys WHERE prefix = $1 AND digest = $2 AND (expires_at IS NULL OR expires_at > $3)"
+                    "SELECT {KEY}, (SELECT permissions FROM roles WHERE roles.tenant_id = keys.tenant_id AND roles.name = keys.role) \
+                     FROM keys WHERE prefix = $1 AND digest = $2 AND (expires_at IS NULL OR expires_at > $3)"
                 );
                 let values = [prefix.as_str().into(), Value::Bytes(digest.to_vec()), tx.now.into()];
-                tx.session.query(&sql, &values).await?.first().map(read_key).transpose()
+                let rows = tx.session.query(&sql, &values).await?;
+                let Some(row) = rows.first() else { return Ok(None) };
+                let record = read_key(row)?;
+                let access = roles::access(record.role.clone(), row.maybe_text(10)?)?;
+                Ok(Some(Known { record, access }))
             })
         })
         .await

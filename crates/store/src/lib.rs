@@ -30,6 +30,7 @@ mod packets;
 mod planning;
 mod results;
 mod retention;
+mod roles;
 mod scans;
 mod schedules;
 mod second_factor;
@@ -70,9 +71,10 @@ pub use self::{
     objects::{Download, ObjectKey, Objects, Upload},
     once::Made,
     packages::{AskedAnalysis, NewAnalysis, PackageResult},
-    postgres::{ReplicaLocation, ReplicaState, migrate},
+    postgres::{Connections, ReplicaLocation, ReplicaState, migrate},
     results::{Remarks, UnitRecord},
     retention::Retention,
+    roles::{Known, MOST_ROLES},
     scans::{NewScan, ScanFilter, Submission},
     schedules::{Followed, Terms},
     second_factor::{Credentials, SecondFactor, Shown},
@@ -88,8 +90,8 @@ pub use self::{
 pub use model::{
     comment::{CommentEdit, CommentRecord, ConversationRecord, MentionRecord, NewComment, Reading},
     record::{
-        KeyRecord, KnownFinding, NewKey, NewSchedule, NewUser, RefusedRun, ScanRecord, ScheduleRecord,
-        TaskRecord, TenantRecord, UserRecord,
+        KeyRecord, KnownFinding, NewKey, NewRole, NewSchedule, NewUser, RefusedRun, RoleRecord, ScanRecord,
+        ScheduleRecord, TaskRecord, TenantRecord, UserRecord,
     },
 };
 
@@ -225,6 +227,14 @@ impl Store {
         self.run(Whose::Queue, Access::Watch, of_queue(job)).await
     }
 
+    /// The connections of this process to PostgreSQL; an embedded database has none.
+    pub fn connections(&self) -> Option<Connections> {
+        match &*self.database {
+            Database::Sqlite(_) => None,
+            Database::Postgres(database) => Some(database.connections()),
+        }
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         whose: Whose,
@@ -235,7 +245,8 @@ impl Store {
             (Database::Sqlite(database), Access::Write) => database.run(job).await,
             (Database::Sqlite(database), Access::Read) => database.read(job).await,
             (Database::Sqlite(database), Access::Watch) => database.watch(job).await,
-            (Database::Postgres(database), _) => database.run(whose, job).await,
+            (Database::Postgres(database), Access::Write) => database.run(whose, job).await,
+            (Database::Postgres(database), Access::Read | Access::Watch) => database.read(whose, job).await,
         }
     }
 }

@@ -95,7 +95,8 @@ impl TenantTx<'_> {
                 let NewAnalysis { purl, priority, deadline } = new;
                 let act =
                     Act::new(by, "package.analyze", &purl).detail(format!("{priority}, within {deadline:?}"));
-                let task = NewTask { priority, deadline, ..NewTask::new(Work::Package { purl }) };
+                let request_id = by.request.clone();
+                let task = NewTask { priority, deadline, request_id, ..NewTask::new(Work::Package { purl }) };
                 self.audit(act);
                 self.enqueue(&[task]).await?[0].id
             }

@@ -271,6 +271,7 @@ impl TenantTx<'_> {
                 priority: running.request.priority,
                 policy: POLICY,
                 deadline: running.limits.host_deadline,
+                request_id: running.request_id.clone(),
                 ..NewTask::new(Work::Unit(unit))
             });
         }

@@ -15,6 +15,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
+use tokio::sync::oneshot;
 use tokio_postgres::{
     SimpleQueryMessage, SimpleQueryRow,
     error::SqlState,
@@ -36,6 +37,17 @@ use crate::{
 
 /// The first of January 4713 BC: somewhat later than the oldest time that PostgreSQL has.
 const OLDEST: Timestamp = Timestamp::constant(-210_863_520_000, 0);
+/// Connections to the database that a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// In all.
+    pub open: usize,
+    /// Of these nobody uses so many.
+    pub idle: usize,
+    /// So many wait for one.
+    pub waiting: usize,
+}
+
 /// How long somebody waits for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long somebody waits for one that others have.
@@ -88,6 +100,11 @@ impl Database {
         Ok(Database { pool, name })
     }
 
+    pub(crate) fn connections(&self) -> Connections {
+        let status = self.pool.status();
+        Connections { open: status.size, idle: status.available, waiting: status.waiting }
+    }
+
     async fn client(&self) -> Result<Object, StoreError> {
         self.pool.get().await.map_err(|reason| match reason {
             deadpool_postgres::PoolError::Backend(reason) => error(reason),
@@ -115,7 +132,36 @@ impl Database {
                 }
             }
         });
-        running.await.map_err(|reason| StoreError::Statement(format!("a transaction broke: {reason}")))?
+        running.await.map_err(broke)?
+    }
+
+    /// The same for what changes nothing: whoever asked has the answer before the transaction has ended, since nothing follows from how
+    /// it ends.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        whose: Whose,
+        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        let client = self.client().await?;
+        let (sender, answer) = oneshot::channel();
+        let running = tokio::spawn(async move {
+            let mut lent = Lent::new(client);
+            let read = match lent.begin(whose).await {
+                Ok(now) => job(&mut lent, now).await,
+                Err(reason) => Err(reason),
+            };
+            // Who is gone wants it no more.
+            let _ = sender.send(read);
+            lent.roll_back().await;
+        });
+        match answer.await {
+            Ok(read) => read,
+            Err(_) => running.await.map_err(broke).and_then(|()| {
+                Err(StoreError::Statement("a transaction ended without an answer".to_owned()))
+            }),
+        }
     }
 
     /// For tests of what takes time: needs the right to change the schema.
@@ -189,12 +235,13 @@ impl Lent {
             Whose::Tenant(tenant) => ("rampart_tenant", tenant.to_string()),
             Whose::Queue => ("rampart_queue", String::new()),
         };
-        // One message, one round trip. Nothing in it comes from outside: a tenant is a UUID. The path names pg_temp, which would
+        // One message, one round trip, few statements: each costs the server more than what it sets. Nothing in it comes from outside: a tenant is a UUID. The path names pg_temp, which would
         // come first if it were left out.
         let sql = format!(
-            "BEGIN; SET LOCAL ROLE {role}; SET LOCAL search_path = rampart, pg_temp; SET LOCAL statement_timeout = '60s'; \
-             SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '20s'; \
-             SELECT set_config('rampart.tenant', '{tenant}', true); \
+            "BEGIN; SET LOCAL ROLE {role}; SELECT pg_catalog.set_config('search_path', 'rampart, pg_temp', true), \
+             pg_catalog.set_config('statement_timeout', '60s', true), \
+             pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', true), \
+             pg_catalog.set_config('lock_timeout', '20s', true), pg_catalog.set_config('rampart.tenant', '{tenant}', true); \
              SELECT (extract(epoch FROM rampart.store_time()) * 1000000)::bigint{also}"
         );
         let row = self.last_row(&sql).await?;
@@ -276,6 +323,10 @@ impl Session for Lent {
         let changed = self.ask(|client| client.execute_typed(&sql, &columns)).await;
         changed.map_err(|reason| within(reason, &sql))
     }
+}
+
+fn broke(reason: tokio::task::JoinError) -> StoreError {
+    StoreError::Statement(format!("a transaction broke: {reason}"))
 }
 
 /// With their types, so that nothing needs to be prepared: one round trip, and PgBouncer has nothing to remember.

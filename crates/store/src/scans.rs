@@ -85,6 +85,8 @@ pub(crate) struct RunningScan {
     pub(crate) worked: Duration,
     pub(crate) price: Option<WorkerPrice>,
     pub(crate) deadline: Timestamp,
+    /// In which request it was submitted, if in one.
+    pub(crate) request_id: Option<String>,
     /// Units that were cancelled in this transaction, and of which nothing is told yet.
     pub(crate) gone: Vec<(TaskId, Unit)>,
 }
@@ -183,7 +185,7 @@ pub(crate) fn digest(text: &str) -> [u8; 16] {
 }
 
 const SCAN: &str = "scan_id, request, life, submitted_by, submitted_at, deadline, baseline, targets, next_target, \
-                    open_tasks, dead_tasks, units, assets, findings, traffic, worked, price";
+                    open_tasks, dead_tasks, units, assets, findings, traffic, worked, price, request_id";
 
 /// Those that are forgotten are not there, also while something of them is left.
 pub(crate) const KNOWN: &str = "state <> 'forgotten'";
@@ -206,6 +208,7 @@ fn read(row: &Row) -> Result<ScanRecord, StoreError> {
         life: row.json(2)?,
         submitted_by: row.text(3)?.to_owned(),
         submitted_at: row.time(4)?,
+        request_id: row.maybe_text(17)?.map(str::to_owned),
         deadline: row.time(5)?,
         baseline: row.maybe_text(6)?.map(|_| row.word(6)).transpose()?,
         targets: row.count(7)?,
@@ -229,7 +232,7 @@ impl TenantTx<'_> {
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
              names_left, units, assets, findings, traffic, checks, worked, price, deadline, \
-             cancelled_tasks FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
+             cancelled_tasks, request_id FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -254,6 +257,7 @@ impl TenantTx<'_> {
             price: price(&row, 17)?,
             deadline: row.time(18)?,
             cancelled_tasks: row.count(19)?,
+            request_id: row.maybe_text(20)?.map(str::to_owned),
             gone: Vec::new(),
         })
     }
@@ -291,8 +295,12 @@ impl TenantTx<'_> {
     pub(crate) async fn end_scan(&mut self, scan: &mut RunningScan, end: ScanEnd) -> Result<(), StoreError> {
         scan.life = ScanLife::Ended { at: self.now, end };
         self.tell(Happening::ScanEnded { scan: scan.id, end });
-        let report =
-            NewTask { scan: Some(scan.id), priority: scan.request.priority, ..NewTask::new(Work::Report) };
+        let report = NewTask {
+            scan: Some(scan.id),
+            priority: scan.request.priority,
+            request_id: scan.request_id.clone(),
+            ..NewTask::new(Work::Report)
+        };
         self.enqueue(&[report]).await.map(drop)
     }
 
@@ -361,10 +369,11 @@ impl TenantTx<'_> {
             new.checks.as_str().into(),
             new.price.map(|price| price.of_hour().millionths()).into(),
             most_worked.into(),
+            new.by.request.as_deref().into(),
         ];
         let sql = "INSERT INTO scans (tenant_id, scan_id, scope, scope_body, request, limits, submitted_by, submitted_at, \
-                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks, price, most_worked) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks, price, most_worked, request_id) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
         self.execute(sql, &values).await?;
         let rows = new.targets.iter().enumerate().map(|(position, target)| {
             vec![self.tenant(), id.to_string().into(), position.into(), target.to_string().into()]

@@ -13,6 +13,7 @@ use crate::{
     Store, StoreError, UserRecord,
     audit::Act,
     identities::Vouched,
+    roles::{self, Known},
     second_factor::Shown,
     session::{QueueTx, TenantTx},
     users,
@@ -72,6 +73,13 @@ fn network(origin: IpAddr) -> IpNet {
 }
 
 impl QueueTx<'_> {
+    pub(crate) async fn sessions_that_go_on(&mut self) -> Result<u64, StoreError> {
+        let idle = self.now.saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
+        let sql = "SELECT count(*) FROM sessions WHERE ends_at > $1 AND last_used > $2";
+        let rows = self.session.query(sql, &[self.now.into(), idle.into()]).await?;
+        rows.first().map_or(Ok(0), |row| row.count(0))
+    }
+
     /// Those that nobody can use any more. How many that were.
     pub(crate) async fn forget_sessions(&mut self) -> Result<u64, StoreError> {
         let idle = self.now.saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
@@ -143,7 +151,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Changed`] when they may not log in here any more; [`StoreError::Exists`] when somebody for whom it does not vouch
-    /// has their name; [`StoreError::LastOwner`] when nobody could change the tenant any more.
+    /// has their name; [`StoreError::LastOwner`] when nobody could change the tenant any more; [`StoreError::Missing`] when the tenant has
+    /// none of the roles.
     pub async fn begin_vouched_session(
         &self,
         tenant: TenantId,
@@ -163,19 +172,24 @@ impl Store {
         .await
     }
 
-    /// Whose session this is, when it goes on by the store's clock.
-    pub async fn known_session(&self, token: &Token) -> Result<Option<SessionRecord>, StoreError> {
+    /// Whose session this is and what they may do, when it goes on by the store's clock.
+    pub async fn known_session(&self, token: &Token) -> Result<Option<Known<SessionRecord>>, StoreError> {
         let digest = token.digest();
         self.read_queue(move |tx| {
             Box::pin(async move {
                 let idle = tx.now.saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
                 let sql = format!(
-                    "SELECT {SESSION} FROM sessions JOIN users ON users.tenant_id = sessions.tenant_id \
-                     AND users.user_id = sessions.user_id WHERE sessions.digest = $1 AND sessions.ends_at > $2 \
+                    "SELECT {SESSION}, roles.permissions FROM sessions JOIN users ON users.tenant_id = sessions.tenant_id \
+                     AND users.user_id = sessions.user_id LEFT JOIN roles ON roles.tenant_id = users.tenant_id \
+                     AND roles.name = users.role WHERE sessions.digest = $1 AND sessions.ends_at > $2 \
                      AND sessions.last_used > $3 AND users.disabled_at IS NULL"
                 );
                 let values = [Value::Bytes(digest.to_vec()), tx.now.into(), idle.into()];
-                tx.session.query(&sql, &values).await?.first().map(read).transpose()
+                let rows = tx.session.query(&sql, &values).await?;
+                let Some(row) = rows.first() else { return Ok(None) };
+                let record = read(row)?;
+                let access = roles::access(record.user.role.clone(), row.maybe_text(16)?)?;
+                Ok(Some(Known { record, access }))
             })
         })
         .await

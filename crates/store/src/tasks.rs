@@ -28,7 +28,7 @@ pub(crate) const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The columns that [`read_task`] reads.
 pub(crate) const COLUMNS: &str = "tasks.tenant_id, tasks.task_id, scan_id, work, priority, state, not_before, lease_number, \
      worker, lease_until, cancelling, death, attempts, redriven, most_attempts, backoff_base, backoff_cap, deadline, \
-     last_failure, created_at, started_at, ended_at";
+     last_failure, created_at, started_at, ended_at, request_id";
 
 pub(crate) fn read_task(row: &Row) -> Result<TaskRecord, StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("a task has no {what}"));
@@ -74,6 +74,7 @@ pub(crate) fn read_task(row: &Row) -> Result<TaskRecord, StoreError> {
         created_at: row.time(19)?,
         started_at: row.maybe_time(20)?,
         ended_at: row.maybe_time(21)?,
+        request_id: row.maybe_text(22)?.map(str::to_owned),
     })
 }
 
@@ -283,10 +284,11 @@ impl TenantTx<'_> {
                 milliseconds(task.policy.cap).into(),
                 milliseconds(task.deadline).into(),
                 self.now.into(),
+                task.request_id.as_deref().into(),
             ]);
         }
         let head = "INSERT INTO tasks (tenant_id, task_id, scan_id, stage, work, unit, priority, state, not_before, \
-                    most_attempts, backoff_base, backoff_cap, deadline, created_at)";
+                    most_attempts, backoff_base, backoff_cap, deadline, created_at, request_id)";
         self.session.insert(head, &rows, "").await?;
         Ok(enqueued)
     }

@@ -176,6 +176,7 @@ impl Store {
                     FirstPassword::Hashed(hash) => (Some(hash.clone()), None),
                     FirstPassword::Invited(token) => (None, Some(token.digest())),
                 };
+                tx.given_role(&new.role).await?;
                 let until = tx.now.saturating_add(INVITED_FOR).unwrap_or(Timestamp::MAX);
                 let made = UserRecord {
                     id,
@@ -254,15 +255,17 @@ impl Store {
             Box::pin(async move {
                 let before = tx.held_user(id).await?;
                 require_seen(&before, seen)?;
-                if role.is_some_and(|role| role != before.role) {
+                let role = role.unwrap_or_else(|| before.role.clone());
+                if role != before.role {
                     require_own(&before, "their role")?;
+                    tx.given_role(&role).await?;
                 }
                 let disabled_at = match disabled {
                     None => before.disabled_at,
                     Some(true) => before.disabled_at.or(Some(tx.now)),
                     Some(false) => None,
                 };
-                let after = UserRecord { role: role.unwrap_or(before.role), disabled_at, ..before.clone() };
+                let after = UserRecord { role, disabled_at, ..before.clone() };
                 if after.role != Role::Owner || after.disabled_at.is_some() {
                     tx.require_another_owner(&before).await?;
                 }

@@ -19,6 +19,10 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{
+    Instrument,
+    field::{Empty, display},
+};
 
 use crate::{
     doorbell::{Bell, Doorbell},
@@ -214,10 +218,15 @@ async fn perform(
     ended: mpsc::Sender<Settlement>,
 ) {
     let stage = task.work.stage();
+    // Whoever looks for a request finds what was done for it.
+    let span = tracing::info_span!("task", task = %task.lease.task, %stage, scan = Empty, request_id = task.request_id);
+    if let Some(scan) = task.lease.scan {
+        span.record("scan", display(scan));
+    }
     let ending = tokio::select! {
         biased;
         () = token.cancelled() => None,
-        done = AssertUnwindSafe(stages.perform(&task, &token)).catch_unwind() => match done {
+        done = AssertUnwindSafe(stages.perform(&task, &token).instrument(span.clone())).catch_unwind() => match done {
             Ok(ending) => ending,
             Err(_) => {
                 let message = format!("a defect in Rampart ended it in stage {stage}; please report it");
@@ -225,6 +234,13 @@ async fn perform(
             }
         },
     };
+    span.in_scope(|| match &ending {
+        None => tracing::debug!("a task was cut short"),
+        Some(Ending::Failed(failure)) => {
+            tracing::info!(why = failure.message, attempt = task.attempt, "a task failed")
+        }
+        Some(_) => tracing::debug!(attempt = task.attempt, "a task ended"),
+    });
     let ending = match ending {
         // A result that was there when the stop came is one, but no scan result that may have been cut short.
         Some(ending) if !token.is_cancelled() || !sends(stage) => ending,

@@ -70,6 +70,7 @@ fn random() -> ApiKey {
 /// No key makes one that reaches further than itself: from more networks, or for longer.
 fn may_reach(caller: &Caller, networks: &[IpNet], expires_at: Option<Timestamp>) -> Result<(), Problem> {
     let Who::Key(own) = caller.who() else { return Ok(()) };
+    let own = &own.record;
     let within = |network: &IpNet| own.networks.iter().any(|wider| wider.contains(network));
     if !own.networks.is_empty() && (networks.is_empty() || !networks.iter().all(within)) {
         let detail = format!("the key {} is for some networks, and makes none for others", own.prefix);
@@ -151,7 +152,7 @@ pub(super) async fn create(
     Body(asked): Body<NewKey>,
 ) -> Result<Made<MadeKey>, Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
-    caller.may_give(asked.role)?;
+    caller.may_give_role(&gateway, &asked.role).await?;
     let NewKey { name, networks, expires_at, .. } = &asked;
     words::name(name)?;
     if networks.len() > MOST_NETWORKS {
@@ -196,7 +197,7 @@ pub(super) async fn rotate(
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     let old = named(&gateway, &caller, &prefix).await?;
-    caller.may_give(old.role)?;
+    caller.may_give_role(&gateway, &old.role).await?;
     may_reach(&caller, &old.networks, old.end_of_next(Timestamp::now()))?;
     let overlap = asked.overlap_seconds.unwrap_or(DAY);
     if overlap > LONGEST_OVERLAP {
@@ -206,7 +207,7 @@ pub(super) async fn rotate(
     let secret = random();
     let (old, by) = (prefix.clone(), caller.by());
     let key = gateway.store.rotate_key_once(tenant, old, secret.clone(), overlap, by, once.key).await?;
-    gateway.keys.forget(|_, known| known.is_none_or(|known| known.prefix == prefix));
+    gateway.keys.forget(|_, known| known.is_none_or(|known| known.record.prefix == prefix));
     Ok(made(&secret, key))
 }
 
@@ -230,9 +231,10 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
-    caller.may_give(named(&gateway, &caller, &prefix).await?.role)?;
+    let key = named(&gateway, &caller, &prefix).await?;
+    caller.may_give_role(&gateway, &key.role).await?;
     gateway.store.revoke_key(tenant, prefix.clone(), caller.by()).await?;
-    gateway.keys.forget(|_, known| known.is_none_or(|known| known.prefix == prefix));
+    gateway.keys.forget(|_, known| known.is_none_or(|known| known.record.prefix == prefix));
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,7 +1,9 @@
 //! Who asks.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
-use model::{Permission, Role};
+use model::{Access, Permission, Role};
 use serde::Serialize;
 use store::{KeyRecord, UserRecord};
 use utoipa::ToSchema;
@@ -17,7 +19,8 @@ pub(super) struct Me {
     /// What they are.
     role: Role,
     /// What that lets them do.
-    permissions: Vec<Permission>,
+    #[schema(value_type = Vec<Permission>)]
+    permissions: BTreeSet<Permission>,
     /// The key that they have shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<KeyRecord>,
@@ -35,10 +38,10 @@ pub(super) struct Me {
     responses((status = OK, body = Me, description = "who asks"), Anywhere),
 )]
 pub(super) async fn show(caller: Caller) -> Json<Me> {
-    let permissions = caller.role().permissions().into_iter().collect();
+    let Access { role, permissions } = caller.access().clone();
     let (key, user) = match caller.who() {
-        Who::Key(key) => (Some((**key).clone()), None),
-        Who::Person { session, .. } => (None, Some(session.user.clone())),
+        Who::Key(key) => (Some(key.record.clone()), None),
+        Who::Person { session, .. } => (None, Some(session.record.user.clone())),
     };
-    Json(Me { role: caller.role(), permissions, key, user })
+    Json(Me { role, permissions, key, user })
 }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Html,
 };
-use model::Token;
+use model::{By, Identity, TenantId, Token};
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 use utoipa::{IntoParams, ToSchema};
@@ -165,30 +165,32 @@ pub(super) async fn complete(
             return Err(unknown("the identity provider did not confirm who logs in"));
         }
         Err(ProviderError::NoRole { identity, name, groups }) => {
-            gateway.metrics.authenticated(Authentication::Unknown);
             let by = visitor.by(&name);
-            // As what they came before they may not come any more.
-            let known = gateway.store.end_vouched_sessions(tenant.id, identity.clone(), by.clone()).await?;
-            if let Some(id) = known {
-                gateway.forget_sessions_of(id);
-            }
-            let refused = Some(Box::new(Refusal { tenant: tenant.id, by }));
+            turn_away(&gateway, tenant.id, identity.clone(), by.clone()).await?;
             let error = ProviderError::NoRole { identity, name, groups };
-            return Err(Problem { refused, ..Problem::new(Kind::Forbidden, error.to_string()) });
+            return Err(refused(tenant.id, by, error.to_string()));
         }
     };
     let (session, who) = (Token::from_random(rand::random()), visitor.by(&vouched.name));
+    let identity = vouched.identity.clone();
     let begun =
         gateway.store.begin_vouched_session(tenant.id, vouched, &session, visitor.origin, who.clone()).await;
-    let begun = begun.map_err(|error| match error {
-        StoreError::Changed { .. } => {
-            let refused = Some(Box::new(Refusal { tenant: tenant.id, by: who }));
-            Problem { refused, ..Problem::new(Kind::Forbidden, "they may not log in here any more") }
+    let begun = match begun {
+        Ok(begun) => begun,
+        Err(error @ StoreError::Missing { kind: "role", .. }) => {
+            turn_away(&gateway, tenant.id, identity, who.clone()).await?;
+            return Err(refused(tenant.id, who, format!("{error}, which their groups give them")));
         }
-        StoreError::Exists { .. } => Problem::new(Kind::Conflict, error.to_string())
-            .hint("somebody else has that name here: an administrator deletes them, or it is changed at the provider"),
-        error => error.into(),
-    })?;
+        Err(StoreError::Changed { .. }) => {
+            return Err(refused(tenant.id, who, "they may not log in here any more".to_owned()));
+        }
+        Err(error @ StoreError::Exists { .. }) => {
+            return Err(Problem::new(Kind::Conflict, error.to_string()).hint(
+                "somebody else has that name here: an administrator deletes them, or it is changed at the provider",
+            ));
+        }
+        Err(error) => return Err(error.into()),
+    };
     // What they were let in as until now they may not be any more.
     gateway.forget_sessions_of(begun.user.id);
     gateway.metrics.authenticated(Authentication::Known);
@@ -197,6 +199,20 @@ pub(super) async fn complete(
         headers.append(header::SET_COOKIE, cookie.clone());
     }
     Ok((headers, Html(LET_IN)))
+}
+
+/// As what they came before they may not come any more.
+async fn turn_away(gateway: &Gateway, tenant: TenantId, identity: Identity, by: By) -> Result<(), Problem> {
+    gateway.metrics.authenticated(Authentication::Unknown);
+    if let Some(id) = gateway.store.end_vouched_sessions(tenant, identity, by).await? {
+        gateway.forget_sessions_of(id);
+    }
+    Ok(())
+}
+
+fn refused(tenant: TenantId, by: By, detail: String) -> Problem {
+    let refused = Some(Box::new(Refusal { tenant, by }));
+    Problem { refused, ..Problem::new(Kind::Forbidden, detail) }
 }
 
 fn provider<'g>(gateway: &'g Gateway, name: &ProviderName) -> Result<&'g Provider, Problem> {

@@ -159,10 +159,10 @@ const LONGEST_TENANT: usize = 256;
 /// Who asks, when it is a person with a session.
 pub(super) fn own(caller: &Caller) -> Result<(&SessionRecord, &Token), Problem> {
     match caller.who() {
-        Who::Person { session, token } => Ok((session, token)),
+        Who::Person { session, token } => Ok((&session.record, token)),
         Who::Key(key) => Err(Problem::new(
             Kind::Conflict,
-            format!("the key {} is of a program: only people have sessions and passwords", key.prefix),
+            format!("the key {} is of a program: only people have sessions and passwords", key.record.prefix),
         )),
     }
 }
@@ -200,7 +200,7 @@ pub(super) async fn log_out(
 
 async fn end(gateway: &Gateway, caller: &Caller, id: SessionId) -> Result<(), Problem> {
     let ended = gateway.store.end_session(caller.tenant_of_own(), id, caller.by()).await;
-    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.id == id));
+    gateway.sessions.forget(|_, known| known.is_none_or(|known| known.record.id == id));
     Ok(ended?)
 }
 

@@ -103,7 +103,7 @@ pub(super) async fn invite(
     Body(asked): Body<NewUser>,
 ) -> Result<Made<InvitedUser>, Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
-    caller.may_give(asked.role)?;
+    caller.may_give_role(&gateway, &asked.role).await?;
     caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
     let first = FirstPassword::Invited(invitation.clone());
@@ -132,12 +132,13 @@ pub(super) async fn change(
 ) -> Result<Json<UserRecord>, Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?.role;
-    caller.may_give(seen)?;
-    if let Some(role) = asked.role {
-        caller.may_give(role)?;
-    }
+    let before = caller.may_give_role(&gateway, &seen).await?;
+    let after = match &asked.role {
+        Some(role) => caller.may_give_role(&gateway, role).await?,
+        None => before.clone(),
+    };
     // Whoever may do more by it, or may come again, is let in as if anew.
-    if asked.disabled == Some(false) || asked.role.is_some_and(|role| !seen.may_give(role)) {
+    if asked.disabled == Some(false) || !before.may_give(&after) {
         caller.may_let_in()?;
     }
     let (role, disabled, by) = (asked.role, asked.disabled, caller.by());
@@ -163,7 +164,7 @@ pub(super) async fn invite_again(
 ) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?.role;
-    caller.may_give(seen)?;
+    caller.may_give_role(&gateway, &seen).await?;
     caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
     let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
@@ -190,7 +191,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?.role;
-    caller.may_give(seen)?;
+    caller.may_give_role(&gateway, &seen).await?;
     gateway.store.delete_user(tenant, user, Some(seen), caller.by()).await?;
     gateway.forget_sessions_of(user);
     Ok(StatusCode::NO_CONTENT)

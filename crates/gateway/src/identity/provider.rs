@@ -227,10 +227,11 @@ impl Provider {
         let subject = [Some(said.identity.subject.as_str())];
         let unnamed = || ProviderError::Unproven("it says no name that somebody can have here".to_owned());
         let name = said.name.or_else(|| name(&subject)).ok_or_else(unnamed)?;
-        match self.settings.role(&groups) {
-            Some(role) => Ok(Vouched { identity: said.identity, name, role }),
-            None => Err(ProviderError::NoRole { identity: said.identity, name, groups: listed(&groups) }),
+        let roles = self.settings.roles_of(&groups);
+        if roles.is_empty() {
+            return Err(ProviderError::NoRole { identity: said.identity, name, groups: listed(&groups) });
         }
+        Ok(Vouched { identity: said.identity, name, roles })
     }
 
     /// Is that how it writes where it is?

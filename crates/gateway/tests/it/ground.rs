@@ -15,14 +15,14 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use model::{
     ApiKey, Asset, Author, CheckId, CommentId, Confidence, DomainName, Evidence, Finding, Fingerprint,
-    Location, NewTask, Priority, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope, Severity, Source,
-    Stage, TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId, comment::NewComment,
-    finding::Classification, record::CheckRecord, schedule::Rhythm,
+    Location, NewTask, Permission, Priority, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope,
+    Severity, Source, Stage, TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId,
+    comment::NewComment, finding::Classification, record::CheckRecord, schedule::Rhythm,
 };
 use serde_json::Value;
 use store::{
-    ClaimRequest, Ending, FirstPassword, Introduction, NewAnalysis, NewKey, NewScan, NewSchedule, NewTenant,
-    NewUser, Objects, PackageResult, Settlement, Store, Terms, UserRecord,
+    ClaimRequest, Ending, FirstPassword, Introduction, NewAnalysis, NewKey, NewRole, NewScan, NewSchedule,
+    NewTenant, NewUser, Objects, PackageResult, Settlement, Store, Terms, UserRecord,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -264,6 +264,12 @@ impl Ground {
     }
 
     /// Somebody who may log in, once they have taken up their invitation.
+    pub(crate) async fn role(&self) -> Role {
+        let name = format!("made-{:08x}", rand::random::<u32>());
+        let new = NewRole { name: name.parse().unwrap(), permissions: [Permission::ScansRead].into() };
+        self.store.create_role(self.tenant, new, "test").await.unwrap().name
+    }
+
     pub(crate) async fn user(&self) -> UserRecord {
         let name = format!("user-{}", rand::random::<u64>()).parse().unwrap();
         let invited = FirstPassword::Invited(Token::from_random(rand::random()));

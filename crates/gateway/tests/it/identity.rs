@@ -37,7 +37,10 @@ fn provider(name: &str, issuer: &str, secret: &str, roles: &[(&str, Role)]) -> I
         client_secret: Some(secret.to_owned()),
         public_url: HERE.parse().unwrap(),
         groups_claim: "groups".to_owned(),
-        roles: roles.iter().map(|(group, role)| ((*group).to_owned(), *role)).collect::<BTreeMap<_, _>>(),
+        roles: roles
+            .iter()
+            .map(|(group, role)| ((*group).to_owned(), role.clone()))
+            .collect::<BTreeMap<_, _>>(),
         trusted: tls.with_no_client_auth(),
     }
 }

@@ -20,6 +20,7 @@ mod once;
 mod operations;
 mod packages;
 mod requests;
+mod roles;
 mod routes;
 mod scans;
 mod second_factor;

@@ -52,6 +52,7 @@ fn scans_come_back_wherever_they_stand() {
         request: request(),
         life: ScanLife::Running,
         submitted_by: "somebody".to_owned(),
+        request_id: Some("of-somebody".to_owned()),
         submitted_at: at(1),
         deadline: at(2),
         baseline: None,
@@ -148,11 +149,13 @@ fn tasks_come_back_wherever_they_stand() {
         created_at: at(1),
         started_at: None,
         ended_at: None,
+        request_id: None,
     };
     comes_back(&task);
     task.scan = Some(ScanId::from_random(7));
     task.work = Work::Report;
     task.task.last_failure = Some("refused".to_owned());
+    task.request_id = Some("of-somebody".to_owned());
     (task.started_at, task.ended_at) = (Some(at(2)), Some(at(3)));
     for life in [
         TaskLife::Running { worker: WorkerId::from_random(9), until: at(5), cancelling: true },

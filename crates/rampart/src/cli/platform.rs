@@ -5,6 +5,7 @@ mod comments;
 mod findings;
 mod keys;
 mod packages;
+mod roles;
 mod scans;
 mod schedules;
 mod tasks;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
     keys::{KeyCommand, KeyCreateArguments},
     packages::PackageCommand,
+    roles::{RoleCommand, RolePermissionsArguments},
     scans::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,
@@ -143,6 +145,8 @@ pub(crate) enum PlatformCommand {
     Key(FamilyAnywhere<KeyCommand>),
     /// Invite, list, change and forget people who log in
     User(FamilyAnywhere<UserCommand>),
+    /// Say what people and keys may do: list, make, change and delete roles
+    Role(FamilyAnywhere<RoleCommand>),
     /// Let people in who administer a tenant
     Admin(FamilyOnPlatform<AdminCommand>),
     /// Make, change, show and list tenants

@@ -41,7 +41,7 @@ async fn create(desk: &Desk, asked: &AdminCreateArguments) -> anyhow::Result<()>
         true => FirstPassword::Hashed(hashed(name)?),
         false => FirstPassword::Invited(invitation.clone()),
     };
-    let new = NewUser { name: name.clone(), role: role.unwrap_or(Role::Owner) };
+    let new = NewUser { name: name.clone(), role: role.clone().unwrap_or(Role::Owner) };
     let user = desk.store.create_user(tenant, new, first, operator()).await;
     let user = user.context("`rampart admin list` shows who there is")?;
     match (password_stdin, json) {

@@ -54,8 +54,12 @@ async fn create(place: &Place, asked: &KeyCreateArguments) -> anyhow::Result<()>
         Some(length) => Some(place.clock().await?.saturating_add(SignedDuration::try_from(length)?)?),
         None => None,
     };
-    let new =
-        NewKey { name: asked.name.clone(), role: asked.role, networks: asked.networks.clone(), expires_at };
+    let new = NewKey {
+        name: asked.name.clone(),
+        role: asked.role.clone(),
+        networks: asked.networks.clone(),
+        expires_at,
+    };
     show(&place.create_key(new).await?, asked.json)
 }
 

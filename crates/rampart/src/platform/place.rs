@@ -5,6 +5,7 @@ mod comments;
 mod findings;
 mod keys;
 mod packages;
+mod roles;
 mod scans;
 mod schedules;
 mod scopes;

@@ -25,7 +25,9 @@ pub(super) fn user(whereabouts: &Whereabouts, command: &UserCommand) -> anyhow::
             }
             UserCommand::Invite { name, role, json, .. } => {
                 let invited = match role {
-                    Some(role) => place.invite_user(NewUser { name: name.clone(), role: *role }).await?,
+                    Some(role) => {
+                        place.invite_user(NewUser { name: name.clone(), role: role.clone() }).await?
+                    }
                     None => place.invite_user_again(named(&place, name).await?.id).await?,
                 };
                 show(&invited, *json)?;
@@ -43,7 +45,7 @@ pub(super) fn user(whereabouts: &Whereabouts, command: &UserCommand) -> anyhow::
 async fn change(place: &Place, asked: &UserChangeArguments) -> anyhow::Result<()> {
     let UserChangeArguments { name, role, disable, enable } = asked;
     let disabled = (*disable || *enable).then_some(*disable);
-    let changed = place.change_user(named(place, name).await?.id, *role, disabled).await?;
+    let changed = place.change_user(named(place, name).await?.id, role.clone(), disabled).await?;
     say(&format!("{name}: {}, {}\n", changed.role, standing(&changed)));
     Ok(())
 }

@@ -26,5 +26,6 @@ mod remote;
 mod replica;
 mod run;
 mod simulate;
+mod telemetry;
 mod tidy;
 mod torture;

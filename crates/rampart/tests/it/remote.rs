@@ -5,6 +5,7 @@ mod changing;
 mod commenting;
 mod packages;
 mod refused;
+mod roles;
 mod stopping;
 mod users;
 

@@ -97,6 +97,7 @@ CREATE TABLE scans (
     worked          bigint NOT NULL DEFAULT 0,
     most_worked     bigint,
     price           bigint,
+    request_id      text,
     PRIMARY KEY (tenant_id, scan_id)
 );
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -204,6 +205,7 @@ CREATE TABLE tasks (
     created_at    timestamptz NOT NULL,
     started_at    timestamptz,
     ended_at      timestamptz,
+    request_id    text,
     PRIMARY KEY (tenant_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );
@@ -391,6 +393,17 @@ CREATE TABLE keys (
     PRIMARY KEY (prefix)
 );
 CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
+CREATE INDEX keys_of_role ON keys (tenant_id, role);
+
+-- Roles that tenants make, beside those that every tenant has.
+CREATE TABLE roles (
+    tenant_id   uuid NOT NULL REFERENCES tenants,
+    name        text NOT NULL,
+    permissions text NOT NULL,
+    created_at  timestamptz NOT NULL,
+    created_by  text NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+);
 
 -- People who may log in.
 CREATE TABLE users (
@@ -413,6 +426,7 @@ CREATE TABLE users (
     UNIQUE (tenant_id, name),
     UNIQUE (tenant_id, issuer, subject)
 );
+CREATE INDEX users_of_role ON users (tenant_id, role);
 
 -- People who have logged in. Tokens as digests.
 CREATE TABLE sessions (
@@ -678,6 +692,12 @@ CREATE POLICY of_tenant ON keys FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON keys TO rampart_tenant;
 
+ALTER TABLE roles ENABLE ROW LEVEL SECURITY;
+ALTER TABLE roles FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON roles FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON roles TO rampart_tenant;
+
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
 ALTER TABLE users FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON users FOR ALL TO rampart_tenant
@@ -757,6 +777,8 @@ CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON keys TO rampart_queue;
+CREATE POLICY of_queue ON roles FOR SELECT TO rampart_queue USING (true);
+GRANT SELECT ON roles TO rampart_queue;
 -- A stop may be asked for under a key.
 CREATE POLICY of_queue ON request_keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON request_keys TO rampart_queue;

@@ -57,6 +57,7 @@ CREATE TABLE scans (
     worked          INTEGER NOT NULL DEFAULT 0,
     most_worked     INTEGER,
     price           INTEGER,
+    request_id      TEXT,
     PRIMARY KEY (tenant_id, scan_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -164,6 +165,7 @@ CREATE TABLE tasks (
     created_at    INTEGER NOT NULL,
     started_at    INTEGER,
     ended_at      INTEGER,
+    request_id    TEXT,
     PRIMARY KEY (tenant_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
@@ -350,6 +352,17 @@ CREATE TABLE keys (
     PRIMARY KEY (prefix)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX keys_of_tenant ON keys (tenant_id, name);
+CREATE INDEX keys_of_role ON keys (tenant_id, role);
+
+-- Roles that tenants make, beside those that every tenant has.
+CREATE TABLE roles (
+    tenant_id   BLOB NOT NULL REFERENCES tenants,
+    name        TEXT NOT NULL,
+    permissions TEXT NOT NULL,
+    created_at  INTEGER NOT NULL,
+    created_by  TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, name)
+) STRICT, WITHOUT ROWID;
 
 -- People who may log in.
 CREATE TABLE users (
@@ -372,6 +385,7 @@ CREATE TABLE users (
     UNIQUE (tenant_id, name),
     UNIQUE (tenant_id, issuer, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX users_of_role ON users (tenant_id, role);
 
 -- People who have logged in. Tokens as digests.
 CREATE TABLE sessions (

@@ -1,8 +1,10 @@
 //! People for whom a provider of identities vouches, and second factors of those who have a password.
 
-use model::{Identity, Role, Token};
+use std::collections::BTreeSet;
+
+use model::{Identity, Permission, Role, Token};
 use store::{
-    Credentials, Expected, FirstPassword, NewUser, SecondFactor, SessionRecord, Shown, StoreError,
+    Credentials, Expected, FirstPassword, NewRole, NewUser, SecondFactor, SessionRecord, Shown, StoreError,
     UserRecord, Vouched,
 };
 
@@ -11,6 +13,7 @@ use crate::ground::Ground;
 crate::contract! {
     somebody_is_who_the_provider_says_whatever_they_are_called
     two_who_come_at_once_for_the_first_time_are_one
+    of_several_roles_the_one_that_may_do_the_most_counts
     what_is_shown_once_is_not_taken_again
     who_is_invited_again_has_neither_password_nor_second_factor
 }
@@ -20,7 +23,7 @@ const KEPT: &str = "$argon2id$as it is kept";
 
 fn vouched(subject: &str, name: &str, role: Role) -> Vouched {
     let identity = Identity { issuer: ISSUER.to_owned(), subject: subject.to_owned() };
-    Vouched { identity, name: name.parse().unwrap(), role }
+    Vouched { identity, name: name.parse().unwrap(), roles: BTreeSet::from([role]) }
 }
 
 fn token() -> Token {
@@ -88,6 +91,28 @@ async fn somebody_is_who_the_provider_says_whatever_they_are_called(ground: Grou
     let disabled = come(&ground, vouched("1", "ann.b", Role::Viewer)).await;
     assert!(matches!(disabled, Err(StoreError::Changed { .. })), "{disabled:?}");
     assert_eq!(store.sessions(tenant, first.user.id).await.unwrap(), []);
+}
+
+async fn of_several_roles_the_one_that_may_do_the_most_counts(ground: Ground) {
+    let [reads, gone]: [Role; 2] = ["reads", "gone"].map(|name| name.parse().unwrap());
+    let permissions = BTreeSet::from([Permission::ScansRead, Permission::FindingsRead]);
+    let new = NewRole { name: "reads".parse().unwrap(), permissions };
+    ground.store.create_role(ground.tenant, new, "test").await.unwrap();
+    for (roles, wanted) in [
+        (vec![Role::Viewer, Role::Owner, reads.clone()], Role::Owner),
+        (vec![reads.clone(), Role::Viewer], Role::Viewer),
+        // One that the tenant has not made is as if nobody had said it.
+        (vec![gone.clone(), reads.clone()], reads),
+    ] {
+        let name = format!("who-is-{wanted}");
+        let who = Vouched { roles: roles.into_iter().collect(), ..vouched(&name, &name, Role::Viewer) };
+        assert_eq!(come(&ground, who).await.unwrap().user.role, wanted);
+    }
+    let refused = come(&ground, vouched("nobody", "nobody", gone)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "there is no role `gone`");
+    assert!(
+        ground.store.users(ground.tenant).await.unwrap().iter().all(|user| user.name.as_str() != "nobody")
+    );
 }
 
 async fn two_who_come_at_once_for_the_first_time_are_one(ground: Ground) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{ApiKey, Role};
-use store::{AuditFilter, KeyRecord, NewKey, StoreError};
+use store::{AuditFilter, KeyRecord, Known, NewKey, StoreError};
 
 use crate::{contract, ground::Ground};
 
@@ -26,7 +26,7 @@ async fn create(ground: &Ground, number: u8, new: NewKey) -> KeyRecord {
 }
 
 async fn known(ground: &Ground, number: u8) -> Option<String> {
-    ground.store.known_key(&key(number)).await.unwrap().map(|record| record.name)
+    ground.store.known_key(&key(number)).await.unwrap().map(|known| known.record.name)
 }
 
 contract! {
@@ -45,10 +45,12 @@ async fn a_key_is_known_by_what_is_kept_of_it(ground: Ground) {
         ..named("pipeline")
     };
     let made = create(&ground, 1, new.clone()).await;
-    let told = (made.prefix.as_str(), &made.name[..], made.role, &made.networks, made.expires_at);
+    let told = (made.prefix.as_str(), &made.name[..], made.role.clone(), &made.networks, made.expires_at);
     assert_eq!(told, ("01010101", "pipeline", Role::Scanner, &new.networks, new.expires_at));
     assert_eq!((made.tenant, &made.created_by[..], made.last_used), (ground.tenant, "J. Doe", None));
-    assert_eq!(ground.store.known_key(&key(1)).await.unwrap(), Some(made.clone()));
+    let access = Role::Scanner.built_in().unwrap();
+    let known = Known { record: made.clone(), access };
+    assert_eq!(ground.store.known_key(&key(1)).await.unwrap(), Some(known));
     // The same prefix, another secret.
     let other = ApiKey::from_random([1; 4], [2; 24]);
     assert_eq!(ground.store.known_key(&other).await.unwrap(), None);

@@ -22,6 +22,7 @@ mod once;
 mod packages;
 mod replica;
 mod retention;
+mod roles;
 mod scans;
 mod stored;
 mod tasks;

@@ -104,7 +104,7 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     let user = made(&ground, "a", Role::Viewer, hashed()).await;
     let origin = Some("192.0.2.1".parse().unwrap());
     let begun = ground.store.begin_session(&user, KEPT, None, &token(1), origin, "a").await.unwrap();
-    let known = ground.store.known_session(&token(1)).await.unwrap().unwrap();
+    let known = ground.store.known_session(&token(1)).await.unwrap().unwrap().record;
     assert_eq!(known, begun);
     assert_eq!((known.origin, known.user.last_login), (origin, Some(begun.created_at)));
     assert!(!is_known(&ground, 2).await);
@@ -129,7 +129,7 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     assert!(!is_known(&ground, 1).await, "a day is over");
 
     ground.store.begin_session(&user, KEPT, None, &token(3), None, "a").await.unwrap();
-    let last = ground.store.known_session(&token(3)).await.unwrap().unwrap();
+    let last = ground.store.known_session(&token(3)).await.unwrap().unwrap().record;
     ground.store.end_session(ground.tenant, last.id, "a").await.unwrap();
     assert!(!is_known(&ground, 3).await);
     let again = ground.store.end_session(ground.tenant, last.id, "a").await;

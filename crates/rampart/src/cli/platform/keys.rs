@@ -14,7 +14,8 @@ pub(crate) struct KeyCreateArguments {
     #[arg(value_parser = name)]
     pub(crate) name: String,
 
-    /// What whoever has it may do: owner, administrator, operator, analyst, auditor, viewer, or scanner for a machine
+    /// What whoever has it may do: owner, administrator, operator, analyst, auditor, viewer, scanner for a machine, or a role
+    /// of your own
     #[arg(long, value_name = "ROLE")]
     pub(crate) role: Role,
 

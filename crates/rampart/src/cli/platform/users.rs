@@ -33,7 +33,7 @@ pub(crate) enum UserCommand {
     Invite {
         /// By what they log in, such as j.doe@acme.test
         name: UserName,
-        /// What they may do: owner, administrator, operator, analyst, auditor or viewer
+        /// What they may do: owner, administrator, operator, analyst, auditor, viewer, or a role of your own
         #[arg(long, value_name = "ROLE", required_unless_present = "again")]
         role: Option<Role>,
         /// They are there already, and have lost their password: what they log in with is good for nothing any more

@@ -96,7 +96,7 @@ fn identity_providers_that_cannot_be_used_are_told_before_anything_is_made() {
     for (written, public_url, wanted) in [
         (String::new(), here, "there is no [[provider]]"),
         (provider("Company", "https://id.acme.test", "viewer"), here, "line 2: `Company` cannot be the name"),
-        (provider("company", "https://id.acme.test", "king"), here, "line 7: unknown variant `king`"),
+        (provider("company", "https://id.acme.test", "King"), here, "line 7: `King` is not a role"),
         (provider("company", "https://id.acme.test", "viewer"), here, "cannot read the ca of `company`"),
         (good.replace("127.0.0.1:1", "id.acme.test"), here, "must be reached by https"),
         (good.replace("staff = 'viewer'\n", ""), here, "gives no role to anybody"),

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
-    ApiKey, Author, Identity, LeaseNumber, NewTask, Place, Priority, Role, ScanRequest, Schedule, Scope,
-    Stage, TaskId, TenantId, Token, Topic, Work,
+    ApiKey, Author, Identity, LeaseNumber, NewTask, Permission, Place, Priority, Role, ScanRequest, Schedule,
+    Scope, Stage, TaskId, TenantId, Token, Topic, Work,
     comment::NewComment,
     finding::{Decision, Verdict},
     record::TenantSettings,
@@ -13,8 +13,8 @@ use model::{
 };
 use store::{
     AuditFilter, ConversationFilter, Credentials, Ending, Expected, FindingFilter, FirstPassword,
-    Introduction, Lease, MentionFilter, NewAnalysis, NewScan, NewSchedule, NewUser, PackageResult, Remarks,
-    ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
+    Introduction, Lease, MentionFilter, NewAnalysis, NewRole, NewScan, NewSchedule, NewUser, PackageResult,
+    Remarks, ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
 use super::{scan, things::Things};
@@ -138,11 +138,34 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "begin_vouched_session" => {
             let identity = Identity { issuer: "https://id.test".to_owned(), subject: "intruder".to_owned() };
-            let vouched = Vouched { identity, name: "intruder.vouched".parse().unwrap(), role: Role::Viewer };
+            let vouched =
+                Vouched { identity, name: "intruder.vouched".parse().unwrap(), roles: [Role::Viewer].into() };
             let token = Token::from_random(rand::random());
             let begun = store.begin_vouched_session(tenant, vouched, &token, None, by()).await;
             text(&begun.map(|begun| begun.user.name))
         }
+        "roles" => text(&store.roles(tenant).await.map(|roles| {
+            roles
+                .into_iter()
+                .filter(|role| role.created_by.as_deref() != Some("intruder"))
+                .collect::<Vec<_>>()
+        })),
+        "role" => text(&store.role(tenant, things.role.parse().unwrap()).await),
+        "create_role" => {
+            let name = format!("made-{:08x}", rand::random::<u32>()).parse().unwrap();
+            let new = NewRole { name, permissions: [Permission::ScansRead].into() };
+            text(&store.create_role(tenant, new, by()).await.map(|role| role.permissions))
+        }
+        "create_role_once" => {
+            let new = NewRole { name: "made".parse().unwrap(), permissions: [Permission::ScansRead].into() };
+            let made = store.create_role_once(tenant, new, by(), under_key()).await;
+            text(&made.map(|made| made.record.permissions))
+        }
+        "change_role" => {
+            let all = [Permission::AuditRead].into();
+            text(&store.change_role(tenant, things.role.parse().unwrap(), None, all, by()).await)
+        }
+        "delete_role" => text(&store.delete_role(tenant, things.role.parse().unwrap(), None, by()).await),
         "used_session" => text(&store.used_session(tenant, things.session).await),
         "sessions" => text(&store.sessions(tenant, things.user).await),
         "end_session" => text(&store.end_session(tenant, things.session, by()).await),
@@ -398,6 +421,8 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
     };
     let schedule = store.create_schedule(tenant, new, "test".to_owned()).await.unwrap().id;
     assert!(store.first_key(tenant, key(7), named("secret of the tenant"), "test".to_owned()).await.unwrap());
+    let new = NewRole { name: "watch".parse().unwrap(), permissions: [Permission::ScansRead].into() };
+    store.create_role(tenant, new, "secret of the tenant").await.unwrap();
     let new = NewUser { name: "owner-of-the-tenant".parse().unwrap(), role: Role::Owner };
     let user =
         store.create_user(tenant, new, FirstPassword::Hashed("kept".to_owned()), "test").await.unwrap();
@@ -421,6 +446,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         session,
         comment,
         scope: "home",
+        role: "watch",
     }
 }
 
@@ -450,6 +476,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "tenant",
         "usage",
         "settings",
+        "roles",
         "scopes",
         "tasks",
         "task",

@@ -22,6 +22,8 @@ pub(super) struct Things {
     pub(super) comment: CommentId,
     /// A scope of that name is the tenant's.
     pub(super) scope: &'static str,
+    /// A role of that name is.
+    pub(super) role: &'static str,
 }
 
 impl Things {
@@ -39,6 +41,7 @@ impl Things {
             session: SessionId::new(uuid::Uuid::from_u128(9)),
             comment: CommentId::new(uuid::Uuid::from_u128(10)),
             scope: "nowhere",
+            role: "never",
         }
     }
 
@@ -56,6 +59,7 @@ impl Things {
             (self.session.to_string(), "<session>"),
             (self.comment.to_string(), "<comment>"),
             (format!("\"{}\"", self.scope), "<scope>"),
+            (format!("\"{}\"", self.role), "<role>"),
         ]
         .iter()
         .fold(answer, |answer, (id, name)| answer.replace(id, name))

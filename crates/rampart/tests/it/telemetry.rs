@@ -1,0 +1,254 @@
+//! What is said to whoever watches: which request a line is about, and no secrets.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    time::Instant,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    platform::{PATIENCE, run},
+    remote::Careless,
+    run::{assert_exit, rampart, send, text},
+};
+
+/// A platform that says everything into a file: however much that is, it waits for no reader.
+struct Logged {
+    child: Child,
+    log: PathBuf,
+    url: String,
+    key: String,
+}
+
+impl Logged {
+    fn start(directory: &Path, filter: &str) -> Logged {
+        let log = directory.join("log");
+        let child = rampart(directory)
+            .args([
+                "up",
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics",
+                "127.0.0.1:0",
+                "--log-format",
+                "json",
+                "--log",
+                filter,
+            ])
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let said =
+            until(|| Some(std::fs::read_to_string(&log).unwrap()).filter(|said| said.contains("  try ")));
+        // What it says to people stands between the lines of the log.
+        let told: Vec<&str> = said.lines().filter(|line| !line.starts_with('{')).collect();
+        let told = told.join("\n");
+        let after =
+            |mark: &str| told.split(mark).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+        let url = format!("http://{}", after("http://").split('/').next().unwrap());
+        Logged { child, log, url, key: after("administrator ").to_owned() }
+    }
+
+    /// By curl, with these further words: the answer's headers and its body.
+    fn ask(&self, path: &str, words: &[&str]) -> String {
+        let url = format!("{}{path}", self.url);
+        let asked =
+            Command::new("curl").args(["-sS", "-i", "--max-time", "20", &url]).args(words).output().unwrap();
+        assert!(asked.status.success(), "curl {path}: {}", text(&asked.stderr));
+        text(&asked.stdout)
+    }
+
+    fn end(mut self) -> String {
+        send(Signal::SIGTERM, &self.child);
+        assert!(self.child.wait().unwrap().success());
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        // It is gone already when the test ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn until<T>(mut there: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match there() {
+            Some(found) => return found,
+            None => assert!(Instant::now() < deadline, "it does not come"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn body(answer: &str) -> Value {
+    serde_json::from_str(answer.split("\r\n\r\n").last().unwrap())
+        .unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+#[test]
+fn a_request_is_found_in_every_line_about_it() {
+    let (directory, careless) = (tempfile::tempdir().unwrap(), Careless::start());
+    let up = Logged::start(directory.path(), "info,worker=debug");
+    let key = format!("Authorization: Bearer {}", up.key);
+    let submission =
+        json!({ "targets": [careless.url], "request": { "scope": "loopback", "stages": ["check"] } })
+            .to_string();
+    let asked = [
+        "-H",
+        &key,
+        "-H",
+        "X-Request-Id: of-the-test",
+        "-H",
+        "Content-Type: application/json",
+        "-d",
+        &submission,
+    ];
+    let submitted = up.ask("/api/v1/scans", &asked);
+    assert!(submitted.to_lowercase().contains("x-request-id: of-the-test"), "{submitted}");
+    let scan = body(&submitted)["id"].as_str().unwrap_or_else(|| panic!("{submitted}")).to_owned();
+    let record = until(|| {
+        let record = body(&up.ask(&format!("/api/v1/scans/{scan}"), &["-H", &key]));
+        (record["state"] == "ended").then_some(record)
+    });
+    assert_eq!(record["request_id"], "of-the-test");
+    let tasks = body(&up.ask(&format!("/api/v1/tasks?scan={scan}"), &["-H", &key]));
+    let tasks = tasks["tasks"].as_array().unwrap();
+    assert!(tasks.len() >= 2 && tasks.iter().all(|task| task["request_id"] == "of-the-test"), "{tasks:#?}");
+    let audit = body(&up.ask("/api/v1/audit?action=scan.submit", &["-H", &key]));
+    assert_eq!(audit["entries"][0]["request"], "of-the-test");
+
+    let log = up.end();
+    let lines: Vec<Value> = log
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    for line in &lines {
+        let time: jiff::Timestamp = line["timestamp"].as_str().unwrap().parse().unwrap();
+        assert!(
+            time.duration_since(jiff::Timestamp::now()).abs() < jiff::SignedDuration::from_hours(1),
+            "{line}"
+        );
+        assert!(line["level"].is_string() && line["fields"]["message"].is_string(), "{line}");
+    }
+    let about = |name: &str| -> Vec<&Value> {
+        let wanted =
+            |line: &&Value| line["span"]["name"] == name && line["span"]["request_id"] == "of-the-test";
+        lines.iter().filter(wanted).collect()
+    };
+    let requests = about("request");
+    assert!(matches!(&requests[..], [line] if line["fields"]["status"] == 202), "{requests:#?}");
+    // Every task that the request led to, the report among them.
+    let told = about("task");
+    for task in tasks {
+        assert!(
+            told.iter().any(|line| line["span"]["task"] == task["id"] && line["span"]["scan"] == scan),
+            "{task}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn no_secret_is_in_anything_that_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let up = Logged::start(directory.path(), "trace");
+    let json_type = "Content-Type: application/json";
+    let (password, wrong, bad_key) = (
+        "zyxw-vuts-rqpo-nmlk",
+        "wrong-abcd-efgh-ijkl",
+        "rampart_00000000_deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbe",
+    );
+    let key = format!("Authorization: Bearer {}", up.key);
+
+    let invited = up.ask(
+        "/api/v1/users",
+        &["-H", &key, "-H", json_type, "-d", r#"{"name":"ann@acme.test","role":"viewer"}"#],
+    );
+    let invitation = body(&invited)["invitation"].as_str().unwrap().to_owned();
+    let accept = json!({ "invitation": invitation, "password": password }).to_string();
+    let accepted = up.ask("/api/v1/invitations/accept", &["-H", json_type, "-d", &accept]);
+    assert!(accepted.starts_with("HTTP/1.1 20"), "{accepted}");
+    let log_in = |password: &str| {
+        json!({ "tenant": "default", "name": "ann@acme.test", "password": password }).to_string()
+    };
+    let refused = up.ask("/api/v1/session", &["-H", json_type, "-d", &log_in(wrong)]);
+    assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
+    let session = up.ask("/api/v1/session", &["-H", json_type, "-d", &log_in(password)]);
+    let token =
+        session.split("__Host-rampart=").nth(1).and_then(|rest| rest.split(';').next()).unwrap().to_owned();
+    let forgery_token = body(&session)["forgery_token"].as_str().unwrap().to_owned();
+    let cookie = format!("Cookie: __Host-rampart={token}");
+    let forgery = format!("X-Forgery-Token: {forgery_token}");
+    let secret = up.ask("/api/v1/me/second-factor", &["-H", &cookie, "-H", &forgery, "-X", "POST"]);
+    let second_factor = body(&secret)["secret"].as_str().unwrap_or_else(|| panic!("{secret}")).to_owned();
+    let made =
+        up.ask("/api/v1/keys", &["-H", &key, "-H", json_type, "-d", r#"{"name":"made","role":"viewer"}"#]);
+    let made = body(&made)["secret"].as_str().unwrap().to_owned();
+    // What is wrong, in places where somebody may put it by mistake, in both versions of the protocol.
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        for words in [
+            &["-H", &format!("Authorization: Bearer {bad_key}")][..],
+            &["-H", &format!("Authorization: Bearer {made}")],
+            &["-H", &format!("Authorization: Basic {wrong}")],
+            &["-H", &cookie, "-X", "PATCH", "-H", json_type, "-d", "{}"],
+            &["-H", &key, "-H", json_type, "-d", &json!({ "password": wrong }).to_string()],
+        ] {
+            up.ask("/api/v1/users", &[&[version], words].concat());
+        }
+    }
+    let audit = run(directory.path(), &["audit", "export"]);
+    assert_exit(&audit, 0);
+    let doctor = rampart(directory.path())
+        .args(["doctor", "--doorbell", "redis://:doorbell-secret@127.0.0.1:1"])
+        .env("RAMPART_DATABASE", "postgres://rampart:database-secret@127.0.0.1:1/rampart")
+        .output()
+        .unwrap();
+    let unreachable = rampart(directory.path())
+        .args(["gateway", "--listen", "127.0.0.1:0", "--log", "trace"])
+        .env("RAMPART_DATABASE", "postgres://rampart:database-secret@127.0.0.1:1/rampart")
+        .output()
+        .unwrap();
+    assert!(!doctor.status.success() && !unreachable.status.success());
+    let administrator = up.key.clone();
+    let log = up.end();
+    assert!(log.contains("\"TRACE\""), "it says everything");
+    // It says the key that it makes first, once, to whoever starts it.
+    let said = log.replacen(&administrator, "", 1);
+    let database = std::fs::read(directory.path().join("rampart-data/rampart.db")).unwrap();
+    let everything = [
+        ("the log", said.into_bytes()),
+        ("the audit", audit.stdout),
+        ("doctor", [doctor.stdout, doctor.stderr].concat()),
+        ("a process without a database", [unreachable.stdout, unreachable.stderr].concat()),
+        ("the database", database),
+    ];
+    let unnamed = |key: &str| key.rsplit('_').next().unwrap().to_owned();
+    for (what, secret) in [
+        ("the administrator's key", unnamed(&administrator)),
+        ("a key", unnamed(&made)),
+        ("a key that is none", unnamed(bad_key)),
+        ("a password", password.to_owned()),
+        ("a wrong password", wrong.to_owned()),
+        ("an invitation", invitation),
+        ("a session", token),
+        ("its token against forgery", forgery_token),
+        ("a second factor", second_factor),
+        ("the database's password", "database-secret".to_owned()),
+        ("the doorbell's password", "doorbell-secret".to_owned()),
+    ] {
+        assert!(secret.len() > 12, "{what}: {secret}");
+        for (place, said) in &everything {
+            let found = said.windows(secret.len()).position(|window| window == secret.as_bytes());
+            let around = found.map(|at| text(&said[at.saturating_sub(200)..at]));
+            assert_eq!(around, None, "{what} is in {place}");
+        }
+    }
+}
