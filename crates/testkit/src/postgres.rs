@@ -1,7 +1,9 @@
 //! Debian's PostgreSQL, private to a test or to a test process.
 
 use std::{
+    io::{BufRead, BufReader, Write},
     net::SocketAddr,
+    process::{Child, ChildStdin, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -42,6 +44,21 @@ impl Database {
     /// How its user reaches it, at the server or at something that stands before it.
     pub fn url_at(&self, address: SocketAddr) -> String {
         format!("postgres://{}:{USERS_PASSWORD}@{address}/{}", self.user, self.name)
+    }
+}
+
+/// Somebody with an open transaction, who goes away when it is dropped.
+#[derive(Debug)]
+pub struct Held {
+    client: Child,
+    says: Option<ChildStdin>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // At the end of what is said to it the client goes, and the server undoes what was not committed.
+        drop(self.says.take());
+        let _ = self.client.wait();
     }
 }
 
@@ -209,6 +226,37 @@ impl Server {
             .arg("--dbname")
             .arg(self.url(SUPERUSER, PASSWORD, database))
             .args(["--command", statements]))
+    }
+
+    /// Runs statements as the superuser in a transaction that stays open, with the locks that it has taken.
+    #[track_caller]
+    pub fn hold(&self, database: &str, statements: &str) -> Held {
+        let mut psql = command(&program("postgresql", "psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--set=ON_ERROR_STOP=1", "--dbname"])
+            .arg(self.url(SUPERUSER, PASSWORD, database))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut client = psql.spawn().unwrap_or_else(|error| panic!("{psql:?}: {error}"));
+        let mut says = client.stdin.take().expect("it is piped");
+        writeln!(says, "BEGIN;\n{statements};\n\\! echo held").expect("psql reads what it is to do");
+        let told = BufReader::new(client.stdout.take().expect("it is piped")).lines();
+        let is_held = told.map_while(Result::ok).any(|line| line == "held");
+        assert!(is_held, "{statements}: psql has ended");
+        Held { client, says: Some(says) }
+    }
+
+    /// Waits until nothing goes on in a database: no transaction is open, no lock is held. Gives how many are connected to it.
+    #[track_caller]
+    pub fn wait_for_rest(&self, database: &str) -> usize {
+        let clients =
+            format!("pg_stat_activity WHERE datname = '{database}' AND backend_type = 'client backend'");
+        let at_work = format!(
+            "SELECT (SELECT count(*) FROM {clients} AND state <> 'idle') + \
+             (SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database WHERE datname = '{database}')"
+        );
+        self.wait_for_answer(&at_work, "0");
+        let connected = self.sql("postgres", &format!("SELECT count(*) FROM {clients}"));
+        connected.trim().parse().expect("a count is a number")
     }
 
     /// Kills it and the servers of all its clients with SIGKILL. What was committed is there after [`Server::start_again`].
