@@ -50,8 +50,8 @@ pub struct Connections {
 
 /// How long somebody waits for a new connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long somebody waits for one that others have.
-const WAIT: Duration = Duration::from_secs(30);
+/// How long somebody waits for one that others have: shorter than an answer may take, so that whoever asked is told what was lacking.
+const WAIT: Duration = Duration::from_secs(20);
 /// How long somebody waits for an answer: longer than the server gives a statement, so that only a dead line takes so long.
 const ANSWER: Duration = Duration::from_secs(75);
 
