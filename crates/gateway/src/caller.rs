@@ -286,7 +286,7 @@ async fn known_session(gateway: &Gateway, token: &Token) -> Result<Arc<Known<Ses
     let Known { record, access } = (*session).clone();
     let used = Known { record: SessionRecord { last_used: now, ..record }, access };
     let session = gateway.sessions.replace(digest, &session, used);
-    gateway.store.used_session(session.record.user.tenant, session.record.id).await?;
+    written_down(gateway.store.used_session(session.record.user.tenant, session.record.id).await)?;
     Ok(session)
 }
 
@@ -344,9 +344,20 @@ async fn known_key(
             let Known { record, access } = (*known).clone();
             let used = Known { record: KeyRecord { last_used: Some(now), ..record }, access };
             let known = gateway.keys.replace(digest, &known, used);
-            gateway.store.used_key(known.record.tenant, known.record.prefix.clone()).await?;
+            written_down(gateway.store.used_key(known.record.tenant, known.record.prefix.clone()).await)?;
             Ok(known)
         }
+    }
+}
+
+/// That somebody was there is not worth so much that nobody reads anything where nothing can be written any more.
+fn written_down(written: Result<(), StoreError>) -> Result<(), StoreError> {
+    match written {
+        Err(error @ StoreError::Full(_)) => {
+            tracing::error!(%error, "it is not written down when a key or a session was used last");
+            Ok(())
+        }
+        written => written,
     }
 }
 

@@ -236,7 +236,12 @@ impl From<StoreError> for Problem {
         let detail = match kind {
             Kind::Unavailable | Kind::Internal => {
                 tracing::error!(%error, "a request could not be answered");
-                "the store did not answer as it should".to_owned()
+                match error {
+                    StoreError::Full(_) => {
+                        "there is no room for the database: nothing was changed".to_owned()
+                    }
+                    _ => "the store did not answer as it should".to_owned(),
+                }
             }
             _ => error.to_string(),
         };
@@ -247,6 +252,9 @@ impl From<StoreError> for Problem {
                 wait: Some(UNATTENDED),
                 ..Problem::new(kind, detail)
             },
+            Kind::Unavailable => Problem::new(kind, detail).hint(
+                "ask again in a moment; whoever runs the installation finds in its log why it does not answer",
+            ),
             _ => Problem::new(kind, detail),
         }
     }
