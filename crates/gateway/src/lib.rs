@@ -163,15 +163,14 @@ impl Gateway {
     /// Every route.
     fn router(self) -> Router {
         let (api, document) = api::routes();
-        let document = Arc::new(document);
-        // It never changes while this program runs.
-        let described =
-            serde_json::to_value(&*document).expect("a document has text keys and finite numbers");
-        let page = Bytes::from(reference::page(&described));
+        // It never changes while this program runs: written once, those who read it slowly share it.
+        const WRITTEN: &str = "a document has text keys and finite numbers";
+        let page = Bytes::from(reference::page(&serde_json::to_value(&document).expect(WRITTEN)));
+        let document = Bytes::from(serde_json::to_vec(&document).expect(WRITTEN));
         api.route("/api/v1", get(reference::to_page))
             .route("/api/v1/", get(move || async move { reference::show(page) }))
             .route("/api/v1/reference.css", get(reference::style))
-            .route("/api/v1/openapi.json", get(move || async move { axum::Json(document) }))
+            .route("/api/v1/openapi.json", get(move || async move { reference::document(document) }))
             .route("/health", get(health::alive))
             .route("/ready", get(health::ready))
             .route("/startup", get(health::ready))

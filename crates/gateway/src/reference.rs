@@ -24,6 +24,11 @@ pub(crate) fn show(page: Bytes) -> Response {
     (headers, page).into_response()
 }
 
+/// The document itself, for programs.
+pub(crate) fn document(document: Bytes) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], document).into_response()
+}
+
 /// How the page looks.
 pub(crate) async fn style() -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))], STYLE).into_response()
