@@ -7,6 +7,8 @@ mod api;
 mod caller;
 mod conversation;
 mod cookies;
+#[cfg(test)]
+mod gone;
 mod guesses;
 mod health;
 mod identity;

@@ -453,17 +453,13 @@ impl Follower {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use axum::{body::Body, extract::Request};
     use futures_util::StreamExt;
     use model::{ApiKey, Authority, Reach};
-    use store::{Location, NewKey, NewTenant, Objects, Terms};
-    use tokio_util::sync::CancellationToken;
+    use store::{Location, NewKey, NewTenant};
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{Rates, Surroundings};
 
     async fn gateway(directory: &std::path::Path) -> (Gateway, TenantId, ApiKey) {
         let store = Store::open(&Location::Sqlite(directory.join("rampart.db"))).await.unwrap();
@@ -476,19 +472,7 @@ mod tests {
             expires_at: None,
         };
         store.create_key(tenant, key.clone(), new, "test").await.unwrap();
-        let rate = NonZeroU32::new(1_000).unwrap();
-        let around = Surroundings {
-            terms: Terms { checks: "1".to_owned(), price: None },
-            checks: Default::default(),
-            resolvers: Vec::new(),
-            reports: Objects::directory(directory).unwrap(),
-            rates: Rates { address: rate, key: rate, tenant: rate },
-            proxies: Vec::new(),
-            identity_providers: Default::default(),
-            tell: Box::new(|_| {}),
-            ending: CancellationToken::new(),
-        };
-        (Gateway::new(store, around), tenant, key)
+        (crate::gone::gateway(store, directory), tenant, key)
     }
 
     async fn follow(gateway: &Gateway, key: &ApiKey) -> axum::body::BodyDataStream {
