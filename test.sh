@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-servers=(git curl nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv)
+servers=(git curl nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv chromium chromium-driver)
 missing=()
 for package in "${servers[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

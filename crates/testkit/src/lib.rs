@@ -1,6 +1,7 @@
 //! Servers on loopback for tests: well-behaved ones, broken ones, hostile ones, and real ones from Debian's packages as child
 //! processes. Each listens on a port of its own and is gone when its value is dropped.
 
+pub mod browser;
 pub mod dns;
 pub mod http;
 pub mod identity_provider;

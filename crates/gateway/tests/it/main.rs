@@ -6,6 +6,7 @@
               are tests"
 )]
 
+mod browser;
 mod checks;
 mod comments;
 mod document;
