@@ -7,6 +7,7 @@ mod gate;
 mod matrix;
 mod mutation;
 mod pgtap;
+mod psql;
 mod replica;
 pub(crate) mod rows;
 mod scan;
