@@ -1,16 +1,19 @@
 //! `rampart up` and the operators' commands, as somebody who meets them for the first time.
 
+mod broker;
 mod costs;
+mod full;
 mod objects;
 mod packets;
 mod redriving;
 mod side_by_side;
+mod slow;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Output, Stdio},
+    process::{Child, ChildStderr, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -33,12 +36,14 @@ pub(crate) struct Up {
 
 impl Up {
     pub(crate) fn start(directory: &Path, arguments: &[&str]) -> Up {
-        let mut child = rampart(directory)
-            .args(["up", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = rampart(directory);
+        command.args(["up", "--listen", "127.0.0.1:0"]).args(arguments);
+        Up::of(command)
+    }
+
+    /// One that is started in another way.
+    pub(crate) fn of(mut command: Command) -> Up {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut rest = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while !said.contains("  try ") {
