@@ -10,6 +10,7 @@ use std::{
 };
 
 use axum::{
+    Router,
     body::{Body, Bytes, to_bytes},
     extract::Request,
     http::{Method, StatusCode},
@@ -72,6 +73,7 @@ impl<F: Future> Future for GivenUp<F> {
 
 struct Ground {
     gateway: Gateway,
+    router: Router,
     store: Store,
     tenant: TenantId,
     key: ApiKey,
@@ -95,7 +97,8 @@ impl Ground {
         store.put_scope(tenant, "loopback", Scope::loopback(), "test".to_owned()).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         let gateway = gateway(store.clone(), directory.path());
-        Ground { gateway, store, tenant, key, database, _directory: directory }
+        let router = gateway.clone().router();
+        Ground { gateway, router, store, tenant, key, database, _directory: directory }
     }
 
     async fn answer(&self, asked: &Asked) -> (StatusCode, Bytes) {
@@ -114,8 +117,7 @@ impl Ground {
             }
             None => Body::empty(),
         };
-        let router = self.gateway.clone().router();
-        let response = router.oneshot(request.body(body).unwrap()).await.unwrap();
+        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
         (head.status, to_bytes(body, 1 << 24).await.unwrap())
     }
@@ -272,7 +274,7 @@ async fn what_is_asked_for_by_somebody_who_goes_away_is_done_wholly_or_not_at_al
             listed[list].as_array().unwrap().len()
         };
         let asked = ground.go_away(|number| make(path, number, body(number))).await;
-        assert!(asked > 2 * AT_ONCE, "{path}: {asked} have asked");
+        assert!(asked >= 2 * AT_ONCE, "{path}: {asked} have asked");
         ground.require_rest().await;
         let there = count().await;
         assert_eq!(
@@ -302,7 +304,7 @@ async fn what_is_changed_by_somebody_who_goes_away_is_as_it_was_or_as_they_wante
     };
     let before = ground.audited("scope.put").await;
     let asked = ground.go_away(scope).await;
-    assert!(asked > 2 * AT_ONCE, "{asked} have asked");
+    assert!(asked >= 2 * AT_ONCE, "{asked} have asked");
     ground.require_rest().await;
     let entries = ground.audited("scope.put").await;
     assert!(entries > before && entries <= before + asked, "{entries}");
