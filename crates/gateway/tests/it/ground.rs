@@ -76,28 +76,38 @@ impl Answer {
 
 impl Ground {
     pub(crate) async fn start() -> Ground {
-        let rate = NonZeroU32::new(100_000).unwrap();
-        Ground::with(Rates { address: rate, key: rate, tenant: rate }, None).await
+        Ground::with(plenty(), None).await
     }
 
     /// One that answers no more than that, and encrypts with that certificate.
     pub(crate) async fn with(rates: Rates, tls: Option<Arc<Tls>>) -> Ground {
-        Ground::assembled(rates, tls, Vec::new()).await
+        Ground::assembled(None, rates, tls, Vec::new()).await
+    }
+
+    /// One that answers from that store.
+    pub(crate) async fn above(store: Store) -> Ground {
+        Ground::assembled(Some(store), plenty(), None, Vec::new()).await
     }
 
     /// One whose people these vouch for.
     pub(crate) async fn with_providers(providers: Vec<IdentityProvider>) -> Ground {
-        let rate = NonZeroU32::new(100_000).unwrap();
-        Ground::assembled(Rates { address: rate, key: rate, tenant: rate }, None, providers).await
+        Ground::assembled(None, plenty(), None, providers).await
     }
 
     async fn assembled(
+        store: Option<Store>,
         rates: Rates,
         tls: Option<Arc<Tls>>,
         identity_providers: Vec<IdentityProvider>,
     ) -> Ground {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(&store::Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
+        let store = match store {
+            Some(store) => store,
+            None => {
+                let file = directory.path().join("rampart.db");
+                Store::open(&store::Location::Sqlite(file)).await.unwrap()
+            }
+        };
         let tenant = store.create_tenant(NewTenant::named("own"), "test".to_owned()).await.unwrap().id;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -349,6 +359,12 @@ impl Ground {
         assert_documented(&method, &path, &answer);
         answer
     }
+}
+
+/// More than any test asks for.
+fn plenty() -> Rates {
+    let rate = NonZeroU32::new(100_000).unwrap();
+    Rates { address: rate, key: rate, tenant: rate }
 }
 
 /// Some checks that there are.

@@ -67,7 +67,7 @@ impl Follower {
     }
 
     /// The next event, whatever it is; nothing at the end.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
