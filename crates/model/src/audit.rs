@@ -1,8 +1,12 @@
 //! Who did what: entries that are chained, so that none can be changed, taken out or moved without everything after it saying so.
 //!
 //! Each entry is sealed with a hash over itself and the seal before it (Schneier and Kelsey, "Secure Audit Logs to Support Computer
-//! Forensics", 1999, without their keys). Whoever can write to the database could make a new chain of everything; against that stands
-//! whoever has kept the end of an older one.
+//! Forensics", 1999, without their keys). Whoever can write to the database could make a new chain of everything; against that stand
+//! checkpoints, which are signed with a key that is not there, and whoever has kept the end of an older one.
+
+mod checkpoint;
+mod hexadecimal;
+mod key;
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -11,6 +15,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+pub use self::{
+    checkpoint::{Checkpoint, Checkpoints, Verified},
+    key::{AuditKey, AuditKeyError, AuditKeyId, AuditPublicKey, AuditSignature, HexadecimalError},
+};
 use crate::TenantId;
 
 /// Who does something, and how they came.
@@ -44,7 +52,7 @@ pub struct Seal([u8; 32]);
 
 impl fmt::Display for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hexadecimal::write(&self.0, f)
     }
 }
 
@@ -63,16 +71,7 @@ impl FromStr for Seal {
     type Err = SealError;
 
     fn from_str(text: &str) -> Result<Seal, SealError> {
-        let wrong = || SealError(text.to_owned());
-        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        let mut seal = [0; 32];
-        for (byte, digits) in seal.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(digits).map_err(|_| wrong())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
-        }
-        Ok(Seal(seal))
+        hexadecimal::read(text).map(Seal).ok_or_else(|| SealError(text.to_owned()))
     }
 }
 
@@ -225,6 +224,54 @@ pub enum Broken {
     End {
         /// The last that was written.
         wanted: u64,
+        /// The last that is there.
+        found: u64,
+    },
+    /// A checkpoint was taken out, put in or moved.
+    #[error("checkpoint {wanted} is not there: {found} comes in its place")]
+    CheckpointGap {
+        /// What must come.
+        wanted: u64,
+        /// What comes.
+        found: u64,
+    },
+    /// A checkpoint, or the one before, is not what was signed.
+    #[error("checkpoint {number} is not as it was made, or the one before it is not")]
+    CheckpointAltered {
+        /// Which.
+        number: u64,
+    },
+    /// The last checkpoints are gone, or there are more than were made.
+    #[error("the last checkpoint is {found}, and not as it was written {wanted}")]
+    CheckpointEnd {
+        /// The last that was made.
+        wanted: u64,
+        /// The last that is there.
+        found: u64,
+    },
+    /// Somebody who has not the key has made or changed a checkpoint.
+    #[error("checkpoint {number} is not signed with the key that it names")]
+    Forged {
+        /// Which.
+        number: u64,
+    },
+    /// The chain was made anew: it is whole, and not the one that was signed.
+    #[error(
+        "entry {position} is sealed otherwise than checkpoint {number} says: what is up to it was made anew"
+    )]
+    Rewritten {
+        /// Which entry.
+        position: u64,
+        /// Which checkpoint.
+        number: u64,
+    },
+    /// Entries that were signed are gone from the end.
+    #[error("the chain ends with entry {found}, and checkpoint {number} is of entry {position}")]
+    Cut {
+        /// Of which entry it is.
+        position: u64,
+        /// Which checkpoint.
+        number: u64,
         /// The last that is there.
         found: u64,
     },

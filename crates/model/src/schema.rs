@@ -7,7 +7,9 @@ use utoipa::{
 
 use crate::{
     CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PackageUrl, Permission, PortSet,
-    Protocol, Role, RoleName, ScanId, Target, WorkerId, WorkerPrice, audit::Seal, comment::Older,
+    Protocol, Role, RoleName, ScanId, Target, WorkerId, WorkerPrice,
+    audit::{AuditKeyId, AuditSignature, Seal},
+    comment::Older,
     finding::EvidenceId,
 };
 
@@ -41,6 +43,8 @@ impl PartialSchema for Permission {
 impl ToSchema for Permission {}
 
 texts! {
+    AuditKeyId: "SHA-256 of a public key in DER: 64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "^[0-9a-f]{64}$";
+    AuditSignature: "an Ed25519 signature: 128 hexadecimal digits", "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b", "^[0-9a-f]{128}$";
     CheckId: "the id of a check template", "git-config";
     DomainName: "a domain name in lower case, without the dot at its end", "www.example.com";
     EvidenceId: "the fingerprint of a finding, a task and a number", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b.0190a0f0-7a5b-7c3d-8e1f-2a3b4c5d6e7f.0", "^[0-9a-fA-F]{32}\\.[0-9a-fA-F-]{36}\\.[0-9]{1,9}$";
