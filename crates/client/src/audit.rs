@@ -1,7 +1,7 @@
 //! Who did what.
 
 use jiff::Timestamp;
-use model::AuditEntry;
+use model::{AuditEntry, audit::Checkpoint};
 use serde::Deserialize;
 
 use crate::{Client, ClientError, Page};
@@ -27,6 +27,12 @@ struct Entries {
     next: Option<u64>,
 }
 
+#[derive(Deserialize)]
+struct Checkpoints {
+    checkpoints: Vec<Checkpoint>,
+    next: Option<u64>,
+}
+
 impl Client {
     /// What was done to the tenant, the newest first.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry, u64>, ClientError> {
@@ -38,5 +44,15 @@ impl Client {
             .query_if("limit", query.limit)
             .query_if("before", query.before);
         request.answer().await.map(|Entries { entries, next }| Page { items: entries, next })
+    }
+
+    /// The signed checkpoints of the tenant's audit, the newest first; only those before the one with this number.
+    pub async fn audit_checkpoints(
+        &self,
+        limit: Option<usize>,
+        before: Option<u64>,
+    ) -> Result<Page<Checkpoint, u64>, ClientError> {
+        let request = self.get(&["audit", "checkpoints"]).query_if("limit", limit).query_if("before", before);
+        request.answer().await.map(|Checkpoints { checkpoints, next }| Page { items: checkpoints, next })
     }
 }

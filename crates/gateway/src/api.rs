@@ -129,6 +129,7 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(stops::list, stops::order))
         .routes(routes!(stops::lift))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::checkpoints))
         .routes(routes!(events::follow))
         .routes(routes!(events::follow_by_socket))
         .routes(routes!(tenant::show))

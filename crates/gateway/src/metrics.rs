@@ -134,6 +134,7 @@ pub(crate) struct Metrics {
     sessions: Gauge<u64, AtomicU64>,
     stops: Gauge<u64, AtomicU64>,
     audited: Gauge<u64, AtomicU64>,
+    unsigned: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -151,6 +152,7 @@ impl Default for Metrics {
             sessions: Gauge::default(),
             stops: Gauge::default(),
             audited: Gauge::default(),
+            unsigned: Gauge::default(),
         };
         registry.register("http_requests", "Requests that were answered", metrics.requests.clone());
         let took = "How long answers took, until their heads were sent";
@@ -167,6 +169,8 @@ impl Default for Metrics {
         registry.register("sessions", "Sessions of people that go on", metrics.sessions.clone());
         registry.register("emergency_stops", "Emergency stops that hold", metrics.stops.clone());
         registry.register("audit_entries", "Entries of the audit", metrics.audited.clone());
+        let unsigned = "Entries of the audit after the last checkpoints";
+        registry.register("audit_unsigned_entries", unsigned, metrics.unsigned.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", version);
         Metrics { registry: Mutex::new(registry), ..metrics }
@@ -222,6 +226,7 @@ impl Metrics {
         self.sessions.set(workload.sessions);
         self.stops.set(workload.stops as u64);
         self.audited.set(workload.audited);
+        self.unsigned.set(workload.unsigned);
     }
 }
 

@@ -16,14 +16,15 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
     platform::{
-        AdminCommand, AdminCreateArguments, Anywhere, AuditCommand, AuditListArguments, CommentArguments,
-        CommentListArguments, DiffArguments, FindingCommand, FindingDecideArguments, FindingListArguments,
-        GatewayArguments, JsonArguments, KeyCommand, KeyCreateArguments, ListenArguments, MigrateArguments,
-        OneScanArguments, PackageCommand, PlatformCommand, ReachArguments, ReportArguments, ResumeArguments,
-        RoleCommand, RolePermissionsArguments, ScanCommand, ScanListArguments, ScheduleCommand,
-        ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
-        TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments,
-        UserChangeArguments, UserCommand, Verdict, WorkerArguments,
+        AdminCommand, AdminCreateArguments, Anywhere, AuditCheckpointsArguments, AuditCommand,
+        AuditKeyCommand, AuditListArguments, AuditVerifyArguments, CommentArguments, CommentListArguments,
+        DiffArguments, FindingCommand, FindingDecideArguments, FindingListArguments, GatewayArguments,
+        JsonArguments, KeyCommand, KeyCreateArguments, ListenArguments, MigrateArguments, OneScanArguments,
+        PackageCommand, PlatformCommand, ReachArguments, ReportArguments, ResumeArguments, RoleCommand,
+        RolePermissionsArguments, ScanCommand, ScanListArguments, ScheduleCommand, ScheduleCreateArguments,
+        ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments, TaskCommand,
+        TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments, UserChangeArguments,
+        UserCommand, Verdict, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

@@ -1,5 +1,6 @@
 //! `rampart.toml`, the environment and flags become one configuration, once; nobody else reads them.
 
+mod audit;
 mod identity;
 mod server;
 
@@ -8,6 +9,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,7 +25,10 @@ use worker::{
     orchestrator::Keeping,
 };
 
-pub(crate) use self::server::{ServerArguments, Whereabouts};
+pub(crate) use self::{
+    audit::public_key,
+    server::{ServerArguments, Whereabouts},
+};
 use crate::{
     cli::{between, duration},
     library,
@@ -148,6 +153,22 @@ pub(crate) struct ConfigurationArguments {
     )]
     pub(crate) keep_scans: Option<Duration>,
 
+    /// Key that the orchestrator signs the audit with, in PEM [default: audit.key in --data, when there is one]
+    #[arg(long, value_name = "FILE", env = "RAMPART_AUDIT_KEY", help_heading = "Platform", global = true)]
+    pub(crate) audit_key: Option<PathBuf>,
+
+    /// How long the audit is kept, such as 400d, at least a day: the orchestrator purges what is older, and signs that it did
+    /// [default: for good]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "RAMPART_KEEP_AUDIT",
+        value_parser = duration,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) keep_audit: Option<Duration>,
+
     /// What is logged, such as `info` or `worker=debug` [default: info]
     #[arg(long, value_name = "FILTER", env = "RAMPART_LOG", help_heading = "Platform", global = true)]
     pub(crate) log: Option<String>,
@@ -171,6 +192,8 @@ struct File {
     tenant: Option<String>,
     price_per_worker_hour: Option<WorkerPrice>,
     keep_scans: Option<String>,
+    audit_key: Option<PathBuf>,
+    keep_audit: Option<String>,
     listen: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
     tls_certificate: Option<PathBuf>,
@@ -200,6 +223,10 @@ pub(crate) struct Configuration {
     pub(crate) price_per_worker_hour: Option<WorkerPrice>,
     /// For good without any.
     pub(crate) keep_scans: Option<Duration>,
+    /// The one in the data directory, if it is there, without any.
+    pub(crate) audit_key: Option<PathBuf>,
+    /// For good without any.
+    pub(crate) keep_audit: Option<Duration>,
     pub(crate) listen: SocketAddr,
     pub(crate) metrics: Option<SocketAddr>,
     /// Certificate and key.
@@ -280,6 +307,8 @@ impl Configuration {
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
             price_per_worker_hour: arguments.price_per_worker_hour.or(file.price_per_worker_hour),
             keep_scans: time("keep_scans", arguments.keep_scans, file.keep_scans)?,
+            audit_key: arguments.audit_key.or(file.audit_key),
+            keep_audit: audit::kept_for(time("keep_audit", arguments.keep_audit, file.keep_audit)?)?,
             metrics: file.metrics,
             tls: match (file.tls_certificate, file.tls_key) {
                 (Some(certificate), Some(key)) => Some((certificate, key)),
@@ -300,7 +329,8 @@ impl Configuration {
     pub(crate) fn keeping(&self) -> anyhow::Result<Keeping> {
         let reachable = self.objects.is_some() || self.data.is_dir();
         let reports = reachable.then(|| self.objects()).transpose()?;
-        Ok(Keeping { retention: Retention { scans: self.keep_scans, ..Retention::default() }, reports })
+        let retention = Retention { scans: self.keep_scans, ..Retention::default() };
+        Ok(Keeping { retention, reports, notary: self.notary()?.map(Arc::new) })
     }
 
     /// By whom people are let in, with what arguments say in the place of what the file says.
@@ -381,7 +411,7 @@ impl Configuration {
         opened.context("--objects says where evidence and reports are kept")
     }
 
-    pub(crate) fn doorbell(&self) -> anyhow::Result<std::sync::Arc<dyn Doorbell>> {
+    pub(crate) fn doorbell(&self) -> anyhow::Result<Arc<dyn Doorbell>> {
         Ok(doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default())?)
     }
 

@@ -5,6 +5,7 @@ mod account;
 mod admin;
 mod attendance;
 mod audit;
+mod audit_keys;
 mod comments;
 mod doctor;
 mod findings;

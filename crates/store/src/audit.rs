@@ -3,21 +3,18 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{
-    AuditEntry, By, TenantId,
-    audit::{Broken, ChainEnd},
-};
+use model::{AuditEntry, By, TenantId, audit::ChainEnd};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    session::{QueueTx, Session, TenantTx},
+    session::{Dialect, QueueTx, Session, TenantTx},
     value::{Kind, Row, Value, without_nul},
 };
 
 /// Entries that are looked at at once when a chain is walked.
-const PAGE: usize = 1_000;
+pub(crate) const PAGE: usize = 1_000;
 
 /// Which entries somebody means.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -153,7 +150,7 @@ fn document(of: &impl Serialize) -> Result<Option<serde_json::Value>, StoreError
 pub(crate) struct Acts(BTreeMap<Option<TenantId>, Vec<Act>>);
 
 impl Acts {
-    fn add(&mut self, tenant: Option<TenantId>, act: Act) {
+    pub(crate) fn add(&mut self, tenant: Option<TenantId>, act: Act) {
         self.0.entry(tenant).or_default().push(act);
     }
 
@@ -201,8 +198,21 @@ fn values_of(entry: AuditEntry) -> Vec<Value> {
     ]
 }
 
-fn chain_of(tenant: Option<TenantId>) -> Uuid {
+/// What the ends of chains, and their checkpoints, name a chain by.
+pub(crate) fn chain_of(tenant: Option<TenantId>) -> Uuid {
     tenant.map_or(Uuid::nil(), TenantId::as_uuid)
+}
+
+/// Entries of a chain, as the index by their position has them.
+pub(crate) fn in_chain(dialect: Dialect, tenant: Option<TenantId>) -> String {
+    match (dialect, tenant) {
+        (Dialect::Sqlite, tenant) => {
+            let nobody = "x'00000000000000000000000000000000'";
+            format!("coalesce(tenant_id, {nobody}) = x'{}'", chain_of(tenant).simple())
+        }
+        (Dialect::Postgres, Some(tenant)) => format!("tenant_id = '{tenant}'"),
+        (Dialect::Postgres, None) => "tenant_id IS NULL".to_owned(),
+    }
 }
 
 /// The end of a chain, which nobody else moves until the transaction is over.
@@ -215,7 +225,7 @@ async fn hold_end(session: &mut dyn Session, tenant: Option<TenantId>) -> Result
     read_end(session, tenant, lock).await
 }
 
-async fn read_end(
+pub(crate) async fn read_end(
     session: &mut dyn Session,
     tenant: Option<TenantId>,
     lock: &str,
@@ -230,6 +240,13 @@ impl QueueTx<'_> {
     /// Entries of all chains.
     pub(crate) async fn audited(&mut self) -> Result<u64, StoreError> {
         let sql = "SELECT CAST(coalesce(sum(position), 0) AS bigint) FROM audit_ends";
+        let rows = self.session.query(sql, &[]).await?;
+        rows.first().map_or(Ok(0), |row| row.count(0))
+    }
+
+    /// Entries of all chains after the last checkpoint of each.
+    pub(crate) async fn unsigned(&mut self) -> Result<u64, StoreError> {
+        let sql = "SELECT CAST(coalesce(sum(CASE WHEN position > signed THEN position - signed ELSE 0 END), 0) AS bigint) FROM audit_ends";
         let rows = self.session.query(sql, &[]).await?;
         rows.first().map_or(Ok(0), |row| row.count(0))
     }
@@ -330,56 +347,17 @@ impl Store {
     pub async fn audit_chain_of_nobody(&self, after: u64) -> Result<ChainPage, StoreError> {
         self.read_queue(move |tx| Box::pin(async move { read_chain(tx.session, None, after).await })).await
     }
-
-    /// Walks a whole chain, which must be the one that somebody has seen: where it ends, when it is whole.
-    pub async fn verify_audit(
-        &self,
-        tenant: Option<TenantId>,
-        seen: Option<ChainEnd>,
-    ) -> Result<Result<ChainEnd, Broken>, StoreError> {
-        let (mut walked, mut end) = (ChainEnd::START, None);
-        loop {
-            let page = match tenant {
-                Some(tenant) => self.audit_chain(tenant, walked.position).await?,
-                None => self.audit_chain_of_nobody(walked.position).await?,
-            };
-            // The end was looked at after the entries: those up to it that were written in between are there at the next look.
-            if page.entries.is_empty() && (walked == page.end || end == Some(page.end)) {
-                let whole = walked.require(page.end).and_then(|()| match seen {
-                    Some(seen) if seen.position > walked.position => walked.require(seen),
-                    _ => Ok(()),
-                });
-                return Ok(whole.map(|()| walked));
-            }
-            end = Some(page.end).filter(|_| page.entries.is_empty());
-            for entry in &page.entries {
-                if let Err(broken) = walked.follow(entry) {
-                    return Ok(Err(broken));
-                }
-                if seen.is_some_and(|seen| seen.position == walked.position && seen != walked) {
-                    return Ok(Err(Broken::Another { position: walked.position }));
-                }
-            }
-        }
-    }
 }
 
-async fn read_chain(
+pub(crate) async fn read_chain(
     session: &mut dyn Session,
     tenant: Option<TenantId>,
     after: u64,
 ) -> Result<ChainPage, StoreError> {
-    let mut values = vec![after.into()];
-    let whose = match tenant {
-        Some(tenant) => {
-            values.push(tenant.as_uuid().into());
-            "tenant_id = $2"
-        }
-        None => "tenant_id IS NULL",
-    };
+    let whose = in_chain(session.dialect(), tenant);
     let sql =
         format!("SELECT {ENTRY} FROM audit WHERE {whose} AND position > $1 ORDER BY position LIMIT {PAGE}");
-    let rows = session.query(&sql, &values).await?;
+    let rows = session.query(&sql, &[after.into()]).await?;
     // After the entries: what stands behind the end was put there by somebody else.
     let end = read_end(session, tenant, "").await?;
     Ok(ChainPage { entries: rows.iter().map(read).collect::<Result<_, _>>()?, end })

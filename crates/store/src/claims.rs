@@ -48,6 +48,8 @@ pub struct Workload {
     pub stops: usize,
     /// Entries of the audit.
     pub audited: u64,
+    /// Of these, how many no checkpoint is of yet.
+    pub unsigned: u64,
 }
 
 /// The right to work on a task, for as long as the worker is heard of.
@@ -470,6 +472,7 @@ impl Store {
                     sessions: tx.sessions_that_go_on().await?,
                     stops: tx.stops_in_force().await?.len(),
                     audited: tx.audited().await?,
+                    unsigned: tx.unsigned().await?,
                 })
             })
         })

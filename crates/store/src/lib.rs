@@ -13,6 +13,7 @@ mod value;
 
 mod assets;
 mod audit;
+mod checkpoints;
 mod claims;
 mod comments;
 mod conversations;

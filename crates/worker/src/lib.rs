@@ -1,6 +1,7 @@
 //! Doing the work that the store holds: claiming, working, settling, and looking after the whole.
 
 pub mod doorbell;
+pub mod notary;
 pub mod orchestrator;
 pub mod pool;
 

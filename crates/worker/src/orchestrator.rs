@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     doorbell::Doorbell,
+    notary::Notary,
     settler::{tell_of_ended, wake},
 };
 
@@ -31,6 +32,9 @@ const SWEEP_SCANS: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// When it is looked for the first time: also where processes are started anew each day.
 const FIRST_SWEEP: Duration = Duration::from_secs(60 * 60);
+/// How often the audit is signed where it went on, and how long that may take at the end.
+const SIGN: Duration = Duration::from_secs(5 * 60);
+const LAST_SIGNATURE: Duration = Duration::from_secs(5);
 /// Leases that one transaction gives back.
 const RECLAIM: usize = 500;
 
@@ -41,6 +45,8 @@ pub struct Keeping {
     pub retention: Retention,
     /// Where the reports of scans are, as far as this process can reach them.
     pub reports: Option<Objects>,
+    /// Who signs the audit, if somebody does.
+    pub notary: Option<Arc<Notary>>,
 }
 
 /// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
@@ -60,7 +66,8 @@ pub async fn run(
     let mut forget_at = Instant::now();
     let mut sweep_at = Instant::now() + FIRST_SWEEP;
     let mut sweep_scans_at = Instant::now();
-    let (mut sweeping, mut sweeping_scans) = (JoinSet::new(), JoinSet::new());
+    let mut sign_at = Instant::now();
+    let (mut sweeping, mut sweeping_scans, mut signing) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -83,8 +90,19 @@ pub async fn run(
             sweep_at = Instant::now() + SWEEP;
             sweeping.spawn(sweep(store.clone(), keeping.retention.unnamed_evidence));
         }
+        if leads
+            && Instant::now() >= sign_at
+            && signing.is_empty()
+            && let Some(notary) = &keeping.notary
+        {
+            sign_at = Instant::now() + SIGN;
+            signing.spawn(sign(Arc::clone(notary), store.clone()));
+        }
         // They have said how they ended.
-        while sweeping.try_join_next().is_some() || sweeping_scans.try_join_next().is_some() {}
+        while sweeping.try_join_next().is_some()
+            || sweeping_scans.try_join_next().is_some()
+            || signing.try_join_next().is_some()
+        {}
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {
@@ -92,6 +110,12 @@ pub async fn run(
                 tracing::warn!(%error, for_seconds, "nothing can be looked after");
             }
         }
+    }
+    if leads
+        && let Some(notary) = &keeping.notary
+        && tokio::time::timeout(LAST_SIGNATURE, notary.look_after(&store)).await.is_err()
+    {
+        tracing::info!("the audit is signed by whoever leads next");
     }
     if leads && let Err(error) = store.resign(OFFICE, id).await {
         tracing::debug!(%error, "the office is left to run out");
@@ -116,6 +140,11 @@ async fn sweep_scans(store: Store, reports: Option<Objects>) {
             tracing::warn!(%error, "something of forgotten scans is left; it is tried again in a minute")
         }
     }
+}
+
+/// The same: whole chains may be walked.
+async fn sign(notary: Arc<Notary>, store: Store) {
+    notary.look_after(&store).await;
 }
 
 async fn look_after(

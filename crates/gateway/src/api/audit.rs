@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use model::{AuditEntry, Permission};
+use model::{AuditEntry, Permission, audit::Checkpoint};
 use serde::{Deserialize, Serialize};
 use store::AuditFilter;
 use utoipa::{IntoParams, ToSchema};
@@ -65,4 +65,54 @@ pub(super) async fn list(
     let entries = gateway.store.audit(tenant, AuditFilter { action, by, since, before }, limit).await?;
     let next = page::next(&entries, limit, |entry| entry.id);
     Ok(Json(AuditEntries { entries, next }))
+}
+
+/// Which checkpoints.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichCheckpoints {
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only those before the one with this number: `next` of the answer before.
+    before: Option<u64>,
+}
+
+/// Some checkpoints.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditCheckpoints {
+    /// The newest first.
+    checkpoints: Vec<Checkpoint>,
+    /// There may be more: `before` that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// Lists what was signed of the tenant's audit, the newest first: whoever keeps it can tell later whether that is still the same.
+#[utoipa::path(
+    get,
+    path = "/audit/checkpoints",
+    tag = "audit",
+    operation_id = "list_audit_checkpoints",
+    params(WhichCheckpoints),
+    responses(
+        (status = OK, body = AuditCheckpoints, description = "some checkpoints, the newest first"),
+        Anywhere,
+        HasQuery,
+    ),
+)]
+pub(super) async fn checkpoints(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<WhichCheckpoints>,
+) -> Result<Json<AuditCheckpoints>, Problem> {
+    let tenant = caller.may(Permission::AuditRead)?;
+    let limit = page::limit(which.limit)?;
+    if which.before.is_some_and(|before| i64::try_from(before).is_err()) {
+        return Err(Problem::new(Kind::Malformed, "before is not the number of a checkpoint"));
+    }
+    let checkpoints = gateway.store.audit_checkpoints(Some(tenant), which.before, limit).await?;
+    let next = page::next(&checkpoints, limit, |checkpoint| checkpoint.number);
+    Ok(Json(AuditCheckpoints { checkpoints, next }))
 }

@@ -128,7 +128,7 @@ async fn whatever_is_asked_for_is_answered_as_the_document_says() {
     try_out(&ground, &ground.key(Role::Viewer).await, 10, &others);
     try_out(&ground, &ground.key(Role::Owner).await, 5, &keys);
     for chain in [Some(ground.tenant), None] {
-        assert!(ground.store.verify_audit(chain, None).await.unwrap().is_ok());
+        assert!(ground.store.verify_audit(chain, &[], None).await.unwrap().is_ok());
     }
     here.abort();
     let ready = ground.ask(Method::GET, "/ready", None, None).await;

@@ -105,6 +105,10 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
     assert!(!text.contains(&scan.to_string()) && !text.contains("/no/such/route"), "{text}");
     let audited = text.lines().find_map(|line| line.strip_prefix("rampart_audit_entries ")).unwrap();
     assert!(audited.parse::<u64>().unwrap() > 3, "{audited}");
+    assert!(
+        text.contains(&format!("rampart_audit_unsigned_entries {audited}\n")),
+        "nothing is signed: {text}"
+    );
     ground.ask(Method::GET, "/metrics", None, None).await.problem(404, "not-found");
 }
 

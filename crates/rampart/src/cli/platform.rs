@@ -1,6 +1,7 @@
 //! The options of the platform's commands.
 
 mod admin;
+mod audit;
 mod comments;
 mod findings;
 mod keys;
@@ -15,10 +16,13 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Subcommand};
 use ipnet::IpNet;
-use model::{ScanId, Stage, audit::ChainEnd, limits::TaskCeilings};
+use model::{ScanId, Stage, limits::TaskCeilings};
 
 pub(crate) use self::{
     admin::{AdminCommand, AdminCreateArguments},
+    audit::{
+        AuditCheckpointsArguments, AuditCommand, AuditKeyCommand, AuditListArguments, AuditVerifyArguments,
+    },
     comments::{CommentArguments, CommentListArguments, ScanCommentArguments, ScanCommentListArguments},
     findings::{FindingCommand, FindingDecideArguments, FindingListArguments, Verdict},
     keys::{KeyCommand, KeyCreateArguments},
@@ -139,7 +143,7 @@ pub(crate) enum PlatformCommand {
     Finding(FamilyAnywhere<FindingCommand>),
     /// Begin scans by the clock
     Schedule(FamilyAnywhere<ScheduleCommand>),
-    /// Read who did what, and when
+    /// Read who did what, and when, and see that nobody has changed it
     Audit(FamilyAnywhere<AuditCommand>),
     /// Make, list, rotate and revoke keys for programs
     Key(FamilyAnywhere<KeyCommand>),
@@ -426,67 +430,6 @@ pub(crate) enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// List what was done to the tenant, the newest first
-    List(AuditListArguments),
-    /// Find out whether an entry was changed, taken out, put in or moved
-    Verify {
-        /// Of what was done to all tenants at once, instead of the tenant's
-        #[arg(long)]
-        installation: bool,
-
-        /// It must still contain what an earlier verify ended with
-        #[arg(long, value_name = "POSITION:SEAL")]
-        contains: Option<ChainEnd>,
-
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print every entry as JSON Lines, the oldest first
-    Export {
-        /// Of what was done to all tenants at once, instead of the tenant's
-        #[arg(long)]
-        installation: bool,
-
-        /// Only those after the entry at this position
-        #[arg(long, value_name = "POSITION", default_value_t = 0)]
-        after: u64,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuditListArguments {
-    /// Only this action, such as scan.submit, or a family of them, such as scan
-    #[arg(long, value_name = "ACTION")]
-    pub(crate) action: Option<String>,
-
-    /// Only of those whose name contains this
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) by: Option<String>,
-
-    /// Only of the last TIME, such as 7d
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) since: Option<Duration>,
-
-    /// Also what was done to all tenants at once, such as a stop of everything
-    #[arg(long)]
-    pub(crate) all: bool,
-
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = between::<usize, 1, 100_000>)]
-    pub(crate) limit: usize,
-
-    /// Only older than the one with this number
-    #[arg(long, value_name = "ID")]
-    pub(crate) before: Option<u64>,
-
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,55 +1,64 @@
 //! `rampart audit`.
 
+mod verifying;
+
 use std::process::ExitCode;
 
 use jiff::SignedDuration;
-use model::{AuditEntry, TenantId, audit::ChainEnd};
-use serde_json::json;
+use model::{AuditEntry, TenantId, audit::Checkpoint};
 use store::AuditFilter;
 
-use super::{Desk, operate, place::Place, print_json, print_table, put, short_time};
+use super::{Desk, audit_keys, operate, place::Place, print_json, print_table, put, short_time};
 use crate::{
-    cli::{AuditCommand, AuditListArguments, say},
+    cli::{AuditCheckpointsArguments, AuditCommand, AuditListArguments, say},
     configuration::Whereabouts,
 };
 
 pub(super) fn audit(whereabouts: &Whereabouts, command: &AuditCommand) -> anyhow::Result<ExitCode> {
+    if let AuditCommand::Key(command) = command {
+        return audit_keys::audit_key(whereabouts, command).map(|()| ExitCode::SUCCESS);
+    }
     operate(whereabouts, async |place| match command {
         AuditCommand::List(asked) => list(&place, asked).await.map(|()| ExitCode::SUCCESS),
-        AuditCommand::Verify { installation, contains, json } => {
+        AuditCommand::Verify(asked) => {
             let desk = place.here("as whoever runs it could answer whatever they want")?;
-            let tenant = if *installation { None } else { Some(desk.tenant().await?) };
-            verify(desk, tenant, *contains, *json).await
+            verifying::verify(desk, chain(desk, asked.installation).await?, asked).await
         }
         AuditCommand::Export { installation, after } => {
             let desk = place.here("as its API tells the newest entries first, and never all of them")?;
-            let tenant = if *installation { None } else { Some(desk.tenant().await?) };
-            export(desk, tenant, *after).await.map(|()| ExitCode::SUCCESS)
+            export(desk, chain(desk, *installation).await?, *after).await.map(|()| ExitCode::SUCCESS)
         }
+        AuditCommand::Checkpoints(asked) => checkpoints(&place, asked).await.map(|()| ExitCode::SUCCESS),
+        AuditCommand::Key(_) => Ok(ExitCode::SUCCESS),
     })
 }
 
-async fn verify(
-    desk: &Desk,
-    tenant: Option<TenantId>,
-    seen: Option<ChainEnd>,
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    let walked = desk.store.verify_audit(tenant, seen).await?;
-    match &walked {
-        Ok(end) if json => {
-            print_json(&json!({ "whole": true, "position": end.position, "seal": end.seal }))?;
-        }
-        Err(broken) if json => print_json(&json!({ "whole": false, "reason": broken.to_string() }))?,
-        Ok(end) => {
-            put(&format!("whole: {} entries\n{end}\n", end.position))?;
-            say(
-                "keep the last line elsewhere: with --contains it shows later that nobody made the chain anew\n",
-            );
-        }
-        Err(broken) => put(&format!("not whole: {broken}\n"))?,
+/// The chain that is meant.
+async fn chain(desk: &Desk, installation: bool) -> anyhow::Result<Option<TenantId>> {
+    if installation { Ok(None) } else { desk.tenant().await.map(Some) }
+}
+
+async fn checkpoints(place: &Place, asked: &AuditCheckpointsArguments) -> anyhow::Result<()> {
+    let found = place.audit_checkpoints(asked.installation, asked.before, asked.limit).await?;
+    if asked.json {
+        return print_json(&found);
     }
-    Ok(if walked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let row = |checkpoint: &Checkpoint| {
+        let purged = checkpoint.purged;
+        vec![
+            checkpoint.number.to_string(),
+            short_time(checkpoint.at),
+            if purged > 0 { purged.to_string() } else { String::new() },
+            checkpoint.key.to_string().chars().take(16).collect(),
+            checkpoint.end().to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+    print_table(&["NUMBER", "TIME", "PURGED", "KEY", "POSITION:SEAL"], &rows)?;
+    if let Some(last) = found.last().filter(|last| found.len() == asked.limit && last.number > 1) {
+        say(&format!("there are more: --before {}\n", last.number));
+    }
+    Ok(())
 }
 
 async fn export(desk: &Desk, tenant: Option<TenantId>, mut after: u64) -> anyhow::Result<()> {

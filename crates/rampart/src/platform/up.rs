@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{Pool, PoolOptions, Stages};
 
 use super::{
+    audit_keys,
     gateway::{self, Listening},
     interrupted, keys, length, roles, scopes,
 };
@@ -57,6 +58,7 @@ async fn run(
     let objects = configuration.make_objects()?;
     let store = configuration.with_evidence(store)?;
     let reports = objects.describe_reports();
+    let made_key = audit_keys::make_missing(configuration)?;
     let (tenant, key) = first_start(&store, &configuration.tenant).await?;
     let estate = match arguments.demo {
         true => Some(start_demo(&store, tenant).await?),
@@ -77,7 +79,7 @@ async fn run(
     let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
     let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
     pool.introduce().await.context("the workers cannot be made known")?;
-    greet(configuration, &reports, &url, key.as_ref(), estate.is_some());
+    greet(configuration, &reports, &url, key.as_ref(), made_key.as_deref(), estate.is_some());
     let closed = CancellationToken::new();
     let (own, bell) = (store.clone(), Arc::clone(&doorbell));
     let gateway = gateway::assemble(configuration, &arguments.listen, providers, own, bell, stop.clone())?;
@@ -103,7 +105,14 @@ async fn tell_of_the_end(stop: CancellationToken, drain: Duration) {
     say(&format!("ending: tasks may go on for {drain} at most (Ctrl-C again ends at once)\n"));
 }
 
-fn greet(configuration: &Configuration, reports: &str, url: &str, key: Option<&ApiKey>, demo: bool) {
+fn greet(
+    configuration: &Configuration,
+    reports: &str,
+    url: &str,
+    key: Option<&ApiKey>,
+    made_key: Option<&str>,
+    demo: bool,
+) {
     let mut text = format!(
         "rampart {} is up\n  listens on    {url}\n  database      {}\n  reports       {}\n",
         env!("CARGO_PKG_VERSION"),
@@ -116,6 +125,7 @@ fn greet(configuration: &Configuration, reports: &str, url: &str, key: Option<&A
             key.expose()
         ));
     }
+    text.push_str(made_key.unwrap_or_default());
     text.push_str(match demo {
         true => "  try           rampart scan submit --scope demo acme.test --wait\n",
         false => "  try           rampart scan submit 127.0.0.1 --wait\n",

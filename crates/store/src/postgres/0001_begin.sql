@@ -555,15 +555,43 @@ CREATE TABLE happening_ends (
 );
 CREATE INDEX happenings_by_age ON happenings (at);
 
--- Where each chain ends. That of no tenant has the id of nothing.
+-- Where each chain ends, how many checkpoints it has, and of which entry the last one is. That of no tenant has the id of nothing.
 CREATE TABLE audit_ends (
-    tenant_id uuid PRIMARY KEY,
-    position  bigint NOT NULL,
-    seal      text NOT NULL
+    tenant_id   uuid PRIMARY KEY,
+    position    bigint NOT NULL,
+    seal        text NOT NULL,
+    checkpoints bigint NOT NULL DEFAULT 0,
+    signed      bigint NOT NULL DEFAULT 0
 );
 
+-- Here, too, what is of no tenant has the id of nothing.
+CREATE TABLE audit_checkpoints (
+    tenant_id uuid NOT NULL,
+    number    bigint NOT NULL,
+    purged    bigint NOT NULL,
+    position  bigint NOT NULL,
+    seal      text NOT NULL,
+    at        timestamptz NOT NULL,
+    before    text NOT NULL,
+    key       text NOT NULL,
+    signature text NOT NULL,
+    PRIMARY KEY (tenant_id, number)
+);
+
+-- Whoever may delete entries may only delete those of which a checkpoint says that they are purged, and that is never taken back.
+CREATE FUNCTION require_purged() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM gone WHERE position > coalesce((SELECT purged FROM rampart.audit_checkpoints AS last
+        WHERE last.tenant_id = coalesce(gone.tenant_id, '00000000-0000-0000-0000-000000000000') ORDER BY number DESC LIMIT 1), 0)) THEN
+        RAISE EXCEPTION 'the audit is never deleted, but for what was purged';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER audit_is_not_deleted AFTER DELETE ON audit REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION require_purged();
+
 GRANT USAGE ON SCHEMA rampart TO rampart_tenant, rampart_queue;
-REVOKE ALL ON FUNCTION store_time(), current_tenant() FROM PUBLIC;
+REVOKE ALL ON FUNCTION store_time(), current_tenant(), require_purged() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION store_time(), current_tenant() TO rampart_tenant, rampart_queue;
 
 ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
@@ -744,13 +772,19 @@ ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON audit FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
-GRANT SELECT, INSERT ON audit TO rampart_tenant;
+GRANT SELECT, INSERT, DELETE ON audit TO rampart_tenant;
 
 ALTER TABLE audit_ends ENABLE ROW LEVEL SECURITY;
 ALTER TABLE audit_ends FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON audit_ends FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE ON audit_ends TO rampart_tenant;
+
+ALTER TABLE audit_checkpoints ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_checkpoints FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON audit_checkpoints FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT ON audit_checkpoints TO rampart_tenant;
 
 ALTER TABLE happenings ENABLE ROW LEVEL SECURITY;
 ALTER TABLE happenings FORCE ROW LEVEL SECURITY;
@@ -789,8 +823,11 @@ CREATE POLICY of_queue ON sessions FOR ALL TO rampart_queue USING (true) WITH CH
 GRANT SELECT, DELETE ON sessions TO rampart_queue;
 CREATE POLICY of_queue ON audit FOR INSERT TO rampart_queue WITH CHECK (true);
 -- What was done to all, and nothing of what was done to one.
-CREATE POLICY of_nobody ON audit FOR SELECT TO rampart_queue USING (tenant_id IS NULL);
-GRANT SELECT, INSERT ON audit TO rampart_queue;
+CREATE POLICY of_nobody ON audit FOR ALL TO rampart_queue USING (tenant_id IS NULL) WITH CHECK (tenant_id IS NULL);
+GRANT SELECT, INSERT, DELETE ON audit TO rampart_queue;
+CREATE POLICY of_nobody ON audit_checkpoints FOR ALL TO rampart_queue
+    USING (tenant_id = '00000000-0000-0000-0000-000000000000') WITH CHECK (tenant_id = '00000000-0000-0000-0000-000000000000');
+GRANT SELECT, INSERT ON audit_checkpoints TO rampart_queue;
 CREATE POLICY of_queue ON audit_ends FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE ON audit_ends TO rampart_queue;
 CREATE POLICY of_queue ON happenings FOR ALL TO rampart_queue USING (true) WITH CHECK (true);

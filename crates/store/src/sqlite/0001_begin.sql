@@ -499,7 +499,11 @@ CREATE INDEX audit_of_tenant ON audit (tenant_id, sequence);
 -- What is of no tenant has a chain, too.
 CREATE UNIQUE INDEX audit_chain ON audit (coalesce(tenant_id, x'00000000000000000000000000000000'), position);
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never changed'); END;
-CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is never deleted'); END;
+-- But for what a checkpoint says is purged, and that is never taken back.
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+    WHEN OLD.position > coalesce((SELECT purged FROM audit_checkpoints AS last
+        WHERE last.tenant_id = coalesce(OLD.tenant_id, x'00000000000000000000000000000000') ORDER BY number DESC LIMIT 1), 0)
+    BEGIN SELECT RAISE(ABORT, 'the audit is never deleted, but for what was purged'); END;
 
 -- What happened within the last hour, for whoever follows it.
 CREATE TABLE happenings (
@@ -516,9 +520,29 @@ CREATE TABLE happening_ends (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX happenings_by_age ON happenings (at);
 
--- Where each chain ends. That of no tenant has the id of nothing.
+-- Where each chain ends, how many checkpoints it has, and of which entry the last one is. That of no tenant has the id of nothing.
 CREATE TABLE audit_ends (
-    tenant_id BLOB NOT NULL PRIMARY KEY,
-    position  INTEGER NOT NULL,
-    seal      TEXT NOT NULL
+    tenant_id   BLOB NOT NULL PRIMARY KEY,
+    position    INTEGER NOT NULL,
+    seal        TEXT NOT NULL,
+    checkpoints INTEGER NOT NULL DEFAULT 0,
+    signed      INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
+
+-- Here, too, what is of no tenant has the id of nothing.
+CREATE TABLE audit_checkpoints (
+    tenant_id BLOB NOT NULL,
+    number    INTEGER NOT NULL,
+    purged    INTEGER NOT NULL,
+    position  INTEGER NOT NULL,
+    seal      TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    before    TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER checkpoints_are_not_changed BEFORE UPDATE ON audit_checkpoints
+    BEGIN SELECT RAISE(ABORT, 'a checkpoint is never changed'); END;
+CREATE TRIGGER checkpoints_are_not_deleted BEFORE DELETE ON audit_checkpoints
+    BEGIN SELECT RAISE(ABORT, 'a checkpoint is never deleted'); END;

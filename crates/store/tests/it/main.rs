@@ -8,6 +8,7 @@ mod ground;
 
 mod audit;
 mod batches;
+mod checkpoints;
 mod comments;
 mod findings;
 mod happenings;

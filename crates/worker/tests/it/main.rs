@@ -7,5 +7,6 @@
 
 mod broker;
 mod doorbell;
+mod notary;
 mod patience;
 mod pool;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use client::AuditQuery;
-use model::AuditEntry;
+use model::{AuditEntry, audit::Checkpoint};
 use store::AuditFilter;
 
 use super::{Place, pages};
@@ -36,6 +36,32 @@ impl Place {
                     client.audit(&AuditQuery { limit: Some(limit), before, ..query.clone() }).await
                 };
                 pages(at_most, before, ask).await
+            }
+        }
+    }
+
+    /// Checkpoints of the tenant's chain, or of that of what was done to all, the newest first.
+    pub(in crate::platform) async fn audit_checkpoints(
+        &self,
+        installation: bool,
+        before: Option<u64>,
+        at_most: usize,
+    ) -> anyhow::Result<Vec<Checkpoint>> {
+        match self {
+            Place::Here(desk) => {
+                let tenant = if installation { None } else { Some(desk.tenant().await?) };
+                Ok(desk.store.audit_checkpoints(tenant, before, at_most).await?)
+            }
+            Place::There(client) => {
+                if installation {
+                    self.here(
+                        "a key reads what was done to its own tenant, and --installation is about all",
+                    )?;
+                }
+                pages(at_most, before, async |limit, before| {
+                    client.audit_checkpoints(Some(limit), before).await
+                })
+                .await
             }
         }
     }

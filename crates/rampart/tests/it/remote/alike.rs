@@ -73,6 +73,8 @@ fn every_question_has_the_same_answer_here_and_there() {
         vec!["audit", "list", "--json"],
         vec!["audit", "list", "--action", "scan", "--since", "1d", "--limit", "2"],
         vec!["audit", "list", "--by", "nobody", "--json"],
+        vec!["audit", "checkpoints", "--before", "2", "--json"],
+        vec!["audit", "checkpoints", "--before", "2"],
         vec!["scan", "list", "--json"],
         vec!["scan", "list", "--running"],
         vec!["scan", "list", "--limit", "1"],

@@ -135,6 +135,7 @@ fn what_is_not_there_and_what_is_not_allowed_is_told_by_the_server() {
         (&["task", "redrive", "--all"], "tasks.manage"),
         (&["task", "purge"], "tasks.manage"),
         (&["audit", "list"], "audit.read"),
+        (&["audit", "checkpoints"], "audit.read"),
         (&["stop", "--reason", "r"], "stops.order"),
         (&["resume", "--reason", "r"], "stops.lift"),
     ] {
@@ -152,6 +153,7 @@ fn what_is_not_there_and_what_is_not_allowed_is_told_by_the_server() {
         (&["audit", "verify"][..], "answer whatever they want"),
         (&["audit", "export"], "never all of them"),
         (&["audit", "list", "--all"], "its own tenant"),
+        (&["audit", "checkpoints", "--installation"], "its own tenant"),
         (&["task", "exercise"], "no work that is none"),
         (&["stop", "--reason", "r", "--stage", "ports"], "its own tenant, and a stage is everybody's"),
         (&["stop", "--reason", "r", "--of-tenant", "acme"], "its own tenant, which is `default`"),

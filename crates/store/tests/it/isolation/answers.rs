@@ -1,11 +1,12 @@
 //! What belongs to another tenant does not exist: no answer of the store tells it from what never was.
 
-use std::{collections::BTreeSet, fmt::Debug, path::Path, time::Duration};
+use std::{collections::BTreeSet, fmt::Debug, path::Path, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use model::{
     ApiKey, Author, Identity, LeaseNumber, NewTask, Permission, Place, Priority, Role, ScanRequest, Schedule,
     Scope, Stage, TaskId, TenantId, Token, Topic, Work,
+    audit::AuditKey,
     comment::NewComment,
     finding::{Decision, Verdict},
     record::TenantSettings,
@@ -170,7 +171,24 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "sessions" => text(&store.sessions(tenant, things.user).await),
         "end_session" => text(&store.end_session(tenant, things.session, by()).await),
         "key" => text(&store.key(tenant, key(things.key).prefix()).await.map(|key| key.name)),
-        "verify_audit" => text(&store.verify_audit(Some(tenant), None).await.map(|walked| walked.is_ok())),
+        "verify_audit" => {
+            text(&store.verify_audit(Some(tenant), &[], None).await.map(|walked| walked.is_ok()))
+        }
+        "audit_checkpoints" => text(&store.audit_checkpoints(Some(tenant), None, 1_000).await),
+        "walk_checkpoints" => text(
+            &store
+                .walk_checkpoints(Some(tenant), &[])
+                .await
+                .map(|walked| walked.map(|checkpoints| checkpoints.last().cloned())),
+        ),
+        "sign_audit" => {
+            let key = Arc::new(AuditKey::from_random([7; 32]));
+            text(&store.sign_audit(Some(tenant), &key, None).await.map(|signed| signed.map(drop)))
+        }
+        "purge_audit" => {
+            let key = Arc::new(AuditKey::from_random([7; 32]));
+            text(&store.purge_audit(Some(tenant), Duration::ZERO, &key).await)
+        }
         "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
         "settings" => text(&store.settings(tenant).await),
         "change_settings" => {
@@ -389,7 +407,11 @@ fn methods() -> BTreeSet<String> {
             let source = std::fs::read_to_string(&path).unwrap();
             let public = source.split("    pub async fn ").skip(1).filter_map(|rest| rest.split_once('('));
             let of_tenants = public.filter(|(_, rest)| {
-                rest.split("->").next().is_some_and(|parameters| parameters.contains("tenant: TenantId"))
+                rest.split("->").next().is_some_and(|parameters| {
+                    ["tenant: TenantId", "tenant: Option<TenantId>"]
+                        .iter()
+                        .any(|one| parameters.contains(one))
+                })
             });
             methods.extend(of_tenants.map(|(name, _)| name.to_owned()));
         }
@@ -472,6 +494,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
     for method in [
         "audit",
         "audit_chain",
+        "audit_checkpoints",
         "happenings",
         "tenant",
         "usage",

@@ -145,8 +145,13 @@ const ALLOWED: &[Allowed] = &[
                 "what is done to all, and stops of one, go on there",
             ),
             (
-                "audit of_nobody SELECT using (tenant_id IS NULL) check ",
+                "audit of_nobody ALL using (tenant_id IS NULL) check (tenant_id IS NULL)",
                 "and nothing of what was done to one",
+            ),
+            (
+                "audit_checkpoints of_nobody ALL using (tenant_id = '00000000-0000-0000-0000-000000000000'::uuid) \
+                 check (tenant_id = '00000000-0000-0000-0000-000000000000'::uuid)",
+                "what was signed of what was done to all",
             ),
             ("happening_ends of_queue ALL using true check true", "what happens to all goes on there"),
             (
@@ -180,7 +185,11 @@ const ALLOWED: &[Allowed] = &[
             ("roles SELECT", "what whoever is known may do"),
             ("users SELECT", "whose a name is, and what lets them in"),
             ("sessions DELETE SELECT", "whose a session is, and those that are over"),
-            ("audit INSERT SELECT", "written, and read where it is of no tenant; never changed"),
+            (
+                "audit DELETE INSERT SELECT",
+                "written, and read where it is of no tenant; never changed, and deleted where a checkpoint says so",
+            ),
+            ("audit_checkpoints INSERT SELECT", "written and never changed or deleted"),
             ("audit_ends INSERT SELECT UPDATE", "where chains end, and nothing of what is in them"),
             ("happenings DELETE INSERT", "what all are told, and what is too old to be told"),
             ("happenings SELECT (at position tenant_id)", "how old it is, and nothing of what it was"),

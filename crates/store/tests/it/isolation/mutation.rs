@@ -40,8 +40,8 @@ fn of_policies(policies: &[(String, String)]) -> Vec<Mutation> {
         } else {
             // Those of nobody are in no tenant's table.
             add(format!("ALTER POLICY {on} TO rampart_tenant"), policy != "of_nobody");
-            // What is too old, or over, it deletes already.
-            if !["happenings", "sessions"].contains(&table.as_str()) {
+            // What is too old, over, or purged, it deletes already.
+            if !["happenings", "sessions", "audit"].contains(&table.as_str()) {
                 add(format!("GRANT DELETE ON rampart.{table} TO rampart_queue"), false);
             }
         }

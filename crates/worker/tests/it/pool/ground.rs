@@ -247,7 +247,7 @@ impl Ground {
         let stop = CancellationToken::new();
         let (store, doorbell) = (self.store.clone(), self.broker.doorbell());
         let terms = Terms { checks: "1".to_owned(), price: None };
-        let keeping = Keeping { retention: Retention::default(), reports: None };
+        let keeping = Keeping { retention: Retention::default(), reports: None, notary: None };
         let running = orchestrator::run(store, doorbell, terms, keeping, stop.clone());
         let task = tokio::spawn(async move {
             running.await;
