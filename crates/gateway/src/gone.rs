@@ -339,5 +339,5 @@ async fn what_is_changed_by_somebody_who_goes_away_is_as_it_was_or_as_they_wante
     assert_eq!(answered, StatusCode::CREATED);
     assert!(points > 1, "{points} points");
     ground.require_rest().await;
-    assert!(ground.store.verify_audit(Some(ground.tenant), None).await.unwrap().is_ok());
+    assert!(ground.store.verify_audit(Some(ground.tenant), &[], None).await.unwrap().is_ok());
 }
