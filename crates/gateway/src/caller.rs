@@ -8,9 +8,7 @@ use axum::{
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use model::{
-    Access, ApiKey, Author, By, KeyPrefix, Permission, Role, TenantId, Token, UserId, record::RoleRecord,
-};
+use model::{Access, ApiKey, Author, By, KeyPrefix, Permission, Role, TenantId, Token, UserId};
 use store::{KeyRecord, Known, SessionRecord, StoreError};
 
 use crate::{
@@ -109,15 +107,16 @@ impl Caller {
     /// The same, for a role of which only its name is known.
     pub(crate) async fn may_give_role(&self, gateway: &Gateway, role: &Role) -> Result<Access, Problem> {
         let found = gateway.store.role(self.who.tenant(), role.clone()).await;
-        let RoleRecord { name, permissions, .. } = found.map_err(|error| match error {
-            // What is asked about is there: it is what is said of it that names something that is not.
-            StoreError::Missing { .. } => {
-                let problem = Problem::new(Kind::Invalid, error.to_string());
-                problem.hint("GET /api/v1/roles says which there are")
-            }
-            error => error.into(),
-        })?;
-        let access = Access { role: name, permissions };
+        let access: Access = found
+            .map_err(|error| match error {
+                // What is asked about is there: it is what is said of it that names something that is not.
+                StoreError::Missing { .. } => {
+                    let problem = Problem::new(Kind::Invalid, error.to_string());
+                    problem.hint("GET /api/v1/roles says which there are")
+                }
+                error => error.into(),
+            })?
+            .into();
         self.may_give(&access).map(|()| access)
     }
 
@@ -158,7 +157,7 @@ impl Caller {
                 let found = async {
                     let key = gateway.store.key(tenant, key.record.prefix.clone()).await?;
                     let role = gateway.store.role(tenant, key.role.clone()).await?;
-                    Ok((key.expires_at, Access { role: role.name, permissions: role.permissions }))
+                    Ok((key.expires_at, Access::from(role)))
                 };
                 match found.await {
                     Ok((Some(end), _)) if end <= Timestamp::now() => Ok(None),
@@ -178,6 +177,23 @@ impl Caller {
                 None => Ok(None),
             },
         }
+    }
+
+    /// As they are now, and not as they were when the request began, which may have taken a while: for whatever lets somebody in, or do
+    /// something, for longer than that.
+    pub(crate) async fn anew(self, gateway: &Gateway) -> Result<Caller, Problem> {
+        let Some(access) = self.still_is(gateway).await? else {
+            return Err(Problem::new(Kind::Unauthenticated, "the key or the session is not known any more"));
+        };
+        let Caller { who, visitor } = self;
+        let who = match who {
+            Who::Key(key) => Who::Key(Arc::new(Known { record: key.record.clone(), access })),
+            Who::Person { session, token } => {
+                let session = Arc::new(Known { record: session.record.clone(), access });
+                Who::Person { session, token }
+            }
+        };
+        Ok(Caller { who, visitor })
     }
 
     /// What they are, and what they may do.
@@ -242,7 +258,7 @@ impl FromRequestParts<Gateway> for Caller {
         };
         gateway.metrics.authenticated(result);
         let caller = known?;
-        if let Err(wait) = gateway.limits.take_of(caller.who.counted(), caller.who.tenant()) {
+        if let Err(wait) = gateway.limits.load().take_of(caller.who.counted(), caller.who.tenant()) {
             gateway.metrics.limited();
             return Err(Problem::too_many("this key, person, or their tenant,", wait));
         }

@@ -7,8 +7,6 @@ mod api;
 mod caller;
 mod conversation;
 mod cookies;
-#[cfg(test)]
-mod gone;
 mod guesses;
 mod health;
 mod identity;
@@ -21,17 +19,21 @@ mod problem;
 mod recent;
 mod reference;
 mod request;
+mod rules;
 mod second_factor;
 mod serve;
+mod shares;
 mod strangers;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod together;
 mod visitor;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use axum::{Router, body::Bytes, middleware, routing::get};
-use ipnet::IpNet;
 use model::{CheckId, Role, Stage, TaskId, TenantId, UserId, record::CheckRecord};
 use store::{KeyRecord, Known, Objects, SessionRecord, Store, TaskRecord, Terms};
 use tokio::sync::Semaphore;
@@ -45,6 +47,7 @@ use self::{
     metrics::Metrics,
     problem::Problem,
     recent::Recent,
+    shares::Shares,
     strangers::Strangers,
     together::Together,
 };
@@ -52,7 +55,9 @@ pub use self::{
     identity::{IdentityProvider, IdentityProviderError, IdentityProviders, ProviderName, ProviderNameError},
     limits::Rates,
     password::hash as hash_password,
+    rules::Rules,
     serve::{serve, serve_metrics},
+    shares::{Counting, SharedCount},
     tls::{Tls, TlsError},
 };
 
@@ -84,14 +89,10 @@ pub struct Surroundings {
     pub resolvers: Vec<SocketAddr>,
     /// Where reports are kept.
     pub reports: Objects,
-    /// How much of it anybody gets.
-    pub rates: Rates,
-    /// Whose word on where a request comes from is believed.
-    pub proxies: Vec<IpNet>,
-    /// By whom people may be let in, beside those who have a password here.
-    pub identity_providers: IdentityProviders,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
+    /// Where all gateways of the platform count together what they give, if there is such a place.
+    pub counting: Option<Counting>,
     /// Nothing new is taken from its end on: it says that it is not ready.
     pub ending: CancellationToken,
 }
@@ -105,7 +106,8 @@ pub struct Gateway {
     /// Who counts what was used.
     counting: Arc<Semaphore>,
     strangers: Arc<Strangers>,
-    limits: Arc<Limits>,
+    rules: Arc<ArcSwap<Rules>>,
+    limits: Arc<ArcSwap<Limits>>,
     metrics: Arc<Metrics>,
     /// Keys that were used within the last second, by what they hash to.
     keys: Arc<Recent<[u8; 32], Known<KeyRecord>>>,
@@ -128,11 +130,13 @@ pub struct Gateway {
 
 impl Gateway {
     /// Answers from this store.
-    pub fn new(store: Store, around: Surroundings) -> Gateway {
+    pub fn new(store: Store, mut around: Surroundings, rules: Rules) -> Gateway {
+        let shares = Arc::new(Shares::new(around.counting.take()));
         let (around, room) = (Arc::new(around), Arc::new(Semaphore::new(AT_ONCE)));
         Gateway {
             store,
-            limits: Arc::new(Limits::new(around.rates)),
+            limits: Arc::new(ArcSwap::from_pointee(Limits::new(rules.rates, shares))),
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
             around,
             room,
             counting: Arc::new(Semaphore::new(COUNTING)),

@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::Hash,
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
@@ -19,33 +20,37 @@ use governor::{
 };
 use model::TenantId;
 
-use crate::caller::Counted;
+use crate::{
+    caller::Counted,
+    shares::{self, Scarce, Shares, Whose},
+};
 
 /// Requests of one address that are answered at once: whoever sends a body slowly takes no place from others.
 const AT_ONCE: usize = 256;
-/// Passwords that somebody at one address may try.
-const LOGINS: Quota = Quota::per_minute(NonZeroU32::new(10).expect("it is more than nothing"));
 /// Logins by a provider of identities that come back to somebody at one address: nobody guesses anything there.
-const RETURNS: Quota = Quota::per_minute(NonZeroU32::new(60).expect("it is more than nothing"));
-/// Invitations that somebody at one address may try.
-const SIGN_UPS: Quota = Quota::per_hour(NonZeroU32::new(5).expect("it is more than nothing"));
+const RETURNS: NonZeroU32 = NonZeroU32::new(60).expect("it is more than nothing");
+const MINUTE: Duration = Duration::from_secs(60);
 
-/// Requests a second.
+/// How often somebody may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
-    /// Of one address; of IPv6, one network of 64 bits, as one machine has all of it.
+    /// Requests a second of one address; of IPv6, one network of 64 bits, as one machine has all of it.
     pub address: NonZeroU32,
-    /// With one key.
+    /// Requests a second with one key.
     pub key: NonZeroU32,
-    /// Of one tenant.
+    /// Requests a second of one tenant.
     pub tenant: NonZeroU32,
+    /// Passwords a minute that somebody at one address may try.
+    pub login: NonZeroU32,
+    /// Invitations an hour that somebody at one address may try.
+    pub sign_up: NonZeroU32,
 }
 
 impl Default for Rates {
-    /// 100, 100 and 1,000.
+    /// 100, 100 and 1,000 a second; 10 passwords a minute, 5 invitations an hour.
     fn default() -> Rates {
         let rate = |count| NonZeroU32::new(count).expect("it is more than nothing");
-        Rates { address: rate(100), key: rate(100), tenant: rate(1_000) }
+        Rates { address: rate(100), key: rate(100), tenant: rate(1_000), login: rate(10), sign_up: rate(5) }
     }
 }
 
@@ -58,8 +63,7 @@ struct Buckets<K: Hash + Eq + Clone>(
 );
 
 impl<K: Hash + Eq + Clone> Buckets<K> {
-    fn new(a_second: NonZeroU32) -> Buckets<K> {
-        let quota = Quota::per_second(a_second);
+    fn new(quota: Quota) -> Buckets<K> {
         Buckets(RateLimiter::new(quota, DashMapStateStore::default(), MonotonicClock))
     }
 
@@ -118,55 +122,77 @@ impl<K: Hash + Eq> Drop for Part<K> {
 }
 
 /// What is left of each.
-#[derive(Debug)]
 pub(crate) struct Limits {
+    rates: Rates,
+    pub(crate) shares: Arc<Shares>,
     /// Requests that are being answered.
     pub(crate) at_once: Parts<Machine>,
-    addresses: Buckets<Machine>,
-    keys: Buckets<Counted>,
-    tenants: Buckets<TenantId>,
-    logins: Buckets<Machine>,
-    returns: Buckets<Machine>,
-    sign_ups: Buckets<Machine>,
+    addresses: Arc<Buckets<Machine>>,
+    keys: Arc<Buckets<Counted>>,
+    tenants: Arc<Buckets<TenantId>>,
+    logins: Arc<Buckets<Machine>>,
+    returns: Arc<Buckets<Machine>>,
+    sign_ups: Arc<Buckets<Machine>>,
 }
 
 impl Limits {
-    pub(crate) fn new(rates: Rates) -> Limits {
+    pub(crate) fn new(rates: Rates, shares: Arc<Shares>) -> Limits {
         Limits {
+            rates,
+            shares,
             at_once: Parts::new(AT_ONCE),
-            addresses: Buckets::new(rates.address),
-            keys: Buckets::new(rates.key),
-            tenants: Buckets::new(rates.tenant),
-            logins: Buckets(RateLimiter::new(LOGINS, DashMapStateStore::default(), MonotonicClock)),
-            returns: Buckets(RateLimiter::new(RETURNS, DashMapStateStore::default(), MonotonicClock)),
-            sign_ups: Buckets(RateLimiter::new(SIGN_UPS, DashMapStateStore::default(), MonotonicClock)),
+            addresses: Arc::new(Buckets::new(Quota::per_second(rates.address))),
+            keys: Arc::new(Buckets::new(Quota::per_second(rates.key))),
+            tenants: Arc::new(Buckets::new(Quota::per_second(rates.tenant))),
+            logins: Arc::new(Buckets::new(Quota::per_minute(rates.login))),
+            returns: Arc::new(Buckets::new(Quota::per_minute(RETURNS))),
+            sign_ups: Arc::new(Buckets::new(Quota::per_hour(rates.sign_up))),
+        }
+    }
+
+    /// With other rates; what is being answered counts as it did, and so does what was asked where nothing changes.
+    pub(crate) fn with(&self, rates: Rates) -> Limits {
+        let (before, new) = (self.rates, Limits::new(rates, Arc::clone(&self.shares)));
+        fn kept<T>(is_same: bool, before: &Arc<T>, new: Arc<T>) -> Arc<T> {
+            if is_same { Arc::clone(before) } else { new }
+        }
+        Limits {
+            at_once: self.at_once.clone(),
+            addresses: kept(rates.address == before.address, &self.addresses, new.addresses),
+            keys: kept(rates.key == before.key, &self.keys, new.keys),
+            tenants: kept(rates.tenant == before.tenant, &self.tenants, new.tenants),
+            logins: kept(rates.login == before.login, &self.logins, new.logins),
+            returns: Arc::clone(&self.returns),
+            sign_ups: kept(rates.sign_up == before.sign_up, &self.sign_ups, new.sign_ups),
+            rates,
+            shares: new.shares,
         }
     }
 
     /// Before it is looked at who asks.
     pub(crate) fn take_of_address(&self, address: IpAddr) -> Result<(), Duration> {
-        self.addresses.take(&Machine::at(address))
+        self.addresses.take(&Machine::at(address))?;
+        self.shares.take(shares::address(address), self.rates.address)
     }
 
     /// When it is known who asks.
     pub(crate) fn take_of(&self, who: Counted, tenant: TenantId) -> Result<(), Duration> {
         self.keys.take(&who)?;
-        self.tenants.take(&tenant)
+        self.tenants.take(&tenant)?;
+        self.shares.take(|| Whose::Caller(who), self.rates.key)?;
+        self.shares.take(|| Whose::Tenant(tenant), self.rates.tenant)
     }
 
-    /// Before a password is looked at.
-    pub(crate) fn take_of_login(&self, address: IpAddr) -> Result<(), Duration> {
-        self.logins.take(&Machine::at(address))
-    }
-
-    /// Before a provider of identities is asked who it was.
-    pub(crate) fn take_of_return(&self, address: IpAddr) -> Result<(), Duration> {
-        self.returns.take(&Machine::at(address))
-    }
-
-    /// Before an invitation is looked at.
-    pub(crate) fn take_of_sign_up(&self, address: IpAddr) -> Result<(), Duration> {
-        self.sign_ups.take(&Machine::at(address))
+    /// Before something is done of which there is little.
+    pub(crate) async fn take_scarce(&self, what: Scarce, address: IpAddr) -> Result<(), Duration> {
+        let machine = Machine::at(address);
+        let (bucket, most, window) = match what {
+            Scarce::Login => (&self.logins, self.rates.login, MINUTE),
+            Scarce::Return => (&self.returns, RETURNS, MINUTE),
+            Scarce::SignUp => (&self.sign_ups, self.rates.sign_up, 60 * MINUTE),
+        };
+        bucket.take(&machine)?;
+        self.shares.take_scarce(what.name(), machine, most, window).await
     }
 
     /// Buckets that are full need not be kept.
@@ -193,6 +219,12 @@ impl Machine {
     }
 }
 
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use model::KeyPrefix;
@@ -216,7 +248,9 @@ mod tests {
 
     fn limits(address: u32, key: u32, tenant: u32) -> Limits {
         let rate = |count| NonZeroU32::new(count).unwrap();
-        Limits::new(Rates { address: rate(address), key: rate(key), tenant: rate(tenant) })
+        let rates =
+            Rates { address: rate(address), key: rate(key), tenant: rate(tenant), ..Rates::default() };
+        Limits::new(rates, Arc::new(Shares::new(None)))
     }
 
     /// As many as are left, each of the kinds.
@@ -249,6 +283,19 @@ mod tests {
         }
         let other = TenantId::new(uuid::Uuid::from_u128(2));
         assert_eq!(limits.take_of(key("00000004"), other), Ok(()));
+    }
+
+    #[test]
+    fn other_rates_give_nobody_anew_what_they_had() {
+        let before = limits(3, 2, 5);
+        let address = "192.0.2.1".parse().unwrap();
+        taken(|| before.take_of_address(address));
+        let rate = NonZeroU32::new(9).unwrap();
+        let after = before.with(Rates { key: rate, ..before.rates });
+        assert!(after.take_of_address(address).is_err());
+        assert_eq!(after.rates.key, rate);
+        let wider = before.with(Rates { address: rate, ..before.rates });
+        assert_eq!(wider.take_of_address(address), Ok(()));
     }
 
     #[test]

@@ -472,7 +472,7 @@ mod tests {
             expires_at: None,
         };
         store.create_key(tenant, key.clone(), new, "test").await.unwrap();
-        (crate::gone::gateway(store, directory), tenant, key)
+        (crate::tests::gateway(store, directory), tenant, key)
     }
 
     async fn follow(gateway: &Gateway, key: &ApiKey) -> axum::body::BodyDataStream {

@@ -64,7 +64,7 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     let id = RequestId::of(request.headers());
     let route = request.extensions().get::<MatchedPath>().map_or("", |path| path.as_str()).to_owned();
     let span = tracing::info_span!("request", request_id = %id.0, method = %request.method(), route);
-    let origin = Origin::of(request.extensions(), request.headers(), &gateway.around.proxies);
+    let origin = Origin::of(request.extensions(), request.headers(), &gateway.rules.load().proxies);
     let address = origin.map(|origin| origin.address);
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut account =
@@ -146,11 +146,11 @@ fn admitted<'g>(
     let overloaded = |detail: &str| Problem::new(Kind::Overloaded, detail);
     let part = match address {
         Some(address) => {
-            gateway.limits.take_of_address(address).map_err(|wait| {
+            gateway.limits.load().take_of_address(address).map_err(|wait| {
                 gateway.metrics.limited();
                 Problem::too_many("this address", wait)
             })?;
-            let part = gateway.limits.at_once.take(Machine::at(address));
+            let part = gateway.limits.load().at_once.take(Machine::at(address));
             Some(part.ok_or_else(|| overloaded("too many requests of this address are being answered"))?)
         }
         None => None,

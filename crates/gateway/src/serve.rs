@@ -2,13 +2,13 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::Router;
-use ipnet::IpNet;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Gateway, Tls,
+    Gateway, Rules, Tls,
     conversation::{Conversation, Kept, converse},
     limits::{Machine, Parts},
     metrics, origin, strangers,
@@ -37,16 +37,17 @@ pub async fn serve(
             () = strangers::tell_of_all(&tidy.store, &tidy.strangers, &told) => {}
             never = forget_the_quiet(&tidy) => match never {},
             never = follow(followed) => match never {},
+            never = share(&tidy) => match never {},
         }
     });
-    let proxies = gateway.around.proxies.clone();
+    let rules = Arc::clone(&gateway.rules);
     let (closing, stopped, telling_after) = (gateway.closing.clone(), stop.clone(), gateway.telling.clone());
     let router = gateway.router();
     tokio::spawn(async move {
         stopped.cancelled().await;
         closing.cancel();
     });
-    accept(listener, Answering { tls, router, proxies }, stop, drain).await;
+    accept(listener, Answering { tls, router, rules }, stop, drain).await;
     telling_after.close();
     if tokio::time::timeout(TELL, telling_after.wait()).await.is_err() {
         tracing::error!("the audit was not told in time of the last who were refused");
@@ -59,22 +60,22 @@ pub async fn serve(
 
 /// Answers those who watch, until it is stopped.
 pub async fn serve_metrics(listener: TcpListener, gateway: Gateway, stop: CancellationToken) {
-    let proxies = gateway.around.proxies.clone();
-    accept(
-        listener,
-        Answering { tls: None, router: metrics::routes(gateway), proxies },
-        stop,
-        Duration::ZERO,
-    )
-    .await;
+    let rules = Arc::clone(&gateway.rules);
+    accept(listener, Answering { tls: None, router: metrics::routes(gateway), rules }, stop, Duration::ZERO)
+        .await;
 }
 
 async fn forget_the_quiet(gateway: &Gateway) -> Infallible {
     let mut every = tokio::time::interval(strangers::EVERY);
     loop {
         every.tick().await;
-        gateway.limits.forget_the_quiet();
+        gateway.limits.load().forget_the_quiet();
     }
+}
+
+async fn share(gateway: &Gateway) -> Infallible {
+    let shares = Arc::clone(&gateway.limits.load().shares);
+    shares.go_on().await
 }
 
 async fn follow(tls: Option<Arc<Tls>>) -> Infallible {
@@ -88,7 +89,7 @@ async fn follow(tls: Option<Arc<Tls>>) -> Infallible {
 struct Answering {
     tls: Option<Arc<Tls>>,
     router: Router,
-    proxies: Vec<IpNet>,
+    rules: Arc<ArcSwap<Rules>>,
 }
 
 async fn accept(listener: TcpListener, answering: Answering, stop: CancellationToken, drain: Duration) {
@@ -112,7 +113,7 @@ async fn accept(listener: TcpListener, answering: Answering, stop: CancellationT
                 continue;
             }
         };
-        let part = match origin::is_of(from.ip(), &answering.proxies) {
+        let part = match origin::is_of(from.ip(), &answering.rules.load().proxies) {
             true => None,
             false => match parts.take(Machine::at(from.ip())) {
                 Some(part) => Some(part),

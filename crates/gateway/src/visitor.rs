@@ -1,6 +1,6 @@
 //! Whoever asks, before it is known who they are: from where, and in which request.
 
-use std::{convert::Infallible, fmt::Display, net::IpAddr, time::Duration};
+use std::{convert::Infallible, fmt::Display, net::IpAddr};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,7 +8,7 @@ use axum::{
 };
 use model::By;
 
-use crate::{Gateway, limits::Limits, origin::Origin, problem::Problem, request::RequestId};
+use crate::{Gateway, origin::Origin, problem::Problem, request::RequestId, shares::Scarce};
 
 /// Somebody who asks.
 #[derive(Debug, Clone)]
@@ -32,14 +32,13 @@ impl Visitor {
     }
 
     /// One more of what an address may do so often. Somebody of whom nobody knows where they are is counted nowhere.
-    pub(crate) fn take(
-        &self,
-        gateway: &Gateway,
-        what: fn(&Limits, IpAddr) -> Result<(), Duration>,
-    ) -> Result<(), Problem> {
-        let Some(Err(wait)) = self.origin.map(|origin| what(&gateway.limits, origin)) else { return Ok(()) };
-        gateway.metrics.limited();
-        Err(Problem::too_many("this address", wait))
+    pub(crate) async fn take(&self, gateway: &Gateway, what: Scarce) -> Result<(), Problem> {
+        let Some(origin) = self.origin else { return Ok(()) };
+        let limits = gateway.limits.load_full();
+        limits.take_scarce(what, origin).await.map_err(|wait| {
+            gateway.metrics.limited();
+            Problem::too_many("this address", wait)
+        })
     }
 }
 

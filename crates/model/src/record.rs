@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    CheckId, Confidence, Finding, KeyPrefix, Money, Permission, Priority, Role, RoleName, ScanId, ScanLife,
-    ScanRequest, Schedule, ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic, UserId,
-    UserName, Work, WorkerPrice,
+    Access, CheckId, Confidence, Finding, KeyPrefix, Money, Permission, Priority, Role, RoleName, ScanId,
+    ScanLife, ScanRequest, Schedule, ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic,
+    UserId, UserName, Work, WorkerPrice,
     finding::{Classification, History, Life},
     schedule::Progress,
     task::RetryPolicy,
@@ -335,12 +335,21 @@ pub struct RoleRecord {
     /// What whoever has it may do.
     #[schema(value_type = Vec<Permission>)]
     pub permissions: BTreeSet<Permission>,
+    /// Words for more that it lets them do, which a later release knows and this one does not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unknown: BTreeSet<String>,
     /// Since when there is it; those that are built in were always there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
+}
+
+impl From<RoleRecord> for Access {
+    fn from(RoleRecord { name: role, permissions, unknown, .. }: RoleRecord) -> Access {
+        Access { role, permissions, unknown }
+    }
 }
 
 /// A role to be made.

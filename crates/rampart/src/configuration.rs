@@ -2,6 +2,7 @@
 
 mod audit;
 mod identity;
+mod logging;
 mod server;
 
 use std::{
@@ -21,12 +22,13 @@ use model::{SecretUrl, WorkerPrice};
 use serde::Deserialize;
 use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
 use worker::{
-    doorbell::{self, Doorbell},
+    doorbell::{self, Counts, Doorbell},
     orchestrator::Keeping,
 };
 
 pub(crate) use self::{
     audit::public_key,
+    logging::Logging,
     server::{ServerArguments, Whereabouts},
 };
 use crate::{
@@ -201,6 +203,8 @@ struct File {
     address_rate: Option<NonZeroU32>,
     key_rate: Option<NonZeroU32>,
     tenant_rate: Option<NonZeroU32>,
+    login_rate: Option<NonZeroU32>,
+    sign_up_rate: Option<NonZeroU32>,
     trusted_proxies: Option<Vec<IpNet>>,
     public_url: Option<String>,
     identity_providers: Option<PathBuf>,
@@ -260,12 +264,17 @@ impl fmt::Display for DatabaseUrl {
 impl Configuration {
     /// Flags before the environment before the file before what is usual.
     pub(crate) fn read(arguments: &ConfigurationArguments) -> anyhow::Result<Configuration> {
-        let file = match &arguments.config {
-            Some(path) => read_file(path)?,
-            None if Path::new("rampart.toml").exists() => read_file(Path::new("rampart.toml"))?,
+        let file = match arguments.config.clone().or_else(Configuration::usual_file) {
+            Some(path) => read_file(&path)?,
             None => File::default(),
         };
         Configuration::of(arguments, file)
+    }
+
+    /// The file that is read when none is named, if it is there.
+    pub(crate) fn usual_file() -> Option<PathBuf> {
+        let file = PathBuf::from("rampart.toml");
+        file.exists().then_some(file)
     }
 
     /// As if there were no file.
@@ -293,6 +302,8 @@ impl Configuration {
             address: file.address_rate.unwrap_or(usual.address),
             key: file.key_rate.unwrap_or(usual.key),
             tenant: file.tenant_rate.unwrap_or(usual.tenant),
+            login: file.login_rate.unwrap_or(usual.login),
+            sign_up: file.sign_up_rate.unwrap_or(usual.sign_up),
         };
         Ok(Configuration {
             data,
@@ -411,20 +422,13 @@ impl Configuration {
         opened.context("--objects says where evidence and reports are kept")
     }
 
-    pub(crate) fn doorbell(&self) -> anyhow::Result<Arc<dyn Doorbell>> {
-        Ok(doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default())?)
+    /// Where the processes count together what they give.
+    pub(crate) fn counts(&self) -> anyhow::Result<Option<Counts>> {
+        Ok(doorbell::counts(self.doorbell.reveal(), &doorbell::Settings::default())?)
     }
 
-    pub(crate) fn start_logging(&self) -> anyhow::Result<()> {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log).with_context(|| {
-            format!("log: `{}` is no filter; write for example info or worker=debug", self.log)
-        })?;
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        match self.log_format {
-            LogFormat::Text => lines.with_ansi(false).with_target(false).init(),
-            LogFormat::Json => lines.json().init(),
-        }
-        Ok(())
+    pub(crate) fn doorbell(&self) -> anyhow::Result<Arc<dyn Doorbell>> {
+        Ok(doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default())?)
     }
 }
 

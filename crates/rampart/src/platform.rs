@@ -14,6 +14,7 @@ mod keys;
 mod migrate;
 mod packages;
 mod place;
+mod reload;
 mod roles;
 mod scans;
 mod schedules;
@@ -50,10 +51,10 @@ use crate::{
 
 pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
     match command {
-        PlatformCommand::Up(asked) => up::up(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Gateway(asked) => gateway::gateway(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Worker(asked) => roles::worker(&asked.configuration()?, &asked.arguments),
-        PlatformCommand::Orchestrator(asked) => roles::orchestrator(&asked.configuration()?),
+        PlatformCommand::Up(asked) => up::up(asked),
+        PlatformCommand::Gateway(asked) => gateway::gateway(asked),
+        PlatformCommand::Worker(asked) => roles::worker(asked),
+        PlatformCommand::Orchestrator(asked) => roles::orchestrator(asked),
         PlatformCommand::Stop(asked) => stops::stop(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Resume(asked) => stops::resume(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Task(asked) => tasks::task(&asked.whereabouts()?, &asked.command),

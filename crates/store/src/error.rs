@@ -68,8 +68,8 @@ pub enum StoreError {
     RoleInUse {
         /// Which.
         role: String,
-        /// One who has it.
-        by: String,
+        /// What has it: whose it is may be known to others only.
+        by: &'static str,
     },
     /// Somebody else says so, and would say it again.
     #[error("{0}: change it there")]

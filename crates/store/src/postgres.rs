@@ -15,7 +15,10 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::oneshot,
+};
 use tokio_postgres::{
     SimpleQueryMessage, SimpleQueryRow,
     error::SqlState,
@@ -157,7 +160,13 @@ impl Database {
             lent.roll_back().await;
         });
         match answer.await {
-            Ok(read) => read,
+            Ok(read) => {
+                // The runtime of a command ends with its answer, and would break off what is left of this.
+                if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+                    running.await.map_err(broke)?;
+                }
+                read
+            }
             Err(_) => running.await.map_err(broke).and_then(|()| {
                 Err(StoreError::Statement("a transaction ended without an answer".to_owned()))
             }),

@@ -31,27 +31,33 @@ pub struct Known<T> {
 const ROLE: &str = "name, permissions, created_at, created_by";
 
 fn read(row: &Row) -> Result<RoleRecord, StoreError> {
-    let name: Role = row.word(0)?;
+    let Access { role: name, permissions, unknown } = kept(row.word(0)?, row.text(1)?)?;
     Ok(RoleRecord {
-        permissions: permissions(row.text(1)?)?,
         name,
+        permissions,
+        unknown,
         created_at: Some(row.time(2)?),
         created_by: Some(row.text(3)?.to_owned()),
     })
 }
 
-/// A word that is not known here is one of a later release, and lets nobody do anything here.
-fn permissions(kept: &str) -> Result<BTreeSet<Permission>, StoreError> {
-    let words: Vec<String> = serde_json::from_str(kept)
+fn kept(role: Role, permissions: &str) -> Result<Access, StoreError> {
+    let words: BTreeSet<String> = serde_json::from_str(permissions)
         .map_err(|error| StoreError::Damaged(format!("the permissions of a role: {error}")))?;
-    Ok(words.iter().filter_map(|word| word.parse().ok()).collect())
+    let (permissions, unknown): (Vec<_>, Vec<_>) =
+        words.into_iter().map(|word| word.parse::<Permission>().map_err(|_| word)).partition(Result::is_ok);
+    Ok(Access {
+        role,
+        permissions: permissions.into_iter().flatten().collect(),
+        unknown: unknown.into_iter().filter_map(Result::err).collect(),
+    })
 }
 
 /// What a role lets somebody do, with what is kept of it beside whoever has it.
-pub(crate) fn access(role: Role, kept: Option<&str>) -> Result<Access, StoreError> {
-    match (role.built_in(), kept) {
+pub(crate) fn access(role: Role, permissions: Option<&str>) -> Result<Access, StoreError> {
+    match (role.built_in(), permissions) {
         (Ok(access), _) => Ok(access),
-        (Err(_), Some(kept)) => Ok(Access { permissions: permissions(kept)?, role }),
+        (Err(_), Some(permissions)) => kept(role, permissions),
         (Err(name), None) => {
             Err(StoreError::Damaged(format!("somebody has the role `{name}`, which is not there")))
         }
@@ -59,8 +65,8 @@ pub(crate) fn access(role: Role, kept: Option<&str>) -> Result<Access, StoreErro
 }
 
 /// One that every tenant has, as it is shown.
-fn built_in(Access { role, permissions }: Access) -> RoleRecord {
-    RoleRecord { name: role, permissions, created_at: None, created_by: None }
+fn built_in(Access { role, permissions, unknown }: Access) -> RoleRecord {
+    RoleRecord { name: role, permissions, unknown, created_at: None, created_by: None }
 }
 
 impl TenantTx<'_> {
@@ -78,8 +84,7 @@ impl TenantTx<'_> {
             Ok(access) => Ok(access),
             Err(name) => {
                 let lock = self.dialect().for_key_share();
-                let RoleRecord { name, permissions, .. } = self.role(name, lock).await?;
-                Ok(Access { role: name, permissions })
+                Ok(self.role(name, lock).await?.into())
             }
         }
     }
@@ -102,6 +107,7 @@ impl TenantTx<'_> {
         let made = RoleRecord {
             name: Role::Custom(name.clone()),
             permissions,
+            unknown: BTreeSet::new(),
             created_at: Some(self.now),
             created_by: Some(by.name.clone()),
         };
@@ -128,16 +134,10 @@ impl TenantTx<'_> {
 
     /// Nobody is to have a role that is not there.
     async fn require_nobody_has(&mut self, name: &RoleName) -> Result<(), StoreError> {
-        for (sql, who) in [
-            ("SELECT name FROM users WHERE tenant_id = $1 AND role = $2 ORDER BY name LIMIT 1", "user"),
-            ("SELECT prefix FROM keys WHERE tenant_id = $1 AND role = $2 ORDER BY prefix LIMIT 1", "key"),
-        ] {
-            let rows = self.query(sql, &[self.tenant(), name.as_str().into()]).await?;
-            if let Some(row) = rows.first() {
-                return Err(StoreError::RoleInUse {
-                    role: name.to_string(),
-                    by: format!("the {who} {}", row.text(0)?),
-                });
+        for (table, who) in [("users", "a user"), ("keys", "a key")] {
+            let sql = format!("SELECT 1 FROM {table} WHERE tenant_id = $1 AND role = $2 LIMIT 1");
+            if !self.query(&sql, &[self.tenant(), name.as_str().into()]).await?.is_empty() {
+                return Err(StoreError::RoleInUse { role: name.to_string(), by: who });
             }
         }
         Ok(())
@@ -217,6 +217,11 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.held_role(&name, seen.as_ref()).await?;
+                if !before.unknown.is_empty() {
+                    let why =
+                        format!("a later release knows more of what the role `{name}` lets somebody do");
+                    return Err(StoreError::SaidElsewhere(why));
+                }
                 let after = RoleRecord { permissions, ..before.clone() };
                 if after != before {
                     let values = [tx.tenant(), name.as_str().into(), json(&after.permissions)?];

@@ -15,6 +15,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{SecretUrl, Stage};
 
+pub use self::redis::{Count, Counts};
 use self::{
     in_process::InProcess,
     rabbitmq::RabbitMq,
@@ -160,6 +161,18 @@ pub fn connect(address: &str, settings: &Settings) -> Result<Arc<dyn Doorbell>, 
             Err(failed("use none, redis, rediss, redis+sentinel, rediss+sentinel, amqp or amqps".to_owned()))
         }
     }
+}
+
+/// Where processes count together, if there is such a place at that address.
+///
+/// # Errors
+/// When the address, or the certificates of the settings, cannot be used.
+pub fn counts(address: &str, settings: &Settings) -> Result<Option<Counts>, DoorbellError> {
+    if !address.starts_with("redis") {
+        return Ok(None);
+    }
+    let failed = |reason: String| DoorbellError::Address { address: SecretUrl::new(address), reason };
+    Counts::new(address, settings).map(Some).map_err(failed)
 }
 
 fn remote(broker: impl Broker, settings: &Settings) -> Arc<dyn Doorbell> {

@@ -151,6 +151,7 @@ pub(super) async fn create(
     once: Once,
     Body(asked): Body<NewKey>,
 ) -> Result<Made<MadeKey>, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::KeysManage)?;
     caller.may_give_role(&gateway, &asked.role).await?;
     let NewKey { name, networks, expires_at, .. } = &asked;
@@ -194,6 +195,7 @@ pub(super) async fn rotate(
     once: Once,
     Body(asked): Body<RotateRequest>,
 ) -> Result<Made<MadeKey>, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     let old = named(&gateway, &caller, &prefix).await?;
@@ -229,6 +231,7 @@ pub(super) async fn revoke(
     caller: Caller,
     InPath(prefix): InPath<String>,
 ) -> Result<StatusCode, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::KeysManage)?;
     let prefix = prefix_of(&prefix)?;
     let key = named(&gateway, &caller, &prefix).await?;

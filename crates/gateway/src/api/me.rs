@@ -38,7 +38,7 @@ pub(super) struct Me {
     responses((status = OK, body = Me, description = "who asks"), Anywhere),
 )]
 pub(super) async fn show(caller: Caller) -> Json<Me> {
-    let Access { role, permissions } = caller.access().clone();
+    let Access { role, permissions, .. } = caller.access().clone();
     let (key, user) = match caller.who() {
         Who::Key(key) => (Some(key.record.clone()), None),
         Who::Person { session, .. } => (None, Some(session.record.user.clone())),

@@ -13,13 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::{InPath, InQuery};
 use crate::{
-    Gateway, ProviderName,
+    Gateway, ProviderName, Rules,
     caller::Refusal,
     cookies::Cookie,
     identity::{Attempt, Provider, ProviderError},
-    limits::Limits,
     metrics::Authentication,
     problem::{AboutOne, Anywhere, HasQuery, Kind, MayConflict, Problem},
+    shares::Scarce,
     visitor::Visitor,
 };
 
@@ -75,7 +75,7 @@ pub(super) async fn list(State(gateway): State<Gateway>) -> Json<Providers> {
         name: provider.settings().name.clone(),
         tenant: provider.settings().tenant.clone(),
     };
-    Json(Providers { providers: gateway.around.identity_providers.iter().map(of).collect() })
+    Json(Providers { providers: gateway.rules.load().identity_providers.iter().map(of).collect() })
 }
 
 /// Sends a browser to a provider of identities to log in there.
@@ -92,7 +92,8 @@ pub(super) async fn begin(
     State(gateway): State<Gateway>,
     InPath(name): InPath<ProviderName>,
 ) -> Result<(StatusCode, HeaderMap), Problem> {
-    let provider = provider(&gateway, &name)?;
+    let rules = gateway.rules.load_full();
+    let provider = provider(&rules, &name)?;
     let token = Token::from_random(rand::random());
     let attempt = Attempt { token: &token, provider: &name };
     let url = provider.begin(&attempt).await.map_err(away)?;
@@ -126,7 +127,8 @@ pub(super) async fn complete(
     InPath(name): InPath<ProviderName>,
     InQuery(answered): InQuery<Answered>,
 ) -> Result<(HeaderMap, Html<&'static str>), Problem> {
-    let provider = provider(&gateway, &name)?;
+    let rules = gateway.rules.load_full();
+    let provider = provider(&rules, &name)?;
     let unknown = |detail: &str| {
         gateway.metrics.authenticated(Authentication::Unknown);
         Problem::new(Kind::Unauthenticated, detail)
@@ -149,7 +151,7 @@ pub(super) async fn complete(
     }
     let code = answered.code.ok_or_else(|| unknown("there is no code in what came back"))?;
     // Not before: any page can make a browser come here, and it costs nothing so far.
-    visitor.take(&gateway, Limits::take_of_return)?;
+    visitor.take(&gateway, Scarce::Return).await?;
     let tenant =
         gateway.store.tenant_named(&provider.settings().tenant).await.map_err(|error| match error {
             StoreError::Missing { .. } => {
@@ -215,9 +217,9 @@ fn refused(tenant: TenantId, by: By, detail: String) -> Problem {
     Problem { refused, ..Problem::new(Kind::Forbidden, detail) }
 }
 
-fn provider<'g>(gateway: &'g Gateway, name: &ProviderName) -> Result<&'g Provider, Problem> {
+fn provider<'r>(rules: &'r Rules, name: &ProviderName) -> Result<&'r Provider, Problem> {
     let missing = || Problem::new(Kind::Missing, format!("there is no identity provider `{name}`"));
-    gateway.around.identity_providers.get(name).ok_or_else(missing)
+    rules.identity_providers.get(name).ok_or_else(missing)
 }
 
 /// What a provider says of itself is for whoever runs the platform.

@@ -41,10 +41,6 @@ pub(super) struct RoleChange {
     permissions: BTreeSet<Permission>,
 }
 
-fn access(RoleRecord { name, permissions, .. }: RoleRecord) -> Access {
-    Access { role: name, permissions }
-}
-
 /// One that the tenant has made, and of which whoever asks may do everything themselves.
 async fn own(gateway: &Gateway, caller: &Caller, role: &Role) -> Result<(RoleName, RoleRecord), Problem> {
     let tenant = caller.may(Permission::RolesManage)?;
@@ -53,7 +49,7 @@ async fn own(gateway: &Gateway, caller: &Caller, role: &Role) -> Result<(RoleNam
         return Err(Problem::new(Kind::Conflict, detail).hint("make one of another name: POST /api/v1/roles"));
     };
     let there = gateway.store.role(tenant, role.clone()).await?;
-    caller.may_give(&access(there.clone()))?;
+    caller.may_give(&there.clone().into())?;
     Ok((name.clone(), there))
 }
 
@@ -64,7 +60,8 @@ fn require_within(
     permissions: &BTreeSet<Permission>,
 ) -> Result<(), Problem> {
     require_useful(permissions).map_err(|error| Problem::new(Kind::Invalid, error.to_string()))?;
-    caller.may_give(&Access { role: Role::Custom(role.clone()), permissions: permissions.clone() })
+    let (role, permissions) = (Role::Custom(role.clone()), permissions.clone());
+    caller.may_give(&Access { role, permissions, unknown: BTreeSet::new() })
 }
 
 /// Lists roles, and what whoever has them may do.
@@ -122,8 +119,11 @@ pub(super) async fn create(
     once: Once,
     Body(asked): Body<NewRole>,
 ) -> Result<Made<Versioned<RoleRecord>>, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::RolesManage)?;
     require_within(&caller, &asked.name, &asked.permissions)?;
+    // A provider of identities may give it to people already.
+    caller.may_let_in()?;
     let made = gateway.store.create_role_once(tenant, asked, caller.by(), once.key).await?;
     let store::Made { record, is_new } = made;
     let place = Some(format!("/api/v1/roles/{}", record.name));
@@ -150,6 +150,7 @@ pub(super) async fn change(
     headers: HeaderMap,
     Body(RoleChange { permissions }): Body<RoleChange>,
 ) -> Result<Versioned<RoleRecord>, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::RolesManage)?;
     let (name, there) = own(&gateway, &caller, &role).await?;
     expected(&headers, Some(&there))?;
@@ -178,6 +179,7 @@ pub(super) async fn delete(
     caller: Caller,
     InPath(role): InPath<Role>,
 ) -> Result<StatusCode, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::RolesManage)?;
     let (name, there) = own(&gateway, &caller, &role).await?;
     gateway.store.delete_role(tenant, name, Some(there.permissions), caller.by()).await?;

@@ -18,11 +18,12 @@ use crate::{
     caller::{Caller, Refusal, Who},
     cookies::Cookie,
     guesses::Guessed,
-    limits::{Limits, Machine},
+    limits::Machine,
     metrics::Authentication,
     password,
     problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, MayHaveChanged, Problem},
     second_factor,
+    shares::Scarce,
     visitor::Visitor,
 };
 
@@ -100,7 +101,7 @@ pub(super) async fn log_in(
     visitor: Visitor,
     Body(login): Body<Login>,
 ) -> Result<(StatusCode, HeaderMap, Json<Session>), Problem> {
-    visitor.take(&gateway, Limits::take_of_login)?;
+    visitor.take(&gateway, Scarce::Login).await?;
     let Login { tenant, name, password, code } = login;
     let account = match name.parse::<UserName>() {
         Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant.clone(), name).await?,
@@ -299,7 +300,7 @@ pub(super) async fn proven(
         let detail = format!("they log in at {issuer}, and have no password here");
         return Err(Problem::new(Kind::Conflict, detail));
     }
-    caller.visitor().take(gateway, Limits::take_of_login)?;
+    caller.visitor().take(gateway, Scarce::Login).await?;
     let account = gateway.store.account_of(user.tenant, user.id).await?;
     // Whoever has the session of somebody else must not find the password by it.
     let counted = gateway.guesses.begin(Guessed::again(user.id), Instant::now()).map_err(|wait| {
@@ -332,7 +333,7 @@ pub(super) async fn accept(
     visitor: Visitor,
     Body(acceptance): Body<Acceptance>,
 ) -> Result<StatusCode, Problem> {
-    visitor.take(&gateway, Limits::take_of_sign_up)?;
+    visitor.take(&gateway, Scarce::SignUp).await?;
     let unknown = || Problem::new(Kind::Unauthenticated, "the invitation is not known, or not any more");
     let token: Token = acceptance.invitation.parse().map_err(|_| unknown())?;
     let account = gateway.store.invited(&token).await?.ok_or_else(unknown)?;

@@ -102,6 +102,7 @@ pub(super) async fn invite(
     once: Once,
     Body(asked): Body<NewUser>,
 ) -> Result<Made<InvitedUser>, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
     caller.may_give_role(&gateway, &asked.role).await?;
     caller.may_let_in()?;
@@ -130,6 +131,7 @@ pub(super) async fn change(
     InPath(user): InPath<UserId>,
     Body(asked): Body<UserChange>,
 ) -> Result<Json<UserRecord>, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?.role;
     let before = caller.may_give_role(&gateway, &seen).await?;
@@ -162,6 +164,7 @@ pub(super) async fn invite_again(
     caller: Caller,
     InPath(user): InPath<UserId>,
 ) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?.role;
     caller.may_give_role(&gateway, &seen).await?;
@@ -189,6 +192,7 @@ pub(super) async fn delete(
     caller: Caller,
     InPath(user): InPath<UserId>,
 ) -> Result<StatusCode, Problem> {
+    let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?.role;
     caller.may_give_role(&gateway, &seen).await?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use gateway::{Gateway, IdentityProvider, IdentityProviders, News, Rates, Surroundings, Tls};
+use gateway::{Gateway, IdentityProvider, IdentityProviders, News, Rates, Rules, Surroundings, Tls};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
@@ -119,17 +119,20 @@ impl Ground {
             checks: checks(),
             resolvers: vec!["127.0.0.53:53".parse().unwrap()],
             reports: reports.clone(),
-            rates,
-            // Everybody who says from where they are is believed: by who says nothing it is about themselves.
-            proxies: vec!["127.0.0.1/32".parse().unwrap()],
-            identity_providers: IdentityProviders::new(identity_providers).unwrap(),
             tell: Box::new({
                 let told = Arc::clone(&told);
                 move |news| told.lock().unwrap().push(news)
             }),
+            counting: None,
             ending: ending.clone(),
         };
-        let gateway = Gateway::new(store.clone(), around);
+        let rules = Rules {
+            rates,
+            // Everybody who says from where they are is believed: by who says nothing it is about themselves.
+            proxies: vec!["127.0.0.1/32".parse().unwrap()],
+            identity_providers: IdentityProviders::new(identity_providers).unwrap(),
+        };
+        let gateway = Gateway::new(store.clone(), around, rules);
         let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let metrics = watched.local_addr().unwrap();
         tokio::spawn(gateway::serve_metrics(watched, gateway.clone(), closed.clone()));
@@ -364,7 +367,7 @@ impl Ground {
 /// More than any test asks for.
 fn plenty() -> Rates {
     let rate = NonZeroU32::new(100_000).unwrap();
-    Rates { address: rate, key: rate, tenant: rate }
+    Rates { address: rate, key: rate, tenant: rate, ..Rates::default() }
 }
 
 /// Some checks that there are.

@@ -11,6 +11,7 @@ use gateway::Rates;
 use hyper::{Method, Request, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use model::{ApiKey, Authority, NewTask, Reach, Role, Work};
+use serde_json::json;
 use store::NewKey;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -21,7 +22,7 @@ use crate::ground::{Answer, Ground};
 
 fn rates(address: u32, key: u32, tenant: u32) -> Rates {
     let rate = |count| NonZeroU32::new(count).unwrap();
-    Rates { address: rate(address), key: rate(key), tenant: rate(tenant) }
+    Rates { address: rate(address), key: rate(key), tenant: rate(tenant), ..Rates::default() }
 }
 
 /// Asks again until it is too fast: one request a second is more than any machine is slow for.
@@ -54,6 +55,28 @@ async fn whoever_asks_too_fast_is_told_when_to_come_again() {
         }
         let text = metrics(&ground).await;
         assert!(!text.contains("rampart_http_requests_limited_total 0"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_passwords_and_invitations_are_looked_at_as_was_said() {
+    let count = |count| NonZeroU32::new(count).unwrap();
+    let rates = Rates { login: count(2), sign_up: count(3), ..rates(9_999, 9_999, 9_999) };
+    let ground = Ground::with(rates, None).await;
+    for (path, body, looked_at) in [
+        ("/api/v1/session", json!({ "tenant": "own", "name": "nobody", "password": "a guess" }), 2),
+        (
+            "/api/v1/invitations/accept",
+            json!({ "invitation": "a guess", "password": "correct horse battery" }),
+            3,
+        ),
+    ] {
+        let mut statuses = Vec::new();
+        for _ in 0..=looked_at {
+            statuses.push(ground.ask(Method::POST, path, None, Some(body.clone())).await.status.as_u16());
+        }
+        assert_eq!(statuses.pop(), Some(429), "{path}: {statuses:?}");
+        assert!(statuses.iter().all(|status| *status == 401), "{path}: {statuses:?}");
     }
 }
 

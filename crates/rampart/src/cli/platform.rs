@@ -53,6 +53,14 @@ impl<T: Args> OnPlatform<T> {
         Configuration::read(&self.configuration)
     }
 
+    /// Reads it as it is by then, from the same file.
+    pub(crate) fn reader(&self) -> impl Fn() -> anyhow::Result<Configuration> + Send + 'static {
+        let mut arguments = self.configuration.clone();
+        // What was there at the start must be there again: without it everything would be as usual, which nobody has said.
+        arguments.config = arguments.config.or_else(Configuration::usual_file);
+        move || Configuration::read(&arguments)
+    }
+
     /// For who goes on all the same: without the file when that cannot be used, and why it cannot.
     pub(crate) fn configuration_or_why_not(&self) -> (Option<Configuration>, Option<anyhow::Error>) {
         match self.configuration() {
@@ -178,7 +186,7 @@ pub(crate) struct ScopeDeleteArguments {
 }
 
 /// Where the API is
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ListenArguments {
     /// Address to listen on [default: 127.0.0.1:8440]
     #[arg(long, value_name = "ADDR", env = "RAMPART_LISTEN")]
@@ -212,6 +220,14 @@ pub(crate) struct ListenArguments {
     #[arg(long, value_name = "N", env = "RAMPART_TENANT_RATE", value_parser = rate)]
     pub(crate) tenant_rate: Option<NonZeroU32>,
 
+    /// Passwords a minute that one address may try [default: 10]
+    #[arg(long, value_name = "N", env = "RAMPART_LOGIN_RATE", value_parser = rate)]
+    pub(crate) login_rate: Option<NonZeroU32>,
+
+    /// Invitations an hour that one address may take up [default: 5]
+    #[arg(long, value_name = "N", env = "RAMPART_SIGN_UP_RATE", value_parser = rate)]
+    pub(crate) sign_up_rate: Option<NonZeroU32>,
+
     /// Networks of proxies that are believed when they say for whom they ask
     #[arg(long, value_name = "NETWORKS", env = "RAMPART_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<IpNet>>,
@@ -225,9 +241,9 @@ pub(crate) struct ListenArguments {
     pub(crate) identity_providers: Option<PathBuf>,
 }
 
-/// Requests a second.
+/// So often within a second, a minute or an hour.
 fn rate(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| "a rate is a number of requests a second, at least 1".to_owned())
+    text.parse().map_err(|_| "a rate is a number, at least 1".to_owned())
 }
 
 #[derive(Debug, Args)]

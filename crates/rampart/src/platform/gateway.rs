@@ -4,17 +4,18 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
-use gateway::{Gateway, IdentityProviders, News, Rates, Surroundings, Tls};
+use clap::Args;
+use gateway::{Counting, Gateway, News, Rates, Rules, SharedCount, Surroundings, Tls};
 use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker::doorbell::{Bell, Doorbell, ring_aside};
+use worker::doorbell::{Bell, Count, Counts, Doorbell, ring_aside};
 
-use super::{interrupted, roles};
+use super::{interrupted, reload::Hangup, roles};
 use crate::{
-    cli::{GatewayArguments, ListenArguments, say},
-    configuration::Configuration,
+    cli::{GatewayArguments, ListenArguments, OnPlatform, say},
+    configuration::{Configuration, Logging},
     library::Library,
 };
 
@@ -52,20 +53,27 @@ pub(super) async fn listen(
     Ok(Listening { listener, tls, url: format!("{scheme}://{address}/api/v1") })
 }
 
-/// By whom people are let in. Asked for first: what is wrong with it is told before anything is made or said.
-pub(super) fn identity_providers(
-    configuration: &Configuration,
-    arguments: &ListenArguments,
-) -> anyhow::Result<IdentityProviders> {
+/// How it treats whoever asks. Asked for first: what is wrong with it is told before anything is made or said.
+pub(super) fn rules(configuration: &Configuration, arguments: &ListenArguments) -> anyhow::Result<Rules> {
     let (public_url, file) = (arguments.public_url.as_deref(), arguments.identity_providers.as_deref());
-    configuration.identity_providers(public_url, file)
+    let Rates { address, key, tenant, login, sign_up } = configuration.rates;
+    Ok(Rules {
+        rates: Rates {
+            address: arguments.address_rate.unwrap_or(address),
+            key: arguments.key_rate.unwrap_or(key),
+            tenant: arguments.tenant_rate.unwrap_or(tenant),
+            login: arguments.login_rate.unwrap_or(login),
+            sign_up: arguments.sign_up_rate.unwrap_or(sign_up),
+        },
+        proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
+        identity_providers: configuration.identity_providers(public_url, file)?,
+    })
 }
 
 /// What it answers with. From the moment on at which somebody asked for its end it says that it is not ready.
 pub(super) fn assemble(
     configuration: &Configuration,
-    arguments: &ListenArguments,
-    identity_providers: IdentityProviders,
+    rules: Rules,
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     ending: CancellationToken,
@@ -77,17 +85,11 @@ pub(super) fn assemble(
         checks: checks.collect(),
         resolvers: scanner::dns::system_servers(),
         reports: configuration.objects()?,
-        rates: Rates {
-            address: arguments.address_rate.unwrap_or(configuration.rates.address),
-            key: arguments.key_rate.unwrap_or(configuration.rates.key),
-            tenant: arguments.tenant_rate.unwrap_or(configuration.rates.tenant),
-        },
-        proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
-        identity_providers,
         tell: Box::new(tell(doorbell)),
+        counting: configuration.counts()?.map(counting),
         ending,
     };
-    Ok(Gateway::new(store, around))
+    Ok(Gateway::new(store, around, rules))
 }
 
 /// What people are told of a check.
@@ -137,6 +139,17 @@ pub(super) async fn watch(
     Ok(())
 }
 
+/// Counts with the other gateways.
+fn counting(counts: Counts) -> Counting {
+    let counts = Arc::new(counts);
+    Box::new(move |shared| {
+        let counts = Arc::clone(&counts);
+        let asked = shared.into_iter().map(|SharedCount { name, add, window }| Count { name, add, window });
+        let asked: Vec<Count> = asked.collect();
+        Box::pin(async move { counts.add(&asked).await.map_err(|error| error.to_string()) })
+    })
+}
+
 /// Rings for what workers should hear of, without waiting for it.
 fn tell(doorbell: Arc<dyn Doorbell>) -> impl Fn(News) {
     move |news| {
@@ -150,20 +163,35 @@ fn tell(doorbell: Arc<dyn Doorbell>) -> impl Fn(News) {
     }
 }
 
-pub(super) fn gateway(
-    configuration: &Configuration,
-    arguments: &GatewayArguments,
-) -> anyhow::Result<ExitCode> {
-    configuration.start_logging()?;
-    let providers = identity_providers(configuration, &arguments.listen)?;
+/// Goes by the other rules that it finds when it is told to look.
+pub(super) fn follow<T: Args>(
+    asked: &OnPlatform<T>,
+    arguments: &ListenArguments,
+    hangup: Hangup,
+    logging: Logging,
+    gateway: &Gateway,
+) {
+    let (arguments, gateway) = (arguments.clone(), gateway.clone());
+    let what = "rates, proxies, identity providers and the log's filter are";
+    hangup.follow(asked.reader(), logging, what, move |configuration| {
+        gateway.rule(rules(configuration, &arguments)?);
+        Ok(())
+    });
+}
+
+pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<ExitCode> {
+    let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
+    let logging = configuration.start_logging()?;
+    let rules = rules(configuration, &arguments.listen)?;
     roles::runtime()?.block_on(async {
-        let stop = interrupted()?;
+        let (stop, hangup) = (interrupted()?, Hangup::listen()?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
         let store = configuration.with_evidence(configuration.open().await?)?;
         say(&format!("the gateway listens on {url}\n"));
         let closed = CancellationToken::new();
         let doorbell = configuration.doorbell()?;
-        let gateway = assemble(configuration, &arguments.listen, providers, store, doorbell, stop.clone())?;
+        let gateway = assemble(configuration, rules, store, doorbell, stop.clone())?;
+        follow(asked, &arguments.listen, hangup, logging, &gateway);
         watch(configuration, &arguments.listen, &gateway, &closed).await?;
         let answering = tokio::spawn(gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;

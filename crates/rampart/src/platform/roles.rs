@@ -3,10 +3,17 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use clap::Args;
 use worker::{Checks, Pool, PoolOptions, Stages};
 
-use super::{Desk, interrupted};
-use crate::{cli::WorkerArguments, configuration::Configuration, library::Library};
+use super::{Desk, interrupted, reload::Hangup};
+use crate::{
+    cli::{OnPlatform, WorkerArguments},
+    library::Library,
+};
+
+/// What they read again.
+const LOG: &str = "the log's filter is";
 
 /// The checks of this process, as workers want them.
 pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
@@ -21,10 +28,12 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
-pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments) -> anyhow::Result<ExitCode> {
-    configuration.start_logging()?;
+pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<ExitCode> {
+    let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
+    let logging = configuration.start_logging()?;
     scanner::socket::raise_descriptor_limit();
     runtime()?.block_on(async {
+        Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
         let objects = configuration.make_objects()?;
@@ -48,9 +57,11 @@ pub(super) fn worker(configuration: &Configuration, arguments: &WorkerArguments)
     })
 }
 
-pub(super) fn orchestrator(configuration: &Configuration) -> anyhow::Result<ExitCode> {
-    configuration.start_logging()?;
+pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<ExitCode> {
+    let configuration = asked.configuration()?;
+    let logging = configuration.start_logging()?;
     runtime()?.block_on(async {
+        Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
         let store = configuration.with_evidence(desk.store)?;

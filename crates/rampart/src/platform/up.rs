@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ::gateway::IdentityProviders;
+use ::gateway::Rules;
 use anyhow::{Context, bail};
 use model::{ApiKey, Role, Scope, Stage, TenantId};
 use store::{NewKey, NewTenant, Store, StoreError};
@@ -19,11 +19,13 @@ use worker::{Pool, PoolOptions, Stages};
 use super::{
     audit_keys,
     gateway::{self, Listening},
-    interrupted, keys, length, roles, scopes,
+    interrupted, keys, length,
+    reload::Hangup,
+    roles, scopes,
 };
 use crate::{
-    cli::{UpArguments, say},
-    configuration::{Configuration, DatabaseUrl},
+    cli::{OnPlatform, UpArguments, say},
+    configuration::{Configuration, DatabaseUrl, Logging},
     demo::Estate,
 };
 
@@ -33,19 +35,22 @@ const LOOPBACK: &str = "loopback";
 const DEMO: &str = "demo";
 const BY_DEMO: &str = "rampart up --demo";
 
-pub(super) fn up(configuration: &Configuration, arguments: &UpArguments) -> anyhow::Result<ExitCode> {
-    configuration.start_logging()?;
-    let providers = gateway::identity_providers(configuration, &arguments.listen)?;
+pub(super) fn up(asked: &OnPlatform<UpArguments>) -> anyhow::Result<ExitCode> {
+    let configuration = asked.configuration()?;
+    let logging = configuration.start_logging()?;
+    let rules = gateway::rules(&configuration, &asked.arguments.listen)?;
     scanner::socket::raise_descriptor_limit();
-    roles::runtime()?.block_on(run(configuration, arguments, providers))
+    roles::runtime()?.block_on(run(asked, &configuration, logging, rules))
 }
 
 async fn run(
+    asked: &OnPlatform<UpArguments>,
     configuration: &Configuration,
-    arguments: &UpArguments,
-    providers: IdentityProviders,
+    logging: Logging,
+    rules: Rules,
 ) -> anyhow::Result<ExitCode> {
-    let stop = interrupted()?;
+    let arguments = &asked.arguments;
+    let (stop, hangup) = (interrupted()?, Hangup::listen()?);
     DirBuilder::new().recursive(true).mode(0o700).create(&configuration.data).with_context(|| {
         format!("cannot make the directory `{}`; --data names another", configuration.data.display())
     })?;
@@ -82,7 +87,8 @@ async fn run(
     greet(configuration, &reports, &url, key.as_ref(), made_key.as_deref(), estate.is_some());
     let closed = CancellationToken::new();
     let (own, bell) = (store.clone(), Arc::clone(&doorbell));
-    let gateway = gateway::assemble(configuration, &arguments.listen, providers, own, bell, stop.clone())?;
+    let gateway = gateway::assemble(configuration, rules, own, bell, stop.clone())?;
+    gateway::follow(asked, &arguments.listen, hangup, logging, &gateway);
     gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;
     let answering = tokio::spawn(::gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
     let (terms, keeping) = (configuration.terms(), configuration.keeping()?);

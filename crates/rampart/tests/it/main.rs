@@ -22,6 +22,7 @@ mod operators;
 mod platform;
 mod politeness;
 mod real;
+mod reload;
 mod remote;
 mod replica;
 mod run;

@@ -6,6 +6,7 @@ mod full;
 mod objects;
 mod packets;
 mod redriving;
+mod shares;
 mod side_by_side;
 mod slow;
 

@@ -10,6 +10,7 @@ use crate::{
     contract,
     ground::Ground,
     keys::{key, named},
+    stored::forge,
 };
 
 contract! {
@@ -17,6 +18,7 @@ contract! {
     nobody_has_a_role_that_is_not_there
     a_role_is_given_or_taken_back_but_not_both
     whoever_may_not_read_it_is_not_mentioned
+    what_a_later_release_lets_somebody_do_stays_as_it_is
 }
 
 fn permissions(all: &[Permission]) -> BTreeSet<Permission> {
@@ -62,7 +64,7 @@ async fn a_role_lets_somebody_do_what_it_says_by_now(ground: Ground) {
     let token = Token::from_random([1; 32]);
     store.begin_session(&ann, "kept", None, &token, None, "test").await.unwrap();
     let may = async |all: &[Permission]| {
-        let wanted = Access { role: role("triage"), permissions: permissions(all) };
+        let wanted = Access { role: role("triage"), permissions: permissions(all), unknown: BTreeSet::new() };
         let known = store.known_key(&key(1)).await.unwrap().unwrap();
         assert_eq!((&known.record.role, &known.access), (&wanted.role, &wanted));
         assert_eq!(store.known_session(&token).await.unwrap().unwrap().access, wanted);
@@ -117,9 +119,9 @@ async fn nobody_has_a_role_that_is_not_there(ground: Ground) {
     assert_eq!(give(role("triage")).await.unwrap().role, role("triage"));
     let delete = async || store.delete_role(tenant, name("triage"), None, "test").await;
     let told = delete().await.unwrap_err().to_string();
-    assert_eq!(told, "the role `triage` is that of the user ann: give them another one first");
+    assert_eq!(told, "the role `triage` is that of a user: give them another one first");
     give(Role::Viewer).await.unwrap();
-    assert!(delete().await.unwrap_err().to_string().contains("the key 01010101"));
+    assert!(delete().await.unwrap_err().to_string().contains("that of a key"));
     store.revoke_key(tenant, key(1).prefix(), "test").await.unwrap();
     delete().await.unwrap();
     missing(delete().await.unwrap_err());
@@ -160,4 +162,25 @@ async fn whoever_may_not_read_it_is_not_mentioned(ground: Ground) {
     let author = Author::Operator { name: "test".to_owned() };
     let comment = store.add_comment(tenant, Topic::Scan(scan), new, author, "test").await.unwrap();
     assert_eq!(comment.mentions, [bob.id]);
+}
+
+async fn what_a_later_release_lets_somebody_do_stays_as_it_is(ground: Ground) {
+    let (store, tenant) = (&ground.store, ground.tenant);
+    make(&ground, "approves", &[Permission::ScansRead]).await.unwrap();
+    let new = NewKey { role: role("approves"), ..named("approves") };
+    store.create_key(tenant, key(1), new, "test").await.unwrap();
+    let written =
+        "UPDATE roles SET permissions = '[\"plans.approve\",\"scans.read\"]' WHERE name = 'approves'";
+    forge(&ground, written).await.unwrap();
+    let record = store.role(tenant, role("approves")).await.unwrap();
+    let unknown = BTreeSet::from(["plans.approve".to_owned()]);
+    assert_eq!((&record.permissions, &record.unknown), (&permissions(&[Permission::ScansRead]), &unknown));
+    let access = store.known_key(&key(1)).await.unwrap().unwrap().access;
+    assert!(
+        access == record.into() && access.may(Permission::ScansRead) && !access.may(Permission::AuditRead)
+    );
+    let wanted = permissions(&[Permission::ScansRead, Permission::AuditRead]);
+    let refused = store.change_role(tenant, name("approves"), None, wanted, "test").await.unwrap_err();
+    assert!(matches!(refused, StoreError::SaidElsewhere(_)), "{refused}");
+    assert_eq!(store.role(tenant, role("approves")).await.unwrap().unknown, unknown);
 }

@@ -4,6 +4,7 @@
 //! as each remembers what it has read; there is no consumer group, so those who never come back leave nothing behind.
 
 mod address;
+mod counts;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use redis::{Pipeline, aio::MultiplexedConnection, cmd};
 
 use self::address::Address;
+pub use self::counts::{Count, Counts};
 use super::{
     Bell, BrokerError, KEPT, Settings,
     desk::{Desk, Ear},
@@ -81,6 +83,10 @@ struct Keys {
 }
 
 impl Keys {
+    fn count(&self, name: &str) -> String {
+        format!("{}:count:{name}", self.namespace)
+    }
+
     fn key(&self, bell: Bell) -> String {
         format!("{}:bell:{bell}", self.namespace)
     }

@@ -22,7 +22,7 @@ use testkit::postgres::{Database, Server};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::{Gateway, Rates, Surroundings, guesses::Guessed};
+use crate::{Gateway, Rates, Rules, Surroundings, guesses::Guessed};
 
 /// Connections to the database: fewer than those who go away.
 const CONNECTIONS: usize = 2;
@@ -41,13 +41,12 @@ pub(crate) fn gateway(store: Store, directory: &Path) -> Gateway {
         checks: Default::default(),
         resolvers: Vec::new(),
         reports: Objects::directory(directory).unwrap(),
-        rates: Rates { address: rate, key: rate, tenant: rate },
-        proxies: Vec::new(),
-        identity_providers: Default::default(),
         tell: Box::new(|_| {}),
+        counting: None,
         ending: CancellationToken::new(),
     };
-    Gateway::new(store, around)
+    let rates = Rates { address: rate, key: rate, tenant: rate, ..Rates::default() };
+    Gateway::new(store, around, Rules { rates, ..Rules::default() })
 }
 
 /// Goes on so many times, and is then given up.

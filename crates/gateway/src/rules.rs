@@ -1,0 +1,28 @@
+//! What can be said anew while a gateway answers.
+
+use ipnet::IpNet;
+
+use crate::{Gateway, IdentityProviders, Rates};
+
+/// How a gateway treats whoever asks.
+#[derive(Default)]
+pub struct Rules {
+    /// How much of it anybody gets.
+    pub rates: Rates,
+    /// Whose word on where a request comes from is believed.
+    pub proxies: Vec<IpNet>,
+    /// By whom people may be let in, beside those who have a password here.
+    pub identity_providers: IdentityProviders,
+}
+
+impl Gateway {
+    /// Goes by these from now on. What is being answered goes on, and so do sessions, whoever vouched for them.
+    pub fn rule(&self, rules: Rules) {
+        let before = self.rules.load();
+        if rules.rates != before.rates {
+            let limits = self.limits.load().with(rules.rates);
+            self.limits.store(limits.into());
+        }
+        self.rules.store(rules.into());
+    }
+}

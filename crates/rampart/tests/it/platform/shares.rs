@@ -1,0 +1,108 @@
+//! Several gateways give together what one gives: they count at the broker, and each for itself while that is away.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use super::PATIENCE;
+use crate::{installation::Installation, run::text};
+
+const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
+/// Requests a second with one key.
+const RATE: u32 = 10;
+/// Passwords a minute of one address.
+const LOGINS: usize = 6;
+/// For how long somebody asks as fast as they can.
+const ASKING: Duration = Duration::from_secs(4);
+
+struct Gateway {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Gateway {
+    fn start(installation: &Installation) -> Gateway {
+        let (rate, logins) = (RATE.to_string(), LOGINS.to_string());
+        let words =
+            ["gateway", "--listen", "127.0.0.1:0", "--trusted-proxies", "127.0.0.1/32", "--log", "warn"];
+        let words = [&words[..], &["--key-rate", &rate, "--login-rate", &logins, "--address-rate", "100000"]];
+        let mut child = installation.command(&words.concat()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listens on http://") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "it ended");
+        }
+        // What it says later is read to its end: nobody waits for room in the pipe.
+        std::thread::spawn(move || said.read_to_end(&mut Vec::new()));
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().trim();
+        Gateway { address: address.to_owned(), child }
+    }
+
+    /// The status of the answer.
+    fn ask(&self, asked: &str, headers: &str, body: &str) -> u16 {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (address, length) = (&self.address, body.len());
+        write!(
+            stream,
+            "{asked} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+            .split_whitespace()
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    fn log_in(&self, from: &str, number: usize) -> u16 {
+        let headers = format!("X-Forwarded-For: {from}\r\nContent-Type: application/json\r\n");
+        // Each time another name: whoever guesses at one waits for that.
+        let body = format!(r#"{{"tenant":"default","name":"nobody-{number}","password":"a guess"}}"#);
+        self.ask("POST /api/v1/session", &headers, &body)
+    }
+}
+
+#[test]
+fn two_gateways_give_together_what_one_gives() {
+    let installation = Installation::start(SCOPE);
+    let created = installation.command(&["key", "create", "test", "--role", "owner"]).output().unwrap();
+    let key = format!("Authorization: Bearer {}\r\n", text(&created.stdout).trim());
+    let gateways = [Gateway::start(&installation), Gateway::start(&installation)];
+    let guesses = |from: &str| -> Vec<u16> {
+        (0..2 * LOGINS + 2).map(|number| gateways[number % 2].log_in(from, number)).collect()
+    };
+    let looked_at = |statuses: &[u16]| statuses.iter().filter(|status| **status == 401).count();
+    let together = guesses("192.0.2.1");
+    assert_eq!(looked_at(&together), LOGINS, "{together:?}");
+    assert!(together[LOGINS..].iter().all(|status| *status == 429), "{together:?}");
+
+    let (begun, mut answered) = (Instant::now(), 0);
+    while begun.elapsed() < ASKING {
+        answered += gateways.iter().filter(|gateway| gateway.ask("GET /api/v1/me", &key, "") == 200).count();
+    }
+    let alone = 2.0 * f64::from(RATE) * (1.0 + begun.elapsed().as_secs_f64());
+    assert!(
+        (answered as f64) < 0.8 * alone,
+        "{answered} of the {alone} that each for itself would have given"
+    );
+
+    // While there is nowhere to count each does it for itself: nobody is shut out, and nobody has more than each gives.
+    installation.broker.kill();
+    let alone = guesses("192.0.2.2");
+    assert_eq!(looked_at(&alone), 2 * LOGINS, "{alone:?}");
+    assert_eq!(alone[2 * LOGINS..], [429, 429]);
+}

@@ -1,0 +1,98 @@
+//! Counts of short times that all processes of an installation add to.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use redis::{aio::MultiplexedConnection, pipe};
+
+use super::{Address, Keys, Redis};
+use crate::doorbell::{BrokerError, Settings, remote::answered};
+
+/// How long whoever asks waits: the answer is worth less than that they wait.
+const WITHIN: Duration = Duration::from_millis(250);
+/// For how long nobody tries it again after it did not answer.
+const REST: Duration = Duration::from_secs(1);
+
+/// One that is to be added to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// What is counted.
+    pub name: String,
+    /// How much is added.
+    pub add: u64,
+    /// How long after the first was added it begins anew.
+    pub window: Duration,
+}
+
+/// Where a server is that keeps counts.
+#[derive(Debug)]
+pub struct Counts {
+    address: Arc<Address>,
+    keys: Keys,
+    line: Mutex<Line>,
+}
+
+#[derive(Debug)]
+enum Line {
+    Open(MultiplexedConnection),
+    /// It may be tried again from then on.
+    Closed(Instant),
+}
+
+impl Counts {
+    pub(in crate::doorbell) fn new(address: &str, settings: &Settings) -> Result<Counts, String> {
+        let Redis { address, keys } = Redis::new(address, settings)?;
+        Ok(Counts { address, keys, line: Mutex::new(Line::Closed(Instant::now())) })
+    }
+
+    /// Adds to each, and tells what it is by then, and for how long it still goes on.
+    ///
+    /// # Errors
+    /// When the server does not answer soon: it may have been added or not.
+    pub async fn add(&self, counts: &[Count]) -> Result<Vec<(u64, Duration)>, BrokerError> {
+        let added = answered(WITHIN, self.ask(counts)).await;
+        if added.is_err() {
+            *self.line() = Line::Closed(Instant::now() + REST);
+        }
+        added
+    }
+
+    async fn ask(&self, counts: &[Count]) -> Result<Vec<(u64, Duration)>, BrokerError> {
+        let mut line = self.connected().await?;
+        let mut commands = pipe();
+        for Count { name, add, window } in counts {
+            let key = self.keys.count(name);
+            let window = u64::try_from(window.as_millis())?;
+            // Who adds first says when it is over.
+            commands.cmd("SET").arg(&key).arg(0).arg("PX").arg(window).arg("NX").ignore();
+            commands.cmd("INCRBY").arg(&key).arg(*add);
+            commands.cmd("PTTL").arg(&key);
+        }
+        let answers: Vec<i64> = commands.query_async(&mut line).await?;
+        let read = |pair: &[i64]| {
+            let count = u64::try_from(pair[0]).unwrap_or_default();
+            (count, Duration::from_millis(u64::try_from(pair[1]).unwrap_or_default()))
+        };
+        match answers.len() == 2 * counts.len() {
+            true => Ok(answers.chunks_exact(2).map(read).collect()),
+            false => Err("the server did not answer what it was asked".into()),
+        }
+    }
+
+    async fn connected(&self) -> Result<MultiplexedConnection, BrokerError> {
+        match &*self.line() {
+            Line::Open(line) => return Ok(line.clone()),
+            Line::Closed(until) if Instant::now() < *until => return Err("it did not answer just now".into()),
+            Line::Closed(_) => {}
+        }
+        let line = self.address.connect().await?;
+        *self.line() = Line::Open(line.clone());
+        Ok(line)
+    }
+
+    fn line(&self) -> std::sync::MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
