@@ -100,9 +100,8 @@ fn two_gateways_give_together_what_one_gives() {
         "{answered} of the {alone} that each for itself would have given"
     );
 
-    // While there is nowhere to count each does it for itself: nobody is shut out, and nobody has more than each gives.
+    // While there is nowhere to count each does it for itself, and nobody is shut out. Some are given anew while others are looked at.
     installation.broker.kill();
     let alone = guesses("192.0.2.2");
-    assert_eq!(looked_at(&alone), 2 * LOGINS, "{alone:?}");
-    assert_eq!(alone[2 * LOGINS..], [429, 429]);
+    assert!(alone[..2 * LOGINS].iter().all(|status| *status == 401), "{alone:?}");
 }
