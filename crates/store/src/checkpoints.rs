@@ -315,10 +315,15 @@ impl Store {
     async fn standing(&self, tenant: Option<TenantId>) -> Result<Standing, StoreError> {
         self.of_chain(tenant, Access::Read, move |session, _| {
             Box::pin(async move {
-                let last = read_last(session, tenant).await?;
-                let count = read_count(session, tenant).await?;
-                let end = read_end(session, tenant, "").await?;
-                Ok(Standing { last, count, end })
+                loop {
+                    let count = read_count(session, tenant).await?;
+                    let last = read_last(session, tenant).await?;
+                    let end = read_end(session, tenant, "").await?;
+                    // Each statement sees what was committed by then: it is of one moment when nobody has made another one meanwhile.
+                    if read_count(session, tenant).await? == count {
+                        return Ok(Standing { last, count, end });
+                    }
+                }
             })
         })
         .await
