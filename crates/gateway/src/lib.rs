@@ -57,7 +57,7 @@ pub use self::{
     password::hash as hash_password,
     rules::Rules,
     serve::{serve, serve_metrics},
-    shares::{Counting, SharedCount},
+    shares::Counting,
     tls::{Tls, TlsError},
 };
 

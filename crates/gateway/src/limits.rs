@@ -22,7 +22,7 @@ use model::TenantId;
 
 use crate::{
     caller::Counted,
-    shares::{self, Scarce, Shares, Whose},
+    shares::{Scarce, Shares, Whose},
 };
 
 /// Requests of one address that are answered at once: whoever sends a body slowly takes no place from others.
@@ -171,8 +171,9 @@ impl Limits {
 
     /// Before it is looked at who asks.
     pub(crate) fn take_of_address(&self, address: IpAddr) -> Result<(), Duration> {
-        self.addresses.take(&Machine::at(address))?;
-        self.shares.take(shares::address(address), self.rates.address)
+        let machine = Machine::at(address);
+        self.addresses.take(&machine)?;
+        self.shares.take(|| Whose::Address(machine), self.rates.address)
     }
 
     /// When it is known who asks.

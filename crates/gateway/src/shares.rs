@@ -5,7 +5,6 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     fmt,
-    net::IpAddr,
     num::NonZeroU32,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -15,7 +14,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use model::TenantId;
+use model::{TenantId, limits::SharedCount};
 
 use crate::{caller::Counted, limits::Machine};
 
@@ -25,17 +24,6 @@ const EVERY: Duration = Duration::from_millis(100);
 const WINDOW: Duration = Duration::from_secs(1);
 /// Who has had less than this part of what they may have is nobody's business yet: many ask seldom.
 const PART: u64 = 16;
-
-/// Something that is counted by all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SharedCount {
-    /// What is counted.
-    pub name: String,
-    /// How much is added.
-    pub add: u64,
-    /// How long after the first was added it begins anew.
-    pub window: Duration,
-}
 
 /// Adds to counts, and tells what each is by then and for how long it still goes on; or why not.
 pub type Counting =
@@ -206,11 +194,6 @@ impl Scarce {
     }
 }
 
-/// Whoever asks from there.
-pub(crate) fn address(of: IpAddr) -> impl FnOnce() -> Whose {
-    move || Whose::Address(Machine::at(of))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,7 +206,9 @@ mod tests {
 
     fn take(shares: &Shares, whose: u32, times: usize) -> Vec<Result<(), Duration>> {
         let most = NonZeroU32::new(32).unwrap();
-        (0..times).map(|_| shares.take(address(IpAddr::from(whose.to_be_bytes())), most)).collect()
+        (0..times)
+            .map(|_| shares.take(|| Whose::Address(Machine::at(whose.to_be_bytes().into())), most))
+            .collect()
     }
 
     /// One of them tells, and hears what all have given.

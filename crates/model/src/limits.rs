@@ -5,6 +5,17 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Something that several processes count together, for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedCount {
+    /// What is counted.
+    pub name: String,
+    /// How much is added.
+    pub add: u64,
+    /// How long after the first was added it begins anew.
+    pub window: Duration,
+}
+
 /// Hard caps. Nothing in a template or a response raises one of them, and no option raises what the scope's
 /// [`Ceilings`](crate::scope::Ceilings) say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

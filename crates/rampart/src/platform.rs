@@ -1,6 +1,5 @@
 //! The commands that work with the platform: its roles, and what operators ask of it.
 
-mod access;
 mod account;
 mod admin;
 mod attendance;
@@ -14,6 +13,7 @@ mod keys;
 mod migrate;
 mod packages;
 mod place;
+mod processes;
 mod reload;
 mod roles;
 mod scans;
@@ -53,8 +53,8 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
     match command {
         PlatformCommand::Up(asked) => up::up(asked),
         PlatformCommand::Gateway(asked) => gateway::gateway(asked),
-        PlatformCommand::Worker(asked) => roles::worker(asked),
-        PlatformCommand::Orchestrator(asked) => roles::orchestrator(asked),
+        PlatformCommand::Worker(asked) => processes::worker(asked),
+        PlatformCommand::Orchestrator(asked) => processes::orchestrator(asked),
         PlatformCommand::Stop(asked) => stops::stop(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Resume(asked) => stops::resume(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Task(asked) => tasks::task(&asked.whereabouts()?, &asked.command),
@@ -64,7 +64,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Audit(asked) => audit::audit(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Key(asked) => keys::key(&asked.whereabouts()?, &asked.command),
         PlatformCommand::User(asked) => users::user(&asked.whereabouts()?, &asked.command),
-        PlatformCommand::Role(asked) => access::role(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Role(asked) => roles::role(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),

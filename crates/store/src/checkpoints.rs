@@ -4,7 +4,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use model::{
     AuditEntry, By, TenantId,
@@ -13,7 +12,7 @@ use model::{
 use serde_json::json;
 
 use crate::{
-    Access, Store, StoreError, Whose,
+    Access, InSession, Store, StoreError, Whose,
     audit::{Act, Acts, PAGE, chain_of, in_chain, read_chain, read_end},
     session::Session,
     value::Row,
@@ -146,9 +145,7 @@ impl Store {
         &self,
         tenant: Option<TenantId>,
         access: Access,
-        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
-        + Send
-        + 'static,
+        job: impl InSession<T>,
     ) -> Result<T, StoreError> {
         self.run(tenant.map_or(Whose::Queue, Whose::Tenant), access, job).await
     }

@@ -12,7 +12,6 @@ use std::{error::Error as _, fmt, io, time::Duration};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
 use tokio::{
@@ -33,7 +32,7 @@ pub use self::{
     replica::{ReplicaLocation, ReplicaState},
 };
 use crate::{
-    StoreError,
+    InSession, StoreError,
     session::{Dialect, Session},
     value::{Kind, Row, Value, places},
 };
@@ -119,9 +118,7 @@ impl Database {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         whose: Whose,
-        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
-        + Send
-        + 'static,
+        job: impl InSession<T>,
     ) -> Result<T, StoreError> {
         let client = self.client().await?;
         let running = tokio::spawn(async move {
@@ -143,9 +140,7 @@ impl Database {
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         whose: Whose,
-        job: impl for<'t> FnOnce(&'t mut dyn Session, Timestamp) -> BoxFuture<'t, Result<T, StoreError>>
-        + Send
-        + 'static,
+        job: impl InSession<T>,
     ) -> Result<T, StoreError> {
         let client = self.client().await?;
         let (sender, answer) = oneshot::channel();

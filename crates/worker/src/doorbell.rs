@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{SecretUrl, Stage};
 
-pub use self::redis::{Count, Counts};
+pub use self::redis::Counts;
 use self::{
     in_process::InProcess,
     rabbitmq::RabbitMq,

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use model::{Access, Permission, Role, RoleName, access::require_useful};
+use model::{Access, Permission, Role, RoleName, TenantId, access::require_useful};
 use serde::{Deserialize, Serialize};
 use store::{NewRole, RoleRecord};
 use utoipa::ToSchema;
@@ -42,7 +42,11 @@ pub(super) struct RoleChange {
 }
 
 /// One that the tenant has made, and of which whoever asks may do everything themselves.
-async fn own(gateway: &Gateway, caller: &Caller, role: &Role) -> Result<(RoleName, RoleRecord), Problem> {
+async fn own(
+    gateway: &Gateway,
+    caller: &Caller,
+    role: &Role,
+) -> Result<(TenantId, RoleName, RoleRecord), Problem> {
     let tenant = caller.may(Permission::RolesManage)?;
     let Err(name) = role.built_in() else {
         let detail = format!("the role `{role}` is built in, and stays as it is");
@@ -50,7 +54,7 @@ async fn own(gateway: &Gateway, caller: &Caller, role: &Role) -> Result<(RoleNam
     };
     let there = gateway.store.role(tenant, role.clone()).await?;
     caller.may_give(&there.clone().into())?;
-    Ok((name.clone(), there))
+    Ok((tenant, name.clone(), there))
 }
 
 /// Nobody makes a role that may do more than they may themselves.
@@ -151,8 +155,7 @@ pub(super) async fn change(
     Body(RoleChange { permissions }): Body<RoleChange>,
 ) -> Result<Versioned<RoleRecord>, Problem> {
     let caller = caller.anew(&gateway).await?;
-    let tenant = caller.may(Permission::RolesManage)?;
-    let (name, there) = own(&gateway, &caller, &role).await?;
+    let (tenant, name, there) = own(&gateway, &caller, &role).await?;
     expected(&headers, Some(&there))?;
     require_within(&caller, &name, &permissions)?;
     if !permissions.is_subset(&there.permissions) {
@@ -180,8 +183,7 @@ pub(super) async fn delete(
     InPath(role): InPath<Role>,
 ) -> Result<StatusCode, Problem> {
     let caller = caller.anew(&gateway).await?;
-    let tenant = caller.may(Permission::RolesManage)?;
-    let (name, there) = own(&gateway, &caller, &role).await?;
+    let (tenant, name, there) = own(&gateway, &caller, &role).await?;
     gateway.store.delete_role(tenant, name, Some(there.permissions), caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,14 +5,14 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
 use clap::Args;
-use gateway::{Counting, Gateway, News, Rates, Rules, SharedCount, Surroundings, Tls};
+use gateway::{Counting, Gateway, News, Rates, Rules, Surroundings, Tls};
 use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker::doorbell::{Bell, Count, Counts, Doorbell, ring_aside};
+use worker::doorbell::{Bell, Counts, Doorbell, ring_aside};
 
-use super::{interrupted, reload::Hangup, roles};
+use super::{interrupted, processes, reload::Hangup};
 use crate::{
     cli::{GatewayArguments, ListenArguments, OnPlatform, say},
     configuration::{Configuration, Logging},
@@ -144,9 +144,7 @@ fn counting(counts: Counts) -> Counting {
     let counts = Arc::new(counts);
     Box::new(move |shared| {
         let counts = Arc::clone(&counts);
-        let asked = shared.into_iter().map(|SharedCount { name, add, window }| Count { name, add, window });
-        let asked: Vec<Count> = asked.collect();
-        Box::pin(async move { counts.add(&asked).await.map_err(|error| error.to_string()) })
+        Box::pin(async move { counts.add(&shared).await.map_err(|error| error.to_string()) })
     })
 }
 
@@ -183,7 +181,7 @@ pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<Ex
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
     let logging = configuration.start_logging()?;
     let rules = rules(configuration, &arguments.listen)?;
-    roles::runtime()?.block_on(async {
+    processes::runtime()?.block_on(async {
         let (stop, hangup) = (interrupted()?, Hangup::listen()?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
         let store = configuration.with_evidence(configuration.open().await?)?;

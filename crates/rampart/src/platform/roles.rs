@@ -1,72 +1,56 @@
-//! Roles of an installation on several processes.
+//! `rampart role`: what people and programs may do.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, process::ExitCode};
 
-use anyhow::Context;
-use clap::Args;
-use worker::{Checks, Pool, PoolOptions, Stages};
+use model::record::{NewRole, RoleRecord};
 
-use super::{Desk, interrupted, reload::Hangup};
+use super::{operate, print_json, print_table, put};
 use crate::{
-    cli::{OnPlatform, WorkerArguments},
-    library::Library,
+    cli::{RoleCommand, RolePermissionsArguments, say},
+    configuration::Whereabouts,
 };
 
-/// What they read again.
-const LOG: &str = "the log's filter is";
-
-/// The checks of this process, as workers want them.
-pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
-    let mut library = Library::built_in();
-    library.require_unique_ids()?;
-    library.take_out_risky(&[]);
-    Ok(Checks::new(library.templates, format!("rampart/{}", env!("CARGO_PKG_VERSION")), demo))
-}
-
-/// The runtime of a role that goes on for ever.
-pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
-}
-
-pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<ExitCode> {
-    let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
-    let logging = configuration.start_logging()?;
-    scanner::socket::raise_descriptor_limit();
-    runtime()?.block_on(async {
-        Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
-        let stop = interrupted()?;
-        let desk = Desk::open(configuration.clone()).await?;
-        let objects = configuration.make_objects()?;
-        let store = configuration.with_evidence(desk.store)?;
-        let stages = Stages::new(store.clone(), checks(false)?, objects);
-        let options = PoolOptions {
-            stages: arguments.stages.clone(),
-            concurrency: arguments.concurrency,
-            drain: arguments.drain,
-            lease: arguments.lease,
-        };
-        let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
-        let pool = Pool::new(store, desk.doorbell, stages, options);
-        if let Err(error) = pool.introduce().await {
-            tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
+pub(super) fn role(whereabouts: &Whereabouts, command: &RoleCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
+        match command {
+            RoleCommand::List { json } => {
+                let roles = place.roles().await?;
+                if *json { print_json(&roles)? } else { list(&roles)? }
+            }
+            RoleCommand::Show { name, json } => {
+                let role = place.role(name).await?;
+                if *json { print_json(&role)? } else { put(&lines(&role))? }
+            }
+            RoleCommand::Create(RolePermissionsArguments { name, permissions }) => {
+                let permissions = permissions.iter().copied().collect();
+                made(&place.create_role(NewRole { name: name.clone(), permissions }).await?);
+            }
+            RoleCommand::Change(RolePermissionsArguments { name, permissions }) => {
+                let permissions: BTreeSet<_> = permissions.iter().copied().collect();
+                made(&place.change_role(name, permissions).await?);
+            }
+            RoleCommand::Delete { name } => {
+                place.delete_role(name).await?;
+                say(&format!("the role {name} is not there any more\n"));
+            }
         }
-        tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
-        pool.run(stop).await.context("the worker cannot work")?;
-        tracing::info!("the worker has handed everything back");
         Ok(ExitCode::SUCCESS)
     })
 }
 
-pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<ExitCode> {
-    let configuration = asked.configuration()?;
-    let logging = configuration.start_logging()?;
-    runtime()?.block_on(async {
-        Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
-        let stop = interrupted()?;
-        let desk = Desk::open(configuration.clone()).await?;
-        let store = configuration.with_evidence(desk.store)?;
-        let keeping = configuration.keeping()?;
-        worker::orchestrator::run(store, desk.doorbell, configuration.terms(), keeping, stop).await;
-        Ok(ExitCode::SUCCESS)
-    })
+fn lines(role: &RoleRecord) -> String {
+    role.permissions.iter().map(|permission| format!("{permission}\n")).collect()
+}
+
+fn made(RoleRecord { name, permissions, .. }: &RoleRecord) {
+    let words: Vec<String> = permissions.iter().map(ToString::to_string).collect();
+    say(&format!("whoever has the role {name} may {}\n", words.join(", ")));
+}
+
+fn list(roles: &[RoleRecord]) -> anyhow::Result<()> {
+    let row = |role: &RoleRecord| {
+        let maker = role.created_by.clone().unwrap_or_else(|| "built in".to_owned());
+        vec![role.name.to_string(), role.permissions.len().to_string(), maker]
+    };
+    print_table(&["NAME", "PERMISSIONS", "MADE BY"], &roles.iter().map(row).collect::<Vec<_>>())
 }

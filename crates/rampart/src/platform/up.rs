@@ -19,9 +19,9 @@ use worker::{Pool, PoolOptions, Stages};
 use super::{
     audit_keys,
     gateway::{self, Listening},
-    interrupted, keys, length,
+    interrupted, keys, length, processes,
     reload::Hangup,
-    roles, scopes,
+    scopes,
 };
 use crate::{
     cli::{OnPlatform, UpArguments, say},
@@ -40,7 +40,7 @@ pub(super) fn up(asked: &OnPlatform<UpArguments>) -> anyhow::Result<ExitCode> {
     let logging = configuration.start_logging()?;
     let rules = gateway::rules(&configuration, &asked.arguments.listen)?;
     scanner::socket::raise_descriptor_limit();
-    roles::runtime()?.block_on(run(asked, &configuration, logging, rules))
+    processes::runtime()?.block_on(run(asked, &configuration, logging, rules))
 }
 
 async fn run(
@@ -73,7 +73,7 @@ async fn run(
         }
     };
     let doorbell = configuration.doorbell()?;
-    let stages = Stages::new(store.clone(), roles::checks(arguments.demo)?, objects);
+    let stages = Stages::new(store.clone(), processes::checks(arguments.demo)?, objects);
     let options = PoolOptions {
         stages: Stage::SERVED.to_vec(),
         concurrency: arguments.concurrency,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use redis::{Pipeline, aio::MultiplexedConnection, cmd};
 
 use self::address::Address;
-pub use self::counts::{Count, Counts};
+pub use self::counts::Counts;
 use super::{
     Bell, BrokerError, KEPT, Settings,
     desk::{Desk, Ear},

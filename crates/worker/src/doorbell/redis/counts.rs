@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model::limits::SharedCount;
 use redis::{aio::MultiplexedConnection, pipe};
 
 use super::{Address, Keys, Redis};
@@ -14,17 +15,6 @@ use crate::doorbell::{BrokerError, Settings, remote::answered};
 const WITHIN: Duration = Duration::from_millis(250);
 /// For how long nobody tries it again after it did not answer.
 const REST: Duration = Duration::from_secs(1);
-
-/// One that is to be added to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
-    /// What is counted.
-    pub name: String,
-    /// How much is added.
-    pub add: u64,
-    /// How long after the first was added it begins anew.
-    pub window: Duration,
-}
 
 /// Where a server is that keeps counts.
 #[derive(Debug)]
@@ -51,7 +41,7 @@ impl Counts {
     ///
     /// # Errors
     /// When the server does not answer soon: it may have been added or not.
-    pub async fn add(&self, counts: &[Count]) -> Result<Vec<(u64, Duration)>, BrokerError> {
+    pub async fn add(&self, counts: &[SharedCount]) -> Result<Vec<(u64, Duration)>, BrokerError> {
         let added = answered(WITHIN, self.ask(counts)).await;
         if added.is_err() {
             *self.line() = Line::Closed(Instant::now() + REST);
@@ -59,10 +49,10 @@ impl Counts {
         added
     }
 
-    async fn ask(&self, counts: &[Count]) -> Result<Vec<(u64, Duration)>, BrokerError> {
+    async fn ask(&self, counts: &[SharedCount]) -> Result<Vec<(u64, Duration)>, BrokerError> {
         let mut line = self.connected().await?;
         let mut commands = pipe();
-        for Count { name, add, window } in counts {
+        for SharedCount { name, add, window } in counts {
             let key = self.keys.count(name);
             let window = u64::try_from(window.as_millis())?;
             // Who adds first says when it is over.
