@@ -9,11 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::body::Body;
 use futures_util::future::join_all;
-use hyper::{Method, Request};
+use hyper::Method;
 use model::{ApiKey, Role};
-use serde_json::{Value, json};
+use serde_json::json;
 use store::AuditFilter;
 use testkit::{postgres::Server, proxy::TcpProxy};
 
@@ -31,15 +30,6 @@ const LONGEST: Duration = Duration::from_secs(35);
 async fn put_scope(ground: &Ground, key: &ApiKey, name: &str) -> Answer {
     let body = json!({ "authorised_by": "test", "networks": ["127.0.0.0/8"] });
     ground.ask(Method::PUT, &format!("/api/v1/scopes/{name}"), Some(key.expose()), Some(body)).await
-}
-
-async fn post_once(ground: &Ground, path: &str, key: &ApiKey, once: &str, body: &Value) -> Answer {
-    let asked = Request::post(path)
-        .header("authorization", format!("Bearer {}", key.expose()))
-        .header("content-type", "application/json")
-        .header("idempotency-key", once)
-        .body(Body::from(body.to_string()));
-    ground.send(asked.unwrap()).await
 }
 
 /// It could not be answered, and says so as it should.
@@ -186,7 +176,7 @@ async fn make_keys(
     while !enough.load(Ordering::Relaxed) {
         let name = format!("{whose}-{made}");
         let body = json!({ "name": name, "role": "viewer" });
-        let answer = post_once(ground, "/api/v1/keys", owner, &name, &body).await;
+        let answer = ground.post_once("/api/v1/keys", owner, &name, &body).await;
         match answer.status.as_u16() {
             201 => made += 1,
             _ => {
@@ -215,7 +205,7 @@ async fn until_ready(ground: &Ground, is_ready: bool) {
 async fn stop(ground: &Ground, owner: &ApiKey, reason: &str) {
     let until = Instant::now() + PATIENCE;
     for (path, good) in [("/api/v1/stops", 201), ("/api/v1/stops/lift", 200)] {
-        while post_once(ground, path, owner, reason, &json!({ "reason": reason })).await.status != good {
+        while ground.post_once(path, owner, reason, &json!({ "reason": reason })).await.status != good {
             assert!(Instant::now() < until, "{reason}");
         }
     }

@@ -308,6 +308,16 @@ impl Ground {
         self.ask(Method::GET, path, Some(key.expose()), None).await
     }
 
+    /// Under an idempotency key.
+    pub(crate) async fn post_once(&self, path: &str, key: &ApiKey, once: &str, body: &Value) -> Answer {
+        let asked = Request::post(path)
+            .header("authorization", format!("Bearer {}", key.expose()))
+            .header("content-type", "application/json")
+            .header("idempotency-key", once)
+            .body(Body::from(body.to_string()));
+        self.send(asked.unwrap()).await
+    }
+
     pub(crate) async fn post(&self, path: &str, key: &ApiKey, body: Value) -> Answer {
         self.ask(Method::POST, path, Some(key.expose()), Some(body)).await
     }

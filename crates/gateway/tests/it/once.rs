@@ -7,18 +7,9 @@ use serde_json::{Value, json};
 
 use crate::ground::{Answer, Ground};
 
-async fn post_once(ground: &Ground, path: &str, key: &ApiKey, once: &str, body: &Value) -> Answer {
-    let asked = Request::post(path)
-        .header("authorization", format!("Bearer {}", key.expose()))
-        .header("content-type", "application/json")
-        .header("idempotency-key", once)
-        .body(Body::from(body.to_string()));
-    ground.send(asked.unwrap()).await
-}
-
 /// Asks twice at once and once more; the answer of whoever made it, and that of whoever came last.
 async fn thrice(ground: &Ground, path: &str, key: &ApiKey, body: &Value) -> (Answer, Answer) {
-    let ask = || post_once(ground, path, key, "deploy-7", body);
+    let ask = || ground.post_once(path, key, "deploy-7", body);
     let (one, other) = tokio::join!(ask(), ask());
     let last = ask().await;
     let [made, before] = match one.header("idempotency-replayed") {
@@ -73,7 +64,7 @@ async fn everything_that_is_made_is_made_once_under_a_key() {
         }
         // Somebody else's key of the same name is their own.
         let other = ground.key(Role::Owner).await;
-        let theirs = post_once(&ground, &path, &other, "deploy-7", &body).await;
+        let theirs = ground.post_once(&path, &other, "deploy-7", &body).await;
         assert_eq!(theirs.header("idempotency-replayed"), "", "{path}: {theirs:?}");
     }
 }
@@ -83,22 +74,22 @@ async fn another_request_under_the_same_key_is_refused_whatever_it_is_for() {
     let ground = Ground::start().await;
     let owner = ground.key(Role::Owner).await;
     let pipeline = json!({ "name": "pipeline", "role": "viewer" });
-    let made = post_once(&ground, "/api/v1/keys", &owner, "once", &pipeline).await;
+    let made = ground.post_once("/api/v1/keys", &owner, "once", &pipeline).await;
     assert_eq!(made.status, 201, "{made:?}");
     for (path, body) in [
         ("/api/v1/keys", json!({ "name": "another", "role": "viewer" })),
         ("/api/v1/users", pipeline.clone()),
         ("/api/v1/stops", json!({ "reason": "a leak" })),
     ] {
-        let refused = post_once(&ground, path, &owner, "once", &body).await;
+        let refused = ground.post_once(path, &owner, "once", &body).await;
         assert!(refused.problem(409, "conflict").contains("`once` was used for another"), "{refused:?}");
     }
     let prefix = made.body["prefix"].as_str().unwrap();
     ground.store.revoke_key(ground.tenant, prefix.parse().unwrap(), "test").await.unwrap();
-    let gone = post_once(&ground, "/api/v1/keys", &owner, "once", &pipeline).await;
+    let gone = ground.post_once("/api/v1/keys", &owner, "once", &pipeline).await;
     assert!(gone.problem(409, "conflict").contains("not there any more"), "{gone:?}");
     for wrong in ["", "two words", &"k".repeat(129)] {
-        post_once(&ground, "/api/v1/keys", &owner, wrong, &pipeline).await.problem(400, "malformed");
+        ground.post_once("/api/v1/keys", &owner, wrong, &pipeline).await.problem(400, "malformed");
     }
     let twice = Request::post("/api/v1/stops")
         .header("authorization", format!("Bearer {}", owner.expose()))

@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{PATIENCE, post_once};
+use super::PATIENCE;
 use crate::{ground::Ground, postgres::Postgres};
 
 /// Who goes away.
@@ -81,7 +81,7 @@ async fn nothing_stays(ground: &Ground, at_rest: impl AsyncFn()) {
     assert!(made(ground, &owner).await >= GUESTS / 4, "they had the beginning of an answer");
     for number in 0..GUESTS {
         let body = json!({ "name": name(number), "role": "viewer" });
-        let answer = post_once(ground, "/api/v1/keys", &owner, &name(number), &body).await;
+        let answer = ground.post_once("/api/v1/keys", &owner, &name(number), &body).await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
     assert_eq!((made(ground, &owner).await, told(ground).await), (GUESTS, before + GUESTS));
