@@ -204,6 +204,23 @@ impl Store {
         self.run(Whose::Tenant(tenant), Access::Read, of_tenant(tenant, job)).await
     }
 
+    /// One question about a tenant, which names it.
+    pub(crate) async fn rows_of_tenant(
+        &self,
+        tenant: TenantId,
+        sql: String,
+        values: Vec<value::Value>,
+    ) -> Result<Vec<value::Row>, StoreError> {
+        match &*self.database {
+            Database::Sqlite(database) => {
+                database
+                    .read(move |session, _| Box::pin(async move { session.query(&sql, &values).await }))
+                    .await
+            }
+            Database::Postgres(database) => database.rows(Whose::Tenant(tenant), sql, values).await,
+        }
+    }
+
     /// In a transaction that sees the queue of all tenants.
     pub(crate) async fn of_queue<T: Send + 'static>(
         &self,

@@ -12,6 +12,7 @@ use std::{error::Error as _, fmt, io, time::Duration};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use futures_util::future::join3;
 use jiff::Timestamp;
 use model::TenantId;
 use tokio::{
@@ -168,6 +169,19 @@ impl Database {
         }
     }
 
+    /// One question, in a transaction of its own that changes nothing: its beginning, the question and its end go out together, and cost
+    /// one round trip.
+    pub(crate) async fn rows(
+        &self,
+        whose: Whose,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, StoreError> {
+        let client = self.client().await?;
+        let running = tokio::spawn(async move { Lent::new(client).answer(whose, &sql, &values).await });
+        running.await.map_err(broke)?
+    }
+
     /// For tests of what takes time: needs the right to change the schema.
     pub(crate) async fn advance_clock(&self, owner: &str, by: Duration) -> Result<(), StoreError> {
         migrate::advance_clock(owner, by).await
@@ -235,24 +249,34 @@ impl Lent {
         columns: Option<&str>,
     ) -> Result<(Timestamp, SimpleQueryRow), StoreError> {
         let also = columns.map(|columns| format!(", {columns}")).unwrap_or_default();
-        let (role, tenant) = match whose {
-            Whose::Tenant(tenant) => ("rampart_tenant", tenant.to_string()),
-            Whose::Queue => ("rampart_queue", String::new()),
-        };
-        // One message, one round trip, few statements: each costs the server more than what it sets. Nothing in it comes from outside: a tenant is a UUID. The path names pg_temp, which would
-        // come first if it were left out.
-        let sql = format!(
-            "BEGIN; SET LOCAL ROLE {role}; SELECT pg_catalog.set_config('search_path', 'rampart, pg_temp', true), \
-             pg_catalog.set_config('statement_timeout', '60s', true), \
-             pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', true), \
-             pg_catalog.set_config('lock_timeout', '20s', true), pg_catalog.set_config('rampart.tenant', '{tenant}', true); \
-             SELECT (extract(epoch FROM rampart.store_time()) * 1000000)::bigint{also}"
-        );
+        let begin = begin(whose);
+        let sql =
+            format!("{begin}; SELECT (extract(epoch FROM rampart.store_time()) * 1000000)::bigint{also}");
         let row = self.last_row(&sql).await?;
         let microseconds = row.get(0).and_then(|text| text.parse().ok());
         let now = microseconds.and_then(|microseconds| Timestamp::from_microsecond(microseconds).ok());
         let now = now.ok_or_else(|| StoreError::Damaged("the database does not tell the time".to_owned()))?;
         Ok((now, row))
+    }
+
+    /// Begins, asks and rolls back, without waiting for an answer in between. Where it cannot begin, the question has nobody's rights.
+    async fn answer(mut self, whose: Whose, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let (begin, typed) = (begin(whose), typed(values));
+        let (begun, rows) = self
+            .ask(|client| async move {
+                let (begun, rows, ended) = join3(
+                    client.simple_query(&begin),
+                    client.query_typed(sql, &typed),
+                    client.simple_query("ROLLBACK"),
+                )
+                .await;
+                ended.map(|_| (begun, rows))
+            })
+            .await?;
+        self.give_back();
+        begun.map_err(error)?;
+        let rows = rows.map_err(|reason| within(error(reason), sql))?;
+        rows.iter().map(|row| read(row).map_err(|reason| within(error(reason), sql))).collect()
     }
 
     /// The last row that any of the statements gives.
@@ -327,6 +351,21 @@ impl Session for Lent {
         let changed = self.ask(|client| client.execute_typed(&sql, &columns)).await;
         changed.map_err(|reason| within(reason, &sql))
     }
+}
+
+/// Begins a transaction: one message, few statements, since each costs the server more than what it sets. Nothing in it comes from
+/// outside: a tenant is a UUID. The path names pg_temp, which would come first if it were left out.
+fn begin(whose: Whose) -> String {
+    let (role, tenant) = match whose {
+        Whose::Tenant(tenant) => ("rampart_tenant", tenant.to_string()),
+        Whose::Queue => ("rampart_queue", String::new()),
+    };
+    format!(
+        "BEGIN; SET LOCAL ROLE {role}; SELECT pg_catalog.set_config('search_path', 'rampart, pg_temp', true), \
+         pg_catalog.set_config('statement_timeout', '60s', true), \
+         pg_catalog.set_config('idle_in_transaction_session_timeout', '10s', true), \
+         pg_catalog.set_config('lock_timeout', '20s', true), pg_catalog.set_config('rampart.tenant', '{tenant}', true)"
+    )
 }
 
 fn broke(reason: tokio::task::JoinError) -> StoreError {

@@ -181,6 +181,16 @@ impl TaskFilter {
     }
 
     /// The condition, with the tenant as the first value.
+    fn question(&self, tenant: TenantId, after: Option<TaskId>, at_most: usize) -> (String, Vec<Value>) {
+        let (mut condition, mut values) = self.condition(tenant.as_uuid().into());
+        if let Some(after) = after {
+            values.push(after.as_uuid().into());
+            condition.push_str(&format!(" AND task_id > ${}", values.len()));
+        }
+        let sql = format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id LIMIT {at_most}");
+        (sql, values)
+    }
+
     fn condition(&self, tenant: Value) -> (String, Vec<Value>) {
         let mut values = vec![tenant];
         let mut sql = "tenant_id = $1".to_owned();
@@ -330,14 +340,8 @@ impl TenantTx<'_> {
         at_most: usize,
         lock: &str,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        let (mut condition, mut values) = filter.condition(self.tenant());
-        if let Some(after) = after {
-            values.push(after.as_uuid().into());
-            condition.push_str(&format!(" AND task_id > ${}", values.len()));
-        }
-        let sql =
-            format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id LIMIT {at_most}{lock}");
-        self.query(&sql, &values).await?.iter().map(read_task).collect()
+        let (sql, values) = filter.question(self.tenant, after, at_most);
+        self.query(&format!("{sql}{lock}"), &values).await?.iter().map(read_task).collect()
     }
 
     pub(crate) async fn one_task(&mut self, id: TaskId) -> Result<TaskRecord, StoreError> {
@@ -391,10 +395,8 @@ impl Store {
         after: Option<TaskId>,
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        self.read_tenant(tenant, move |tx| {
-            Box::pin(async move { tx.read_tasks(&filter, after, at_most, "").await })
-        })
-        .await
+        let (sql, values) = filter.question(tenant, after, at_most);
+        self.rows_of_tenant(tenant, sql, values).await?.iter().map(read_task).collect()
     }
 
     /// One task.
