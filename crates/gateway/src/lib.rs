@@ -22,6 +22,7 @@ mod request;
 mod rules;
 mod second_factor;
 mod serve;
+mod shared;
 mod shares;
 mod strangers;
 #[cfg(test)]
@@ -30,12 +31,12 @@ mod tls;
 mod together;
 mod visitor;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, ops::Deref, sync::Arc};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Bytes, middleware, routing::get};
-use model::{CheckId, Role, Stage, TaskId, TenantId, UserId, record::CheckRecord};
-use store::{KeyRecord, Known, Objects, SessionRecord, Store, TaskRecord, Terms};
+use model::{CheckId, Role, Stage, UserId, record::CheckRecord};
+use store::{Objects, Store, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa::openapi::OpenApi;
@@ -43,10 +44,9 @@ use utoipa::openapi::OpenApi;
 use self::{
     guesses::Guesses,
     limits::{Limits, Parts},
-    live::Feeds,
     metrics::Metrics,
-    problem::Problem,
     recent::Recent,
+    shared::Shared,
     shares::Shares,
     strangers::Strangers,
     together::Together,
@@ -97,62 +97,42 @@ pub struct Surroundings {
     pub ending: CancellationToken,
 }
 
-/// What all requests share.
+/// What answers. Each request has it several times over, so that a copy costs one count.
 #[derive(Clone)]
-pub struct Gateway {
-    store: Store,
-    around: Arc<Surroundings>,
-    room: Arc<Semaphore>,
-    /// Who counts what was used.
-    counting: Arc<Semaphore>,
-    strangers: Arc<Strangers>,
-    rules: Arc<ArcSwap<Rules>>,
-    limits: Arc<ArcSwap<Limits>>,
-    metrics: Arc<Metrics>,
-    /// Keys that were used within the last second, by what they hash to.
-    keys: Arc<Recent<[u8; 32], Known<KeyRecord>>>,
-    /// Tasks that somebody looked at within the last second.
-    tasks: Arc<Recent<(TenantId, TaskId), TaskRecord>>,
-    together: Together,
-    /// How many stops hold, for those who only ask whether it is ready.
-    readiness: Arc<Recent<(), Result<usize, Problem>>>,
-    /// Sessions that were used within the last second, by what their tokens hash to.
-    sessions: Arc<Recent<[u8; 32], Known<SessionRecord>>>,
-    guesses: Arc<Guesses>,
-    /// The audit is being told, after the answer was given.
-    telling: TaskTracker,
-    /// Nothing new is answered: whoever follows what happens is to follow it elsewhere.
-    closing: CancellationToken,
-    feeds: Arc<Feeds>,
-    /// Who follows what happens, by tenant.
-    followers: Parts<TenantId>,
+pub struct Gateway(Arc<Shared>);
+
+impl Deref for Gateway {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl Gateway {
     /// Answers from this store.
     pub fn new(store: Store, mut around: Surroundings, rules: Rules) -> Gateway {
         let shares = Arc::new(Shares::new(around.counting.take()));
-        let (around, room) = (Arc::new(around), Arc::new(Semaphore::new(AT_ONCE)));
-        Gateway {
+        Gateway(Arc::new(Shared {
             store,
-            limits: Arc::new(ArcSwap::from_pointee(Limits::new(rules.rates, shares))),
+            limits: ArcSwap::from_pointee(Limits::new(rules.rates, shares)),
             rules: Arc::new(ArcSwap::from_pointee(rules)),
             around,
-            room,
-            counting: Arc::new(Semaphore::new(COUNTING)),
-            strangers: Arc::default(),
-            metrics: Arc::default(),
-            keys: Arc::default(),
-            tasks: Arc::default(),
+            room: Semaphore::new(AT_ONCE),
+            counting: Semaphore::new(COUNTING),
+            strangers: Strangers::default(),
+            metrics: Metrics::default(),
+            keys: Recent::default(),
+            tasks: Recent::default(),
             together: Together::default(),
-            readiness: Arc::default(),
-            sessions: Arc::default(),
-            guesses: Arc::default(),
+            readiness: Recent::default(),
+            sessions: Recent::default(),
+            guesses: Guesses::default(),
             telling: TaskTracker::new(),
             closing: CancellationToken::new(),
             feeds: Arc::default(),
             followers: Parts::new(FOLLOWERS),
-        }
+        }))
     }
 
     /// What was known of somebody here is not so any more: they are asked for anew, also those of whom nobody knows yet who they are.
