@@ -23,6 +23,7 @@ mod scopes;
 mod settings;
 mod stops;
 mod tasks;
+mod tenants;
 mod tls;
 mod users;
 

@@ -24,10 +24,22 @@ struct Users {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+pub(crate) struct Answer {
     invitation: String,
     #[serde(flatten)]
     user: UserRecord,
+}
+
+impl Answer {
+    pub(crate) fn invited(
+        self,
+        unreadable: impl FnOnce(&str) -> ClientError,
+    ) -> Result<Invited, ClientError> {
+        let Answer { invitation, user } = self;
+        let invitation =
+            invitation.parse().map_err(|error: model::user::TokenError| unreadable(&error.to_string()))?;
+        Ok(Invited { invitation, user })
+    }
 }
 
 impl Client {
@@ -52,9 +64,7 @@ impl Client {
             Some(new) => request.body(new),
             None => request,
         };
-        let Answer { invitation, user } = request.answer().await?;
-        let unreadable = |error: model::user::TokenError| self.post(path).unreadable(&error.to_string());
-        Ok(Invited { invitation: invitation.parse().map_err(unreadable)?, user })
+        request.answer::<Answer>().await?.invited(|why| self.post(path).unreadable(why))
     }
 
     /// Says what somebody may do, and whether they may log in; what is not given stays.

@@ -27,6 +27,7 @@ mod stops;
 mod targets;
 mod tasks;
 mod tenant;
+mod tenants;
 mod usage;
 mod users;
 mod version;
@@ -133,6 +134,8 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(events::follow))
         .routes(routes!(events::follow_by_socket))
         .routes(routes!(tenant::show))
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::show, tenants::change))
         .routes(routes!(settings::show, settings::change))
         .routes(routes!(usage::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()

@@ -95,6 +95,23 @@ impl Caller {
         Err(self.refuse(format!("the role {} has no permission {permission}", self.access().role)))
     }
 
+    /// Their tenant, for who may do that to all tenants: they belong to the one that runs the platform.
+    pub(crate) async fn may_to_all(
+        &self,
+        gateway: &Gateway,
+        permission: Permission,
+    ) -> Result<TenantId, Problem> {
+        let own = self.may(permission)?;
+        let runs_platform = gateway.rules.load().platform_tenant.clone();
+        match runs_platform {
+            Some(name) if gateway.store.tenant(own).await?.name == name => Ok(own),
+            _ => {
+                let detail = "the tenant does not run the platform, and sees none but itself".to_owned();
+                Err(self.refuse(detail).hint("the gateway's --platform-tenant says which tenant does"))
+            }
+        }
+    }
+
     /// Nobody makes, changes or takes back who may do more than they may themselves.
     pub(crate) fn may_give(&self, access: &Access) -> Result<(), Problem> {
         if self.access().may_give(access) {

@@ -13,6 +13,8 @@ pub struct Rules {
     pub proxies: Vec<IpNet>,
     /// By whom people may be let in, beside those who have a password here.
     pub identity_providers: IdentityProviders,
+    /// The name of the tenant whose people look after all tenants; without it nobody does by this gateway.
+    pub platform_tenant: Option<String>,
 }
 
 impl Gateway {

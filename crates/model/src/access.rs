@@ -39,6 +39,10 @@ macro_rules! permissions {
 permissions! {
     /// Read what the tenant is and what it may take.
     TenantRead "tenant.read" [Owner Administrator Operator Analyst Auditor Viewer],
+    /// Read which tenants there are, and what they may take: in the tenant that runs the platform, and nowhere else.
+    TenantsRead "tenants.read" [Owner Administrator Auditor],
+    /// Make tenants, and say what they may take: likewise.
+    TenantsManage "tenants.manage" [Owner Administrator],
     /// Say what the tenant may say for itself.
     SettingsManage "settings.manage" [Owner Administrator],
     /// Read what the tenant has used.
@@ -116,6 +120,7 @@ impl Permission {
             Permission::KeysManage => &[Permission::KeysRead],
             Permission::RolesManage => &[Permission::RolesRead],
             Permission::UsersManage => &[Permission::UsersRead],
+            Permission::TenantsManage => &[Permission::TenantsRead],
             // A schedule begins scans.
             Permission::SchedulesManage => &[Permission::SchedulesRead, Permission::ScansSubmit],
             _ => &[],

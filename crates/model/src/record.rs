@@ -32,6 +32,18 @@ pub struct TenantRecord {
     pub created_at: Timestamp,
 }
 
+/// What a tenant may take from now on; what is not given stays.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TenantChange {
+    /// Its share against the others'.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub weight: Option<u32>,
+    /// Not more tasks than these at work at once.
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub most_in_flight: Option<u64>,
+}
+
 /// What a tenant says for itself. What whoever runs the installation allows is the most of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TenantSettings {

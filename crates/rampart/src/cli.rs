@@ -207,10 +207,6 @@ mod tests {
         "rampart scope show",
         "rampart scope template",
         "rampart simulate",
-        "rampart tenant create",
-        "rampart tenant list",
-        "rampart tenant set",
-        "rampart tenant show",
         "rampart up",
         "rampart worker",
     ];

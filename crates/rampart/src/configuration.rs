@@ -206,6 +206,7 @@ struct File {
     login_rate: Option<NonZeroU32>,
     sign_up_rate: Option<NonZeroU32>,
     trusted_proxies: Option<Vec<IpNet>>,
+    platform_tenant: Option<String>,
     public_url: Option<String>,
     identity_providers: Option<PathBuf>,
     log: Option<String>,
@@ -237,6 +238,8 @@ pub(crate) struct Configuration {
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
     pub(crate) rates: Rates,
     pub(crate) trusted_proxies: Vec<IpNet>,
+    /// Whose people look after all tenants.
+    pub(crate) platform_tenant: Option<String>,
     /// Where people find the platform.
     pub(crate) public_url: Option<String>,
     /// The file that names them.
@@ -328,6 +331,7 @@ impl Configuration {
             },
             rates,
             trusted_proxies: file.trusted_proxies.unwrap_or_default(),
+            platform_tenant: file.platform_tenant,
             public_url: file.public_url,
             identity_providers: file.identity_providers,
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),

@@ -66,7 +66,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::User(asked) => users::user(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Role(asked) => roles::role(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
-        PlatformCommand::Tenant(asked) => tenants::tenant(&asked.configuration()?, &asked.command),
+        PlatformCommand::Tenant(asked) => tenants::tenant(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) => {
             doctor::doctor(asked.configuration_or_why_not(), asked.arguments.json)

@@ -92,7 +92,7 @@ pub use model::{
     comment::{CommentEdit, CommentRecord, ConversationRecord, MentionRecord, NewComment, Reading},
     record::{
         KeyRecord, KnownFinding, NewKey, NewRole, NewSchedule, NewUser, RefusedRun, RoleRecord, ScanRecord,
-        ScheduleRecord, TaskRecord, TenantRecord, UserRecord,
+        ScheduleRecord, TaskRecord, TenantChange, TenantRecord, UserRecord,
     },
 };
 

@@ -1,12 +1,17 @@
 //! Tenants and their scopes.
 
 use jiff::Timestamp;
-use model::{By, Scope, TenantId, record::TenantRecord};
-use uuid::Uuid;
+use model::{
+    By, Scope, TenantId,
+    record::{TenantChange, TenantRecord},
+};
+use uuid::{Builder, Uuid};
 
 use crate::{
     Store, StoreError,
     audit::Act,
+    once::Made,
+    scans::digest,
     session::TenantTx,
     value::{Row, json},
 };
@@ -92,10 +97,46 @@ impl TenantTx<'_> {
 impl Store {
     /// Makes a tenant.
     pub async fn create_tenant(&self, new: NewTenant, by: impl Into<By>) -> Result<TenantRecord, StoreError> {
-        let by = by.into();
+        let id = TenantId::new(Uuid::now_v7());
+        self.make_tenant(id, new, None, by.into()).await
+    }
+
+    /// The same, for people of another tenant, whose audit is told, too. Which tenant it is follows from the idempotency key, if there is
+    /// one: the same asker makes one under it, for good.
+    pub async fn create_tenant_once(
+        &self,
+        new: NewTenant,
+        of: TenantId,
+        by: impl Into<By>,
+        idempotency_key: Option<String>,
+    ) -> Result<Made<TenantRecord>, StoreError> {
+        let (by, name) = (by.into(), new.name.clone());
+        let Some(key) = idempotency_key else {
+            let id = TenantId::new(Uuid::now_v7());
+            return self.make_tenant(id, new, Some(of), by).await.map(Made::now);
+        };
+        let digest = digest(&format!("{of}\n{}\n{key}", by.name));
+        let id = TenantId::new(Builder::from_custom_bytes(digest).into_uuid());
+        match self.make_tenant(id, new, Some(of), by).await {
+            Err(StoreError::Exists { kind, name: taken }) => match self.tenant(id).await {
+                Ok(record) if record.name == name => Ok(Made { record, is_new: false }),
+                Ok(_) => Err(StoreError::KeyTaken(key)),
+                Err(StoreError::Missing { .. }) => Err(StoreError::Exists { kind, name: taken }),
+                Err(error) => Err(error),
+            },
+            made => made.map(Made::now),
+        }
+    }
+
+    async fn make_tenant(
+        &self,
+        id: TenantId,
+        new: NewTenant,
+        of: Option<TenantId>,
+        by: By,
+    ) -> Result<TenantRecord, StoreError> {
         self.of_queue(move |tx| {
             Box::pin(async move {
-                let id = TenantId::new(Uuid::now_v7());
                 let values = [
                     id.as_uuid().into(),
                     new.name.as_str().into(),
@@ -116,19 +157,26 @@ impl Store {
                     most_in_flight: new.most_in_flight,
                     created_at: tx.now,
                 };
-                tx.audit(Some(id), Act::new(&by, "tenant.create", &made.name).after(&made)?);
+                for told in [Some(id), of].into_iter().flatten() {
+                    tx.audit(Some(told), Act::new(&by, "tenant.create", &made.name).after(&made)?);
+                }
                 Ok(made)
             })
         })
         .await
     }
 
-    /// Changes what a tenant may take; what is not given stays as it is. Tasks at work go on.
+    /// Changes what a tenant may take; what is not given stays as it is. Tasks at work go on. People of another tenant, whose audit is told,
+    /// too, may say what they have seen.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is not what they have seen.
     pub async fn set_tenant(
         &self,
         tenant: TenantId,
-        weight: Option<u32>,
-        most_in_flight: Option<u64>,
+        change: TenantChange,
+        seen: Option<TenantRecord>,
+        of: Option<TenantId>,
         by: impl Into<By>,
     ) -> Result<TenantRecord, StoreError> {
         let by = by.into();
@@ -139,9 +187,12 @@ impl Store {
                 let rows = tx.session.query(&sql, &[tenant.as_uuid().into()]).await?;
                 let missing = || StoreError::Missing { kind: "tenant", name: tenant.to_string() };
                 let before = read_tenant(rows.first().ok_or_else(missing)?)?;
+                if seen.is_some_and(|seen| seen != before) {
+                    return Err(StoreError::Changed { kind: "tenant", name: before.name });
+                }
                 let after = TenantRecord {
-                    weight: weight.unwrap_or(before.weight),
-                    most_in_flight: most_in_flight.unwrap_or(before.most_in_flight),
+                    weight: change.weight.unwrap_or(before.weight),
+                    most_in_flight: change.most_in_flight.unwrap_or(before.most_in_flight),
                     ..before.clone()
                 };
                 let sql = "UPDATE tenants SET weight = $2, most_in_flight = $3 WHERE tenant_id = $1";
@@ -151,9 +202,29 @@ impl Store {
                     "weight {}, before {}; most in flight {}, before {}",
                     after.weight, before.weight, after.most_in_flight, before.most_in_flight
                 );
-                let act = Act::new(&by, "tenant.set", &after.name).detail(detail);
-                tx.audit(Some(tenant), act.before(&before)?.after(&after)?);
+                let of = of.filter(|of| *of != tenant);
+                for told in [Some(tenant), of].into_iter().flatten() {
+                    let act = Act::new(&by, "tenant.set", &after.name).detail(&detail);
+                    tx.audit(Some(told), act.before(&before)?.after(&after)?);
+                }
                 Ok(after)
+            })
+        })
+        .await
+    }
+
+    /// So many tenants, by name, from one on.
+    pub async fn tenants_after(
+        &self,
+        after: Option<String>,
+        at_most: usize,
+    ) -> Result<Vec<TenantRecord>, StoreError> {
+        self.read_queue(move |tx| {
+            Box::pin(async move {
+                let sql =
+                    format!("SELECT {TENANT} FROM tenants WHERE name > $1 ORDER BY name LIMIT {at_most}");
+                let values = [after.unwrap_or_default().into()];
+                tx.session.query(&sql, &values).await?.iter().map(read_tenant).collect()
             })
         })
         .await

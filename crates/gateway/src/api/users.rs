@@ -35,6 +35,13 @@ pub(super) struct InvitedUser {
     user: UserRecord,
 }
 
+impl InvitedUser {
+    pub(super) fn of(made: store::Made<UserRecord>, invitation: &Token) -> InvitedUser {
+        let invitation = made.is_new.then(|| invitation.expose().to_owned());
+        InvitedUser { invitation, user: made.record }
+    }
+}
+
 /// What is to be another way. What is not given stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -109,9 +116,9 @@ pub(super) async fn invite(
     let invitation = Token::from_random(rand::random());
     let first = FirstPassword::Invited(invitation.clone());
     let made = gateway.store.create_user_once(tenant, asked, first, caller.by(), once.key).await?;
-    let store::Made { record: user, is_new } = made;
-    let place = Some(format!("/api/v1/users/{}", user.id));
-    let body = InvitedUser { invitation: is_new.then(|| invitation.expose().to_owned()), user };
+    let is_new = made.is_new;
+    let place = Some(format!("/api/v1/users/{}", made.record.id));
+    let body = InvitedUser::of(made, &invitation);
     Ok(Made { status: StatusCode::CREATED, place, is_new, body })
 }
 

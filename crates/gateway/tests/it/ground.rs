@@ -131,6 +131,7 @@ impl Ground {
             // Everybody who says from where they are is believed: by who says nothing it is about themselves.
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             identity_providers: IdentityProviders::new(identity_providers).unwrap(),
+            platform_tenant: Some("own".to_owned()),
         };
         let gateway = Gateway::new(store.clone(), around, rules);
         let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -28,3 +28,4 @@ mod routes;
 mod scans;
 mod second_factor;
 mod sessions;
+mod tenants;

@@ -44,6 +44,7 @@ async fn everything_that_is_made_is_made_once_under_a_key() {
         ("/api/v1/schedules".to_owned(), schedule, None),
         ("/api/v1/stops".to_owned(), json!({ "reason": "a leak" }), None),
         ("/api/v1/users".to_owned(), json!({ "name": "j.doe", "role": "viewer" }), Some("invitation")),
+        ("/api/v1/tenants".to_owned(), json!({ "name": "acme" }), None),
         ("/api/v1/keys".to_owned(), json!({ "name": "pipeline", "role": "viewer" }), Some("secret")),
         (format!("/api/v1/keys/{rotated}/rotate"), json!({}), Some("secret")),
         (format!("/api/v1/findings/{finding}/comments"), comment.clone(), None),

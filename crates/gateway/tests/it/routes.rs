@@ -47,6 +47,8 @@ pub(crate) async fn sample(ground: &Ground, route: &str) -> (String, Option<Valu
                 json!({ "name": name, "rule": { "every": "1h" }, "request": request, "targets": ["127.0.0.1"] }),
             )
         }
+        "POST /api/v1/tenants" => Some(json!({ "name": format!("made {}", rand::random::<u64>()) })),
+        "PATCH /api/v1/tenants/{tenant}" => Some(json!({ "weight": 2 })),
         "PATCH /api/v1/settings" => Some(json!({ "keep_scans_days": 30 })),
         "PATCH /api/v1/schedules/{schedule}" => Some(json!({ "enabled": false })),
         "PUT /api/v1/scopes/{name}" => {
@@ -88,7 +90,8 @@ pub(crate) async fn sample(ground: &Ground, route: &str) -> (String, Option<Valu
     (path, body)
 }
 
-const PLACES: [&str; 14] = [
+const PLACES: [&str; 15] = [
+    "{tenant}",
     "{role}",
     "{evidence}",
     "{check}",
@@ -108,6 +111,7 @@ const PLACES: [&str; 14] = [
 /// Something of the tenant's.
 async fn place(ground: &Ground, name: &str) -> String {
     match name {
+        "{tenant}" => ground.tenant.to_string(),
         "{prefix}" => ground.key(Role::Viewer).await.prefix().to_string(),
         "{scan}" => ground.scan().await.to_string(),
         "{check}" => "git-config".to_owned(),
@@ -146,7 +150,7 @@ fn nothing(name: &str) -> &'static str {
         "{scan}" => "0000000000000000",
         "{format}" => "json",
         "{provider}" => "company",
-        "{schedule}" | "{task}" | "{user}" | "{session}" | "{comment}" => {
+        "{tenant}" | "{schedule}" | "{task}" | "{user}" | "{session}" | "{comment}" => {
             "00000000-0000-7000-8000-000000000000"
         }
         "{name}" | "{check}" | "{role}" => "nowhere",
@@ -253,9 +257,14 @@ async fn what_belongs_to_somebody_else_is_as_if_it_were_not_there() {
     let owner = ground.key_of(other, named("other")).await;
     let makes = "PUT /api/v1/scopes/{name}";
     // Who has a key has no sessions at all, and has read nothing; checks are everybody's.
+    // Only who runs the platform knows of other tenants: whoever does not is told so, whichever is asked about.
+    let of_all = |route: &str| route.contains("{tenant}");
     let nobodys = ["DELETE /api/v1/sessions/{session}", "/comments/read", "GET /api/v1/checks/{check}"];
     let about_one = |(_, route): &(Method, String)| {
-        route.contains('{') && route != makes && !nobodys.iter().any(|end| route.ends_with(end))
+        route.contains('{')
+            && route != makes
+            && !of_all(route)
+            && !nobodys.iter().any(|end| route.ends_with(end))
     };
     for (method, route) in routes().into_iter().filter(about_one) {
         let (foreign, body) = sample(&ground, &route).await;

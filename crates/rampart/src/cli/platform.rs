@@ -16,7 +16,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Subcommand};
 use ipnet::IpNet;
-use model::{ScanId, Stage, limits::TaskCeilings};
+use model::{ScanId, Stage, UserName, limits::TaskCeilings};
 
 pub(crate) use self::{
     admin::{AdminCommand, AdminCreateArguments},
@@ -162,7 +162,7 @@ pub(crate) enum PlatformCommand {
     /// Let people in who administer a tenant
     Admin(FamilyOnPlatform<AdminCommand>),
     /// Make, change, show and list tenants
-    Tenant(FamilyOnPlatform<TenantCommand>),
+    Tenant(FamilyAnywhere<TenantCommand>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
     Migrate(OnPlatform<MigrateArguments>),
     /// Check configuration, connections, clock and limits, and say what to do
@@ -231,6 +231,10 @@ pub(crate) struct ListenArguments {
     /// Networks of proxies that are believed when they say for whom they ask
     #[arg(long, value_name = "NETWORKS", env = "RAMPART_TRUSTED_PROXIES", value_delimiter = ',')]
     pub(crate) trusted_proxies: Option<Vec<IpNet>>,
+
+    /// Tenant whose owners and administrators look after all tenants [default: nobody does by the API]
+    #[arg(long, value_name = "NAME", env = "RAMPART_PLATFORM_TENANT")]
+    pub(crate) platform_tenant: Option<String>,
 
     /// Where people find this platform, `https://HOST`: identity providers send them back there
     #[arg(long, value_name = "URL", env = "RAMPART_PUBLIC_URL")]
@@ -426,6 +430,9 @@ pub(crate) enum TenantCommand {
         /// Tasks at work at once, at most
         #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = between::<u64, 1, 1_000_000>)]
         most_in_flight: u64,
+        /// Invite this person as its owner
+        #[arg(long, value_name = "NAME")]
+        owner: Option<UserName>,
         /// As JSON
         #[arg(long)]
         json: bool,

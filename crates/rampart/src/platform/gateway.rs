@@ -67,6 +67,7 @@ pub(super) fn rules(configuration: &Configuration, arguments: &ListenArguments) 
         },
         proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
         identity_providers: configuration.identity_providers(public_url, file)?,
+        platform_tenant: arguments.platform_tenant.clone().or_else(|| configuration.platform_tenant.clone()),
     })
 }
 
@@ -170,7 +171,7 @@ pub(super) fn follow<T: Args>(
     gateway: &Gateway,
 ) {
     let (arguments, gateway) = (arguments.clone(), gateway.clone());
-    let what = "rates, proxies, identity providers and the log's filter are";
+    let what = "rates, proxies, identity providers, the platform's tenant and the log's filter are";
     hangup.follow(asked.reader(), logging, what, move |configuration| {
         gateway.rule(rules(configuration, &arguments)?);
         Ok(())

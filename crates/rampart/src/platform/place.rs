@@ -11,6 +11,7 @@ mod schedules;
 mod scopes;
 mod stops;
 mod tasks;
+mod tenants;
 mod users;
 
 use anyhow::{Context, bail};

@@ -2,30 +2,32 @@
 
 use std::{collections::BTreeMap, process::ExitCode};
 
-use anyhow::Context;
-use model::Scope;
+use model::{TenantId, record::TenantChange};
 use serde::Serialize;
 use store::{NewTenant, TenantRecord};
 
-use super::{Desk, operate_here, operator, print_json, print_table, short_time};
+use super::{Desk, operate, place::Place, print_json, print_table, short_time, users};
 use crate::{
     cli::{TenantCommand, TenantSetArguments, say},
-    configuration::Configuration,
+    configuration::Whereabouts,
 };
 
-pub(super) fn tenant(configuration: &Configuration, command: &TenantCommand) -> anyhow::Result<ExitCode> {
-    operate_here(configuration, async |desk| {
+pub(super) fn tenant(whereabouts: &Whereabouts, command: &TenantCommand) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| {
         match command {
-            TenantCommand::Create { name, weight, most_in_flight, json } => {
+            TenantCommand::Create { name, weight, most_in_flight, owner, json } => {
                 let new = NewTenant { name: name.clone(), weight: *weight, most_in_flight: *most_in_flight };
-                let tenant = desk.store.create_tenant(new, operator()).await?;
-                desk.store.put_scope(tenant.id, "loopback", Scope::loopback(), operator()).await?;
-                if *json { print_json(&tenant)? } else { say(&format!("tenant {name}: {}\n", tenant.id)) }
+                let (tenant, invited) = place.create_tenant(new, owner.clone()).await?;
+                match invited {
+                    Some(invited) => users::show(&invited, *json)?,
+                    None if *json => print_json(&tenant)?,
+                    None => say(&format!("tenant {name}: {}\n", tenant.id)),
+                }
             }
             TenantCommand::Set(asked) => {
                 let TenantSetArguments { name, weight, most_in_flight, json } = asked;
-                let id = named(&desk, name).await?.id;
-                let tenant = desk.store.set_tenant(id, *weight, *most_in_flight, operator()).await?;
+                let change = TenantChange { weight: *weight, most_in_flight: *most_in_flight };
+                let tenant = place.set_tenant(place.tenant_named(name).await?.id, change).await?;
                 if *json {
                     print_json(&tenant)?;
                 } else {
@@ -33,72 +35,79 @@ pub(super) fn tenant(configuration: &Configuration, command: &TenantCommand) -> 
                     say(&format!("tenant {name}: weight {weight}, at most {most} tasks at work at once\n"));
                 }
             }
-            TenantCommand::Show { name, json } => show(&desk, name, *json).await?,
+            TenantCommand::Show { name, json } => show(&place, name, *json).await?,
             TenantCommand::List { json } => {
-                let tenants = desk.store.tenants().await?;
-                if *json {
-                    print_json(&tenants)?;
-                } else {
-                    let rows: Vec<Vec<String>> = tenants
-                        .iter()
-                        .map(|tenant| {
-                            vec![
-                                tenant.name.clone(),
-                                tenant.id.to_string(),
-                                tenant.weight.to_string(),
-                                tenant.most_in_flight.to_string(),
-                                short_time(tenant.created_at),
-                            ]
-                        })
-                        .collect();
-                    print_table(&["NAME", "TENANT", "WEIGHT", "AT ONCE", "SINCE"], &rows)?;
-                }
+                let tenants = place.all_tenants().await?;
+                if *json { print_json(&tenants)? } else { list(&tenants)? }
             }
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn named(desk: &Desk, name: &str) -> anyhow::Result<TenantRecord> {
-    desk.store.tenant_named(name).await.context("`rampart tenant list` shows the tenants")
+fn list(tenants: &[TenantRecord]) -> anyhow::Result<()> {
+    let row = |tenant: &TenantRecord| {
+        let TenantRecord { id, name, weight, most_in_flight, created_at } = tenant;
+        let shares = [weight.to_string(), most_in_flight.to_string()];
+        [vec![name.clone(), id.to_string()], shares.to_vec(), vec![short_time(*created_at)]].concat()
+    };
+    print_table(
+        &["NAME", "TENANT", "WEIGHT", "AT ONCE", "SINCE"],
+        &tenants.iter().map(row).collect::<Vec<_>>(),
+    )
 }
 
-/// A tenant with what its record does not hold.
+/// A tenant with what its record does not hold. What is within it a server tells its own people only.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     tenant: TenantRecord,
+    #[serde(flatten)]
+    within: Option<Within>,
+}
+
+/// What is within a tenant.
+#[derive(Serialize)]
+struct Within {
     /// So many tasks in each state.
     tasks: BTreeMap<String, u64>,
     scopes: Vec<String>,
     schedules: Vec<String>,
 }
 
-async fn show(desk: &Desk, name: &str, json: bool) -> anyhow::Result<()> {
-    let tenant = named(desk, name).await?;
-    let mut tasks = BTreeMap::new();
-    for ((_, state), count) in desk.store.task_counts(tenant.id).await? {
-        *tasks.entry(state).or_default() += count;
-    }
-    let scopes = desk.store.scopes(tenant.id).await?.into_iter().map(|(name, _)| name).collect();
-    let schedules = desk.store.schedules(tenant.id).await?;
-    let schedules = schedules.into_iter().map(|schedule| schedule.name).collect();
-    let shown = Shown { tenant, tasks, scopes, schedules };
+async fn show(place: &Place, name: &str, json: bool) -> anyhow::Result<()> {
+    let tenant = place.tenant_named(name).await?;
+    let within = match place {
+        Place::Here(desk) => Some(within(desk, tenant.id).await?),
+        Place::There(_) => None,
+    };
     if json {
-        return print_json(&shown);
+        return print_json(&Shown { tenant, within });
     }
-    let Shown { tenant, tasks, scopes, schedules } = shown;
-    let tasks: Vec<String> = tasks.iter().map(|(state, count)| format!("{count} {state}")).collect();
-    let rows = [
+    let mut rows = vec![
         ("name", tenant.name),
         ("tenant", tenant.id.to_string()),
         ("weight", tenant.weight.to_string()),
         ("most in flight", tenant.most_in_flight.to_string()),
         ("since", short_time(tenant.created_at)),
-        ("tasks", tasks.join(", ")),
-        ("scopes", scopes.join(", ")),
-        ("schedules", schedules.join(", ")),
     ];
-    let rows: Vec<Vec<String>> = rows.map(|(name, value)| vec![name.to_owned(), value]).into();
+    if let Some(Within { tasks, scopes, schedules }) = within {
+        let tasks: Vec<String> = tasks.iter().map(|(state, count)| format!("{count} {state}")).collect();
+        rows.push(("tasks", tasks.join(", ")));
+        rows.push(("scopes", scopes.join(", ")));
+        rows.push(("schedules", schedules.join(", ")));
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     print_table(&["", ""], &rows)
+}
+
+async fn within(desk: &Desk, tenant: TenantId) -> anyhow::Result<Within> {
+    let mut tasks = BTreeMap::new();
+    for ((_, state), count) in desk.store.task_counts(tenant).await? {
+        *tasks.entry(state).or_default() += count;
+    }
+    let scopes = desk.store.scopes(tenant).await?.into_iter().map(|(name, _)| name).collect();
+    let schedules = desk.store.schedules(tenant).await?;
+    let schedules = schedules.into_iter().map(|schedule| schedule.name).collect();
+    Ok(Within { tasks, scopes, schedules })
 }

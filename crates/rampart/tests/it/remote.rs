@@ -7,6 +7,7 @@ mod packages;
 mod refused;
 mod roles;
 mod stopping;
+mod tenants;
 mod users;
 
 use std::{

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use model::{
     AuditEntry, Authority, By, Reach, Scope, Stage,
     audit::{Broken, ChainEnd},
+    record::TenantChange,
 };
 use store::{AuditFilter, Location, StoreError};
 
@@ -96,8 +97,10 @@ async fn what_was_done_to_all_is_of_no_tenant(ground: Ground) {
 
 async fn a_tenant_takes_what_it_is_given(ground: Ground) {
     let other = ground.another_tenant("other").await;
-    let set =
-        async |tenant, weight, most| ground.store.set_tenant(tenant, weight, most, "J. Doe".to_owned()).await;
+    let set = async |tenant, weight, most_in_flight| {
+        let change = TenantChange { weight, most_in_flight };
+        ground.store.set_tenant(tenant, change, None, None, "J. Doe".to_owned()).await
+    };
     let set_to = set(ground.tenant, Some(7), None).await.unwrap();
     assert_eq!((set_to.weight, set_to.most_in_flight, set_to.name.as_str()), (7, 10_000, "acme"));
     let set_to = set(ground.tenant, None, Some(1)).await.unwrap();

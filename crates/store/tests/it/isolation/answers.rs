@@ -9,7 +9,7 @@ use model::{
     audit::AuditKey,
     comment::NewComment,
     finding::{Decision, Verdict},
-    record::TenantSettings,
+    record::{TenantChange, TenantSettings},
     schedule::Rhythm,
 };
 use store::{
@@ -189,7 +189,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let key = Arc::new(AuditKey::from_random([7; 32]));
             text(&store.purge_audit(Some(tenant), Duration::ZERO, &key).await)
         }
-        "set_tenant" => text(&store.set_tenant(tenant, Some(2), None, by()).await),
+        "set_tenant" => text(&store.set_tenant(tenant, TenantChange::default(), None, None, by()).await),
         "settings" => text(&store.settings(tenant).await),
         "change_settings" => {
             let change = |before| before;

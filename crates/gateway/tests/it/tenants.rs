@@ -1,0 +1,103 @@
+//! Tenants, as who runs the platform sees them.
+
+use axum::body::Body;
+use hyper::{Method, Request};
+use model::Role;
+use serde_json::{Value, json};
+
+use crate::ground::{Answer, Ground, named};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_are_made_with_an_owner_who_can_come_in() {
+    let ground = Ground::start().await;
+    let owner = ground.key(Role::Owner).await;
+    let body = json!({ "name": "acme", "weight": 3, "owner": "j.doe" });
+    let made = ground.post_once("/api/v1/tenants", &owner, "first", &body).await;
+    assert_eq!(made.status.as_u16(), 201, "{made:?}");
+    let id = made.body["id"].as_str().unwrap().to_owned();
+    assert_eq!(made.header("location"), format!("/api/v1/tenants/{id}"));
+    assert_eq!((&made.body["weight"], &made.body["most_in_flight"]), (&json!(3), &json!(10_000)));
+    let replayed = ground.post_once("/api/v1/tenants", &owner, "first", &body).await;
+    assert_eq!(replayed.header("idempotency-replayed"), "true");
+    assert_eq!(replayed.body["id"], id);
+    assert!(replayed.body["owner"].get("invitation").is_none(), "it is shown once: {replayed:?}");
+    let other = json!({ "name": "zenith", "owner": "j.doe" });
+    ground.post_once("/api/v1/tenants", &owner, "first", &other).await.problem(409, "conflict");
+    let taken = ground.ask(Method::POST, "/api/v1/tenants", Some(owner.expose()), Some(body)).await;
+    taken.problem(409, "conflict");
+
+    let invitation = &made.body["owner"]["invitation"];
+    let accept = json!({ "invitation": invitation, "password": "correct horse battery staple" });
+    let accepted = ground.ask(Method::POST, "/api/v1/invitations/accept", None, Some(accept)).await;
+    assert!(accepted.status.is_success(), "{accepted:?}");
+    let log_in = json!({ "tenant": "acme", "name": "j.doe", "password": "correct horse battery staple" });
+    let session = ground.ask(Method::POST, "/api/v1/session", None, Some(log_in)).await;
+    assert!(session.status.is_success(), "{session:?}");
+}
+
+async fn change(ground: &Ground, key: &str, id: &str, tag: Option<&str>, body: Value) -> Answer {
+    let mut asked = Request::patch(format!("/api/v1/tenants/{id}"))
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json");
+    if let Some(tag) = tag {
+        asked = asked.header("if-match", tag);
+    }
+    ground.send(asked.body(Body::from(body.to_string())).unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_may_take_is_changed_by_who_has_seen_it() {
+    let ground = Ground::start().await;
+    let owner = ground.key(Role::Owner).await;
+    let id = ground.another_tenant().await.to_string();
+    let seen = ground.get(&format!("/api/v1/tenants/{id}"), &owner).await;
+    let tag = seen.header("etag").to_owned();
+    let changed = change(&ground, owner.expose(), &id, Some(&tag), json!({ "weight": 5 })).await;
+    assert_eq!((changed.status.as_u16(), &changed.body["weight"]), (200, &json!(5)));
+    assert_eq!(changed.body["most_in_flight"], seen.body["most_in_flight"]);
+    change(&ground, owner.expose(), &id, Some(&tag), json!({ "weight": 6 })).await.problem(412, "changed");
+    for body in [json!({ "weight": 0 }), json!({ "most_in_flight": 1_000_001 })] {
+        change(&ground, owner.expose(), &id, None, body).await.problem(422, "invalid");
+    }
+    let nowhere = "00000000-0000-7000-8000-000000000000";
+    change(&ground, owner.expose(), nowhere, None, json!({ "weight": 2 })).await.problem(404, "not-found");
+    assert_eq!(ground.get(&format!("/api/v1/tenants/{id}"), &owner).await.body, changed.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tenant_is_listed_once_while_others_are_made() {
+    let ground = Ground::start().await;
+    let auditor = ground.key(Role::Auditor).await;
+    for name in ["b", "d", "f", "h"] {
+        ground.store.create_tenant(store::NewTenant::named(name), "test").await.unwrap();
+    }
+    let (mut names, mut place) = (Vec::new(), String::new());
+    for further in ["e", "a", "z"] {
+        let page = ground.get(&format!("/api/v1/tenants?limit=2{place}"), &auditor).await;
+        names.extend(page.body["tenants"].as_array().unwrap().iter().map(|tenant| tenant["name"].clone()));
+        let Some(next) = page.body["next"].as_str() else { break };
+        place = format!("&after={next}");
+        ground.store.create_tenant(store::NewTenant::named(further), "test").await.unwrap();
+    }
+    assert_eq!(names, ["b", "d", "e", "f", "h", "own"], "what comes in behind is seen, and nothing twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_permission_is_worth_nothing_in_any_other_tenant() {
+    let ground = Ground::start().await;
+    let other = ground.another_tenant().await;
+    let owner = ground.key_of(other, named("other")).await;
+    let own = format!("/api/v1/tenants/{other}");
+    for (method, path, body) in [
+        (Method::GET, "/api/v1/tenants", None),
+        (Method::POST, "/api/v1/tenants", Some(json!({ "name": "acme" }))),
+        (Method::GET, own.as_str(), None),
+        (Method::PATCH, own.as_str(), Some(json!({ "weight": 1000 }))),
+    ] {
+        let refused = ground.ask(method, path, Some(owner.expose()), body).await;
+        assert!(refused.problem(403, "forbidden").contains("does not run the platform"));
+    }
+    assert_eq!(ground.store.tenant(other).await.unwrap().weight, 1);
+    let told = ground.store.audit(other, store::AuditFilter::default(), 10).await.unwrap();
+    assert!(told.iter().any(|entry| entry.refused), "{told:?}");
+}
