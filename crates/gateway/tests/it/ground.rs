@@ -418,7 +418,7 @@ async fn document(headers: &HeaderMap, body: Incoming) -> Value {
 /// What was sent by whoever is looked at.
 pub(crate) const SECRET_OF_THE_TARGET: &str = "password=hunter2";
 
-fn finding(severity: Severity, location: Location) -> Finding {
+pub(crate) fn finding(severity: Severity, location: Location) -> Finding {
     let check = CheckId::new("git-config");
     Finding {
         fingerprint: Fingerprint::of(&check, None, &location),

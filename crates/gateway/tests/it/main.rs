@@ -6,6 +6,7 @@
               are tests"
 )]
 
+mod another_tenant;
 mod browser;
 mod checks;
 mod comments;

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use model::TenantId;
 use store::{Location, Store};
 use testkit::postgres::{Database, Held, Server};
 
@@ -48,6 +49,12 @@ impl Postgres {
         Store::open(&Location::Postgres { url, connections, replica: None }).await.unwrap()
     }
 
+    /// What the superuser is told: unaligned, one row a line.
+    pub(crate) async fn sql(&self, statements: &str) -> String {
+        let (name, statements) = (self.database.name.clone(), statements.to_owned());
+        self.with(move |server| server.sql(&name, &statements)).await
+    }
+
     /// Whoever needs that table waits for as long as this is kept.
     pub(crate) async fn lock(&self, table: &str) -> Held {
         let (name, lock) =
@@ -80,5 +87,22 @@ impl Postgres {
         let doing =
             tokio::task::spawn_blocking(move || what(own.as_deref().unwrap_or_else(|| Server::shared())));
         doing.await.unwrap()
+    }
+
+    /// Every row of a tenant, as it is written.
+    pub(crate) async fn rows_of(&self, tenant: TenantId) -> String {
+        let tables = self.sql(
+            "SELECT relname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'tenant_id' \
+             WHERE relnamespace = 'rampart'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname",
+        );
+        let tables = tables.await;
+        let of = |table: &str| {
+            format!(
+                "SELECT '{table}', whole::text FROM rampart.{table} AS whole WHERE tenant_id = '{tenant}'"
+            )
+        };
+        let tables: Vec<String> = tables.lines().map(of).collect();
+        assert!(!tables.is_empty());
+        self.sql(&format!("{} ORDER BY 1, 2", tables.join(" UNION ALL "))).await
     }
 }

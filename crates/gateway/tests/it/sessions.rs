@@ -14,8 +14,8 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) struct Browser<'g> {
     ground: &'g Ground,
     from: String,
-    cookie: Option<String>,
-    forgery_token: Option<String>,
+    pub(crate) cookie: Option<String>,
+    pub(crate) forgery_token: Option<String>,
 }
 
 impl<'g> Browser<'g> {
