@@ -10,6 +10,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import overload
 from measure import megabytes, number, say, table
 from servers import accepts, end_with_parent, process
 from services import POSTGRES, postgres, prepare
@@ -133,6 +134,8 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
         measure("Rampart, a task from memory", PORT, one, server)
         measure("Rampart, tasks by PostgreSQL", PORT, every, server)
         measure(f"Rampart, from memory, {number(CROWD)} connections", PORT, one, server, connections=CROWD)
+        carried, _, _ = rates["Rampart, tasks by PostgreSQL"]
+        poured = overload.main(directory, PORT, every, key, ADDRESSES, carried, trying, problems)
         flat = steady(directory, server, one, key, trying)
     (directory / "body").write_bytes(body)
     with process([os.environ["BARE"], f"127.0.0.1:{BARE}", directory / "body"], accepts("127.0.0.1", BARE)) as server:
@@ -154,6 +157,7 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
     print(f"by PostgreSQL with row-level security, one transaction for those who ask at the same moment, {stored / rates['FastAPI, tasks by PostgreSQL'][0]:.1f} times FastAPI.\n")
     print(f"With {number(CROWD)} connections, of which 1,024 requests are answered at once, {refused:.1%} are told to come again and")
     print(f"{crowd * (1 - refused) / memory:.2f} of the answers are given. {flat}\n")
+    print(poured)
     if not trying:
         problems.expect(memory >= WANTED, f"gateway: {number(memory)} requests a second from memory; {number(WANTED)} are wanted")
         problems.expect(slowest <= SLOWEST, f"gateway: p99 {slowest:.1f} ms from memory; {SLOWEST} ms are wanted")
