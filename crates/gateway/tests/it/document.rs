@@ -7,13 +7,17 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
-use hyper::Method;
+use axum::body::Body;
+use hyper::{Method, Request};
 use jsonschema::Validator;
-use model::{ApiKey, Role, Severity, Stage, WorkerId, attendance::HEARD_EVERY};
-use serde_json::Value;
-use store::{Introduction, Store};
+use model::{Permission, Role, Severity, Stage, WorkerId, attendance::HEARD_EVERY};
+use serde_json::{Value, json};
+use store::{Introduction, NewRole, Store};
 
-use crate::ground::{Answer, Ground};
+use crate::{
+    ground::{Answer, Ground},
+    sessions::{Browser, PASSWORD, user},
+};
 
 pub(crate) static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::to_value(gateway::document()).unwrap());
@@ -72,9 +76,43 @@ const CONFIGURATION: &str = r#"
 expected-statuses = ["2xx", "401", "403", "404", "409", "412", "422", "429"]
 "#;
 
+/// Somebody whom schemathesis asks for, by the headers that they bring. They are written as in the document: schemathesis leaves out
+/// what it knows by that name, to see that nobody is let in without.
+struct Asker {
+    name: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Asker {
+    async fn with_key(ground: &Ground, role: Role) -> Asker {
+        let (name, key) = (format!("a key of the role {role}"), ground.key(role).await);
+        Asker { name, headers: vec![("Authorization", format!("Bearer {}", key.expose()))] }
+    }
+
+    /// Somebody who has logged in.
+    async fn with_session(ground: &Ground, name: &str, role: Role) -> Asker {
+        user(ground, name, role.clone()).await;
+        let mut browser = Browser::at(ground, "192.0.2.1");
+        assert_eq!(browser.log_in(name, PASSWORD).await.status, 201);
+        let (cookie, token) = (browser.cookie.unwrap(), browser.forgery_token.unwrap());
+        let headers = vec![("Cookie", cookie), ("X-Forgery-Token", token)];
+        Asker { name: format!("a person of the role {role}"), headers }
+    }
+
+    /// Whoever was asked for as is still somebody: otherwise all that came after was refused alike.
+    async fn require_known(&self, ground: &Ground) {
+        let mut request = Request::get("/api/v1/me");
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let answer = ground.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 200, "{}: {answer:?}", self.name);
+    }
+}
+
 /// Whatever fits the document, and much that does not, for so many seconds. `RAMPART_SCHEMATHESIS_SEED` begins elsewhere: what one
 /// run asks the next one asks again, so that nobody's change fails for what was there before.
-fn try_out(ground: &Ground, key: &ApiKey, seconds: u32, which: &[&str]) {
+fn try_out(ground: &Ground, asker: &Asker, seconds: u32, which: &[&str]) {
     let program =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/schemathesis/bin/schemathesis");
     assert!(program.exists(), "schemathesis is not installed: test.sh does that");
@@ -86,21 +124,25 @@ fn try_out(ground: &Ground, key: &ApiKey, seconds: u32, which: &[&str]) {
         .current_dir(place.path())
         .args(["--config-file", configuration.to_str().unwrap(), "--no-color", "run"])
         .arg(format!("http://{}/api/v1/openapi.json", ground.address))
-        .args(["--header", &format!("Authorization: Bearer {}", key.expose())])
         .args(["--checks", "all", "--continue-on-failure", "--max-time", &seconds.to_string()])
-        .args(which);
+        // What it would say of itself beside that is another asker, or nobody.
+        .args(["--generation-with-security-parameters", "false"]);
+    for (name, value) in &asker.headers {
+        command.args(["--header", &format!("{name}: {value}")]);
+    }
+    for operation in which {
+        let (option, operation) = operation.split_at(1);
+        command.args([
+            if option == "+" { "--include-operation-id" } else { "--exclude-operation-id" },
+            operation,
+        ]);
+    }
     let seed = std::env::var("RAMPART_SCHEMATHESIS_SEED").unwrap_or_else(|_| "1".to_owned());
     command.args(["--seed", &seed]);
-    // Answers that do not end: tests of their own follow them.
-    command.args([
-        "--exclude-operation-id",
-        "follow_events",
-        "--exclude-operation-id",
-        "follow_events_by_socket",
-    ]);
     let output = tokio::task::block_in_place(|| command.output().unwrap());
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}\n{errors}", asker.name);
 }
 
 /// A worker for packages who says that it is there for as long as it takes: otherwise each request for an analysis is refused.
@@ -115,6 +157,11 @@ pub(crate) async fn stays(store: Store) {
     }
 }
 
+/// These end what whoever asks is known by.
+const ENDINGS: [&str; 4] = ["revoke_key", "rotate_key", "log_out", "end_session"];
+/// Answers that do not end: tests of their own follow them.
+const ENDLESS: [&str; 2] = ["follow_events", "follow_events_by_socket"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_for_is_answered_as_the_document_says() {
     let ground = Ground::start().await;
@@ -122,13 +169,31 @@ async fn whatever_is_asked_for_is_answered_as_the_document_says() {
     ground.schedule().await;
     ground.task().await;
     ground.analysis().await;
+    ground.comment().await;
     let here = tokio::spawn(stays(ground.store.clone()));
-    // These take keys away: whoever asks would not be known any more.
-    let others = ["--exclude-operation-id", "revoke_key", "--exclude-operation-id", "rotate_key"];
-    let keys = ["--include-operation-id", "revoke_key", "--include-operation-id", "rotate_key"];
-    try_out(&ground, &ground.key(Role::Owner).await, 40, &others);
-    try_out(&ground, &ground.key(Role::Viewer).await, 10, &others);
-    try_out(&ground, &ground.key(Role::Owner).await, 5, &keys);
+    let without: Vec<String> = ENDINGS.iter().chain(&ENDLESS).map(|name| format!("-{name}")).collect();
+    let without: Vec<&str> = without.iter().map(String::as_str).collect();
+    let as_one = async |asker: Asker, seconds: u32| {
+        try_out(&ground, &asker, seconds, &without);
+        asker.require_known(&ground).await;
+    };
+    as_one(Asker::with_key(&ground, Role::Owner).await, 35).await;
+    as_one(Asker::with_session(&ground, "owner@acme.test", Role::Owner).await, 30).await;
+    // What changes something was let through, too.
+    let auditor = ground.key(Role::Auditor).await;
+    let done = ground.get("/api/v1/audit?by=owner%40acme.test&action=key.create", &auditor).await;
+    assert_ne!(done.body["entries"], json!([]));
+    as_one(Asker::with_session(&ground, "analyst@acme.test", Role::Analyst).await, 10).await;
+    as_one(Asker::with_key(&ground, Role::Viewer).await, 10).await;
+    as_one(Asker::with_key(&ground, Role::Scanner).await, 10).await;
+    use Permission::{CommentsRead, CommentsWrite, FindingsRead, ScansRead};
+    let permissions = [CommentsRead, CommentsWrite, FindingsRead, ScansRead].into();
+    let few = NewRole { name: "reviewer".parse().unwrap(), permissions };
+    let few = ground.store.create_role(ground.tenant, few, "test").await.unwrap().name;
+    as_one(Asker::with_key(&ground, few).await, 10).await;
+    try_out(&ground, &Asker::with_key(&ground, Role::Owner).await, 5, &["+revoke_key", "+rotate_key"]);
+    let leaver = Asker::with_session(&ground, "leaver@acme.test", Role::Viewer).await;
+    try_out(&ground, &leaver, 5, &["+log_out", "+end_session"]);
     for chain in [Some(ground.tenant), None] {
         assert!(ground.store.verify_audit(chain, &[], None).await.unwrap().is_ok());
     }
