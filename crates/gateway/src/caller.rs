@@ -25,6 +25,9 @@ const USED_EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// What goes beside the cookie of a session when something is to be changed: no page of another origin can know it.
 const FORGERY_TOKEN: &str = "x-forgery-token";
 
+/// Where whoever asks is in a trace of their own: <https://www.w3.org/TR/trace-context/>.
+const TRACEPARENT: &str = "traceparent";
+
 /// Without it nobody follows what happens.
 pub(crate) const FOLLOWS: Permission = Permission::ScansRead;
 
@@ -278,6 +281,11 @@ impl FromRequestParts<Gateway> for Caller {
         if let Err(wait) = gateway.limits.load().take_of(caller.who.counted(), caller.who.tenant()) {
             gateway.metrics.limited();
             return Err(Problem::too_many("this key, person, or their tenant,", wait));
+        }
+        // Only now: strangers are believed nothing. And only as a link: whether it is recorded is not for who asks to say.
+        let theirs = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
+        if let Some(theirs) = theirs.and_then(|text| text.parse().ok()) {
+            traces::link(theirs);
         }
         Ok(caller)
     }

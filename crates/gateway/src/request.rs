@@ -123,6 +123,9 @@ impl Drop for Account<'_> {
     fn drop(&mut self) {
         let took = self.begun.elapsed();
         self.gateway.metrics.answered(&self.method, &self.route, self.status, took);
+        if let Some(status) = self.status {
+            traces::answered(&self.span, status.as_u16());
+        }
         self.span.in_scope(|| match self.status {
             Some(status) => tracing::info!(status = status.as_u16(), ?took, "answered"),
             None => tracing::info!(?took, "whoever asked went away before they had an answer"),

@@ -89,7 +89,7 @@ pub(crate) async fn tell(store: &Store, origin: IpAddr, times: u64) -> Result<()
         OTHERS => ("somebody at one of many addresses", None),
         origin => ("somebody", Some(origin)),
     };
-    let by = By { name: name.to_owned(), origin, request: None };
+    let by = By { name: name.to_owned(), origin, request: None, trace: None };
     let subject = origin.map_or_else(|| "many addresses".to_owned(), |origin| origin.to_string());
     store.audit_strangers(by, subject, format!("{times} requests without a key that is known")).await
 }

@@ -26,9 +26,10 @@ impl Visitor {
         }
     }
 
-    /// As they stand in the audit under that name.
+    /// As they stand in the audit under that name. What they begin goes on with the trace of their request.
     pub(crate) fn by(&self, name: impl Display) -> By {
-        By { name: name.to_string(), origin: self.origin, request: Some(self.request.to_string()) }
+        let request = Some(self.request.to_string());
+        By { name: name.to_string(), origin: self.origin, request, trace: traces::here() }
     }
 
     /// One more of what an address may do so often. Somebody of whom nobody knows where they are is counted nowhere.

@@ -19,7 +19,7 @@ pub use self::{
     checkpoint::{Checkpoint, Checkpoints, Verified},
     key::{AuditKey, AuditKeyError, AuditKeyId, AuditPublicKey, AuditSignature, HexadecimalError},
 };
-use crate::TenantId;
+use crate::{TenantId, TraceParent};
 
 /// Who does something, and how they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +30,14 @@ pub struct By {
     pub origin: Option<IpAddr>,
     /// By which request, when it was one.
     pub request: Option<String>,
+    /// Where in a trace they do it, where traces are kept. The audit does not tell.
+    pub trace: Option<TraceParent>,
 }
 
 impl From<String> for By {
     /// Somebody on this machine.
     fn from(name: String) -> By {
-        By { name, origin: None, request: None }
+        By { name, origin: None, request: None, trace: None }
     }
 }
 

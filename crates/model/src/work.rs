@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Asset, Finding, Learned, Ledger, PackageUrl, Priority, ScanId, Stage, Unit, task::RetryPolicy};
+use crate::{
+    Asset, Finding, Learned, Ledger, PackageUrl, Priority, ScanId, Stage, TraceParent, Unit,
+    task::RetryPolicy,
+};
 
 /// What a task is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub struct NewTask {
     pub deadline: Duration,
     /// The request of which it comes, if of any: by this the lines of all who work on it are found.
     pub request_id: Option<String>,
+    /// Where in a trace it was asked for, if somewhere: what is done for it goes on from there.
+    pub trace: Option<TraceParent>,
 }
 
 impl NewTask {
@@ -75,6 +80,7 @@ impl NewTask {
             policy: RetryPolicy::default(),
             deadline: Duration::from_secs(60 * 60),
             request_id: None,
+            trace: None,
         }
     }
 }

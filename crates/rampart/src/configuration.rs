@@ -4,6 +4,7 @@ mod audit;
 mod identity;
 mod logging;
 mod server;
+mod traces;
 
 use std::{
     fmt, fs,
@@ -19,8 +20,10 @@ use clap::{Args, ValueEnum};
 use gateway::{IdentityProviders, Rates};
 use ipnet::IpNet;
 use model::{SecretUrl, WorkerPrice};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
+use url::Url;
 use worker::{
     doorbell::{self, Counts, Doorbell},
     orchestrator::Keeping,
@@ -178,6 +181,38 @@ pub(crate) struct ConfigurationArguments {
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT", env = "RAMPART_LOG_FORMAT", help_heading = "Platform", global = true)]
     pub(crate) log_format: Option<LogFormat>,
+
+    /// Collector that traces are sent to, by OTLP over HTTP: `http://HOST:4318` or `https://HOST:4318` [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_TRACES",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) traces: Option<String>,
+
+    /// Headers that the collector wants, such as `Authorization=Bearer%20…`; several with commas between them
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        env = "RAMPART_TRACES_HEADERS",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) traces_headers: Option<String>,
+
+    /// How much of what happens is traced, from 0 to 1, decided where a trace begins [default: 1]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        env = "RAMPART_TRACES_RATIO",
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) traces_ratio: Option<f64>,
 }
 
 /// The file: every key has the name of its flag.
@@ -211,6 +246,9 @@ struct File {
     identity_providers: Option<PathBuf>,
     log: Option<String>,
     log_format: Option<LogFormat>,
+    traces: Option<String>,
+    traces_headers: Option<String>,
+    traces_ratio: Option<f64>,
 }
 
 /// Everything that the roles and the operators' commands are told.
@@ -246,6 +284,11 @@ pub(crate) struct Configuration {
     pub(crate) identity_providers: Option<PathBuf>,
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    /// Nothing is traced without any.
+    pub(crate) traces: Option<Url>,
+    /// Their values are secrets, and say so.
+    pub(crate) traces_headers: HeaderMap,
+    pub(crate) traces_ratio: f64,
 }
 
 /// Which database.
@@ -300,6 +343,10 @@ impl Configuration {
             arguments.replica.or(file.replica).map(|url| replica_url(&url, &database)).transpose()?;
         let replica_lag =
             time("replica_lag", arguments.replica_lag, file.replica_lag)?.unwrap_or(REPLICA_LAG);
+        let collector = arguments.traces.or(file.traces);
+        let collector = collector.map(|address| traces::collector(&address)).transpose()?;
+        let headers = arguments.traces_headers.or(file.traces_headers);
+        let headers = headers.map(|headers| traces::headers(&headers, collector.as_ref())).transpose()?;
         let usual = Rates::default();
         let rates = Rates {
             address: file.address_rate.unwrap_or(usual.address),
@@ -337,6 +384,9 @@ impl Configuration {
             listen: file.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8440))),
             log: arguments.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
+            traces: collector,
+            traces_headers: headers.unwrap_or_default(),
+            traces_ratio: traces::ratio(arguments.traces_ratio.or(file.traces_ratio))?,
         })
     }
 

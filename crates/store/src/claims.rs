@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    LeaseNumber, Priority, Reach, ScanId, Stage, Stop, TaskId, TenantId, Work, WorkerId,
+    LeaseNumber, Priority, Reach, ScanId, Stage, Stop, TaskId, TenantId, TraceParent, Work, WorkerId,
     fairness::{Lane, Share, Turns},
     task::{Answer, Command, Refused},
 };
@@ -16,7 +16,7 @@ use model::{
 use crate::{
     Store, StoreError, TaskRecord,
     session::{Dialect, QueueTx},
-    tasks::{COLUMNS, Change, TaskCounts, dice, read_task, since, write_changes},
+    tasks::{COLUMNS, Change, TRACE, TaskCounts, dice, read_task, since, trace, write_changes},
     value::{Row, Value, places, rows_of_places},
 };
 
@@ -93,6 +93,8 @@ pub struct Claimed {
     pub due: Timestamp,
     /// The request of which it comes, if of any.
     pub request_id: Option<String>,
+    /// Where in a trace it was asked for, if somewhere.
+    pub trace: Option<TraceParent>,
 }
 
 /// What a heartbeat brings.
@@ -276,7 +278,7 @@ impl QueueTx<'_> {
             for (lane, count) in picked {
                 let taken = self.take(lane, count, &stops).await?;
                 let mut changes = Vec::new();
-                for record in &taken {
+                for (record, trace) in &taken {
                     let command = Command::Claim { worker: request.worker, lease: request.lease };
                     let applied = record.task.apply(&command, &record.policy, self.now, dice());
                     let Ok((task, Answer::Leased(number))) = applied else { continue };
@@ -288,6 +290,7 @@ impl QueueTx<'_> {
                         attempt: task.attempts,
                         due: record.due,
                         request_id: record.request_id.clone(),
+                        trace: *trace,
                     });
                     changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
                 }
@@ -313,7 +316,7 @@ impl QueueTx<'_> {
         (stage, tenant, priority, begun): LaneKey,
         count: usize,
         stops: &[Reach],
-    ) -> Result<Vec<TaskRecord>, StoreError> {
+    ) -> Result<Vec<(TaskRecord, Option<TraceParent>)>, StoreError> {
         let mut values = vec![
             stage.as_str().into(),
             tenant.as_uuid().into(),
@@ -335,10 +338,11 @@ impl QueueTx<'_> {
         values.extend(stopped);
         let lock = self.session.dialect().for_update_skip_locked();
         let sql = format!(
-            "SELECT {COLUMNS} FROM tasks WHERE state = 'queued' AND stage = $1 AND tenant_id = $2 AND priority = $3 \
+            "SELECT {COLUMNS}, traceparent FROM tasks WHERE state = 'queued' AND stage = $1 AND tenant_id = $2 AND priority = $3 \
              AND begun = $5 AND not_before <= $4 AND attempts < most_attempts {passing} ORDER BY not_before, task_id LIMIT {count}{lock}"
         );
-        self.session.query(&sql, &values).await?.iter().map(read_task).collect()
+        let rows = self.session.query(&sql, &values).await?;
+        rows.iter().map(|row| Ok((read_task(row)?, trace(row, TRACE)?))).collect()
     }
 
     async fn heartbeat(&mut self, leases: &[Lease], length: Duration) -> Result<Vec<Beat>, StoreError> {

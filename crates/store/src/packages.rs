@@ -95,8 +95,9 @@ impl TenantTx<'_> {
                 let NewAnalysis { purl, priority, deadline } = new;
                 let act =
                     Act::new(by, "package.analyze", &purl).detail(format!("{priority}, within {deadline:?}"));
-                let request_id = by.request.clone();
-                let task = NewTask { priority, deadline, request_id, ..NewTask::new(Work::Package { purl }) };
+                let (request_id, trace) = (by.request.clone(), by.trace);
+                let task =
+                    NewTask { priority, deadline, request_id, trace, ..NewTask::new(Work::Package { purl }) };
                 self.audit(act);
                 self.enqueue(&[task]).await?[0].id
             }

@@ -272,6 +272,7 @@ impl TenantTx<'_> {
                 policy: POLICY,
                 deadline: running.limits.host_deadline,
                 request_id: running.request_id.clone(),
+                trace: running.trace,
                 ..NewTask::new(Work::Unit(unit))
             });
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use jiff::Timestamp;
 use model::{
     By, Frontier, Happening, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage,
-    Target, TaskId, TenantId, Traffic, Unit, Work, WorkerPrice,
+    Target, TaskId, TenantId, TraceParent, Traffic, Unit, Work, WorkerPrice,
     record::{ScanRecord, TaskRecord},
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
@@ -17,7 +17,7 @@ use crate::{
     audit::Act,
     once::{Made, Once},
     session::TenantTx,
-    tasks::microseconds,
+    tasks::{microseconds, trace},
     value::{Row, Value, json},
 };
 
@@ -87,6 +87,8 @@ pub(crate) struct RunningScan {
     pub(crate) deadline: Timestamp,
     /// In which request it was submitted, if in one.
     pub(crate) request_id: Option<String>,
+    /// Where in a trace that was, if somewhere.
+    pub(crate) trace: Option<TraceParent>,
     /// Units that were cancelled in this transaction, and of which nothing is told yet.
     pub(crate) gone: Vec<(TaskId, Unit)>,
 }
@@ -232,7 +234,7 @@ impl TenantTx<'_> {
         let sql = format!(
             "SELECT request, scope_body, limits, life, stopping, targets, next_target, within, open_tasks, dead_tasks, \
              names_left, units, assets, findings, traffic, checks, worked, price, deadline, \
-             cancelled_tasks, request_id FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
+             cancelled_tasks, request_id, traceparent FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}{lock}"
         );
         let row = self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?;
         Ok(RunningScan {
@@ -258,6 +260,7 @@ impl TenantTx<'_> {
             deadline: row.time(18)?,
             cancelled_tasks: row.count(19)?,
             request_id: row.maybe_text(20)?.map(str::to_owned),
+            trace: trace(&row, 21)?,
             gone: Vec::new(),
         })
     }
@@ -299,6 +302,7 @@ impl TenantTx<'_> {
             scan: Some(scan.id),
             priority: scan.request.priority,
             request_id: scan.request_id.clone(),
+            trace: scan.trace,
             ..NewTask::new(Work::Report)
         };
         self.enqueue(&[report]).await.map(drop)
@@ -370,10 +374,11 @@ impl TenantTx<'_> {
             new.price.map(|price| price.of_hour().millionths()).into(),
             most_worked.into(),
             new.by.request.as_deref().into(),
+            new.by.trace.map(|trace| trace.to_string()).into(),
         ];
         let sql = "INSERT INTO scans (tenant_id, scan_id, scope, scope_body, request, limits, submitted_by, submitted_at, \
-                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks, price, most_worked, request_id) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+                   deadline, state, life, purpose, baseline, targets, names_left, traffic, checks, price, most_worked, request_id, \
+                   traceparent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
         self.execute(sql, &values).await?;
         let rows = new.targets.iter().enumerate().map(|(position, target)| {
             vec![self.tenant(), id.to_string().into(), position.into(), target.to_string().into()]

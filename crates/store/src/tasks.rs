@@ -7,7 +7,8 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    By, Happening, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, Work, WorkerId,
+    By, Happening, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, TraceParent, Work,
+    WorkerId,
     record::TaskRecord,
     scan::ScanEnd,
     task::{Command, Death, Life, RetryPolicy},
@@ -29,6 +30,8 @@ pub(crate) const KEYS_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const COLUMNS: &str = "tasks.tenant_id, tasks.task_id, scan_id, work, priority, state, not_before, lease_number, \
      worker, lease_until, cancelling, death, attempts, redriven, most_attempts, backoff_base, backoff_cap, deadline, \
      last_failure, created_at, started_at, ended_at, request_id";
+/// What comes behind them, for who goes on with the trace.
+pub(crate) const TRACE: usize = 23;
 
 pub(crate) fn read_task(row: &Row) -> Result<TaskRecord, StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("a task has no {what}"));
@@ -76,6 +79,11 @@ pub(crate) fn read_task(row: &Row) -> Result<TaskRecord, StoreError> {
         ended_at: row.maybe_time(21)?,
         request_id: row.maybe_text(22)?.map(str::to_owned),
     })
+}
+
+/// Where in a trace something was asked for, in that column.
+pub(crate) fn trace(row: &Row, column: usize) -> Result<Option<TraceParent>, StoreError> {
+    row.maybe_text(column)?.map(|_| row.word(column)).transpose()
 }
 
 /// When the try began that a worker is at.
@@ -295,10 +303,12 @@ impl TenantTx<'_> {
                 milliseconds(task.deadline).into(),
                 self.now.into(),
                 task.request_id.as_deref().into(),
+                task.trace.map(|trace| trace.to_string()).into(),
             ]);
         }
         let head = "INSERT INTO tasks (tenant_id, task_id, scan_id, stage, work, unit, priority, state, not_before, \
-                    most_attempts, backoff_base, backoff_cap, deadline, created_at, request_id)";
+                    most_attempts, backoff_base, backoff_cap, deadline, created_at, request_id, \
+                    traceparent)";
         self.session.insert(head, &rows, "").await?;
         Ok(enqueued)
     }

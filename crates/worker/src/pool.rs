@@ -223,6 +223,9 @@ async fn perform(
     if let Some(scan) = task.lease.scan {
         span.record("scan", display(scan));
     }
+    if let Some(from) = task.trace {
+        traces::go_on(&span, from);
+    }
     let ending = tokio::select! {
         biased;
         () = token.cancelled() => None,
@@ -247,6 +250,12 @@ async fn perform(
         // Of one that was lost the store refuses to hear.
         _ => Ending::HandedBack { not_before: None },
     };
+    let end = match &ending {
+        Ending::Completed | Ending::Unit(_) | Ending::Package(_) => "completed",
+        Ending::Failed(_) => "failed",
+        Ending::HandedBack { .. } => "handed_back",
+    };
+    traces::ended(&span, end);
     let sent = stages.sent_for(&task);
     // The settler lives longer than everybody who works.
     let _ = ended.send(Settlement { lease: task.lease, ending, sent }).await;

@@ -1,17 +1,23 @@
-//! What the roles say to standard error.
+//! What the roles say to standard error, and to a collector of traces.
 
 use anyhow::Context;
-use tracing_subscriber::{EnvFilter, reload};
+use client::Trusted;
+use tokio::runtime::Handle;
+use traces::{Settings, Traces};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, registry, reload, util::SubscriberInitExt,
+};
+use uuid::Uuid;
 
 use super::{Configuration, LogFormat};
 
 /// Decides which lines are written; it can be said anew.
-pub(crate) struct Logging(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+pub(crate) struct Logging(reload::Handle<EnvFilter, Registry>);
 
 impl Logging {
     /// Goes by this from now on.
     pub(crate) fn follow(&self, filter: EnvFilter) -> anyhow::Result<()> {
-        (self.0)(filter).context("the log cannot be changed")
+        self.0.reload(filter).context("the log cannot be changed")
     }
 }
 
@@ -23,21 +29,50 @@ impl Configuration {
         })
     }
 
-    pub(crate) fn start_logging(&self) -> anyhow::Result<Logging> {
-        let lines = tracing_subscriber::fmt().with_env_filter(self.filter()?).with_writer(std::io::stderr);
-        Ok(match self.log_format {
-            LogFormat::Text => {
-                let lines = lines.with_ansi(false).with_target(false).with_filter_reloading();
-                let handle = lines.reload_handle();
+    /// From now on it is said what happens, and traced, where somebody wants that, by this runtime and under that name.
+    pub(crate) fn start_logging(
+        &self,
+        service: &'static str,
+        runtime: &Handle,
+    ) -> anyhow::Result<(Logging, Option<Traces>)> {
+        let (filter, handle) = reload::Layer::new(self.filter()?);
+        let lines = fmt::layer().with_writer(std::io::stderr);
+        // What is traced does not go by what is written.
+        let lines = match self.log_format {
+            LogFormat::Text => lines.with_ansi(false).with_target(false).with_filter(filter).boxed(),
+            LogFormat::Json => lines.json().with_filter(filter).boxed(),
+        };
+        let lines = registry().with(lines);
+        let traces = match self.trace_settings(service)? {
+            None => {
                 lines.init();
-                Logging(Box::new(move |filter| handle.reload(filter)))
+                None
             }
-            LogFormat::Json => {
-                let lines = lines.json().with_filter_reloading();
-                let handle = lines.reload_handle();
-                lines.init();
-                Logging(Box::new(move |filter| handle.reload(filter)))
+            Some(settings) => {
+                let started = traces::start(settings, runtime.clone());
+                let (layer, traces) = started.context("traces cannot be sent")?;
+                lines.with(layer).init();
+                Some(traces)
             }
-        })
+        };
+        Ok((Logging(handle), traces))
+    }
+
+    fn trace_settings(&self, service: &'static str) -> anyhow::Result<Option<Settings>> {
+        let Some(collector) = self.traces.clone() else { return Ok(None) };
+        let trusted = match collector.scheme() {
+            "https" => Trusted::OfThisMachine.configuration(),
+            // What is not encrypted needs nobody who vouches for it.
+            _ => Trusted::nobody(),
+        };
+        Ok(Some(Settings {
+            collector,
+            headers: self.traces_headers.clone(),
+            trusted: trusted.context("traces")?,
+            ratio: self.traces_ratio,
+            service,
+            version: env!("CARGO_PKG_VERSION"),
+            instance: Uuid::now_v7().to_string(),
+        }))
     }
 }

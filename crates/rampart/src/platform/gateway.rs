@@ -180,9 +180,8 @@ pub(super) fn follow<T: Args>(
 
 pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<ExitCode> {
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
-    let logging = configuration.start_logging()?;
     let rules = rules(configuration, &arguments.listen)?;
-    processes::runtime()?.block_on(async {
+    processes::run(configuration, "rampart-gateway", async |logging| {
         let (stop, hangup) = (interrupted()?, Hangup::listen()?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
         let store = configuration.with_evidence(configuration.open().await?)?;

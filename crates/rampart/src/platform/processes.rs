@@ -4,11 +4,13 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
+use traces::Traces;
 use worker::{Checks, Pool, PoolOptions, Stages};
 
 use super::{Desk, interrupted, reload::Hangup};
 use crate::{
     cli::{OnPlatform, WorkerArguments},
+    configuration::{Configuration, Logging},
     library::Library,
 };
 
@@ -23,16 +25,27 @@ pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
     Ok(Checks::new(library.templates, format!("rampart/{}", env!("CARGO_PKG_VERSION")), demo))
 }
 
-/// The runtime of a role that goes on for ever.
-pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+/// Runs a role, which goes on until it is told to end, with what it says under that name.
+pub(super) fn run(
+    configuration: &Configuration,
+    service: &'static str,
+    role: impl AsyncFnOnce(Logging) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let (logging, traces) = configuration.start_logging(service, runtime.handle())?;
+    let ended = runtime.block_on(role(logging));
+    // While the runtime still sends.
+    if let Some(Err(error)) = traces.map(Traces::end) {
+        tracing::warn!(%error, "the process ends before the collector has taken all traces");
+    }
+    ended
 }
 
 pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<ExitCode> {
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
-    let logging = configuration.start_logging()?;
     scanner::socket::raise_descriptor_limit();
-    runtime()?.block_on(async {
+    run(configuration, "rampart-worker", async |logging| {
         Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;
@@ -59,8 +72,7 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
 
 pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<ExitCode> {
     let configuration = asked.configuration()?;
-    let logging = configuration.start_logging()?;
-    runtime()?.block_on(async {
+    run(&configuration, "rampart-orchestrator", async |logging| {
         Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
         let stop = interrupted()?;
         let desk = Desk::open(configuration.clone()).await?;

@@ -37,10 +37,11 @@ const BY_DEMO: &str = "rampart up --demo";
 
 pub(super) fn up(asked: &OnPlatform<UpArguments>) -> anyhow::Result<ExitCode> {
     let configuration = asked.configuration()?;
-    let logging = configuration.start_logging()?;
     let rules = gateway::rules(&configuration, &asked.arguments.listen)?;
     scanner::socket::raise_descriptor_limit();
-    processes::runtime()?.block_on(run(asked, &configuration, logging, rules))
+    processes::run(&configuration, "rampart", async |logging| {
+        run(asked, &configuration, logging, rules).await
+    })
 }
 
 async fn run(

@@ -30,3 +30,4 @@ mod simulate;
 mod telemetry;
 mod tidy;
 mod torture;
+mod traces;

@@ -14,6 +14,7 @@ use crate::{
     platform::{PATIENCE, run},
     remote::Careless,
     run::{assert_exit, rampart, send, text},
+    traces::Collector,
 };
 
 /// A platform that says everything into a file: however much that is, it waits for no reader.
@@ -164,8 +165,10 @@ fn a_request_is_found_in_every_line_about_it() {
 
 #[test]
 fn no_secret_is_in_anything_that_is_said() {
-    let directory = tempfile::tempdir().unwrap();
-    let up = Logged::start(directory.path(), &["--log", "trace"]);
+    let (directory, collector) = (tempfile::tempdir().unwrap(), Collector::start());
+    let traced =
+        ["--log", "trace", "--traces", &collector.url(), "--traces-headers", "x-key=collectors-secret"];
+    let up = Logged::start(directory.path(), &traced);
     let json_type = "Content-Type: application/json";
     let (password, wrong, bad_key) = (
         "zyxw-vuts-rqpo-nmlk",
@@ -228,6 +231,8 @@ fn no_secret_is_in_anything_that_is_said() {
     assert!(log.contains("\"TRACE\""), "it says everything");
     // It says the key that it makes first, once, to whoever starts it.
     let said = log.replacen(&administrator, "", 1);
+    let traces = collector.bodies().concat();
+    assert!(traces.windows(13).any(|window| window == b"/api/v1/users"), "they tell of requests");
     let database = std::fs::read(directory.path().join("rampart-data/rampart.db")).unwrap();
     let everything = [
         ("the log", said.into_bytes()),
@@ -235,6 +240,7 @@ fn no_secret_is_in_anything_that_is_said() {
         ("doctor", [doctor.stdout, doctor.stderr].concat()),
         ("a process without a database", [unreachable.stdout, unreachable.stderr].concat()),
         ("the database", database),
+        ("the traces", traces),
     ];
     let unnamed = |key: &str| key.rsplit('_').next().unwrap().to_owned();
     for (what, secret) in [
@@ -249,6 +255,7 @@ fn no_secret_is_in_anything_that_is_said() {
         ("a second factor", second_factor),
         ("the database's password", "database-secret".to_owned()),
         ("the doorbell's password", "doorbell-secret".to_owned()),
+        ("what the collector is told", "collectors-secret".to_owned()),
     ] {
         assert!(secret.len() > 12, "{what}: {secret}");
         for (place, said) in &everything {

@@ -130,9 +130,11 @@ fn sockets_are_opened_in_one_room() {
 /// Who must not know whom (ARCHITECTURE.md).
 #[test]
 fn crates_keep_to_their_rooms() {
-    // Only the store speaks with databases, and only the worker with brokers.
+    // Only the store speaks with databases, only the worker with brokers, and only one room with collectors of traces.
     const DATABASES: &[&str] = &["rusqlite", "tokio-postgres", "deadpool-postgres", "object_store"];
     const BROKERS: &[&str] = &["redis", "lapin"];
+    const COLLECTORS: &[&str] =
+        &["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tracing-opentelemetry"];
     let forbidden = [
         (
             "model",
@@ -144,15 +146,21 @@ fn crates_keep_to_their_rooms() {
         ("scanner", &["report", "store", "worker", "clap", "rampart"]),
         ("store", &["checks", "scanner", "report", "worker", "clap", "rampart"]),
         ("worker", &["gateway", "clap", "rampart"]),
+        (
+            "traces",
+            &["checks", "scanner", "report", "store", "worker", "gateway", "client", "clap", "rampart"],
+        ),
         ("gateway", &["scanner", "checks", "client", "clap", "rampart"]),
         ("client", &["checks", "scanner", "report", "store", "worker", "gateway", "clap", "rampart"]),
     ];
     let without = |name: &str| match name {
-        "store" => BROKERS.to_vec(),
-        "worker" => DATABASES.to_vec(),
-        _ => [DATABASES, BROKERS].concat(),
+        "store" => [BROKERS, COLLECTORS].concat(),
+        "worker" => [DATABASES, COLLECTORS].concat(),
+        "traces" => [DATABASES, BROKERS].concat(),
+        _ => [DATABASES, BROKERS, COLLECTORS].concat(),
     };
-    let known = ["model", "checks", "report", "scanner", "store", "worker", "gateway", "client", "rampart"];
+    let known =
+        ["model", "checks", "report", "scanner", "store", "worker", "gateway", "client", "traces", "rampart"];
     let forbidden = known.map(|name| {
         let named = forbidden.iter().find(|(of, _)| *of == name).map_or(&[][..], |(_, others)| others);
         (name, [named, &without(name)].concat())

@@ -98,6 +98,7 @@ CREATE TABLE scans (
     most_worked     bigint,
     price           bigint,
     request_id      text,
+    traceparent     text,
     PRIMARY KEY (tenant_id, scan_id)
 );
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -206,6 +207,7 @@ CREATE TABLE tasks (
     started_at    timestamptz,
     ended_at      timestamptz,
     request_id    text,
+    traceparent   text,
     PRIMARY KEY (tenant_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 );

@@ -58,6 +58,7 @@ CREATE TABLE scans (
     most_worked     INTEGER,
     price           INTEGER,
     request_id      TEXT,
+    traceparent     TEXT,
     PRIMARY KEY (tenant_id, scan_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX scans_by_time ON scans (tenant_id, submitted_at);
@@ -166,6 +167,7 @@ CREATE TABLE tasks (
     started_at    INTEGER,
     ended_at      INTEGER,
     request_id    TEXT,
+    traceparent   TEXT,
     PRIMARY KEY (tenant_id, task_id),
     FOREIGN KEY (tenant_id, scan_id) REFERENCES scans ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;

@@ -122,6 +122,7 @@ async fn what_changed_is_told_with_what_it_was(ground: Ground) {
         name: "J. Doe\0".to_owned(),
         origin: Some("2001:db8::1".parse().unwrap()),
         request: Some("0af7651916cd43dd".to_owned()),
+        trace: None,
     };
     let scope = |ports: &str| Scope { ports: ports.parse().unwrap(), ..Scope::loopback() };
     for ports in ["80", "443"] {
