@@ -49,6 +49,7 @@ mod workers;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use model::TenantId;
@@ -102,7 +103,8 @@ pub struct Store {
     database: Arc<Database>,
     /// Connected to when somebody wants to read there.
     replica: Arc<OnceCell<postgres::Replica>>,
-    location: Location,
+    /// As it is by now; shared by all who go there.
+    location: Arc<ArcSwap<Location>>,
     /// Where evidence goes; into the database without any.
     evidence: Option<Objects>,
 }
@@ -156,7 +158,8 @@ impl Store {
             }
         };
         let (database, replica) = (Arc::new(database), Arc::default());
-        Ok(Store { database, replica, location: location.clone(), evidence: None })
+        let location = Arc::new(ArcSwap::from_pointee(location.clone()));
+        Ok(Store { database, replica, location, evidence: None })
     }
 
     /// From now on evidence goes there, and the database only names it. What is in the database already stays.
@@ -177,13 +180,37 @@ impl Store {
 
     /// For a thread with a runtime of its own: it shares nothing that another runtime could hold up.
     pub async fn apart(&self) -> Result<Store, StoreError> {
-        match &self.location {
+        match &*self.database {
             // Its threads serve every runtime alike.
-            Location::Sqlite(_) => Ok(self.clone()),
-            location @ Location::Postgres { .. } => {
-                Ok(Store { evidence: self.evidence.clone(), ..Store::open(location).await? })
+            Database::Sqlite(_) => Ok(self.clone()),
+            Database::Postgres(database) => {
+                let database = Arc::new(Database::Postgres(database.apart().await?));
+                Ok(Store { database, replica: Arc::default(), ..self.clone() })
             }
         }
+    }
+
+    /// Goes on with another name or password for the same database and its replica: new connections are made so from now on, those that
+    /// are there end with what they are at and are replaced. Refused is what the database does not take; of a replica it is seen when
+    /// somebody reads there. A file has neither.
+    pub async fn turn_to(&self, location: &Location) -> Result<(), StoreError> {
+        let (Database::Postgres(database), Location::Postgres { url, replica, .. }) =
+            (&*self.database, location)
+        else {
+            return Ok(());
+        };
+        let before = self.location.load_full();
+        let Location::Postgres { url: known, replica: known_replica, .. } = &*before else { return Ok(()) };
+        if url != known {
+            database.turn_to(url).await?;
+        }
+        if let (Some(replica), Some(open)) = (replica, self.replica.get())
+            && known_replica.as_ref().is_none_or(|known| known.url != replica.url)
+        {
+            open.turn_to(&replica.url)?;
+        }
+        self.location.store(Arc::new(location.clone()));
+        Ok(())
     }
 
     /// In a transaction that sees one tenant.

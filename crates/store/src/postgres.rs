@@ -7,11 +7,17 @@ mod migrate;
 mod replica;
 mod rights;
 mod tls;
+mod way;
 
-use std::{error::Error as _, fmt, io, time::Duration};
+use std::{
+    error::Error as _,
+    fmt, io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
 use futures_util::future::join3;
 use jiff::Timestamp;
 use model::TenantId;
@@ -20,7 +26,7 @@ use tokio::{
     sync::oneshot,
 };
 use tokio_postgres::{
-    SimpleQueryMessage, SimpleQueryRow,
+    Config, SimpleQueryMessage, SimpleQueryRow,
     error::SqlState,
     types::{IsNull, ToSql, Type, WrongType, private::BytesMut},
 };
@@ -31,6 +37,10 @@ pub(crate) use self::replica::Replica;
 pub use self::{
     migrate::migrate,
     replica::{ReplicaLocation, ReplicaState},
+};
+use self::{
+    tls::Server,
+    way::{Along, Way},
 };
 use crate::{
     InSession, StoreError,
@@ -55,6 +65,8 @@ pub struct Connections {
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long somebody waits for one that others have: shorter than an answer may take, so that whoever asked is told what was lacking.
 const WAIT: Duration = Duration::from_secs(20);
+/// How often somebody tries whose password the server does not take any more, while others have connections from before.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
 /// How long somebody waits for an answer: longer than the server gives a statement, so that only a dead line takes so long.
 const ANSWER: Duration = Duration::from_secs(75);
 
@@ -68,6 +80,7 @@ pub(crate) enum Whose {
 /// A pool of connections.
 pub(crate) struct Database {
     pool: Pool,
+    way: Arc<Way>,
     name: String,
 }
 
@@ -80,27 +93,65 @@ impl fmt::Debug for Database {
 impl Database {
     /// Connects, and refuses a database that is not prepared, or a user for whom row-level security would mean nothing.
     pub(crate) async fn open(url: &str, connections: usize) -> Result<Database, StoreError> {
-        let database = Database::pooled(url, connections)?;
-        let client = database.client().await?;
+        Database::pooled(url, connections)?.examined().await
+    }
+
+    /// Connections of its own, which nobody else holds up, by the same way: also when that changes.
+    pub(crate) async fn apart(&self) -> Result<Database, StoreError> {
+        let connections = self.pool.status().max_size;
+        Database::by(Arc::clone(&self.way), self.name.clone(), connections)?.examined().await
+    }
+
+    async fn examined(self) -> Result<Database, StoreError> {
+        let client = self.client().await?;
         migrate::require_current(&client).await?;
         migrate::require_powerless(&client).await?;
-        Ok(database)
+        drop(client);
+        Ok(self)
+    }
+
+    /// From now on connections to the same database are made as the URL says, once that has been tried. Those that are there have their
+    /// say, and are replaced.
+    pub(crate) async fn turn_to(&self, url: &str) -> Result<(), StoreError> {
+        let server = tls::server(url)?;
+        if !self.way.leads_to(&server) {
+            return Err(StoreError::Invalid(format!(
+                "the URL leads to another database than {}: that needs a new start",
+                self.name
+            )));
+        }
+        Database::by(Way::new(server.clone()), self.name.clone(), 1)?.examined().await?;
+        self.turn(server);
+        Ok(())
+    }
+
+    fn turn(&self, server: Server) {
+        self.way.turn_to(server);
+        drop(self.pool.retain(|_, connection| self.way.still_holds(&connection)));
     }
 
     /// Connects to nothing yet.
     fn pooled(url: &str, connections: usize) -> Result<Database, StoreError> {
-        let tls::Server { config, tls } = tls::server(url)?;
+        let server = tls::server(url)?;
+        let config = &server.config;
         let hosts: Vec<String> = config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
         let name = format!("postgres:{}/{}", hosts.join(","), config.get_dbname().unwrap_or_default());
+        Database::by(Way::new(server), name, connections)
+    }
+
+    fn by(way: Arc<Way>, name: String, connections: usize) -> Result<Database, StoreError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, tls, recycling))
+        // The way knows better than what is said to the manager.
+        let manager = Manager::from_connect(Config::new(), Along(Arc::clone(&way)), recycling);
+        let pool = Pool::builder(manager)
+            .pre_recycle(way.hook())
             .max_size(connections)
             .runtime(Runtime::Tokio1)
             .create_timeout(Some(CONNECT))
             .wait_timeout(Some(WAIT))
             .build()
             .map_err(|error| StoreError::Invalid(error.to_string()))?;
-        Ok(Database { pool, name })
+        Ok(Database { pool, way, name })
     }
 
     pub(crate) fn connections(&self) -> Connections {
@@ -109,10 +160,21 @@ impl Database {
     }
 
     async fn client(&self) -> Result<Object, StoreError> {
-        self.pool.get().await.map_err(|reason| match reason {
-            deadpool_postgres::PoolError::Backend(reason) => error(reason),
-            other => StoreError::Unavailable(format!("no connection: {other}")),
-        })
+        let begun = Instant::now();
+        loop {
+            match self.pool.get().await {
+                Ok(client) => return Ok(client),
+                // The password was changed there and not yet here: whoever has a connection goes on, and gives it back.
+                Err(PoolError::Backend(reason))
+                    if is_refused(&reason) && self.pool.status().size > 0 && begun.elapsed() < WAIT =>
+                {
+                    tracing::debug!(error = %error(reason), "a connection that is there is waited for");
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
+                Err(PoolError::Backend(reason)) => return Err(error(reason)),
+                Err(other) => return Err(StoreError::Unavailable(format!("no connection: {other}"))),
+            }
+        }
     }
 
     /// Runs the job in a transaction, to its end, whatever becomes of the caller.
@@ -451,6 +513,11 @@ fn within(reason: StoreError, sql: &str) -> StoreError {
     }
 }
 
+/// Whoever connects is not let in.
+fn is_refused(reason: &tokio_postgres::Error) -> bool {
+    reason.code().is_some_and(|code| code.code().starts_with("28"))
+}
+
 fn error(reason: tokio_postgres::Error) -> StoreError {
     let Some(told) = reason.as_db_error() else {
         if let Some(distrust) = tls::distrust(&reason) {
@@ -479,6 +546,8 @@ fn error(reason: tokio_postgres::Error) -> StoreError {
     } else if *code == SqlState::DISK_FULL {
         StoreError::Full(text)
     } else if code.code().starts_with("08")
+        // Not let in, which a person mends while everything waits.
+        || code.code().starts_with("28")
         || code.code().starts_with("57P")
         || code.code().starts_with("53")
         || [SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code)

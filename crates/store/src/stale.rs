@@ -46,7 +46,8 @@ impl Store {
     }
 
     async fn replica(&self) -> Result<Option<&Replica>, StoreError> {
-        match (&*self.database, &self.location) {
+        let location = self.location.load_full();
+        match (&*self.database, &*location) {
             (Database::Postgres(primary), Location::Postgres { connections, replica: Some(at), .. }) => {
                 self.replica.get_or_try_init(|| Replica::open(at, *connections, primary)).await.map(Some)
             }

@@ -4,6 +4,7 @@
 //! looks at the store from time to time, and whoever was woken may find nothing to do.
 
 mod backoff;
+mod changing;
 mod desk;
 mod in_process;
 mod rabbitmq;
@@ -15,7 +16,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use model::{SecretUrl, Stage};
 
-pub use self::redis::Counts;
+pub use self::{changing::Changing, redis::Counts};
 use self::{
     in_process::InProcess,
     rabbitmq::RabbitMq,

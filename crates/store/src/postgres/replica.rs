@@ -19,7 +19,7 @@ use deadpool_postgres::Object;
 use tokio::time::timeout;
 use tokio_postgres::SimpleQueryRow;
 
-use super::{Database, Lent, Whose, migrate};
+use super::{Database, Lent, Whose, migrate, tls};
 use crate::{InSession, StoreError};
 
 /// How long a transaction there may take to begin.
@@ -153,6 +153,13 @@ impl Replica {
                 Ok(replica)
             }
         }
+    }
+
+    /// From now on connections are made as the URL says. Whether that is of use is seen when somebody reads there.
+    pub(crate) fn turn_to(&self, url: &str) -> Result<(), StoreError> {
+        self.database.turn(tls::server(url)?);
+        self.powerless.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// As it says itself, and what the primary has beyond that.

@@ -32,6 +32,7 @@ use crate::StoreError;
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Where a server is, and how to talk to it.
+#[derive(Clone)]
 pub(super) struct Server {
     pub(super) config: Config,
     pub(super) tls: MakeRustlsConnect,

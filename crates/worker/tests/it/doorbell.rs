@@ -1,6 +1,7 @@
 //! Every kind of doorbell must do the same: within the process, and at brokers from Debian's packages.
 
 mod addresses;
+mod changing;
 mod loss;
 mod waking;
 

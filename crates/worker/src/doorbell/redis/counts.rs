@@ -5,11 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::limits::SharedCount;
+use model::{SecretUrl, limits::SharedCount};
 use redis::{aio::MultiplexedConnection, pipe};
 
 use super::{Address, Keys, Redis};
-use crate::doorbell::{BrokerError, Settings, remote::answered};
+use crate::doorbell::{BrokerError, DoorbellError, Settings, remote::answered};
 
 /// How long whoever asks waits: the answer is worth less than that they wait.
 const WITHIN: Duration = Duration::from_millis(250);
@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Where a server is that keeps counts.
 #[derive(Debug)]
 pub struct Counts {
-    address: Arc<Address>,
+    address: Mutex<Arc<Address>>,
     keys: Keys,
     line: Mutex<Line>,
 }
@@ -34,7 +34,19 @@ enum Line {
 impl Counts {
     pub(in crate::doorbell) fn new(address: &str, settings: &Settings) -> Result<Counts, String> {
         let Redis { address, keys } = Redis::new(address, settings)?;
-        Ok(Counts { address, keys, line: Mutex::new(Line::Closed(Instant::now())) })
+        Ok(Counts { address: Mutex::new(address), keys, line: Mutex::new(Line::Closed(Instant::now())) })
+    }
+
+    /// Counts at that address from now on, and what is counted here is forgotten.
+    ///
+    /// # Errors
+    /// When the address, or the certificates of the settings, cannot be used.
+    pub fn turn_to(&self, address: &str, settings: &Settings) -> Result<(), DoorbellError> {
+        let other = Redis::new(address, settings)
+            .map_err(|reason| DoorbellError::Address { address: SecretUrl::new(address), reason })?;
+        *self.address() = other.address;
+        *self.line() = Line::Closed(Instant::now());
+        Ok(())
     }
 
     /// Adds to each, and tells what it is by then, and for how long it still goes on.
@@ -77,9 +89,14 @@ impl Counts {
             Line::Closed(until) if Instant::now() < *until => return Err("it did not answer just now".into()),
             Line::Closed(_) => {}
         }
-        let line = self.address.connect().await?;
+        let address = Arc::clone(&self.address());
+        let line = address.connect().await?;
         *self.line() = Line::Open(line.clone());
         Ok(line)
+    }
+
+    fn address(&self) -> std::sync::MutexGuard<'_, Arc<Address>> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn line(&self) -> std::sync::MutexGuard<'_, Line> {
