@@ -1,6 +1,7 @@
 //! `rampart.toml`, the environment and flags become one configuration, once; nobody else reads them.
 
 mod audit;
+mod changes;
 mod identity;
 mod logging;
 mod server;
@@ -25,12 +26,13 @@ use serde::Deserialize;
 use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
 use url::Url;
 use worker::{
-    doorbell::{self, Counts, Doorbell},
+    doorbell::{self, Changing, Counts, Doorbell},
     orchestrator::Keeping,
 };
 
 pub(crate) use self::{
     audit::public_key,
+    changes::Process,
     logging::Logging,
     server::{ServerArguments, Whereabouts},
 };
@@ -479,6 +481,11 @@ impl Configuration {
     /// Where the processes count together what they give.
     pub(crate) fn counts(&self) -> anyhow::Result<Option<Counts>> {
         Ok(doorbell::counts(self.doorbell.reveal(), &doorbell::Settings::default())?)
+    }
+
+    /// For processes that go on when it has another password.
+    pub(crate) fn changing_doorbell(&self) -> anyhow::Result<Arc<Changing>> {
+        Ok(Arc::new(Changing::new(self.doorbell()?)))
     }
 
     pub(crate) fn doorbell(&self) -> anyhow::Result<Arc<dyn Doorbell>> {

@@ -17,13 +17,18 @@ use tokio::sync::Mutex;
 pub struct Notary {
     key: Arc<AuditKey>,
     kept_for: Option<Duration>,
-    seen: Mutex<BTreeMap<Option<TenantId>, Checkpoint>>,
+    seen: Arc<Mutex<BTreeMap<Option<TenantId>, Checkpoint>>>,
 }
 
 impl Notary {
     /// With this key. Entries are kept for good, or for so long.
     pub fn new(key: AuditKey, kept_for: Option<Duration>) -> Notary {
-        Notary { key: Arc::new(key), kept_for, seen: Mutex::default() }
+        Notary { key: Arc::new(key), kept_for, seen: Arc::default() }
+    }
+
+    /// The same, who knows what the one before has signed.
+    pub fn after(&self, before: &Notary) -> Notary {
+        Notary { key: Arc::clone(&self.key), kept_for: self.kept_for, seen: Arc::clone(&before.seen) }
     }
 
     /// Looks after each chain once. What is wrong with one holds up no other.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use model::{WorkerId, task::RECLAIM_EVERY};
 use store::{Objects, Retention, Store, StoreError, Terms};
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -49,13 +50,24 @@ pub struct Keeping {
     pub notary: Option<Arc<Notary>>,
 }
 
+impl Keeping {
+    /// The same from now on: with another key what the one before has signed is not forgotten.
+    pub fn after(self, before: &Keeping) -> Keeping {
+        let notary = match (self.notary, &before.notary) {
+            (Some(notary), Some(before)) => Some(Arc::new(notary.after(before))),
+            (notary, _) => notary,
+        };
+        Keeping { notary, ..self }
+    }
+}
+
 /// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
-/// Schedules begin their scans on these terms.
+/// Schedules begin their scans on these terms. What is kept may be said anew.
 pub async fn run(
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     terms: Terms,
-    keeping: Keeping,
+    keeping: watch::Receiver<Keeping>,
     stop: CancellationToken,
 ) {
     let id = WorkerId::from_random(rand::random());
@@ -73,6 +85,7 @@ pub async fn run(
             () = stop.cancelled() => break,
             _ = round.tick() => {}
         }
+        let keeping = keeping.borrow().clone();
         let mut done = look_after(&store, &doorbell, &terms, id, &mut leads).await;
         if leads && Instant::now() >= forget_at {
             match store.forget(keeping.retention).await {
@@ -111,8 +124,9 @@ pub async fn run(
             }
         }
     }
+    let notary = keeping.borrow().notary.clone();
     if leads
-        && let Some(notary) = &keeping.notary
+        && let Some(notary) = notary
         && tokio::time::timeout(LAST_SIGNATURE, notary.look_after(&store)).await.is_err()
     {
         tracing::info!("the audit is signed by whoever leads next");

@@ -245,6 +245,18 @@ pub(crate) struct ListenArguments {
     pub(crate) identity_providers: Option<PathBuf>,
 }
 
+impl ListenArguments {
+    /// Whether a setting that needs a new start is said here, and goes before the configuration.
+    pub(crate) fn say(&self, setting: &str) -> bool {
+        match setting {
+            "listen" => self.listen.is_some(),
+            "metrics" => self.metrics.is_some(),
+            "tls_certificate" | "tls_key" => self.tls_certificate.is_some(),
+            _ => false,
+        }
+    }
+}
+
 /// So often within a second, a minute or an hour.
 fn rate(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| "a rate is a number, at least 1".to_owned())

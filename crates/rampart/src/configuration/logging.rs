@@ -9,7 +9,7 @@ use tracing_subscriber::{
 };
 use uuid::Uuid;
 
-use super::{Configuration, LogFormat};
+use super::{Configuration, LogFormat, Process};
 
 /// Decides which lines are written; it can be said anew.
 pub(crate) struct Logging(reload::Handle<EnvFilter, Registry>);
@@ -29,10 +29,10 @@ impl Configuration {
         })
     }
 
-    /// From now on it is said what happens, and traced, where somebody wants that, by this runtime and under that name.
+    /// From now on it is said what happens, and traced, where somebody wants that, by this runtime.
     pub(crate) fn start_logging(
         &self,
-        service: &'static str,
+        process: Process,
         runtime: &Handle,
     ) -> anyhow::Result<(Logging, Option<Traces>)> {
         let (filter, handle) = reload::Layer::new(self.filter()?);
@@ -43,7 +43,7 @@ impl Configuration {
             LogFormat::Json => lines.json().with_filter(filter).boxed(),
         };
         let lines = registry().with(lines);
-        let traces = match self.trace_settings(service)? {
+        let traces = match self.trace_settings(process.service())? {
             None => {
                 lines.init();
                 None

@@ -4,18 +4,20 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
-use clap::Args;
 use gateway::{Counting, Gateway, News, Rates, Rules, Surroundings, Tls};
 use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker::doorbell::{Bell, Counts, Doorbell, ring_aside};
+use worker::doorbell::{Bell, Changing, Counts, Doorbell, ring_aside};
 
-use super::{interrupted, processes, reload::Hangup};
+use super::{
+    interrupted, processes,
+    reload::{Answering, Hangup, Running},
+};
 use crate::{
     cli::{GatewayArguments, ListenArguments, OnPlatform, say},
-    configuration::{Configuration, Logging},
+    configuration::{Configuration, Process},
     library::Library,
 };
 
@@ -76,7 +78,8 @@ pub(super) fn assemble(
     configuration: &Configuration,
     rules: Rules,
     store: Store,
-    doorbell: Arc<dyn Doorbell>,
+    doorbell: Arc<Changing>,
+    counts: Option<Arc<Counts>>,
     ending: CancellationToken,
 ) -> anyhow::Result<Gateway> {
     let library = Library::built_in();
@@ -87,7 +90,7 @@ pub(super) fn assemble(
         resolvers: scanner::dns::system_servers(),
         reports: configuration.objects()?,
         tell: Box::new(tell(doorbell)),
-        counting: configuration.counts()?.map(counting),
+        counting: counts.map(counting),
         ending,
     };
     Ok(Gateway::new(store, around, rules))
@@ -141,8 +144,7 @@ pub(super) async fn watch(
 }
 
 /// Counts with the other gateways.
-fn counting(counts: Counts) -> Counting {
-    let counts = Arc::new(counts);
+fn counting(counts: Arc<Counts>) -> Counting {
     Box::new(move |shared| {
         let counts = Arc::clone(&counts);
         Box::pin(async move { counts.add(&shared).await.map_err(|error| error.to_string()) })
@@ -150,7 +152,8 @@ fn counting(counts: Counts) -> Counting {
 }
 
 /// Rings for what workers should hear of, without waiting for it.
-fn tell(doorbell: Arc<dyn Doorbell>) -> impl Fn(News) {
+fn tell(doorbell: Arc<Changing>) -> impl Fn(News) {
+    let doorbell: Arc<dyn Doorbell> = doorbell;
     move |news| {
         let bells = match news {
             News::Planned(stages) => {
@@ -162,34 +165,29 @@ fn tell(doorbell: Arc<dyn Doorbell>) -> impl Fn(News) {
     }
 }
 
-/// Goes by the other rules that it finds when it is told to look.
-pub(super) fn follow<T: Args>(
-    asked: &OnPlatform<T>,
-    arguments: &ListenArguments,
-    hangup: Hangup,
-    logging: Logging,
-    gateway: &Gateway,
-) {
-    let (arguments, gateway) = (arguments.clone(), gateway.clone());
-    let what = "rates, proxies, identity providers, the platform's tenant and the log's filter are";
-    hangup.follow(asked.reader(), logging, what, move |configuration| {
-        gateway.rule(rules(configuration, &arguments)?);
-        Ok(())
-    });
-}
-
 pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<ExitCode> {
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
     let rules = rules(configuration, &arguments.listen)?;
-    processes::run(configuration, "rampart-gateway", async |logging| {
+    processes::run(configuration, Process::Gateway, async |logging| {
         let (stop, hangup) = (interrupted()?, Hangup::listen()?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
         let store = configuration.with_evidence(configuration.open().await?)?;
         say(&format!("the gateway listens on {url}\n"));
         let closed = CancellationToken::new();
-        let doorbell = configuration.doorbell()?;
-        let gateway = assemble(configuration, rules, store, doorbell, stop.clone())?;
-        follow(asked, &arguments.listen, hangup, logging, &gateway);
+        let doorbell = configuration.changing_doorbell()?;
+        let (counts, bell) = (configuration.counts()?.map(Arc::new), Arc::clone(&doorbell));
+        let gateway = assemble(configuration, rules, store.clone(), bell, counts.clone(), stop.clone())?;
+        let answering = Answering { arguments: arguments.listen.clone(), gateway: gateway.clone(), counts };
+        let running = Running {
+            process: Process::Gateway,
+            configuration: configuration.clone(),
+            logging,
+            store,
+            doorbell,
+            answering: Some(answering),
+            keeping: None,
+        };
+        hangup.follow(asked.reader(), running);
         watch(configuration, &arguments.listen, &gateway, &closed).await?;
         let answering = tokio::spawn(gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;

@@ -4,18 +4,19 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use clap::Args;
+use tokio::sync::watch;
 use traces::Traces;
 use worker::{Checks, Pool, PoolOptions, Stages};
 
-use super::{Desk, interrupted, reload::Hangup};
+use super::{
+    interrupted,
+    reload::{Hangup, Running},
+};
 use crate::{
     cli::{OnPlatform, WorkerArguments},
-    configuration::{Configuration, Logging},
+    configuration::{Configuration, Logging, Process},
     library::Library,
 };
-
-/// What they read again.
-const LOG: &str = "the log's filter is";
 
 /// The checks of this process, as workers want them.
 pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
@@ -25,15 +26,15 @@ pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
     Ok(Checks::new(library.templates, format!("rampart/{}", env!("CARGO_PKG_VERSION")), demo))
 }
 
-/// Runs a role, which goes on until it is told to end, with what it says under that name.
+/// Runs a role, which goes on until it is told to end, with what it says of itself.
 pub(super) fn run(
     configuration: &Configuration,
-    service: &'static str,
+    process: Process,
     role: impl AsyncFnOnce(Logging) -> anyhow::Result<ExitCode>,
 ) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
-    let (logging, traces) = configuration.start_logging(service, runtime.handle())?;
+    let (logging, traces) = configuration.start_logging(process, runtime.handle())?;
     let ended = runtime.block_on(role(logging));
     // While the runtime still sends.
     if let Some(Err(error)) = traces.map(Traces::end) {
@@ -45,12 +46,22 @@ pub(super) fn run(
 pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<ExitCode> {
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
     scanner::socket::raise_descriptor_limit();
-    run(configuration, "rampart-worker", async |logging| {
-        Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
-        let stop = interrupted()?;
-        let desk = Desk::open(configuration.clone()).await?;
+    run(configuration, Process::Worker, async |logging| {
+        let (stop, hangup) = (interrupted()?, Hangup::listen()?);
+        let store = configuration.open().await?;
+        let doorbell = configuration.changing_doorbell()?;
         let objects = configuration.make_objects()?;
-        let store = configuration.with_evidence(desk.store)?;
+        let store = configuration.with_evidence(store)?;
+        let running = Running {
+            process: Process::Worker,
+            configuration: configuration.clone(),
+            logging,
+            store: store.clone(),
+            doorbell: Arc::clone(&doorbell),
+            answering: None,
+            keeping: None,
+        };
+        hangup.follow(asked.reader(), running);
         let stages = Stages::new(store.clone(), checks(false)?, objects);
         let options = PoolOptions {
             stages: arguments.stages.clone(),
@@ -59,7 +70,7 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
             lease: arguments.lease,
         };
         let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
-        let pool = Pool::new(store, desk.doorbell, stages, options);
+        let pool = Pool::new(store, doorbell, stages, options);
         if let Err(error) = pool.introduce().await {
             tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
         }
@@ -72,13 +83,23 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
 
 pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<ExitCode> {
     let configuration = asked.configuration()?;
-    run(&configuration, "rampart-orchestrator", async |logging| {
-        Hangup::listen()?.follow(asked.reader(), logging, LOG, |_| Ok(()));
-        let stop = interrupted()?;
-        let desk = Desk::open(configuration.clone()).await?;
-        let store = configuration.with_evidence(desk.store)?;
-        let keeping = configuration.keeping()?;
-        worker::orchestrator::run(store, desk.doorbell, configuration.terms(), keeping, stop).await;
+    run(&configuration, Process::Orchestrator, async |logging| {
+        let (stop, hangup) = (interrupted()?, Hangup::listen()?);
+        let store = configuration.open().await?;
+        let doorbell = configuration.changing_doorbell()?;
+        let store = configuration.with_evidence(store)?;
+        let (keeping, kept) = watch::channel(configuration.keeping()?);
+        let running = Running {
+            process: Process::Orchestrator,
+            configuration: configuration.clone(),
+            logging,
+            store: store.clone(),
+            doorbell: Arc::clone(&doorbell),
+            answering: None,
+            keeping: Some(keeping),
+        };
+        hangup.follow(asked.reader(), running);
+        worker::orchestrator::run(store, doorbell, configuration.terms(), kept, stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -13,19 +13,20 @@ use ::gateway::Rules;
 use anyhow::{Context, bail};
 use model::{ApiKey, Role, Scope, Stage, TenantId};
 use store::{NewKey, NewTenant, Store, StoreError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::{Pool, PoolOptions, Stages};
+use worker::{Pool, PoolOptions, Stages, doorbell::Doorbell};
 
 use super::{
     audit_keys,
     gateway::{self, Listening},
     interrupted, keys, length, processes,
-    reload::Hangup,
+    reload::{Answering, Hangup, Running},
     scopes,
 };
 use crate::{
     cli::{OnPlatform, UpArguments, say},
-    configuration::{Configuration, DatabaseUrl, Logging},
+    configuration::{Configuration, DatabaseUrl, Logging, Process},
     demo::Estate,
 };
 
@@ -39,7 +40,7 @@ pub(super) fn up(asked: &OnPlatform<UpArguments>) -> anyhow::Result<ExitCode> {
     let configuration = asked.configuration()?;
     let rules = gateway::rules(&configuration, &asked.arguments.listen)?;
     scanner::socket::raise_descriptor_limit();
-    processes::run(&configuration, "rampart", async |logging| {
+    processes::run(&configuration, Process::Up, async |logging| {
         run(asked, &configuration, logging, rules).await
     })
 }
@@ -73,7 +74,7 @@ async fn run(
             None
         }
     };
-    let doorbell = configuration.doorbell()?;
+    let doorbell = configuration.changing_doorbell()?;
     let stages = Stages::new(store.clone(), processes::checks(arguments.demo)?, objects);
     let options = PoolOptions {
         stages: Stage::SERVED.to_vec(),
@@ -83,18 +84,30 @@ async fn run(
         lease: worker::pool::LEASE,
     };
     let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
-    let pool = Pool::new(store.clone(), Arc::clone(&doorbell), stages, options);
+    let bell: Arc<dyn Doorbell> = doorbell.clone();
+    let pool = Pool::new(store.clone(), Arc::clone(&bell), stages, options);
     pool.introduce().await.context("the workers cannot be made known")?;
     greet(configuration, &reports, &url, key.as_ref(), made_key.as_deref(), estate.is_some());
     let closed = CancellationToken::new();
-    let (own, bell) = (store.clone(), Arc::clone(&doorbell));
-    let gateway = gateway::assemble(configuration, rules, own, bell, stop.clone())?;
-    gateway::follow(asked, &arguments.listen, hangup, logging, &gateway);
+    let (own, counts) = (store.clone(), configuration.counts()?.map(Arc::new));
+    let (bells, ending) = (Arc::clone(&doorbell), stop.clone());
+    let gateway = gateway::assemble(configuration, rules, own, bells, counts.clone(), ending)?;
+    let (keeping, kept) = watch::channel(configuration.keeping()?);
+    let answering = Answering { arguments: arguments.listen.clone(), gateway: gateway.clone(), counts };
+    let running = Running {
+        process: Process::Up,
+        configuration: configuration.clone(),
+        logging,
+        store: store.clone(),
+        doorbell,
+        answering: Some(answering),
+        keeping: Some(keeping),
+    };
+    hangup.follow(asked.reader(), running);
     gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;
     let answering = tokio::spawn(::gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
-    let (terms, keeping) = (configuration.terms(), configuration.keeping()?);
-    let orchestrating =
-        tokio::spawn(worker::orchestrator::run(store, doorbell, terms, keeping, stop.clone()));
+    let terms = configuration.terms();
+    let orchestrating = tokio::spawn(worker::orchestrator::run(store, bell, terms, kept, stop.clone()));
     tokio::spawn(tell_of_the_end(stop.clone(), arguments.drain));
     let worked = pool.run(stop).await.context("the workers cannot work");
     closed.cancel();

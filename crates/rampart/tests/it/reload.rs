@@ -1,5 +1,7 @@
 //! The configuration is read again while everything goes on.
 
+mod rotation;
+
 use std::{
     fs::{self, File},
     process::{Command, Stdio},

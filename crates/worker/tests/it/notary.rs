@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use model::{Scope, audit::AuditKey};
 use store::{Location, NewTenant, Retention, Store, Terms};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use worker::{
     doorbell,
@@ -30,7 +31,13 @@ async fn whoever_leads_signs_when_it_begins_and_when_it_ends() {
     };
     let terms = Terms { checks: "1".to_owned(), price: None };
     let bell = doorbell::connect("none", &doorbell::Settings::default()).unwrap();
-    let running = tokio::spawn(orchestrator::run(store.clone(), bell, terms, keeping, stop.clone()));
+    let running = tokio::spawn(orchestrator::run(
+        store.clone(),
+        bell,
+        terms,
+        watch::Sender::new(keeping).subscribe(),
+        stop.clone(),
+    ));
     let signed = async || {
         let verified = store.verify_audit(Some(tenant), &[public], None).await.unwrap().unwrap();
         (verified.signed(), verified.checkpoints.purged(), verified.end.position)

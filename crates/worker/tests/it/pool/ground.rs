@@ -15,7 +15,10 @@ use model::{
 use store::{Location, NewScan, NewTenant, Retention, Store, TaskFilter, TaskRecord, Terms};
 use tempfile::TempDir;
 use testkit::postgres;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+};
 use tokio_util::sync::CancellationToken;
 use worker::{
     Checks, Pool, PoolOptions, Stages,
@@ -248,6 +251,7 @@ impl Ground {
         let (store, doorbell) = (self.store.clone(), self.broker.doorbell());
         let terms = Terms { checks: "1".to_owned(), price: None };
         let keeping = Keeping { retention: Retention::default(), reports: None, notary: None };
+        let keeping = watch::Sender::new(keeping).subscribe();
         let running = orchestrator::run(store, doorbell, terms, keeping, stop.clone());
         let task = tokio::spawn(async move {
             running.await;

@@ -1,0 +1,190 @@
+//! Passwords and keys that are changed while everything goes on, and what needs a new start.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+};
+
+use testkit::{postgres, redis};
+
+use super::status;
+use crate::{
+    platform::{json, run},
+    run::{assert_exit, text},
+    telemetry::{Logged, until},
+};
+
+const AGAIN: &str = "the configuration was read again";
+const REFUSED: &str = "the configuration cannot be used, and all goes on as it was";
+
+#[test]
+fn the_passwords_of_database_and_broker_are_changed_and_no_request_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, broker) = (postgres::Server::start(), redis::Server::start());
+    let database = server.create_database_with_user();
+    let prepare = ["migrate", "--grant-to", &database.user, "--database", &database.owner_url];
+    assert_exit(&run(directory.path(), &prepare), 0);
+    let write = |password: &str, of_broker: &str| {
+        let (user, name) = (&database.user, &database.name);
+        let at = |address: SocketAddr| address.to_string();
+        let text = format!(
+            "database = 'postgres://{user}:{password}@{}/{name}'\ndoorbell = 'redis://app:{of_broker}@{}'\n\
+             key_rate = 100000\naddress_rate = 100000\ntenant_rate = 100000\n",
+            at(server.address()),
+            at(broker.address())
+        );
+        fs::write(directory.path().join("rampart.toml"), text).unwrap();
+    };
+    let change = |password: &str| {
+        server.sql("postgres", &format!("ALTER ROLE {} PASSWORD '{password}'", database.user));
+        broker.ask(&[
+            "ACL",
+            "SETUSER",
+            "app",
+            "on",
+            "resetpass",
+            &format!(">{password}"),
+            "~*",
+            "&*",
+            "+@all",
+        ]);
+    };
+    change("first-of-all");
+    write("first-of-all", "first-of-all");
+    let up = Logged::start(directory.path(), &[]);
+    let key = format!("Authorization: Bearer {}", up.key);
+    let answered = || {
+        let answer = up.ask("/api/v1/tasks", &["-H", &key]);
+        assert_eq!(status(&answer), "200", "{answer}\n{}", up.said());
+    };
+    // Connections of the broker by their ids, of the database by when they were made.
+    let ringers = || -> Vec<String> {
+        let list = broker.ask(&["CLIENT", "LIST"]);
+        let of_app = list.lines().filter(|line| line.contains(" user=app "));
+        of_app.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    let backends = |condition: &str| {
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = '{}' AND {condition}",
+            database.user
+        );
+        server.sql("postgres", &sql).trim().parse::<usize>().unwrap()
+    };
+    let (ends, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !ends.load(Ordering::Relaxed) {
+                        answered();
+                        asked.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        let goes_on = || {
+            let before = asked.load(Ordering::Relaxed);
+            let is_over = || asking.iter().any(thread::ScopedJoinHandle::is_finished);
+            until(|| (asked.load(Ordering::Relaxed) > before + 20 || is_over()).then_some(()));
+        };
+        goes_on();
+        until(|| (!ringers().is_empty()).then_some(()));
+        let before = ringers();
+        change("second-one");
+        // Whoever has a connection goes on, and whoever has none waits for one.
+        goes_on();
+        write("wrong-one", "second-one");
+        up.hang_up(REFUSED);
+        goes_on();
+        write("second-one", "second-one");
+        let now = server.sql("postgres", "SELECT clock_timestamp()");
+        up.hang_up(AGAIN);
+        // All that was there before goes by itself, when it has had its say.
+        until(|| (backends(&format!("backend_start < '{}'", now.trim())) == 0).then_some(()));
+        until(|| ringers().iter().all(|ringer| !before.contains(ringer)).then_some(()));
+        goes_on();
+        ends.store(true, Ordering::Relaxed);
+        asking.into_iter().for_each(|asking| asking.join().unwrap());
+    });
+    // What comes after that comes with the new password.
+    let said = up.said().len();
+    server.sql(
+        "postgres",
+        &format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{}'",
+            database.user
+        ),
+    );
+    broker.ask(&["CLIENT", "KILL", "USER", "app"]);
+    // One that was killed may be lent before anybody has noticed.
+    until(|| (0..20).all(|_| status(&up.ask("/api/v1/tasks", &["-H", &key])) == "200").then_some(()));
+    until(|| (ringers().len() >= 2).then_some(()));
+    assert!(backends("true") > 0);
+    let said = up.said()[said..].to_owned();
+    assert!(!said.contains("WRONGPASS") && !said.contains("password authentication failed"), "{said}");
+    let said = up.end();
+    for password in ["first-of-all", "second-one", "wrong-one"] {
+        assert!(!said.contains(password), "{password} is told: {said}");
+    }
+}
+
+#[test]
+fn what_needs_a_new_start_is_named_and_the_rest_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rampart.toml");
+    fs::write(&file, "").unwrap();
+    let up = Logged::start(directory.path(), &[]);
+    let named = |settings: &str| {
+        fs::write(&file, settings).unwrap();
+        let before = up.said().len();
+        up.hang_up(AGAIN);
+        // The line about the settings follows, or the next thing that it is asked.
+        up.hang_up(AGAIN);
+        let said = up.said()[before..].to_owned();
+        let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let about =
+            lines.filter(|line| line["fields"]["message"] == "what has changed here needs a new start");
+        let told: Vec<String> =
+            about.map(|line| line["fields"]["settings"].as_str().unwrap().to_owned()).collect();
+        told.first().cloned().unwrap_or_default()
+    };
+    // These are taken, or said by the arguments.
+    assert_eq!(named("log = 'info'\nkey_rate = 7\nkeep_scans = '400d'\nlisten = '127.0.0.1:1'\n"), "");
+    assert_eq!(named("log_format = 'text'\nmetrics = '127.0.0.1:1'\ntrusted_proxies = []\n"), "");
+    let all = "data = 'elsewhere'\ndatabase_connections = 3\ndoorbell = 'redis://127.0.0.1:1'\ntenant = 'another'\n\
+               price_per_worker_hour = '0.05'\nobjects = 'file:there'\ntraces = 'http://127.0.0.1:1'\nkey_rate = 8\n";
+    let needed =
+        "data, database, database_connections, objects, doorbell, tenant, price_per_worker_hour, traces";
+    assert_eq!(named(all), needed);
+    assert_eq!(named(all), needed, "as long as it is so");
+    assert_eq!(named(""), "");
+    up.end();
+}
+
+#[test]
+fn another_key_signs_the_audit_from_sighup_on() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rampart.toml"), "").unwrap();
+    let up = Logged::start(directory.path(), &[]);
+    until(|| up.said().contains("the audit was signed").then_some(()));
+    assert_exit(&run(directory.path(), &["audit", "key", "create", "other.key"]), 0);
+    fs::write(directory.path().join("rampart.toml"), "audit_key = 'missing.key'\n").unwrap();
+    up.hang_up(REFUSED);
+    fs::write(directory.path().join("rampart.toml"), "audit_key = 'other.key'\n").unwrap();
+    up.hang_up(AGAIN);
+    let (key, json_type) = (format!("Authorization: Bearer {}", up.key), "Content-Type: application/json");
+    let stop = up.ask("/api/v1/stops", &["-H", &key, "-H", json_type, "-d", r#"{"reason":"to be signed"}"#]);
+    assert_eq!(status(&stop), "201", "{stop}");
+    // What was done is signed at the end.
+    up.end();
+    let checkpoints = json(&run(directory.path(), &["audit", "checkpoints", "--json"]));
+    let keys: Vec<&str> =
+        checkpoints.as_array().unwrap().iter().map(|signed| signed["key"].as_str().unwrap()).collect();
+    assert!(keys.len() > 1 && keys.first() != keys.last(), "{checkpoints}");
+    let both = ["--signed-by", "other.key", "--signed-by", "rampart-data/audit.key"];
+    let verified = run(directory.path(), &[&["audit", "verify"], &both[..]].concat());
+    assert_exit(&verified, 0);
+    assert!(!text(&verified.stdout).contains("nothing"), "{}", text(&verified.stdout));
+}
