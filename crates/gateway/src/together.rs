@@ -1,10 +1,10 @@
 //! Tasks that many ask for at the same time, read in one transaction of their tenant: beginning and ending one costs more than a row.
 //!
-//! Nobody waits for others to come: what arrives while a reading goes on is the next one. Each tenant has one reading at a time, and none
-//! waits for another's.
+//! Nobody waits for others to come: what arrives while a reading goes on is the next one. A tenant has one reading at a time, and another
+//! beside it once as many wait as one reads; none waits for another tenant's.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -17,6 +17,8 @@ use crate::problem::{Kind, Problem};
 /// Tasks of one reading, at most. For many more, PostgreSQL looks at every task of a tenant whose tasks it has not counted yet
 /// (`ANALYZE`), and that takes as long as a thousand single ones.
 const MOST: usize = 64;
+/// Readings of one tenant at a time: while one waits for its turn at the database or here, the cores have another to go on with.
+const READINGS: usize = 3;
 
 type Answer = Result<TaskRecord, Problem>;
 
@@ -27,26 +29,22 @@ struct Wanted {
     sender: oneshot::Sender<Answer>,
 }
 
+/// Who waits for tasks of one tenant, and how many read for them.
+#[derive(Debug, Default)]
+struct Waiting {
+    wanted: VecDeque<Wanted>,
+    readings: usize,
+}
+
 /// Who waits for which task. For a tenant that stands here somebody reads, and goes on until nobody waits.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Together(Arc<Mutex<HashMap<TenantId, Vec<Wanted>>>>);
+pub(crate) struct Together(Arc<Mutex<HashMap<TenantId, Waiting>>>);
 
 impl Together {
     /// One task of a tenant, as it is after it was asked for.
     pub(crate) async fn task(&self, store: &Store, tenant: TenantId, id: TaskId) -> Answer {
         let (sender, answer) = oneshot::channel();
-        let wanted = Wanted { id, sender };
-        let is_first = match self.waiting().entry(tenant) {
-            Entry::Occupied(mut waiting) => {
-                waiting.get_mut().push(wanted);
-                false
-            }
-            Entry::Vacant(nobody) => {
-                nobody.insert(vec![wanted]);
-                true
-            }
-        };
-        if is_first {
+        if self.wait(tenant, Wanted { id, sender }) {
             // By itself: whoever asked may go away, and the others still want theirs.
             let reading = Reading { together: self.clone(), tenant, is_over: false };
             tokio::spawn(reading.go_on(store.clone()));
@@ -54,7 +52,18 @@ impl Together {
         answer.await.unwrap_or_else(|_| Err(lost()))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<TenantId, Vec<Wanted>>> {
+    /// Whether one more is to read.
+    fn wait(&self, tenant: TenantId, wanted: Wanted) -> bool {
+        let mut all = self.lock();
+        let waiting = all.entry(tenant).or_default();
+        waiting.wanted.push_back(wanted);
+        let is_full = waiting.wanted.len() >= MOST && waiting.readings < READINGS;
+        let begins = waiting.readings == 0 || is_full;
+        waiting.readings += usize::from(begins);
+        begins
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,24 +82,35 @@ impl Reading {
         }
     }
 
-    /// Those who wait. When nobody does, the next who comes begins to read.
+    /// Those who wait. When nobody does, it is over; where it was the last, the next who comes begins to read.
     fn take(&mut self) -> Option<Vec<Wanted>> {
-        let mut waiting = self.together.waiting();
-        let all = waiting.get_mut(&self.tenant)?;
-        if all.is_empty() {
-            waiting.remove(&self.tenant);
+        let mut all = self.together.lock();
+        let waiting = all.get_mut(&self.tenant)?;
+        if waiting.wanted.is_empty() {
+            waiting.readings -= 1;
+            if waiting.readings == 0 {
+                all.remove(&self.tenant);
+            }
             self.is_over = true;
             return None;
         }
-        Some(all.drain(..all.len().min(MOST)).collect())
+        let most = waiting.wanted.len().min(MOST);
+        Some(waiting.wanted.drain(..most).collect())
     }
 }
 
 impl Drop for Reading {
     /// Broken off, it leaves nobody waiting for what does not come.
     fn drop(&mut self) {
-        if !self.is_over {
-            self.together.waiting().remove(&self.tenant);
+        if self.is_over {
+            return;
+        }
+        let mut all = self.together.lock();
+        if let Some(waiting) = all.get_mut(&self.tenant) {
+            waiting.readings -= 1;
+            if waiting.readings == 0 {
+                all.remove(&self.tenant);
+            }
         }
     }
 }
