@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::origin::Encrypted;
+use crate::{Gateway, origin::Encrypted, request::refused_at_once};
 
 /// How long the head of a request may take: who sends a byte a second is not waited for.
 const HEAD: Duration = Duration::from_secs(10);
@@ -47,6 +47,8 @@ pub(crate) struct Conversation {
     /// With what it is encrypted, if it is.
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) router: Router,
+    /// Who says whether there is room for what is asked; nobody where there always is.
+    pub(crate) gateway: Option<Gateway>,
     /// What is being answered is answered, and nothing after it.
     pub(crate) ending: CancellationToken,
     pub(crate) kept: Kept,
@@ -69,15 +71,18 @@ type Progress = Arc<AtomicU64>;
 
 /// Answers until nobody asks any more.
 pub(crate) async fn converse(conversation: Conversation) {
-    let Conversation { stream, from, tls, router, ending, kept } = conversation;
+    let Conversation { stream, from, tls, router, gateway, ending, kept } = conversation;
     let progress = Progress::default();
     let answering = async {
         match tls {
-            None => hold(stream, Asked { from, router, encrypted: None, kept }, &progress, &ending).await,
+            None => {
+                let asked = Asked { from, router, gateway, encrypted: None, kept };
+                hold(stream, asked, &progress, &ending).await
+            }
             Some(acceptor) => {
                 let stream = acceptor.accept(stream).await?;
-                hold(stream, Asked { from, router, encrypted: Some(Encrypted), kept }, &progress, &ending)
-                    .await
+                let asked = Asked { from, router, gateway, encrypted: Some(Encrypted), kept };
+                hold(stream, asked, &progress, &ending).await
             }
         }
     };
@@ -129,6 +134,7 @@ async fn quiet(progress: &AtomicU64) {
 struct Asked {
     from: SocketAddr,
     router: Router,
+    gateway: Option<Gateway>,
     encrypted: Option<Encrypted>,
     kept: Kept,
 }
@@ -140,7 +146,7 @@ async fn hold(
     progress: &Progress,
     ending: &CancellationToken,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let Asked { from, router, encrypted, kept } = asked_here;
+    let Asked { from, router, gateway, encrypted, kept } = asked_here;
     let (builder, asked) = (builder(), Arc::clone(progress));
     let service = service_fn(move |request: Request<Incoming>| {
         asked.fetch_add(1, Ordering::Relaxed);
@@ -150,9 +156,13 @@ async fn hold(
         if let Some(encrypted) = encrypted {
             request.extensions_mut().insert(encrypted);
         }
-        let (router, sent) = (router.clone(), Arc::clone(&asked));
+        let refused = gateway.as_ref().and_then(|gateway| refused_at_once(gateway, &request));
+        let (answering, sent) = (refused.ok_or_else(|| router.clone().oneshot(request)), Arc::clone(&asked));
         async move {
-            let response = router.oneshot(request).await?;
+            let response = match answering {
+                Ok(refused) => refused,
+                Err(answering) => answering.await?,
+            };
             let counted = response.map(|body| {
                 body.map_frame(move |frame| {
                     sent.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::{
+    body::HttpBody,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
@@ -59,6 +60,34 @@ impl RequestId {
     }
 }
 
+/// Asked by a supervisor, who gets an answer in any case, whoever asks beside it.
+const SUPERVISED: [&str; 3] = ["/health", "/ready", "/startup"];
+
+/// What there is no room for is told so before anything else is found out about it: when much more is asked for than can be answered, this
+/// is most of what is done, and what it takes is taken from those who are answered.
+pub(crate) fn refused_at_once(gateway: &Gateway, request: &Request) -> Option<Response> {
+    if gateway.room.available_permits() > 0 || SUPERVISED.contains(&request.uri().path()) {
+        return None;
+    }
+    let (begun, id) = (Instant::now(), RequestId::of(request.headers()));
+    let origin = Origin::of(request.extensions(), request.headers(), &gateway.rules.load().proxies);
+    let mut response = no_room().answer(id.0.clone());
+    // Otherwise the router says how long an answer is.
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    sign(&mut response, &id, origin);
+    let (status, took) = (response.status(), begun.elapsed());
+    // Which route it is of is not known yet.
+    gateway.metrics.answered(request.method(), "", Some(status), took);
+    tracing::info!(request_id = %id.0, method = %request.method(), status = status.as_u16(), ?took, "answered");
+    Some(response)
+}
+
+fn no_room() -> Problem {
+    Problem::new(Kind::Overloaded, "too many requests are being answered")
+}
+
 /// Around everything else.
 pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
@@ -101,12 +130,17 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
         }
         response = told;
     }
+    sign(&mut response, &id, origin);
+    account.status = Some(response.status());
+    response
+}
+
+/// What every answer has.
+fn sign(response: &mut Response, id: &RequestId, origin: Option<Origin>) {
     harden(response.headers_mut(), origin.and_then(|origin| origin.encrypted));
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    account.status = Some(response.status());
-    response
 }
 
 /// What is said of a request when it is over, also when whoever asked went away before they had an answer.
@@ -136,14 +170,13 @@ impl Drop for Account<'_> {
 /// What a request holds while it is answered.
 type Places<'g> = (Option<Part<Machine>>, SemaphorePermit<'g>);
 
-/// Asked for before anything is looked up: what cannot be answered costs nothing. A supervisor gets its answer in any case, whoever
-/// asks beside it.
+/// Asked for before anything is looked up.
 fn admitted<'g>(
     gateway: &'g Gateway,
     route: &str,
     address: Option<IpAddr>,
 ) -> Result<Option<Places<'g>>, Problem> {
-    if ["/health", "/ready", "/startup"].contains(&route) {
+    if SUPERVISED.contains(&route) {
         return Ok(None);
     }
     let overloaded = |detail: &str| Problem::new(Kind::Overloaded, detail);
@@ -158,8 +191,7 @@ fn admitted<'g>(
         }
         None => None,
     };
-    let place = gateway.room.try_acquire();
-    let place = place.map_err(|_| overloaded("too many requests are being answered"))?;
+    let place = gateway.room.try_acquire().map_err(|_| no_room())?;
     Ok(Some((part, place)))
 }
 
@@ -217,7 +249,63 @@ fn harden(headers: &mut HeaderMap, encrypted: Option<Encrypted>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use store::{Location, Store};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::{serve, tests};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_finds_no_room_is_told_so_and_a_supervisor_always_has_some() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&Location::Sqlite(directory.path().join("rampart.db"))).await.unwrap();
+        let gateway = tests::gateway(store, directory.path());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, room) = (CancellationToken::new(), Arc::clone(&gateway.room));
+        let answering = tokio::spawn(serve(listener, None, gateway, stop.clone(), Duration::from_secs(10)));
+        let ask = async |path: &str| {
+            #[allow(clippy::disallowed_methods, reason = "it is the gateway that was started on loopback")]
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let asked = format!(
+                "GET {path} HTTP/1.1\r\nhost: own\r\nx-request-id: seven\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all(asked.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let all = room.available_permits() as u32;
+        let taken = room.acquire_many_owned(all).await.unwrap();
+        let refused = ask("/api/v1/me").await;
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        for told in [
+            "\r\nretry-after: 1\r\n",
+            "\r\ncontent-length: ",
+            "\r\nx-request-id: seven\r\n",
+            "\r\ncontent-type: application/problem+json\r\n",
+            "\r\nx-content-type-options: nosniff\r\n",
+            "\"code\":\"overloaded\"",
+            "\"request_id\":\"seven\"",
+        ] {
+            assert!(refused.contains(told), "{told} is not in {refused}");
+        }
+        for path in SUPERVISED {
+            let answer = ask(path).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        }
+        drop(taken);
+        let answer = ask("/api/v1/me").await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        stop.cancel();
+        answering.await.unwrap();
+    }
 
     #[test]
     fn an_id_is_taken_when_it_is_one() {

@@ -42,12 +42,12 @@ pub async fn serve(
     });
     let rules = Arc::clone(&gateway.rules);
     let (closing, stopped, telling_after) = (gateway.closing.clone(), stop.clone(), gateway.telling.clone());
-    let router = gateway.router();
+    let router = gateway.clone().router();
     tokio::spawn(async move {
         stopped.cancelled().await;
         closing.cancel();
     });
-    accept(listener, Answering { tls, router, rules }, stop, drain).await;
+    accept(listener, Answering { tls, router, gateway: Some(gateway), rules }, stop, drain).await;
     telling_after.close();
     if tokio::time::timeout(TELL, telling_after.wait()).await.is_err() {
         tracing::error!("the audit was not told in time of the last who were refused");
@@ -61,8 +61,8 @@ pub async fn serve(
 /// Answers those who watch, until it is stopped.
 pub async fn serve_metrics(listener: TcpListener, gateway: Gateway, stop: CancellationToken) {
     let rules = Arc::clone(&gateway.rules);
-    accept(listener, Answering { tls: None, router: metrics::routes(gateway), rules }, stop, Duration::ZERO)
-        .await;
+    let answering = Answering { tls: None, router: metrics::routes(gateway), gateway: None, rules };
+    accept(listener, answering, stop, Duration::ZERO).await;
 }
 
 async fn forget_the_quiet(gateway: &Gateway) -> Infallible {
@@ -89,6 +89,8 @@ async fn follow(tls: Option<Arc<Tls>>) -> Infallible {
 struct Answering {
     tls: Option<Arc<Tls>>,
     router: Router,
+    /// Who says whether there is room for what is asked; nobody where there always is.
+    gateway: Option<Gateway>,
     rules: Arc<ArcSwap<Rules>>,
 }
 
@@ -122,9 +124,9 @@ async fn accept(listener: TcpListener, answering: Answering, stop: CancellationT
             },
         };
         let tls = answering.tls.as_ref().map(|tls| tls.acceptor());
-        let router = answering.router.clone();
+        let (router, gateway) = (answering.router.clone(), answering.gateway.clone());
         let kept = Kept::new((place, part, conversations.token()));
-        let conversation = Conversation { stream, from, tls, router, ending: ending.clone(), kept };
+        let conversation = Conversation { stream, from, tls, router, gateway, ending: ending.clone(), kept };
         tokio::spawn(converse(conversation));
     }
     drop(listener);
