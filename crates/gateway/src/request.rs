@@ -249,7 +249,6 @@ fn harden(headers: &mut HeaderMap, encrypted: Option<Encrypted>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use store::{Location, Store};
     use tokio::{
@@ -268,7 +267,7 @@ mod tests {
         let gateway = tests::gateway(store, directory.path());
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, room) = (CancellationToken::new(), Arc::clone(&gateway.room));
+        let (stop, asked) = (CancellationToken::new(), gateway.clone());
         let answering = tokio::spawn(serve(listener, None, gateway, stop.clone(), Duration::from_secs(10)));
         let ask = async |path: &str| {
             #[allow(clippy::disallowed_methods, reason = "it is the gateway that was started on loopback")]
@@ -281,8 +280,8 @@ mod tests {
             stream.read_to_string(&mut answer).await.unwrap();
             answer
         };
-        let all = room.available_permits() as u32;
-        let taken = room.acquire_many_owned(all).await.unwrap();
+        let all = asked.room.available_permits() as u32;
+        let taken = asked.room.acquire_many(all).await.unwrap();
         let refused = ask("/api/v1/me").await;
         assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
         for told in [
