@@ -1,7 +1,7 @@
 //! Who did what.
 
 use jiff::Timestamp;
-use model::{AuditEntry, audit::Checkpoint};
+use model::{AuditEntry, audit::Checkpoint, record::TimeOrder};
 use serde::Deserialize;
 
 use crate::{Client, ClientError, Page};
@@ -15,10 +15,20 @@ pub struct AuditQuery {
     pub by: Option<String>,
     /// Only from then on.
     pub since: Option<Timestamp>,
+    /// And only before then.
+    pub until: Option<Timestamp>,
+    /// Only what was done in that request.
+    pub request: Option<String>,
+    /// Only what was refused, or only what was not.
+    pub refused: Option<bool>,
+    /// In which order.
+    pub order: TimeOrder,
     /// How many, at most; as many as the server usually gives without.
     pub limit: Option<usize>,
     /// Only older than that one.
     pub before: Option<u64>,
+    /// Only newer than that one.
+    pub after: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -34,15 +44,20 @@ struct Checkpoints {
 }
 
 impl Client {
-    /// What was done to the tenant, the newest first.
+    /// What was done to the tenant.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry, u64>, ClientError> {
         let request = self
             .get(&["audit"])
             .query_if("action", query.action.as_ref())
             .query_if("by", query.by.as_ref())
             .query_if("since", query.since)
+            .query_if("until", query.until)
+            .query_if("request", query.request.as_ref())
+            .query_if("refused", query.refused)
+            .query("order", query.order)
             .query_if("limit", query.limit)
-            .query_if("before", query.before);
+            .query_if("before", query.before)
+            .query_if("after", query.after);
         request.answer().await.map(|Entries { entries, next }| Page { items: entries, next })
     }
 

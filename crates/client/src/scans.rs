@@ -1,8 +1,9 @@
 //! Scans.
 
+use jiff::Timestamp;
 use model::{
     ScanId, ScanRequest, Target, TaskId,
-    record::{ScanRecord, ScanTarget, UnitGaps},
+    record::{ScanRecord, ScanTarget, TimeOrder, UnitGaps},
     scan::Difference,
 };
 use serde::{Deserialize, Serialize};
@@ -15,10 +16,20 @@ use crate::{Client, ClientError, Page};
 pub struct ScanQuery {
     /// Only those that run.
     pub running: bool,
+    /// Only within that scope.
+    pub scope: Option<String>,
+    /// Only those that were submitted from then on.
+    pub since: Option<Timestamp>,
+    /// And only those that were submitted before then.
+    pub until: Option<Timestamp>,
+    /// In which order.
+    pub order: TimeOrder,
     /// How many, at most; as many as the server usually gives without.
     pub limit: Option<usize>,
     /// Only those that were submitted before that one.
     pub before: Option<ScanId>,
+    /// Only those that were submitted after that one.
+    pub after: Option<ScanId>,
 }
 
 /// What two scans saw differently.
@@ -58,10 +69,17 @@ struct Submission<'s> {
 }
 
 impl Client {
-    /// Scans, the latest first.
+    /// Scans.
     pub async fn scans(&self, query: &ScanQuery) -> Result<Page<ScanRecord, ScanId>, ClientError> {
         let request = self.get(&["scans"]).query("running", query.running);
-        let request = request.query_if("limit", query.limit).query_if("before", query.before);
+        let request = request
+            .query_if("scope", query.scope.as_ref())
+            .query_if("since", query.since)
+            .query_if("until", query.until)
+            .query("order", query.order)
+            .query_if("limit", query.limit)
+            .query_if("before", query.before)
+            .query_if("after", query.after);
         request.answer().await.map(|Scans { scans, next }| Page { items: scans, next })
     }
 

@@ -89,6 +89,14 @@ pub(crate) struct Refusal {
     pub(crate) by: By,
 }
 
+/// Somebody who looks after all tenants.
+pub(crate) struct Caretaker {
+    /// To which they belong.
+    pub(crate) tenant: TenantId,
+    /// As they stand in the audit of others, who may have people of the same name.
+    pub(crate) by: By,
+}
+
 impl Caller {
     /// The tenant, for who may do that.
     pub(crate) fn may(&self, permission: Permission) -> Result<TenantId, Problem> {
@@ -98,16 +106,21 @@ impl Caller {
         Err(self.refuse(format!("the role {} has no permission {permission}", self.access().role)))
     }
 
-    /// Their tenant, for who may do that to all tenants: they belong to the one that runs the platform.
+    /// For who may do that to all tenants: they belong to the one that runs the platform.
     pub(crate) async fn may_to_all(
         &self,
         gateway: &Gateway,
         permission: Permission,
-    ) -> Result<TenantId, Problem> {
+    ) -> Result<Caretaker, Problem> {
         let own = self.may(permission)?;
         let runs_platform = gateway.rules.load().platform_tenant.clone();
         match runs_platform {
-            Some(name) if gateway.store.tenant(own).await?.name == name => Ok(own),
+            Some(name) if gateway.store.tenant(own).await?.name == name => {
+                let by = self.by();
+                // No name of a person has a space in it.
+                let by = By { name: format!("{} of tenant {name}", by.name), ..by };
+                Ok(Caretaker { tenant: own, by })
+            }
             _ => {
                 let detail = "the tenant does not run the platform, and sees none but itself".to_owned();
                 Err(self.refuse(detail).hint("the gateway's --platform-tenant says which tenant does"))

@@ -265,7 +265,7 @@ async fn happened(store: &Store, tenant: TenantId, place: &mut Place, feed: &Fee
 }
 
 async fn stands(feeds: &Feeds, store: &Store, tenant: TenantId, feed: &Feed) -> Result<(), StoreError> {
-    let running = ScanFilter { running: true, before: None };
+    let running = ScanFilter { running: true, ..ScanFilter::default() };
     let scans = store.scans(tenant, running, SCANS).await?;
     let scans: BTreeMap<ScanId, ScanProgress> =
         scans.iter().map(|scan| (scan.id, ScanProgress::of(scan))).collect();

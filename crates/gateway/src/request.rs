@@ -249,7 +249,6 @@ fn harden(headers: &mut HeaderMap, encrypted: Option<Encrypted>) {
 
 #[cfg(test)]
 mod tests {
-
     use store::{Location, Store};
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},

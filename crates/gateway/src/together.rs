@@ -1,11 +1,12 @@
 //! Tasks that many ask for at the same time, read in one transaction of their tenant: beginning and ending one costs more than a row.
 //!
 //! Nobody waits for others to come: what arrives while a reading goes on is the next one. A tenant has one reading at a time, and another
-//! beside it once as many wait as one reads; none waits for another tenant's.
+//! beside it once as many wait as one reads, or when it takes long; none waits for another tenant's.
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use model::{TaskId, TenantId};
@@ -19,6 +20,8 @@ use crate::problem::{Kind, Problem};
 const MOST: usize = 64;
 /// Readings of one tenant at a time: while one waits for its turn at the database or here, the cores have another to go on with.
 const READINGS: usize = 3;
+/// After so long somebody else reads beside one that does not come to its end: its connection may be dead, and those of others are not.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 type Answer = Result<TaskRecord, Problem>;
 
@@ -30,10 +33,12 @@ struct Wanted {
 }
 
 /// Who waits for tasks of one tenant, and how many read for them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     wanted: VecDeque<Wanted>,
     readings: usize,
+    /// When somebody last began to read.
+    taken: Instant,
 }
 
 /// Who waits for which task. For a tenant that stands here somebody reads, and goes on until nobody waits.
@@ -55,10 +60,11 @@ impl Together {
     /// Whether one more is to read.
     fn wait(&self, tenant: TenantId, wanted: Wanted) -> bool {
         let mut all = self.lock();
-        let waiting = all.entry(tenant).or_default();
+        let nobody = || Waiting { wanted: VecDeque::new(), readings: 0, taken: Instant::now() };
+        let waiting = all.entry(tenant).or_insert_with(nobody);
         waiting.wanted.push_back(wanted);
-        let is_full = waiting.wanted.len() >= MOST && waiting.readings < READINGS;
-        let begins = waiting.readings == 0 || is_full;
+        let is_late = waiting.wanted.len() >= MOST || waiting.taken.elapsed() > PATIENCE;
+        let begins = waiting.readings == 0 || (is_late && waiting.readings < READINGS);
         waiting.readings += usize::from(begins);
         begins
     }
@@ -86,6 +92,8 @@ impl Reading {
     fn take(&mut self) -> Option<Vec<Wanted>> {
         let mut all = self.together.lock();
         let waiting = all.get_mut(&self.tenant)?;
+        // Whoever has gone is not read for.
+        waiting.wanted.retain(|wanted| !wanted.sender.is_closed());
         if waiting.wanted.is_empty() {
             waiting.readings -= 1;
             if waiting.readings == 0 {
@@ -94,6 +102,7 @@ impl Reading {
             self.is_over = true;
             return None;
         }
+        waiting.taken = Instant::now();
         let most = waiting.wanted.len().min(MOST);
         Some(waiting.wanted.drain(..most).collect())
     }

@@ -1,7 +1,7 @@
 //! Scans, findings, tasks, schedules, keys, people and tenants as they are kept, and as their owners see them: what the store reads, the API
 //! answers and its client reads again.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -16,6 +16,26 @@ use crate::{
     schedule::Progress,
     task::RetryPolicy,
 };
+
+/// In which order things are told that have a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeOrder {
+    /// What came last is told first.
+    #[default]
+    NewestFirst,
+    /// What came first is told first.
+    OldestFirst,
+}
+
+impl fmt::Display for TimeOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TimeOrder::NewestFirst => "newest_first",
+            TimeOrder::OldestFirst => "oldest_first",
+        })
+    }
+}
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{AuditEntry, By, TenantId, audit::ChainEnd};
+use model::{AuditEntry, By, TenantId, audit::ChainEnd, record::TimeOrder};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
     session::{Dialect, QueueTx, Session, TenantTx},
-    value::{Kind, Row, Value, without_nul},
+    value::{Kind, Row, Value, direction, without_nul},
 };
 
 /// Entries that are looked at at once when a chain is walked.
@@ -25,12 +25,22 @@ pub struct AuditFilter {
     pub by: Option<String>,
     /// Only from then on.
     pub since: Option<Timestamp>,
+    /// And only before then.
+    pub until: Option<Timestamp>,
+    /// Only of what was done in this request.
+    pub request: Option<String>,
+    /// Only what was refused, or only what was not.
+    pub refused: Option<bool>,
     /// Only older than this one.
     pub before: Option<u64>,
+    /// Only newer than this one.
+    pub after: Option<u64>,
+    /// In which order.
+    pub order: TimeOrder,
 }
 
 impl AuditFilter {
-    /// Every entry that is wanted of those that a condition allows, the newest first.
+    /// Every entry that is wanted of those that a condition allows.
     fn statement(&self, whose: &str, mut values: Vec<Value>, at_most: usize) -> (String, Vec<Value>) {
         let mut sql = format!("SELECT {ENTRY} FROM audit WHERE {whose}");
         let mut also = |condition: &str, value: Value| {
@@ -47,10 +57,22 @@ impl AuditFilter {
         if let Some(since) = self.since {
             also(" AND at >= $#", since.into());
         }
+        if let Some(until) = self.until {
+            also(" AND at < $#", until.into());
+        }
+        if let Some(request) = &self.request {
+            also(" AND request = $#", request.as_str().into());
+        }
+        if let Some(refused) = self.refused {
+            also(" AND refused = $#", refused.into());
+        }
         if let Some(before) = self.before {
             also(" AND sequence < $#", before.into());
         }
-        sql.push_str(&format!(" ORDER BY sequence DESC LIMIT {at_most}"));
+        if let Some(after) = self.after {
+            also(" AND sequence > $#", after.into());
+        }
+        sql.push_str(&format!(" ORDER BY sequence {} LIMIT {at_most}", direction(self.order)));
         (sql, values)
     }
 }
@@ -274,7 +296,7 @@ pub struct ChainPage {
 }
 
 impl Store {
-    /// What was done to a tenant, the newest first.
+    /// What was done to a tenant.
     pub async fn audit(
         &self,
         tenant: TenantId,
@@ -290,7 +312,7 @@ impl Store {
         .await
     }
 
-    /// What was done to all and not to one, the newest first.
+    /// What was done to all and not to one.
     pub async fn audit_of_nobody(
         &self,
         filter: AuditFilter,

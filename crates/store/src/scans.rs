@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use model::{
     By, Frontier, Happening, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage,
     Target, TaskId, TenantId, TraceParent, Traffic, Unit, Work, WorkerPrice,
-    record::{ScanRecord, TaskRecord},
+    record::{ScanRecord, TaskRecord, TimeOrder},
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
@@ -18,7 +18,7 @@ use crate::{
     once::{Made, Once},
     session::TenantTx,
     tasks::{microseconds, trace},
-    value::{Row, Value, json},
+    value::{Row, Value, direction, json},
 };
 
 /// A scan to be begun.
@@ -55,8 +55,18 @@ const TARGETS_NAMED: usize = 10;
 pub struct ScanFilter {
     /// Only those that run.
     pub running: bool,
+    /// Only within that scope.
+    pub scope: Option<String>,
+    /// Only those that were submitted from then on.
+    pub since: Option<Timestamp>,
+    /// And only those that were submitted before then.
+    pub until: Option<Timestamp>,
     /// Submitted before that one.
     pub before: Option<ScanId>,
+    /// Submitted after that one.
+    pub after: Option<ScanId>,
+    /// In which order.
+    pub order: TimeOrder,
 }
 
 /// A scan that is held for as long as its transaction.
@@ -442,19 +452,33 @@ impl TenantTx<'_> {
         filter: &ScanFilter,
         at_most: usize,
     ) -> Result<Vec<ScanRecord>, StoreError> {
+        let ScanFilter { running, scope, since, until, before, after, order } = filter;
         let mut values = vec![self.tenant()];
-        let mut also = String::new();
-        if filter.running {
-            also.push_str(" AND state = 'running'");
+        let mut conditions = String::new();
+        let mut also = |condition: &str, value: Value| {
+            values.push(value);
+            conditions.push_str(&condition.replace('#', &values.len().to_string()));
+        };
+        if let Some(scope) = scope {
+            also(" AND scope = $#", scope.as_str().into());
         }
-        if let Some(before) = filter.before {
-            values.push(before.to_string().into());
-            also.push_str(
-                " AND (submitted_at, scan_id) < (SELECT submitted_at, scan_id FROM scans WHERE tenant_id = $1 AND scan_id = $2)",
-            );
+        for (compared, time) in [(">=", since), ("<", until)] {
+            if let Some(time) = time {
+                also(&format!(" AND submitted_at {compared} $#"), (*time).into());
+            }
         }
+        for (compared, scan) in [("<", before), (">", after)] {
+            if let Some(scan) = scan {
+                let place = "(SELECT submitted_at, scan_id FROM scans WHERE tenant_id = $1 AND scan_id = $#)";
+                also(&format!(" AND (submitted_at, scan_id) {compared} {place}"), scan.to_string().into());
+            }
+        }
+        if *running {
+            conditions.push_str(" AND state = 'running'");
+        }
+        let way = direction(*order);
         let sql = format!(
-            "SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND {KNOWN}{also} ORDER BY submitted_at DESC, scan_id DESC LIMIT {at_most}"
+            "SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND {KNOWN}{conditions} ORDER BY submitted_at {way}, scan_id {way} LIMIT {at_most}"
         );
         self.query(&sql, &values).await?.iter().map(read).collect()
     }

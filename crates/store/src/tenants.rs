@@ -2,17 +2,16 @@
 
 use jiff::Timestamp;
 use model::{
-    By, Scope, TenantId,
+    By, Scope, TenantId, UserName,
     record::{TenantChange, TenantRecord},
 };
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
     audit::Act,
-    once::Made,
-    scans::digest,
-    session::TenantTx,
+    once::{Made, Once},
+    session::{QueueTx, TenantTx},
     value::{Row, json},
 };
 
@@ -94,49 +93,52 @@ impl TenantTx<'_> {
     }
 }
 
+impl QueueTx<'_> {
+    async fn one_tenant(&mut self, id: TenantId, lock: &str) -> Result<TenantRecord, StoreError> {
+        let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1{lock}");
+        let rows = self.session.query(&sql, &[id.as_uuid().into()]).await?;
+        let missing = || StoreError::Missing { kind: "tenant", name: id.to_string() };
+        read_tenant(rows.first().ok_or_else(missing)?)
+    }
+}
+
 impl Store {
     /// Makes a tenant.
     pub async fn create_tenant(&self, new: NewTenant, by: impl Into<By>) -> Result<TenantRecord, StoreError> {
-        let id = TenantId::new(Uuid::now_v7());
-        self.make_tenant(id, new, None, by.into()).await
+        self.make_tenant(new, None, None, by.into()).await.map(|made| made.record)
     }
 
-    /// The same, for people of another tenant, whose audit is told, too. Which tenant it is follows from the idempotency key, if there is
-    /// one: the same asker makes one under it, for good.
+    /// The same, for people of another tenant, whose audit is told, too; under a key the same request of the same asker is the same tenant
+    /// for a day. Who is to be its owner is part of the request: under a key of before nobody else becomes one.
     pub async fn create_tenant_once(
         &self,
         new: NewTenant,
+        owner: Option<&UserName>,
         of: TenantId,
         by: impl Into<By>,
-        idempotency_key: Option<String>,
+        key: Option<String>,
     ) -> Result<Made<TenantRecord>, StoreError> {
-        let (by, name) = (by.into(), new.name.clone());
-        let Some(key) = idempotency_key else {
-            let id = TenantId::new(Uuid::now_v7());
-            return self.make_tenant(id, new, Some(of), by).await.map(Made::now);
-        };
-        let digest = digest(&format!("{of}\n{}\n{key}", by.name));
-        let id = TenantId::new(Builder::from_custom_bytes(digest).into_uuid());
-        match self.make_tenant(id, new, Some(of), by).await {
-            Err(StoreError::Exists { kind, name: taken }) => match self.tenant(id).await {
-                Ok(record) if record.name == name => Ok(Made { record, is_new: false }),
-                Ok(_) => Err(StoreError::KeyTaken(key)),
-                Err(StoreError::Missing { .. }) => Err(StoreError::Exists { kind, name: taken }),
-                Err(error) => Err(error),
-            },
-            made => made.map(Made::now),
-        }
+        let by = by.into();
+        let asked = (&new.name, new.weight, new.most_in_flight, owner);
+        let once = Once::of(key, &by, "tenant.create", &asked)?;
+        self.make_tenant(new, Some(of), once, by).await
     }
 
     async fn make_tenant(
         &self,
-        id: TenantId,
         new: NewTenant,
         of: Option<TenantId>,
+        once: Option<Once>,
         by: By,
-    ) -> Result<TenantRecord, StoreError> {
+    ) -> Result<Made<TenantRecord>, StoreError> {
         self.of_queue(move |tx| {
             Box::pin(async move {
+                let id = TenantId::new(Uuid::now_v7());
+                if let Some((once, of)) = once.as_ref().zip(of)
+                    && let Some(before) = once.before(tx.session, of, tx.now, &id).await?
+                {
+                    return once.as_it_is(tx.one_tenant(before, "").await);
+                }
                 let values = [
                     id.as_uuid().into(),
                     new.name.as_str().into(),
@@ -160,7 +162,7 @@ impl Store {
                 for told in [Some(id), of].into_iter().flatten() {
                     tx.audit(Some(told), Act::new(&by, "tenant.create", &made.name).after(&made)?);
                 }
-                Ok(made)
+                Ok(Made::now(made))
             })
         })
         .await
@@ -183,10 +185,7 @@ impl Store {
         self.of_queue(move |tx| {
             Box::pin(async move {
                 let lock = tx.session.dialect().for_update();
-                let sql = format!("SELECT {TENANT} FROM tenants WHERE tenant_id = $1{lock}");
-                let rows = tx.session.query(&sql, &[tenant.as_uuid().into()]).await?;
-                let missing = || StoreError::Missing { kind: "tenant", name: tenant.to_string() };
-                let before = read_tenant(rows.first().ok_or_else(missing)?)?;
+                let before = tx.one_tenant(tenant, lock).await?;
                 if seen.is_some_and(|seen| seen != before) {
                     return Err(StoreError::Changed { kind: "tenant", name: before.name });
                 }

@@ -1,6 +1,7 @@
 //! What goes into statements and comes out of rows, whichever database holds it.
 
 use jiff::Timestamp;
+use model::record::TimeOrder;
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -83,6 +84,14 @@ pub(crate) fn without_nul(text: String) -> String {
 
 fn in_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+/// The word for it behind what is ordered by.
+pub(crate) fn direction(order: TimeOrder) -> &'static str {
+    match order {
+        TimeOrder::NewestFirst => "DESC",
+        TimeOrder::OldestFirst => "ASC",
+    }
 }
 
 /// One row of an answer.

@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use model::{AuditEntry, Permission, audit::Checkpoint};
+use model::{AuditEntry, Permission, audit::Checkpoint, record::TimeOrder};
 use serde::{Deserialize, Serialize};
 use store::AuditFilter;
 use utoipa::{IntoParams, ToSchema};
@@ -25,31 +25,43 @@ pub(super) struct Which {
     by: Option<String>,
     /// Only from then on.
     since: Option<Timestamp>,
+    /// And only before then.
+    until: Option<Timestamp>,
+    /// Only what was done in the request with this id.
+    request: Option<String>,
+    /// Only what was refused, or only what was not.
+    refused: Option<bool>,
+    /// In which order.
+    #[serde(default)]
+    #[param(inline)]
+    order: TimeOrder,
     /// How many, at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
-    /// Only older than that one: `next` of the answer before.
+    /// Only older than that one: `next` of the answer before, when that was with the newest first.
     before: Option<u64>,
+    /// Only newer than that one: `next` of the answer before, when that was with the oldest first.
+    after: Option<u64>,
 }
 
 /// Some entries.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct AuditEntries {
-    /// The newest first.
+    /// In the order that was asked for.
     entries: Vec<AuditEntry>,
-    /// There may be more: `before` that one.
+    /// There may be more: `before` that one, or `after` it with the oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
 }
 
-/// Lists what was done to the tenant, the newest first.
+/// Lists what was done to the tenant.
 #[utoipa::path(
     get,
     path = "/audit",
     tag = "audit",
     operation_id = "list_audit",
     params(Which),
-    responses((status = OK, body = AuditEntries, description = "some entries, the newest first"), Anywhere, HasQuery),
+    responses((status = OK, body = AuditEntries, description = "some entries"), Anywhere, HasQuery),
 )]
 pub(super) async fn list(
     State(gateway): State<Gateway>,
@@ -58,11 +70,14 @@ pub(super) async fn list(
 ) -> Result<Json<AuditEntries>, Problem> {
     let tenant = caller.may(Permission::AuditRead)?;
     let limit = page::limit(which.limit)?;
-    let Which { action, by, since, before, .. } = which;
-    if before.is_some_and(|before| i64::try_from(before).is_err()) {
-        return Err(Problem::new(Kind::Malformed, "before is not the number of an entry"));
+    let Which { action, by, since, until, request, refused, order, limit: _, before, after } = which;
+    for (word, number) in [("before", before), ("after", after)] {
+        if number.is_some_and(|number| i64::try_from(number).is_err()) {
+            return Err(Problem::new(Kind::Malformed, format!("{word} is not the number of an entry")));
+        }
     }
-    let entries = gateway.store.audit(tenant, AuditFilter { action, by, since, before }, limit).await?;
+    let filter = AuditFilter { action, by, since, until, request, refused, before, after, order };
+    let entries = gateway.store.audit(tenant, filter, limit).await?;
     let next = page::next(&entries, limit, |entry| entry.id);
     Ok(Json(AuditEntries { entries, next }))
 }

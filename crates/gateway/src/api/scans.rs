@@ -1,7 +1,8 @@
 //! Scans: asked for, looked at, ended and compared.
 
 use axum::{Json, extract::State, http::StatusCode};
-use model::{Permission, ScanId, ScanRequest, Target, scan::Difference};
+use jiff::Timestamp;
+use model::{Permission, ScanId, ScanRequest, Target, record::TimeOrder, scan::Difference};
 use serde::{Deserialize, Serialize};
 use store::{NewScan, ScanFilter, ScanRecord, StoreError, Submission};
 use utoipa::{IntoParams, ToSchema};
@@ -25,19 +26,31 @@ pub(super) struct Which {
     /// Only those that run.
     #[serde(default)]
     running: bool,
+    /// Only within that scope.
+    scope: Option<String>,
+    /// Only those that were submitted from then on.
+    since: Option<Timestamp>,
+    /// And only those that were submitted before then.
+    until: Option<Timestamp>,
+    /// In which order.
+    #[serde(default)]
+    #[param(inline)]
+    order: TimeOrder,
     /// How many, at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
-    /// Only those that were submitted before that one: `next` of the answer before.
+    /// Only those that were submitted before that one: `next` of the answer before, when that was with the newest first.
     before: Option<ScanId>,
+    /// Only those that were submitted after that one: `next` of the answer before, when that was with the oldest first.
+    after: Option<ScanId>,
 }
 
 /// Some scans.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Scans {
-    /// The latest first.
+    /// In the order that was asked for.
     scans: Vec<ScanRecord>,
-    /// There may be more: `before` that one.
+    /// There may be more: `before` that one, or `after` it with the oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<ScanId>,
 }
@@ -73,14 +86,14 @@ pub(super) struct Compared {
     difference: Difference,
 }
 
-/// Lists scans, the latest first.
+/// Lists scans.
 #[utoipa::path(
     get,
     path = "/scans",
     tag = "scans",
     operation_id = "list_scans",
     params(Which),
-    responses((status = OK, body = Scans, description = "some scans, the latest first"), Anywhere, HasQuery),
+    responses((status = OK, body = Scans, description = "some scans"), Anywhere, HasQuery),
 )]
 pub(super) async fn list(
     State(gateway): State<Gateway>,
@@ -89,7 +102,8 @@ pub(super) async fn list(
 ) -> Result<Json<Scans>, Problem> {
     let tenant = caller.may(Permission::ScansRead)?;
     let limit = page::limit(which.limit)?;
-    let filter = ScanFilter { running: which.running, before: which.before };
+    let Which { running, scope, since, until, order, limit: _, before, after } = which;
+    let filter = ScanFilter { running, scope, since, until, before, after, order };
     let scans = gateway.store.scans(tenant, filter, limit).await?;
     let next = page::next(&scans, limit, |scan| scan.id);
     Ok(Json(Scans { scans, next }))

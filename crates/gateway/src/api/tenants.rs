@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Gateway,
-    caller::Caller,
+    caller::{Caller, Caretaker},
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, MayHaveChanged, Problem},
 };
 
@@ -154,7 +154,7 @@ pub(super) async fn create(
     Body(asked): Body<TenantRequest>,
 ) -> Result<Made<MadeTenant>, Problem> {
     let caller = caller.anew(&gateway).await?;
-    let own = caller.may_to_all(&gateway, Permission::TenantsManage).await?;
+    let Caretaker { tenant: own, by } = caller.may_to_all(&gateway, Permission::TenantsManage).await?;
     let TenantRequest { name, weight, most_in_flight, owner } = asked;
     words::name(&name)?;
     let TenantChange { weight, most_in_flight } = require_within(TenantChange { weight, most_in_flight })?;
@@ -167,7 +167,8 @@ pub(super) async fn create(
         most_in_flight: most_in_flight.unwrap_or(usual.most_in_flight),
         ..usual
     };
-    let made = gateway.store.create_tenant_once(new, own, caller.by(), once.key.clone()).await?;
+    let (key, store) = (once.key, &gateway.store);
+    let made = store.create_tenant_once(new, owner.as_ref(), own, by.clone(), key.clone()).await?;
     let store::Made { record: tenant, is_new } = made;
     let owner = match owner {
         // Where an earlier request broke off in between, the same key goes on from there.
@@ -175,7 +176,7 @@ pub(super) async fn create(
             let invitation = Token::from_random(rand::random());
             let first = FirstPassword::Invited(invitation.clone());
             let new = NewUser { name, role: Role::Owner };
-            let made = gateway.store.create_user_once(tenant.id, new, first, caller.by(), once.key).await?;
+            let made = store.create_user_once(tenant.id, new, first, by, key).await?;
             Some(InvitedUser::of(made, &invitation))
         }
         None => None,
@@ -204,10 +205,10 @@ pub(super) async fn change(
     headers: HeaderMap,
     Body(change): Body<TenantChange>,
 ) -> Result<Versioned<TenantRecord>, Problem> {
-    let own = caller.may_to_all(&gateway, Permission::TenantsManage).await?;
+    let Caretaker { tenant: own, by } = caller.may_to_all(&gateway, Permission::TenantsManage).await?;
     let change = require_within(change)?;
     let there = gateway.store.tenant(tenant).await?;
     let seen = expected(&headers, Some(there))?.flatten();
-    let changed = gateway.store.set_tenant(tenant, change, seen, Some(own), caller.by()).await?;
+    let changed = gateway.store.set_tenant(tenant, change, seen, Some(own), by).await?;
     Ok(Versioned(changed))
 }

@@ -413,12 +413,12 @@ fn changes(before: &BTreeMap<String, Value>, after: &BTreeMap<String, Value>) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_from_a_file() {
-    nothing_leaks(Ground::start().await, None).await;
+    nothing_leaks(Ground::of_one_of_many(None).await, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaks_from_a_server() {
     let database = Postgres::new().await;
-    let ground = Ground::above(database.store(4).await).await;
+    let ground = Ground::of_one_of_many(Some(database.store(4).await)).await;
     nothing_leaks(ground, Some(database)).await;
 }

@@ -81,17 +81,22 @@ impl Ground {
 
     /// One that answers no more than that, and encrypts with that certificate.
     pub(crate) async fn with(rates: Rates, tls: Option<Arc<Tls>>) -> Ground {
-        Ground::assembled(None, rates, tls, Vec::new()).await
+        Ground::assembled(None, rates, tls, Vec::new(), Some("own")).await
     }
 
     /// One that answers from that store.
     pub(crate) async fn above(store: Store) -> Ground {
-        Ground::assembled(Some(store), plenty(), None, Vec::new()).await
+        Ground::assembled(Some(store), plenty(), None, Vec::new(), Some("own")).await
     }
 
     /// One whose people these vouch for.
     pub(crate) async fn with_providers(providers: Vec<IdentityProvider>) -> Ground {
-        Ground::assembled(None, plenty(), None, providers).await
+        Ground::assembled(None, plenty(), None, providers, Some("own")).await
+    }
+
+    /// One whose tenant is like any other, and knows of none but itself.
+    pub(crate) async fn of_one_of_many(store: Option<Store>) -> Ground {
+        Ground::assembled(store, plenty(), None, Vec::new(), None).await
     }
 
     async fn assembled(
@@ -99,6 +104,7 @@ impl Ground {
         rates: Rates,
         tls: Option<Arc<Tls>>,
         identity_providers: Vec<IdentityProvider>,
+        platform_tenant: Option<&str>,
     ) -> Ground {
         let directory = tempfile::tempdir().unwrap();
         let store = match store {
@@ -131,7 +137,7 @@ impl Ground {
             // Everybody who says from where they are is believed: by who says nothing it is about themselves.
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             identity_providers: IdentityProviders::new(identity_providers).unwrap(),
-            platform_tenant: Some("own".to_owned()),
+            platform_tenant: platform_tenant.map(str::to_owned),
         };
         let gateway = Gateway::new(store.clone(), around, rules);
         let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

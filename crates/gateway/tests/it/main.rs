@@ -18,6 +18,7 @@ mod ground;
 mod identity;
 mod keys;
 mod limits;
+mod lists;
 mod live;
 mod once;
 mod operations;

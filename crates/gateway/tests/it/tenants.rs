@@ -21,8 +21,17 @@ async fn tenants_are_made_with_an_owner_who_can_come_in() {
     assert_eq!(replayed.header("idempotency-replayed"), "true");
     assert_eq!(replayed.body["id"], id);
     assert!(replayed.body["owner"].get("invitation").is_none(), "it is shown once: {replayed:?}");
-    let other = json!({ "name": "zenith", "owner": "j.doe" });
-    ground.post_once("/api/v1/tenants", &owner, "first", &other).await.problem(409, "conflict");
+    for other in [
+        json!({ "name": "zenith", "owner": "j.doe" }),
+        json!({ "name": "acme", "weight": 3, "owner": "somebody.else" }),
+        json!({ "name": "acme", "weight": 9, "owner": "j.doe" }),
+    ] {
+        ground.post_once("/api/v1/tenants", &owner, "first", &other).await.problem(409, "conflict");
+    }
+    let users =
+        ground.store.users(id.parse::<uuid::Uuid>().map(model::TenantId::new).unwrap()).await.unwrap();
+    assert_eq!((users.len(), users[0].name.as_str()), (1, "j.doe"));
+    assert!(users[0].created_by.ends_with(" of tenant own"), "{}", users[0].created_by);
     let taken = ground.ask(Method::POST, "/api/v1/tenants", Some(owner.expose()), Some(body)).await;
     taken.problem(409, "conflict");
 
@@ -62,6 +71,27 @@ async fn what_a_tenant_may_take_is_changed_by_who_has_seen_it() {
     let nowhere = "00000000-0000-7000-8000-000000000000";
     change(&ground, owner.expose(), nowhere, None, json!({ "weight": 2 })).await.problem(404, "not-found");
     assert_eq!(ground.get(&format!("/api/v1/tenants/{id}"), &owner).await.body, changed.body);
+
+    // Who is told of it sees that it was none of theirs.
+    let other = id.parse::<uuid::Uuid>().map(model::TenantId::new).unwrap();
+    for tenant in [other, ground.tenant] {
+        let told = ground.store.audit(tenant, store::AuditFilter::default(), 100).await.unwrap();
+        let set: Vec<_> = told.iter().filter(|entry| entry.action == "tenant.set").collect();
+        assert_eq!(set.len(), 1, "{told:?}");
+        assert!(set[0].by.ends_with(" of tenant own"), "{}", set[0].by);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_becomes_owner_of_a_tenant_that_was_made_without_one() {
+    let ground = Ground::start().await;
+    let owner = ground.key(Role::Owner).await;
+    let made = ground.post_once("/api/v1/tenants", &owner, "deploy", &json!({ "name": "acme" })).await;
+    let id = made.body["id"].as_str().unwrap().parse::<uuid::Uuid>().map(model::TenantId::new).unwrap();
+    let with_owner = json!({ "name": "acme", "owner": "me" });
+    ground.post_once("/api/v1/tenants", &owner, "deploy", &with_owner).await.problem(409, "conflict");
+    ground.post_once("/api/v1/tenants", &owner, "another", &with_owner).await.problem(409, "conflict");
+    assert_eq!(ground.store.users(id).await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ mod verifying;
 use std::process::ExitCode;
 
 use jiff::SignedDuration;
-use model::{AuditEntry, TenantId, audit::Checkpoint};
+use model::{AuditEntry, TenantId, audit::Checkpoint, record::TimeOrder};
 use store::AuditFilter;
 
 use super::{Desk, audit_keys, operate, place::Place, print_json, print_table, put, short_time};
@@ -80,8 +80,18 @@ async fn list(place: &Place, asked: &AuditListArguments) -> anyhow::Result<()> {
         Some(length) => Some(place.clock().await?.saturating_sub(SignedDuration::try_from(length)?)?),
         None => None,
     };
-    let filter =
-        AuditFilter { action: asked.action.clone(), by: asked.by.clone(), since, before: asked.before };
+    let order = if asked.oldest_first { TimeOrder::OldestFirst } else { TimeOrder::NewestFirst };
+    let filter = AuditFilter {
+        action: asked.action.clone(),
+        by: asked.by.clone(),
+        since,
+        until: None,
+        request: asked.request.clone(),
+        refused: asked.refused.then_some(true),
+        before: asked.before,
+        after: asked.after,
+        order,
+    };
     let found = place.audit(filter, asked.all, asked.limit).await?;
     if asked.json {
         return print_json(&found);

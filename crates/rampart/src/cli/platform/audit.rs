@@ -44,6 +44,14 @@ pub(crate) struct AuditListArguments {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) since: Option<Duration>,
 
+    /// Only what was done in this request, by the id that its answer has
+    #[arg(long, value_name = "ID")]
+    pub(crate) request: Option<String>,
+
+    /// Only what was refused
+    #[arg(long)]
+    pub(crate) refused: bool,
+
     /// Also what was done to all tenants at once, such as a stop of everything
     #[arg(long)]
     pub(crate) all: bool,
@@ -55,6 +63,14 @@ pub(crate) struct AuditListArguments {
     /// Only older than the one with this number
     #[arg(long, value_name = "ID")]
     pub(crate) before: Option<u64>,
+
+    /// Only newer than the one with this number
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<u64>,
+
+    /// The oldest first
+    #[arg(long)]
+    pub(crate) oldest_first: bool,
 
     /// As JSON
     #[arg(long)]

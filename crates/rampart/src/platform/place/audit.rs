@@ -3,25 +3,29 @@
 use std::cmp::Reverse;
 
 use client::AuditQuery;
-use model::{AuditEntry, audit::Checkpoint};
+use model::{AuditEntry, audit::Checkpoint, record::TimeOrder};
 use store::AuditFilter;
 
 use super::{Place, pages};
 
 impl Place {
-    /// The newest first; with `all` also what was done to all tenants at once.
+    /// What was done to the tenant; with `all` also what was done to all tenants at once.
     pub(in crate::platform) async fn audit(
         &self,
         filter: AuditFilter,
         all: bool,
         at_most: usize,
     ) -> anyhow::Result<Vec<AuditEntry>> {
+        let order = filter.order;
         match self {
             Place::Here(desk) => {
                 let mut found = desk.store.audit(desk.tenant().await?, filter.clone(), at_most).await?;
                 if all {
                     found.extend(desk.store.audit_of_nobody(filter, at_most).await?);
-                    found.sort_unstable_by_key(|entry| Reverse(entry.id));
+                    match order {
+                        TimeOrder::NewestFirst => found.sort_unstable_by_key(|entry| Reverse(entry.id)),
+                        TimeOrder::OldestFirst => found.sort_unstable_by_key(|entry| entry.id),
+                    }
                     found.truncate(at_most);
                 }
                 Ok(found)
@@ -30,12 +34,29 @@ impl Place {
                 if all {
                     self.here("a key reads what was done to its own tenant, and --all is about all")?;
                 }
-                let AuditFilter { action, by, since, before } = filter;
-                let query = AuditQuery { action, by, since, ..AuditQuery::default() };
-                let ask = async |limit, before| {
-                    client.audit(&AuditQuery { limit: Some(limit), before, ..query.clone() }).await
+                let AuditFilter { action, by, since, until, request, refused, before, after, order: _ } =
+                    filter;
+                let query = AuditQuery {
+                    action,
+                    by,
+                    since,
+                    until,
+                    request,
+                    refused,
+                    order,
+                    limit: None,
+                    before,
+                    after,
                 };
-                pages(at_most, before, ask).await
+                let ask = async |limit, next: Option<u64>| {
+                    let mut query = AuditQuery { limit: Some(limit), ..query.clone() };
+                    match order {
+                        TimeOrder::NewestFirst => query.before = next.or(before),
+                        TimeOrder::OldestFirst => query.after = next.or(after),
+                    }
+                    client.audit(&query).await
+                };
+                pages(at_most, None, ask).await
             }
         }
     }

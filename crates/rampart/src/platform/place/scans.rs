@@ -74,12 +74,14 @@ impl Place {
     ) -> anyhow::Result<Vec<ScanRecord>> {
         match self {
             Place::Here(desk) => {
-                let filter = ScanFilter { running, before: None };
+                let filter = ScanFilter { running, ..ScanFilter::default() };
                 Ok(desk.stale_reads().await?.scans(desk.tenant().await?, filter, at_most).await?)
             }
             Place::There(client) => {
                 let ask = async |limit, before| {
-                    client.scans(&ScanQuery { running, limit: Some(limit), before }).await
+                    client
+                        .scans(&ScanQuery { running, limit: Some(limit), before, ..ScanQuery::default() })
+                        .await
                 };
                 pages(at_most, None, ask).await
             }
