@@ -1,7 +1,7 @@
 //! Who did what.
 
 use jiff::Timestamp;
-use model::{AuditEntry, audit::Checkpoint, record::TimeOrder};
+use model::{AuditEntry, audit::Checkpoint, list::TimeOrder};
 use serde::Deserialize;
 
 use crate::{Client, ClientError, Page};

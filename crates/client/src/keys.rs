@@ -1,13 +1,15 @@
 //! Keys.
 
+use jiff::Timestamp;
 use model::{
-    ApiKey, KeyPrefix,
+    ApiKey, KeyPrefix, Role,
+    list::{KeyCursor, ListOrder},
     record::{KeyRecord, NewKey},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, Page};
 
 /// A key that was made now: it is shown this once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +20,27 @@ pub struct MadeKey {
     pub record: KeyRecord,
 }
 
+/// Which keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyQuery {
+    /// Only those of that role.
+    pub role: Option<Role>,
+    /// Only those that are good for nothing any more, or only those that are.
+    pub expired: Option<bool>,
+    /// Only those that nobody has used since then.
+    pub unused_since: Option<Timestamp>,
+    /// In which order.
+    pub order: ListOrder,
+    /// How many, at most; as many as the server usually gives without.
+    pub limit: Option<usize>,
+    /// Only what comes behind that place in that order.
+    pub after: Option<KeyCursor>,
+}
+
 #[derive(Deserialize)]
 struct Keys {
     keys: Vec<KeyRecord>,
+    next: Option<KeyCursor>,
 }
 
 #[derive(Deserialize)]
@@ -31,9 +51,17 @@ struct Made {
 }
 
 impl Client {
-    /// Every key of the tenant, by name.
-    pub async fn keys(&self) -> Result<Vec<KeyRecord>, ClientError> {
-        self.get(&["keys"]).answer().await.map(|Keys { keys }| keys)
+    /// Keys of the tenant.
+    pub async fn keys(&self, query: &KeyQuery) -> Result<Page<KeyRecord, KeyCursor>, ClientError> {
+        let request = self
+            .get(&["keys"])
+            .query_if("role", query.role.as_ref())
+            .query_if("expired", query.expired)
+            .query_if("unused_since", query.unused_since)
+            .query("order", query.order)
+            .query_if("limit", query.limit)
+            .query_if("after", query.after.as_ref());
+        request.answer().await.map(|Keys { keys, next }| Page { items: keys, next })
     }
 
     /// What is known of a key.

@@ -5,6 +5,7 @@
 //! asked twice without happening twice is asked again, a few times, when the server says that it has no room.
 
 mod address;
+mod assets;
 mod audit;
 mod checks;
 mod comments;
@@ -14,8 +15,8 @@ mod keys;
 mod me;
 mod packages;
 mod page;
+mod reports;
 mod request;
-mod results;
 mod roles;
 mod scans;
 mod schedules;
@@ -34,21 +35,23 @@ use reqwest::header::HeaderValue;
 
 pub use self::{
     address::Address,
+    assets::AssetQuery,
     audit::AuditQuery,
     checks::CheckQuery,
     comments::CommentQuery,
     error::{ClientError, Problem},
     findings::{DecidedFindings, FindingDecision, FindingOrder, FindingQuery, FindingVerdict},
-    keys::MadeKey,
+    keys::{KeyQuery, MadeKey},
     me::Me,
     packages::AnalysisRequest,
     page::Page,
-    results::{AssetPlace, Download, ReportFormat},
+    reports::{Download, ReportFormat},
     scans::{Compared, ScanQuery},
     scopes::{Expected, NamedScope, Version, Versioned},
+    stops::StopReach,
     tasks::{RedrivenTasks, TaskChoice, TaskQuery, TaskTotals},
     tls::Trusted,
-    users::Invited,
+    users::{Invited, Standing, UserQuery},
 };
 
 /// How long somebody waits for a connection, encrypted if it is to be.

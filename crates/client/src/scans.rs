@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use model::{
     ScanId, ScanRequest, Target, TaskId,
-    record::{ScanRecord, ScanTarget, TimeOrder, UnitGaps},
+    list::{ScanCursor, TimeOrder},
+    record::{ScanRecord, ScanTarget, UnitGaps},
     scan::Difference,
 };
 use serde::{Deserialize, Serialize};
@@ -26,10 +27,8 @@ pub struct ScanQuery {
     pub order: TimeOrder,
     /// How many, at most; as many as the server usually gives without.
     pub limit: Option<usize>,
-    /// Only those that were submitted before that one.
-    pub before: Option<ScanId>,
-    /// Only those that were submitted after that one.
-    pub after: Option<ScanId>,
+    /// Only what comes behind that place in that order.
+    pub after: Option<ScanCursor>,
 }
 
 /// What two scans saw differently.
@@ -46,7 +45,7 @@ pub struct Compared {
 #[derive(Deserialize)]
 struct Scans {
     scans: Vec<ScanRecord>,
-    next: Option<ScanId>,
+    next: Option<ScanCursor>,
 }
 
 #[derive(Deserialize)]
@@ -70,7 +69,7 @@ struct Submission<'s> {
 
 impl Client {
     /// Scans.
-    pub async fn scans(&self, query: &ScanQuery) -> Result<Page<ScanRecord, ScanId>, ClientError> {
+    pub async fn scans(&self, query: &ScanQuery) -> Result<Page<ScanRecord, ScanCursor>, ClientError> {
         let request = self.get(&["scans"]).query("running", query.running);
         let request = request
             .query_if("scope", query.scope.as_ref())
@@ -78,8 +77,7 @@ impl Client {
             .query_if("until", query.until)
             .query("order", query.order)
             .query_if("limit", query.limit)
-            .query_if("before", query.before)
-            .query_if("after", query.after);
+            .query_if("after", query.after.as_ref());
         request.answer().await.map(|Scans { scans, next }| Page { items: scans, next })
     }
 

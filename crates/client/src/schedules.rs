@@ -2,24 +2,29 @@
 
 use model::{
     ScheduleId,
-    record::{NewSchedule, ScheduleRecord},
+    record::{NewSchedule, ScheduleChange, ScheduleRecord},
 };
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, Page};
 
 #[derive(Deserialize)]
 struct Schedules {
     schedules: Vec<ScheduleRecord>,
+    next: Option<String>,
 }
 
 impl Client {
-    /// Every schedule of the tenant, by name.
-    pub async fn schedules(&self) -> Result<Vec<ScheduleRecord>, ClientError> {
-        self.get(&["schedules"]).answer().await.map(|Schedules { schedules }| schedules)
+    /// So many schedules of the tenant by name, from one on.
+    pub async fn schedules(
+        &self,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<Page<ScheduleRecord, String>, ClientError> {
+        let request = self.get(&["schedules"]).query("limit", limit).query_if("after", after);
+        request.answer().await.map(|Schedules { schedules, next }| Page { items: schedules, next })
     }
 
     /// A schedule as it stands.
@@ -34,14 +39,13 @@ impl Client {
         self.post(&["schedules"]).body(new).once(&own)?.answer().await
     }
 
-    /// Says whether a schedule begins scans.
-    pub async fn enable_schedule(
+    /// Changes a schedule; what is not given stays.
+    pub async fn change_schedule(
         &self,
         id: ScheduleId,
-        enabled: bool,
+        change: &ScheduleChange,
     ) -> Result<ScheduleRecord, ClientError> {
-        let request = self.request(Method::PATCH, &["schedules", &id.to_string()]);
-        request.body(&json!({ "enabled": enabled })).answer().await
+        self.request(Method::PATCH, &["schedules", &id.to_string()]).body(change).answer().await
     }
 
     /// Forgets a schedule. The scans that it began stay.

@@ -7,7 +7,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use crate::{Client, ClientError, request::Request};
+use crate::{Client, ClientError, Page, request::Request};
 
 /// A scope and what it is called.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,6 +46,7 @@ pub enum Expected {
 #[derive(Deserialize)]
 struct Scopes {
     scopes: Vec<NamedScope>,
+    next: Option<String>,
 }
 
 pub(crate) fn versioned<T>((document, headers): (T, HeaderMap)) -> Versioned<T> {
@@ -64,9 +65,14 @@ impl Request<'_> {
 }
 
 impl Client {
-    /// Every scope of the tenant, by name.
-    pub async fn scopes(&self) -> Result<Vec<NamedScope>, ClientError> {
-        self.get(&["scopes"]).answer().await.map(|Scopes { scopes }| scopes)
+    /// So many scopes of the tenant by name, from one on.
+    pub async fn scopes(
+        &self,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<Page<NamedScope, String>, ClientError> {
+        let request = self.get(&["scopes"]).query("limit", limit).query_if("after", after);
+        request.answer().await.map(|Scopes { scopes, next }| Page { items: scopes, next })
     }
 
     /// A scope.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use model::{ScanId, Stage, TaskId, record::TaskRecord};
+use model::{ScanId, Stage, TaskId, list::TimeOrder, record::TaskRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::{Client, ClientError, Page};
@@ -20,7 +20,9 @@ pub struct TaskQuery {
     pub failure: Option<String>,
     /// How many, at most; as many as the server usually gives without.
     pub limit: Option<usize>,
-    /// Only those after that one.
+    /// In which order.
+    pub order: TimeOrder,
+    /// Only what comes behind that one in that order.
     pub after: Option<TaskId>,
 }
 
@@ -80,7 +82,7 @@ struct Purged {
 }
 
 impl Client {
-    /// Tasks, in the order in which they were asked for.
+    /// Tasks.
     pub async fn tasks(&self, query: &TaskQuery) -> Result<Page<TaskRecord, TaskId>, ClientError> {
         let request = self
             .get(&["tasks"])
@@ -88,6 +90,7 @@ impl Client {
             .query_if("stage", query.stage)
             .query_if("state", query.state)
             .query_if("failure", query.failure.as_ref())
+            .query("order", query.order)
             .query_if("limit", query.limit)
             .query_if("after", query.after);
         request.answer().await.map(|Tasks { tasks, next }| Page { items: tasks, next })

@@ -1,13 +1,17 @@
 //! People who may log in.
 
+use std::fmt;
+
+use jiff::Timestamp;
 use model::{
     Role, Token, UserId,
+    list::{ListOrder, UserCursor},
     record::{NewUser, UserRecord},
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, Page};
 
 /// Somebody who was invited now: the invitation is shown this once.
 #[derive(Debug, Clone)]
@@ -18,9 +22,48 @@ pub struct Invited {
     pub user: UserRecord,
 }
 
+/// How somebody stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// They may log in.
+    Active,
+    /// They have not taken up their invitation.
+    Invited,
+    /// They may not log in any more.
+    Disabled,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Standing::Active => "active",
+            Standing::Invited => "invited",
+            Standing::Disabled => "disabled",
+        })
+    }
+}
+
+/// Which people.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserQuery {
+    /// Only those of that role.
+    pub role: Option<Role>,
+    /// Only those who stand so.
+    pub standing: Option<Standing>,
+    /// Only those who have not logged in since then.
+    pub away_since: Option<Timestamp>,
+    /// In which order.
+    pub order: ListOrder,
+    /// How many, at most; as many as the server usually gives without.
+    pub limit: Option<usize>,
+    /// Only who comes behind that place in that order.
+    pub after: Option<UserCursor>,
+}
+
 #[derive(Deserialize)]
 struct Users {
     users: Vec<UserRecord>,
+    next: Option<UserCursor>,
 }
 
 #[derive(Deserialize)]
@@ -43,9 +86,17 @@ impl Answer {
 }
 
 impl Client {
-    /// Everybody of the tenant who may log in, by name.
-    pub async fn users(&self) -> Result<Vec<UserRecord>, ClientError> {
-        self.get(&["users"]).answer().await.map(|Users { users }| users)
+    /// People of the tenant who may log in, or might.
+    pub async fn users(&self, query: &UserQuery) -> Result<Page<UserRecord, UserCursor>, ClientError> {
+        let request = self
+            .get(&["users"])
+            .query_if("role", query.role.as_ref())
+            .query_if("standing", query.standing)
+            .query_if("away_since", query.away_since)
+            .query("order", query.order)
+            .query_if("limit", query.limit)
+            .query_if("after", query.after.as_ref());
+        request.answer().await.map(|Users { users, next }| Page { items: users, next })
     }
 
     /// Invites somebody. Asked once: an answer that is lost is told nobody again.

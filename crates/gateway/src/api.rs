@@ -1,5 +1,6 @@
 //! Version 1 of the API: one file a resource. Routes and document come from the same lines, so that neither has what the other lacks.
 
+mod assets;
 mod attachment;
 mod audit;
 mod body;
@@ -15,7 +16,7 @@ mod once;
 mod packages;
 mod page;
 mod providers;
-mod results;
+mod reports;
 mod roles;
 mod scans;
 mod schedules;
@@ -96,11 +97,14 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(scans::list, scans::submit))
         .routes(routes!(scans::show))
         .routes(routes!(scans::cancel))
+        .routes(routes!(scans::cancel_many))
         .routes(routes!(scans::difference))
         .routes(routes!(targets::list))
         .routes(routes!(targets::gaps))
-        .routes(routes!(results::assets))
-        .routes(routes!(results::report))
+        .routes(routes!(assets::of_scan))
+        .routes(routes!(reports::download))
+        .routes(routes!(assets::list))
+        .routes(routes!(assets::show))
         .routes(routes!(schedules::list, schedules::create))
         .routes(routes!(schedules::show, schedules::change, schedules::delete))
         .routes(routes!(scopes::list))

@@ -506,7 +506,7 @@ mod tests {
             for _ in 0..rounds {
                 let why = || "a test".to_owned();
                 gateway.store.order_stop(Authority::Tenant, reach, why(), "test").await.unwrap();
-                gateway.store.lift_stops(Authority::Tenant, None, why(), "test").await.unwrap();
+                gateway.store.lift_stops(Authority::Tenant, None, why(), "test", None).await.unwrap();
             }
         };
         let (told, ()) = tokio::join!(until(&mut quick, "stop_lifted", rounds), writing);

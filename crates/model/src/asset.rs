@@ -1,12 +1,57 @@
 //! What was found.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::{DomainName, Host, Source};
+use crate::{DomainName, Host, Source, id::digest_id};
+
+digest_id!(
+    /// Makes the same thing seen again the same asset: over its [`identity`](Asset::identity).
+    AssetId,
+    AssetIdError,
+    "the id of an asset"
+);
+
+/// What an asset is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AssetKind {
+    /// A name that exists.
+    Domain,
+    /// An address that answered.
+    Host,
+    /// Something that listens on a port.
+    Service,
+    /// A page of a web site.
+    Page,
+    /// A form on a page.
+    Form,
+    /// A path that scripts name.
+    Endpoint,
+}
+
+impl AssetKind {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AssetKind::Domain => "domain",
+            AssetKind::Host => "host",
+            AssetKind::Service => "service",
+            AssetKind::Page => "page",
+            AssetKind::Form => "form",
+            AssetKind::Endpoint => "endpoint",
+        }
+    }
+}
+
+impl fmt::Display for AssetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
 
 /// One port of one address, and the name it was reached by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -175,14 +220,14 @@ pub enum Asset {
 
 impl Asset {
     /// `domain`, `host`, `service`, `page`, `form` or `endpoint`.
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> AssetKind {
         match self {
-            Asset::Domain { .. } => "domain",
-            Asset::Host { .. } => "host",
-            Asset::Service(_) => "service",
-            Asset::Page { .. } => "page",
-            Asset::Form { .. } => "form",
-            Asset::Endpoint { .. } => "endpoint",
+            Asset::Domain { .. } => AssetKind::Domain,
+            Asset::Host { .. } => AssetKind::Host,
+            Asset::Service(_) => AssetKind::Service,
+            Asset::Page { .. } => AssetKind::Page,
+            Asset::Form { .. } => AssetKind::Form,
+            Asset::Endpoint { .. } => AssetKind::Endpoint,
         }
     }
 

@@ -14,7 +14,7 @@ pub use self::{
     evidence::{EvidenceId, EvidenceIdError, EvidenceKind, EvidenceRecord},
     history::{Decision, History, Life, Look, Verdict},
 };
-use crate::{CheckId, Confidence, DomainName, Endpoint, Severity};
+use crate::{CheckId, Confidence, DomainName, Endpoint, Severity, id::digest_id};
 
 /// Where a finding is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,10 +39,12 @@ impl fmt::Display for Location {
     }
 }
 
-/// Makes the same thing seen again the same finding: 128 bits of SHA-256 over check, matcher and location.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Fingerprint([u8; 16]);
+digest_id!(
+    /// Makes the same thing seen again the same finding: over check, matcher and location.
+    Fingerprint,
+    FingerprintError,
+    "a fingerprint"
+);
 
 impl Fingerprint {
     /// Deliberately without anything that changes between two looks at the same fault: no time, no evidence, no
@@ -56,54 +58,7 @@ impl Fingerprint {
         let digest = hash.finalize();
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
-        Fingerprint(bytes)
-    }
-
-    /// As it is stored.
-    pub fn bytes(self) -> [u8; 16] {
-        self.0
-    }
-
-    /// As it was stored.
-    pub fn from_stored(bytes: [u8; 16]) -> Fingerprint {
-        Fingerprint(bytes)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> String {
-        fingerprint.to_string()
-    }
-}
-
-/// The text is not 32 hexadecimal digits.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a fingerprint: expected 32 hexadecimal digits")]
-pub struct FingerprintError(String);
-
-impl FromStr for Fingerprint {
-    type Err = FingerprintError;
-
-    fn from_str(text: &str) -> Result<Fingerprint, FingerprintError> {
-        let refuse = || FingerprintError(text.to_owned());
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(refuse());
-        }
-        u128::from_str_radix(text, 16).map(|bits| Fingerprint(bits.to_be_bytes())).map_err(|_| refuse())
-    }
-}
-
-impl TryFrom<String> for Fingerprint {
-    type Error = FingerprintError;
-
-    fn try_from(text: String) -> Result<Fingerprint, FingerprintError> {
-        text.parse()
+        Fingerprint::from_stored(bytes)
     }
 }
 

@@ -44,6 +44,66 @@ macro_rules! uuid_id {
     };
 }
 
+/// An identifier that follows from what it names: 128 bits of SHA-256, shown as 32 hexadecimal digits.
+macro_rules! digest_id {
+    ($(#[$meta:meta])* $name:ident, $error:ident, $word:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// As it is stored.
+            pub fn bytes(self) -> [u8; 16] {
+                self.0
+            }
+
+            /// As it was stored.
+            pub fn from_stored(bytes: [u8; 16]) -> $name {
+                $name(bytes)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.to_string()
+            }
+        }
+
+        /// The text is not 32 hexadecimal digits.
+        #[derive(Debug, thiserror::Error)]
+        #[error("`{0}` is not {word}: expected 32 hexadecimal digits", word = $word)]
+        pub struct $error(String);
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<$name, $error> {
+                let refuse = || $error(text.to_owned());
+                if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                    return Err(refuse());
+                }
+                u128::from_str_radix(text, 16).map(|bits| $name(bits.to_be_bytes())).map_err(|_| refuse())
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<$name, $error> {
+                text.parse()
+            }
+        }
+    };
+}
+pub(crate) use digest_id;
+
 /// The text is not a UUID (RFC 9562).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not the id of a {kind}: expected 32 hexadecimal digits as 8-4-4-4-12")]

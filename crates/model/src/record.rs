@@ -1,7 +1,7 @@
 //! Scans, findings, tasks, schedules, keys, people and tenants as they are kept, and as their owners see them: what the store reads, the API
 //! answers and its client reads again.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -9,33 +9,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    Access, CheckId, Confidence, Finding, KeyPrefix, Money, Permission, Priority, Role, RoleName, ScanId,
-    ScanLife, ScanRequest, Schedule, ScheduleId, Severity, Stage, Target, Task, TaskId, TenantId, Traffic,
-    UserId, UserName, Work, WorkerPrice,
+    Access, Asset, AssetId, CheckId, Confidence, Finding, KeyPrefix, Money, Permission, Priority, Role,
+    RoleName, ScanId, ScanLife, ScanRequest, Schedule, ScheduleId, Severity, Stage, Target, Task, TaskId,
+    TenantId, Traffic, UserId, UserName, Work, WorkerPrice,
     finding::{Classification, History, Life},
     schedule::Progress,
     task::RetryPolicy,
 };
-
-/// In which order things are told that have a time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeOrder {
-    /// What came last is told first.
-    #[default]
-    NewestFirst,
-    /// What came first is told first.
-    OldestFirst,
-}
-
-impl fmt::Display for TimeOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TimeOrder::NewestFirst => "newest_first",
-            TimeOrder::OldestFirst => "oldest_first",
-        })
-    }
-}
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -275,6 +255,24 @@ pub struct NewSchedule {
     pub targets: Vec<Target>,
 }
 
+/// What of a schedule is to be another way; what is not given stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleChange {
+    /// When. What was missed until then is not caught up on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Schedule>,
+    /// What is asked for each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<ScanRequest>,
+    /// Of what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Vec<Target>>,
+    /// Whether it begins scans. What was missed until then is not caught up on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
 /// A schedule as it is stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScheduleRecord {
@@ -310,6 +308,19 @@ pub struct RefusedRun {
     pub at: Timestamp,
     /// What an operator would have been told.
     pub reason: String,
+}
+
+/// Something that exists, as the tenant's scans have seen it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct KnownAsset {
+    /// Which.
+    pub id: AssetId,
+    /// As it looked last.
+    pub asset: Asset,
+    /// When it was seen for the first time.
+    pub first_seen: Timestamp,
+    /// When it was seen last.
+    pub last_seen: Timestamp,
 }
 
 /// A task as it is stored.

@@ -6,11 +6,12 @@ use utoipa::{
 };
 
 use crate::{
-    CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PackageUrl, Permission, PortSet,
-    Protocol, Role, RoleName, ScanId, Target, WorkerId, WorkerPrice,
+    AssetId, CheckId, DomainName, Fingerprint, KeyPrefix, Money, NamePattern, PackageUrl, Permission,
+    PortSet, Protocol, Role, RoleName, ScanId, Target, UserId, WorkerId, WorkerPrice,
     audit::{AuditKeyId, AuditSignature, Seal},
     comment::Older,
     finding::EvidenceId,
+    list::Cursor,
 };
 
 macro_rules! texts {
@@ -30,6 +31,28 @@ macro_rules! texts {
     )*};
 }
 
+/// Places in lists that are told by name or by time.
+macro_rules! cursors {
+    ($($id:ty: $name:literal, $example:literal, $pattern:literal;)*) => {$(
+        impl PartialSchema for Cursor<$id> {
+            fn schema() -> RefOr<Schema> {
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some("a place in a list: `next` of an answer"))
+                    .examples([$example])
+                    .pattern(Some(concat!("^", $pattern, "$")))
+                    .into()
+            }
+        }
+
+        impl ToSchema for Cursor<$id> {
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
+        }
+    )*};
+}
+
 impl PartialSchema for Permission {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
@@ -43,6 +66,7 @@ impl PartialSchema for Permission {
 impl ToSchema for Permission {}
 
 texts! {
+    AssetId: "32 hexadecimal digits", "8c0e4b7d63815c2f1a9c0f8e7a6b5d43", "^[0-9a-fA-F]{32}$";
     AuditKeyId: "SHA-256 of a public key in DER: 64 hexadecimal digits", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "^[0-9a-f]{64}$";
     AuditSignature: "an Ed25519 signature: 128 hexadecimal digits", "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b", "^[0-9a-f]{128}$";
     CheckId: "the id of a check template", "git-config";
@@ -63,4 +87,11 @@ texts! {
     Target: "a name, an address, a network, one port of a host, or a URL", "www.example.com";
     WorkerId: "32 hexadecimal digits", "0af7651916cd43dd8448eb211c80319c", "^[0-9a-f]{32}$";
     WorkerPrice: "what it costs that a worker holds one task for an hour", "0.05";
+}
+
+cursors! {
+    AssetId: "AssetCursor", "8c0e4b7d63815c2f1a9c0f8e7a6b5d43_1766400000000000", "[0-9a-f]{32}_[0-9]{1,17}";
+    KeyPrefix: "KeyCursor", "0a1b2c3d_1766400000000000_pipeline", "[0-9a-f]{8}_[0-9]{1,17}(_.*)?";
+    ScanId: "ScanCursor", "631fc225273b1a24_1766400000000000", "[0-9a-f]{16}_[0-9]{1,17}";
+    UserId: "UserCursor", "019b4a3c-7d10-7000-8000-000000000000_1766400000000000_j.doe", "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_[0-9]{1,17}(_.*)?";
 }

@@ -2,36 +2,48 @@
 
 use std::collections::BTreeMap;
 
-use model::{Asset, ScanId, TenantId};
+use jiff::Timestamp;
+use model::{
+    Asset, AssetId, AssetKind, ScanId, TenantId,
+    list::{AssetCursor, TimeOrder},
+    record::KnownAsset,
+};
 
-use crate::{Store, StoreError, session::TenantTx};
+use crate::{
+    Store, StoreError,
+    list::{Columns, Question},
+    value::Row,
+};
 
-impl TenantTx<'_> {
-    async fn assets_of(
-        &mut self,
-        scan: ScanId,
-        after: Option<[u8; 16]>,
-        at_most: usize,
-    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
-        let mut values = vec![self.tenant(), scan.to_string().into()];
-        let beyond = match after {
-            Some(after) => {
-                values.push(after.into());
-                "AND assets.asset_key > $3"
-            }
-            None => "",
-        };
-        let sql = format!(
-            "SELECT assets.asset_key, assets.body FROM assets JOIN observations ON \
-             observations.tenant_id = assets.tenant_id AND observations.kind = assets.kind \
-             AND observations.subject = assets.asset_key WHERE assets.tenant_id = $1 \
-             AND observations.scan_id = $2 {beyond} ORDER BY assets.asset_key LIMIT {at_most}"
-        );
-        let rows = self.query(&sql, &values).await?;
-        let last = rows.last().map(|row| row.key(0)).transpose()?;
-        let assets = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
-        Ok((assets, last))
-    }
+/// Which of all that scans have seen somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AssetFilter {
+    /// Only what is that.
+    pub kind: Option<AssetKind>,
+    /// Only what was seen for the first time from then on.
+    pub new_since: Option<Timestamp>,
+    /// Only what was seen from then on.
+    pub seen_since: Option<Timestamp>,
+    /// Only what nobody has seen since then.
+    pub gone_since: Option<Timestamp>,
+    /// Only what has this in its identity: a name, an address, a part of a URL.
+    pub containing: Option<String>,
+    /// In which order, by when it was seen for the first time.
+    pub order: TimeOrder,
+    /// Only what comes behind that place.
+    pub after: Option<AssetCursor>,
+}
+
+const COLUMNS: Columns = Columns { name: "identity", time: "first_seen", id: "asset_key" };
+const ASSET: &str = "asset_key, body, first_seen, last_seen";
+
+fn read(row: &Row) -> Result<KnownAsset, StoreError> {
+    Ok(KnownAsset {
+        id: AssetId::from_stored(row.key(0)?),
+        asset: row.json(1)?,
+        first_seen: row.time(2)?,
+        last_seen: row.time(3)?,
+    })
 }
 
 impl Store {
@@ -40,11 +52,30 @@ impl Store {
         &self,
         tenant: TenantId,
         scan: ScanId,
-        after: Option<[u8; 16]>,
+        after: Option<AssetId>,
         at_most: usize,
-    ) -> Result<(Vec<Asset>, Option<[u8; 16]>), StoreError> {
-        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.assets_of(scan, after, at_most).await }))
-            .await
+    ) -> Result<(Vec<Asset>, Option<AssetId>), StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut wanted = Question::new(
+                    "assets.tenant_id = $1 AND observations.scan_id = $2",
+                    vec![tx.tenant(), scan.to_string().into()],
+                );
+                wanted.with_any("assets.asset_key > #", after);
+                let Question { condition, values } = wanted;
+                let sql = format!(
+                    "SELECT assets.asset_key, assets.body FROM assets JOIN observations ON \
+                     observations.tenant_id = assets.tenant_id AND observations.kind = assets.kind \
+                     AND observations.subject = assets.asset_key WHERE {condition} \
+                     ORDER BY assets.asset_key LIMIT {at_most}"
+                );
+                let rows = tx.query(&sql, &values).await?;
+                let last = rows.last().map(|row| row.key(0).map(AssetId::from_stored)).transpose()?;
+                let assets = rows.iter().map(|row| row.json(1)).collect::<Result<_, _>>()?;
+                Ok((assets, last))
+            })
+        })
+        .await
     }
 
     /// How many things of each kind a scan saw.
@@ -59,6 +90,43 @@ impl Store {
                            AND kind <> 'finding' GROUP BY kind";
                 let rows = tx.query(sql, &[tx.tenant(), scan.to_string().into()]).await?;
                 rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
+            })
+        })
+        .await
+    }
+
+    /// So much of all that the tenant's scans have seen: what is meant, in the order that is meant.
+    pub async fn inventory(
+        &self,
+        tenant: TenantId,
+        filter: AssetFilter,
+        at_most: usize,
+    ) -> Result<Vec<KnownAsset>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut wanted = Question::of(tx.tenant());
+                wanted.with_any("kind = #", filter.kind.map(AssetKind::as_str));
+                wanted.with_any("first_seen >= #", filter.new_since);
+                wanted.with_any("last_seen >= #", filter.seen_since);
+                wanted.with_any("last_seen < #", filter.gone_since);
+                if let Some(text) = &filter.containing {
+                    wanted.containing("identity", text);
+                }
+                let order = wanted.ordered(&COLUMNS, filter.order.into(), filter.after);
+                let Question { condition, values } = wanted;
+                let sql = format!("SELECT {ASSET} FROM assets WHERE {condition} {order} LIMIT {at_most}");
+                tx.query(&sql, &values).await?.iter().map(read).collect()
+            })
+        })
+        .await
+    }
+
+    /// One thing of them.
+    pub async fn asset(&self, tenant: TenantId, id: AssetId) -> Result<KnownAsset, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let sql = format!("SELECT {ASSET} FROM assets WHERE tenant_id = $1 AND asset_key = $2");
+                read(&tx.one(&sql, &[tx.tenant(), id.into()], ("asset", id)).await?)
             })
         })
         .await

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{AuditEntry, By, TenantId, audit::ChainEnd, record::TimeOrder};
+use model::{AuditEntry, By, TenantId, audit::ChainEnd, list::TimeOrder};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
+    list::{Question, direction},
     session::{Dialect, QueueTx, Session, TenantTx},
-    value::{Kind, Row, Value, direction, without_nul},
+    value::{Kind, Row, Value, without_nul},
 };
 
 /// Entries that are looked at at once when a chain is walked.
@@ -41,45 +42,26 @@ pub struct AuditFilter {
 
 impl AuditFilter {
     /// Every entry that is wanted of those that a condition allows.
-    fn statement(&self, whose: &str, mut values: Vec<Value>, at_most: usize) -> (String, Vec<Value>) {
-        let mut sql = format!("SELECT {ENTRY} FROM audit WHERE {whose}");
-        let mut also = |condition: &str, value: Value| {
-            values.push(value);
-            sql.push_str(&condition.replace('#', &values.len().to_string()));
-        };
+    fn statement(&self, whose: &str, values: Vec<Value>, at_most: usize) -> (String, Vec<Value>) {
+        let mut wanted = Question::new(whose, values);
         if let Some(action) = &self.action {
-            also(" AND (action = $#", action.as_str().into());
-            also(" OR action LIKE $# ESCAPE '\\')", format!("{}.%", literally(action)).into());
+            wanted.under("action", action);
         }
         if let Some(by) = &self.by {
-            also(" AND actor LIKE $# ESCAPE '\\'", format!("%{}%", literally(by)).into());
+            wanted.containing("actor", by);
         }
-        if let Some(since) = self.since {
-            also(" AND at >= $#", since.into());
-        }
-        if let Some(until) = self.until {
-            also(" AND at < $#", until.into());
-        }
-        if let Some(request) = &self.request {
-            also(" AND request = $#", request.as_str().into());
-        }
-        if let Some(refused) = self.refused {
-            also(" AND refused = $#", refused.into());
-        }
-        if let Some(before) = self.before {
-            also(" AND sequence < $#", before.into());
-        }
-        if let Some(after) = self.after {
-            also(" AND sequence > $#", after.into());
-        }
-        sql.push_str(&format!(" ORDER BY sequence {} LIMIT {at_most}", direction(self.order)));
+        wanted.with_any("at >= #", self.since);
+        wanted.with_any("at < #", self.until);
+        wanted.with_any("request = #", self.request.as_deref());
+        wanted.with_any("refused = #", self.refused);
+        wanted.with_any("sequence < #", self.before);
+        wanted.with_any("sequence > #", self.after);
+        let Question { condition, values } = wanted;
+        let order = direction(self.order);
+        let sql =
+            format!("SELECT {ENTRY} FROM audit WHERE {condition} ORDER BY sequence {order} LIMIT {at_most}");
         (sql, values)
     }
-}
-
-/// In a pattern, it stands for itself.
-fn literally(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 const ENTRY: &str = "sequence, position, at, tenant_id, actor, origin, request, action, refused, subject, detail, before, after, \

@@ -11,6 +11,7 @@ use model::{
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::Question,
     session::TenantTx,
     value::{Row, Value, json, places},
 };
@@ -79,42 +80,31 @@ impl TenantTx<'_> {
         after: Option<[u8; 16]>,
         at_most: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        let mut values = vec![self.tenant()];
-        let mut sql = format!("SELECT {FINDING} FROM findings WHERE tenant_id = $1");
-        let mut also = |condition: &str, value: Value, values: &mut Vec<Value>| {
-            values.push(value);
-            sql.push_str(&condition.replace('#', &values.len().to_string()));
+        let mut wanted = Question::of(self.tenant());
+        let seen = "EXISTS (SELECT 1 FROM observations WHERE observations.tenant_id = $1 AND scan_id = # \
+                    AND kind = 'finding' AND subject = findings.fingerprint)";
+        wanted.with_any(seen, filter.scan.map(|scan| scan.to_string()));
+        wanted.with_any("severity >= #", filter.at_least.map(|severity| severity as u8));
+        wanted.with_any("check_id = #", filter.check.as_ref().map(CheckId::as_str));
+        let beyond = match filter.worst_first {
+            false => "fingerprint > #",
+            true => {
+                "(severity, first_seen, fingerprint) < (SELECT severity, first_seen, fingerprint FROM findings \
+                 WHERE tenant_id = $1 AND fingerprint = #)"
+            }
         };
-        if let Some(scan) = filter.scan {
-            let seen = " AND EXISTS (SELECT 1 FROM observations WHERE observations.tenant_id = $1 AND scan_id = $# \
-                        AND kind = 'finding' AND subject = findings.fingerprint)";
-            also(seen, scan.to_string().into(), &mut values);
-        }
-        if let Some(severity) = filter.at_least {
-            also(" AND severity >= $#", (severity as u8).into(), &mut values);
-        }
-        if let Some(check) = &filter.check {
-            also(" AND check_id = $#", check.as_str().into(), &mut values);
-        }
-        if let Some(after) = after {
-            let beyond = match filter.worst_first {
-                false => " AND fingerprint > $#",
-                true => {
-                    " AND (severity, first_seen, fingerprint) < (SELECT severity, first_seen, fingerprint FROM findings \
-                     WHERE tenant_id = $1 AND fingerprint = $#)"
-                }
-            };
-            also(beyond, after.into(), &mut values);
-        }
+        wanted.with_any(beyond, after);
         if !filter.states.is_empty() && filter.states.iter().all(|state| DECIDED.contains(state)) {
-            sql.push_str(" AND verdict IS NOT NULL");
+            wanted.also("verdict IS NOT NULL");
         }
         let order = if filter.worst_first {
             "severity DESC, first_seen DESC, fingerprint DESC"
         } else {
             "fingerprint"
         };
-        sql.push_str(&format!(" ORDER BY {order} LIMIT {at_most}"));
+        let Question { condition, values } = wanted;
+        let sql =
+            format!("SELECT {FINDING} FROM findings WHERE {condition} ORDER BY {order} LIMIT {at_most}");
         self.query(&sql, &values).await
     }
 

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use model::{
-    ApiKey, By, KeyPrefix, TenantId,
+    ApiKey, By, KeyPrefix, Role, TenantId,
+    list::{KeyCursor, ListOrder},
     record::{KeyRecord, NewKey},
 };
 
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::{Columns, Question},
     once::{Made, Once},
     roles::{self, Known},
     session::{Dialect, Session, TenantTx},
@@ -19,6 +21,23 @@ use crate::{
 
 /// A key is said to have been used when that was so long ago: not every request writes.
 const USED_EVERY: Duration = Duration::from_secs(60);
+
+/// Which keys somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyFilter {
+    /// Only those of this role.
+    pub role: Option<Role>,
+    /// Only those that are good for nothing any more, or only those that are.
+    pub expired: Option<bool>,
+    /// Only those that nobody has used since then.
+    pub unused_since: Option<Timestamp>,
+    /// In which order.
+    pub order: ListOrder,
+    /// Only what comes behind that place.
+    pub after: Option<KeyCursor>,
+}
+
+const COLUMNS: Columns = Columns { name: "name", time: "created_at", id: "prefix" };
 
 const KEY: &str =
     "prefix, tenant_id, name, role, networks, created_at, created_by, expires_at, last_used, replaced";
@@ -248,6 +267,33 @@ impl Store {
             Box::pin(async move {
                 let sql = format!("SELECT {KEY} FROM keys WHERE tenant_id = $1 ORDER BY name, prefix");
                 tx.query(&sql, &[tx.tenant()]).await?.iter().map(read_key).collect()
+            })
+        })
+        .await
+    }
+
+    /// So many of them: those that are meant, in the order that is meant.
+    pub async fn list_keys(
+        &self,
+        tenant: TenantId,
+        filter: KeyFilter,
+        at_most: usize,
+    ) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let KeyFilter { role, expired, unused_since, order, after } = filter;
+                let mut wanted = Question::of(tx.tenant());
+                wanted.with_any("role = #", role.as_ref().map(Role::as_str));
+                match expired {
+                    Some(true) => wanted.with("expires_at <= #", tx.now),
+                    Some(false) => wanted.with("(expires_at IS NULL OR expires_at > #)", tx.now),
+                    None => {}
+                }
+                wanted.with_any("(last_used IS NULL OR last_used < #)", unused_since);
+                let order = wanted.ordered(&COLUMNS, order, after);
+                let Question { condition, values } = wanted;
+                let sql = format!("SELECT {KEY} FROM keys WHERE {condition} {order} LIMIT {at_most}");
+                tx.query(&sql, &values).await?.iter().map(read_key).collect()
             })
         })
         .await

@@ -23,6 +23,7 @@ mod happenings;
 mod identities;
 mod keys;
 mod leaders;
+mod list;
 mod looks;
 mod objects;
 mod once;
@@ -55,13 +56,8 @@ use jiff::Timestamp;
 use model::TenantId;
 use tokio::sync::OnceCell;
 
-use self::{
-    audit::Acts,
-    happenings::Happenings,
-    postgres::Whose,
-    session::{QueueTx, Session, TenantTx},
-};
 pub use self::{
+    assets::AssetFilter,
     audit::AuditFilter,
     claims::{Beat, ClaimRequest, Claimed, Lease, Reclaimed, Watch, Workload},
     conversations::{ConversationFilter, MentionFilter},
@@ -69,6 +65,7 @@ pub use self::{
     findings::FindingFilter,
     happenings::HAPPENINGS_KEPT,
     identities::Vouched,
+    keys::KeyFilter,
     leaders::Office,
     objects::{Download, ObjectKey, Objects, Upload},
     once::Made,
@@ -78,22 +75,28 @@ pub use self::{
     retention::Retention,
     roles::{Known, MOST_ROLES},
     scans::{NewScan, ScanFilter, Submission},
-    schedules::{Followed, Terms},
+    schedules::{Followed, ScheduleFilter, Terms},
     second_factor::{Credentials, SecondFactor, Shown},
     sessions::{IDLE, LONGEST, SessionRecord},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
     tenants::NewTenant,
-    users::{Account, Expected, FirstPassword, INVITED_FOR},
+    users::{Account, Expected, FirstPassword, INVITED_FOR, Standing, UserFilter},
     workers::Introduction,
+};
+use self::{
+    audit::Acts,
+    happenings::Happenings,
+    postgres::Whose,
+    session::{QueueTx, Session, TenantTx},
 };
 /// What is stored, as the API tells it too.
 pub use model::{
     comment::{CommentEdit, CommentRecord, ConversationRecord, MentionRecord, NewComment, Reading},
     record::{
-        KeyRecord, KnownFinding, NewKey, NewRole, NewSchedule, NewUser, RefusedRun, RoleRecord, ScanRecord,
-        ScheduleRecord, TaskRecord, TenantChange, TenantRecord, UserRecord,
+        KeyRecord, KnownAsset, KnownFinding, NewKey, NewRole, NewSchedule, NewUser, RefusedRun, RoleRecord,
+        ScanRecord, ScheduleChange, ScheduleRecord, TaskRecord, TenantChange, TenantRecord, UserRecord,
     },
 };
 

@@ -157,7 +157,7 @@ impl TenantTx<'_> {
                 }
             }
             for (identity, (asset, looks)) in of_unit {
-                observed.push((asset.kind().to_owned(), digest(&identity), looks));
+                observed.push((asset.kind().as_str().to_owned(), digest(&identity), looks));
                 seen.extend(observed.last().cloned());
                 see(&mut distinct, identity, ended.moment(), asset);
             }
@@ -167,7 +167,7 @@ impl TenantTx<'_> {
             rows.push(vec![
                 self.tenant(),
                 digest(&identity).into(),
-                asset.kind().into(),
+                asset.kind().as_str().into(),
                 identity.into(),
                 json(asset)?,
                 first.into(),

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use model::{
     By, Frontier, Happening, Limits, Money, NewTask, Refusal, ScanId, ScanLife, ScanRequest, Scope, Stage,
     Target, TaskId, TenantId, TraceParent, Traffic, Unit, Work, WorkerPrice,
-    record::{ScanRecord, TaskRecord, TimeOrder},
+    list::{ScanCursor, TimeOrder},
+    record::{ScanRecord, TaskRecord},
     scan::{Changes, Difference, ScanEnd, Used},
     task::Life,
 };
@@ -15,10 +16,11 @@ use sha2::{Digest, Sha256};
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::{Columns, Question},
     once::{Made, Once},
     session::TenantTx,
     tasks::{microseconds, trace},
-    value::{Row, Value, direction, json},
+    value::{Row, Value, json},
 };
 
 /// A scan to be begun.
@@ -61,13 +63,13 @@ pub struct ScanFilter {
     pub since: Option<Timestamp>,
     /// And only those that were submitted before then.
     pub until: Option<Timestamp>,
-    /// Submitted before that one.
-    pub before: Option<ScanId>,
-    /// Submitted after that one.
-    pub after: Option<ScanId>,
     /// In which order.
     pub order: TimeOrder,
+    /// Only what comes behind that place.
+    pub after: Option<ScanCursor>,
 }
+
+const COLUMNS: Columns = Columns { name: "scan_id", time: "submitted_at", id: "scan_id" };
 
 /// A scan that is held for as long as its transaction.
 pub(crate) struct RunningScan {
@@ -452,34 +454,18 @@ impl TenantTx<'_> {
         filter: &ScanFilter,
         at_most: usize,
     ) -> Result<Vec<ScanRecord>, StoreError> {
-        let ScanFilter { running, scope, since, until, before, after, order } = filter;
-        let mut values = vec![self.tenant()];
-        let mut conditions = String::new();
-        let mut also = |condition: &str, value: Value| {
-            values.push(value);
-            conditions.push_str(&condition.replace('#', &values.len().to_string()));
-        };
-        if let Some(scope) = scope {
-            also(" AND scope = $#", scope.as_str().into());
-        }
-        for (compared, time) in [(">=", since), ("<", until)] {
-            if let Some(time) = time {
-                also(&format!(" AND submitted_at {compared} $#"), (*time).into());
-            }
-        }
-        for (compared, scan) in [("<", before), (">", after)] {
-            if let Some(scan) = scan {
-                let place = "(SELECT submitted_at, scan_id FROM scans WHERE tenant_id = $1 AND scan_id = $#)";
-                also(&format!(" AND (submitted_at, scan_id) {compared} {place}"), scan.to_string().into());
-            }
-        }
+        let ScanFilter { running, scope, since, until, order, after } = filter;
+        let mut wanted = Question::of(self.tenant());
+        wanted.also(KNOWN);
+        wanted.with_any("scope = #", scope.as_deref());
+        wanted.with_any("submitted_at >= #", *since);
+        wanted.with_any("submitted_at < #", *until);
         if *running {
-            conditions.push_str(" AND state = 'running'");
+            wanted.also("state = 'running'");
         }
-        let way = direction(*order);
-        let sql = format!(
-            "SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND {KNOWN}{conditions} ORDER BY submitted_at {way}, scan_id {way} LIMIT {at_most}"
-        );
+        let order = wanted.ordered(&COLUMNS, (*order).into(), after.clone());
+        let Question { condition, values } = wanted;
+        let sql = format!("SELECT {SCAN} FROM scans WHERE {condition} {order} LIMIT {at_most}");
         self.query(&sql, &values).await?.iter().map(read).collect()
     }
 }

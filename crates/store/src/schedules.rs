@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use model::{
-    By, ScanLife, ScheduleId, Stage, TenantId, WorkerPrice,
-    record::{NewSchedule, RefusedRun, ScheduleRecord},
+    By, ScanLife, ScanRequest, ScheduleId, Stage, Target, TenantId, WorkerPrice,
+    record::{NewSchedule, RefusedRun, ScheduleChange, ScheduleRecord},
     schedule::Progress,
     stage::add_counts,
 };
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     NewScan, Store, StoreError,
     audit::Act,
+    list::Question,
     once::{Made, Once},
     session::TenantTx,
     value::{Kind, Row, Value, json},
@@ -34,6 +35,17 @@ pub struct Followed {
     pub planned: BTreeMap<Stage, usize>,
     /// Runs that began nothing: nobody else is there to be told.
     pub refused: Vec<(TenantId, String, RefusedRun)>,
+}
+
+/// Which schedules somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScheduleFilter {
+    /// Only those that begin scans, or only those that do not.
+    pub enabled: Option<bool>,
+    /// Only those whose last run began nothing, or only the others.
+    pub refused: Option<bool>,
+    /// Only those whose names come after this.
+    pub after: Option<String>,
 }
 
 const SCHEDULE: &str =
@@ -69,6 +81,10 @@ fn seed(id: ScheduleId) -> u64 {
 impl TenantTx<'_> {
     async fn hold_schedule(&mut self, id: ScheduleId) -> Result<ScheduleRecord, StoreError> {
         let lock = self.dialect().for_update();
+        self.schedule(id, lock).await
+    }
+
+    async fn schedule(&mut self, id: ScheduleId, lock: &str) -> Result<ScheduleRecord, StoreError> {
         let sql = format!("SELECT {SCHEDULE} FROM schedules WHERE tenant_id = $1 AND schedule_id = $2{lock}");
         read(&self.one(&sql, &[self.tenant(), id.as_uuid().into()], ("schedule", id)).await?)
     }
@@ -135,8 +151,29 @@ impl TenantTx<'_> {
     }
 
     pub(crate) async fn schedules(&mut self) -> Result<Vec<ScheduleRecord>, StoreError> {
-        let sql = format!("SELECT {SCHEDULE} FROM schedules WHERE tenant_id = $1 ORDER BY name");
-        self.query(&sql, &[self.tenant()]).await?.iter().map(read).collect()
+        let all = Question::of(self.tenant());
+        self.read_schedules(all, "").await
+    }
+
+    async fn read_schedules(
+        &mut self,
+        wanted: Question,
+        limit: &str,
+    ) -> Result<Vec<ScheduleRecord>, StoreError> {
+        let Question { condition, values } = wanted;
+        let sql = format!("SELECT {SCHEDULE} FROM schedules WHERE {condition} ORDER BY name {limit}");
+        self.query(&sql, &values).await?.iter().map(read).collect()
+    }
+
+    /// What it is to begin is within its scope now. When its time comes that is asked again.
+    async fn require_in_scope(
+        &mut self,
+        request: &ScanRequest,
+        targets: &[Target],
+    ) -> Result<(), StoreError> {
+        let scope = self.scope(&request.scope).await?;
+        let out = |refusal| StoreError::OutOfScope { scope: request.scope.clone(), refusal };
+        targets.iter().try_for_each(|target| scope.permits_target(target).map_err(out))
     }
 }
 
@@ -167,11 +204,7 @@ impl Store {
                 if let Some((once, before)) = tx.made_before(once.as_ref(), &id).await? {
                     return once.as_it_is(tx.hold_schedule(before).await);
                 }
-                let scope = tx.scope(&new.request.scope).await?;
-                for target in &new.targets {
-                    let out = |refusal| StoreError::OutOfScope { scope: new.request.scope.clone(), refusal };
-                    scope.permits_target(target).map_err(out)?;
-                }
+                tx.require_in_scope(&new.request, &new.targets).await?;
                 let progress = Progress::since(tx.now);
                 let look_again = new.rule.due(&progress, tx.now, false, seed(id)).look_again;
                 let values = [
@@ -199,33 +232,88 @@ impl Store {
         .await
     }
 
-    /// A tenant's schedules, by name.
+    /// So many schedules of a tenant, by name.
+    pub async fn list_schedules(
+        &self,
+        tenant: TenantId,
+        filter: ScheduleFilter,
+        at_most: usize,
+    ) -> Result<Vec<ScheduleRecord>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut wanted = Question::of(tx.tenant());
+                wanted.with_any("enabled = #", filter.enabled);
+                match filter.refused {
+                    Some(true) => wanted.also("refused IS NOT NULL"),
+                    Some(false) => wanted.also("refused IS NULL"),
+                    None => {}
+                }
+                wanted.with_any("name > #", filter.after);
+                tx.read_schedules(wanted, &format!("LIMIT {at_most}")).await
+            })
+        })
+        .await
+    }
+
+    /// One of them.
+    pub async fn schedule(&self, tenant: TenantId, id: ScheduleId) -> Result<ScheduleRecord, StoreError> {
+        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.schedule(id, "").await })).await
+    }
+
+    /// Every schedule of a tenant, by name.
     pub async fn schedules(&self, tenant: TenantId) -> Result<Vec<ScheduleRecord>, StoreError> {
         self.read_tenant(tenant, |tx| Box::pin(async move { tx.schedules().await })).await
     }
 
-    /// Lets a schedule begin scans, or no more. What was missed in between is not caught up on.
-    pub async fn enable_schedule(
+    /// Changes a schedule, if it is what somebody has seen. With another rule, or begun again, it counts from now: what was missed is
+    /// not caught up on.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is not what they have seen.
+    pub async fn change_schedule(
         &self,
         tenant: TenantId,
         id: ScheduleId,
-        enabled: bool,
+        change: ScheduleChange,
+        seen: Option<ScheduleRecord>,
         by: impl Into<By>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<ScheduleRecord, StoreError> {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let schedule = tx.hold_schedule(id).await?;
-                let progress = Progress::since(tx.now);
-                let look_again = schedule.rule.due(&progress, tx.now, false, seed(id)).look_again;
-                let sql = "UPDATE schedules SET enabled = $3, progress = $4, look_again = $5, refused = NULL \
-                           WHERE tenant_id = $1 AND schedule_id = $2";
-                let values =
-                    [tx.tenant(), id.as_uuid().into(), enabled.into(), json(&progress)?, look_again.into()];
+                let before = tx.hold_schedule(id).await?;
+                if seen.is_some_and(|seen| seen != before) {
+                    return Err(StoreError::Changed { kind: "schedule", name: before.name });
+                }
+                let mut after = before.clone();
+                let ScheduleChange { rule, request, targets, enabled } = change;
+                if request.is_some() || targets.is_some() {
+                    after.request = request.unwrap_or(after.request);
+                    after.targets = targets.unwrap_or(after.targets);
+                    tx.require_in_scope(&after.request, &after.targets).await?;
+                }
+                if rule.is_some() || enabled.is_some() {
+                    after.rule = rule.unwrap_or(after.rule);
+                    after.enabled = enabled.unwrap_or(after.enabled);
+                    after.progress = Progress::since(tx.now);
+                    after.look_again = after.rule.due(&after.progress, tx.now, false, seed(id)).look_again;
+                }
+                after.refused = None;
+                let values = [
+                    tx.tenant(),
+                    id.as_uuid().into(),
+                    json(&after.rule)?,
+                    json(&after.request)?,
+                    json(&after.targets)?,
+                    after.enabled.into(),
+                    json(&after.progress)?,
+                    after.look_again.into(),
+                ];
+                let sql = "UPDATE schedules SET rule = $3, request = $4, targets = $5, enabled = $6, progress = $7, \
+                           look_again = $8, refused = NULL WHERE tenant_id = $1 AND schedule_id = $2";
                 tx.execute(sql, &values).await?;
-                let action = if enabled { "schedule.enable" } else { "schedule.disable" };
-                tx.audit(Act::new(&by, action, id).detail(schedule.name));
-                Ok(())
+                tx.audit(Act::new(&by, "schedule.change", id).detail(&after.name).before(&before)?.after(&after)?);
+                Ok(after)
             })
         })
         .await

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use futures_util::future::BoxFuture;
-use model::{ScanId, Scope, TaskId, TenantId, scan::Difference};
+use model::{ScanId, Scope, TaskId, TenantId, list::TimeOrder, scan::Difference};
 
 use crate::{
     Database, Location, ReplicaState, ScanFilter, ScanRecord, ScheduleRecord, Store, StoreError, TaskCounts,
@@ -118,8 +118,10 @@ impl StaleReads {
         after: Option<TaskId>,
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        self.read(tenant, move |tx| Box::pin(async move { tx.read_tasks(&filter, after, at_most, "").await }))
-            .await
+        self.read(tenant, move |tx| {
+            Box::pin(async move { tx.read_tasks(&filter, TimeOrder::OldestFirst, after, at_most).await })
+        })
+        .await
     }
 
     /// As [`Store::task_counts`].

@@ -56,24 +56,25 @@ impl Store {
         reason: String,
         by: impl Into<By>,
     ) -> Result<Stop, StoreError> {
-        self.order_stop_once(authority, reach, reason, by, None).await.map(|made| made.record)
+        self.order_stop_once(authority, reach, reason, by, None, None).await.map(|made| made.record)
     }
 
-    /// The same; under a key the same order of the same asker within a tenant is the same stop for a day. One that was lifted meanwhile
-    /// is not ordered again.
+    /// The same, by somebody of a tenant, whose audit is told, too; of that one whom it stops without. Under a key the same order of the
+    /// same asker within that tenant is the same stop for a day. One that was lifted meanwhile is not ordered again.
     pub async fn order_stop_once(
         &self,
         authority: Authority,
         reach: Reach,
         reason: String,
         by: impl Into<By>,
+        of: Option<TenantId>,
         key: Option<String>,
     ) -> Result<Made<Stop>, StoreError> {
         let by = by.into();
         let once = Once::of(key, &by, "stop.order", &(authority.as_str(), reach, &reason))?;
-        let once = match (once, tenant_of(&reach)) {
+        let once = match (once, of.or(tenant_of(&reach))) {
             (Some(_), None) => {
-                return Err(StoreError::Invalid("only stops of one tenant have keys".to_owned()));
+                return Err(StoreError::Invalid("only what somebody of a tenant orders has keys".to_owned()));
             }
             (once, tenant) => once.zip(tenant),
         };
@@ -99,7 +100,9 @@ impl Store {
                 let sql = "INSERT INTO stops (stop_id, reach, authority, reason, ordered_by, ordered_at) \
                            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
                 let is_new = tx.session.execute(sql, &values).await? > 0;
-                tx.audit(tenant_of(&reach), Act::new(&by, "stop.order", reach).detail(&stop.reason));
+                for told in told_of(&reach, of) {
+                    tx.audit(told, Act::new(&by, "stop.order", reach).detail(&stop.reason));
+                }
                 if is_new {
                     return Ok((Made::now(stop), true));
                 }
@@ -135,13 +138,15 @@ impl Store {
         }
     }
 
-    /// Lifts the stops that reach exactly that far, or all of them, as far as they may be lifted in that name. Those that were lifted.
+    /// Lifts the stops that reach exactly that far, or all of them, as far as they may be lifted in that name. Those that were lifted. The
+    /// audit of the tenant of who lifts them is told, too.
     pub async fn lift_stops(
         &self,
         authority: Authority,
         reach: Option<Reach>,
         reason: String,
         by: impl Into<By>,
+        of: Option<TenantId>,
     ) -> Result<Vec<Stop>, StoreError> {
         let by = by.into();
         let lifting = self.of_queue(move |tx| {
@@ -162,7 +167,9 @@ impl Store {
                     ];
                     // Otherwise somebody else has lifted it meanwhile.
                     if tx.session.execute(sql, &values).await? > 0 {
-                        tx.audit(tenant_of(&stop.reach), Act::new(&by, "stop.lift", stop.reach).detail(&reason));
+                        for told in told_of(&stop.reach, of) {
+                            tx.audit(told, Act::new(&by, "stop.lift", stop.reach).detail(&reason));
+                        }
                         lifted.push(stop);
                     }
                 }
@@ -174,6 +181,12 @@ impl Store {
         self.tell_of_stops(lifted.iter().map(told).collect()).await;
         Ok(lifted)
     }
+}
+
+/// In whose audit it stands: whom it stops, and of whom who says so is.
+fn told_of(reach: &Reach, of: Option<TenantId>) -> impl Iterator<Item = Option<TenantId>> {
+    let whom = tenant_of(reach);
+    std::iter::once(whom).chain(of.map(Some).filter(|of| *of != whom))
 }
 
 fn tenant_of(reach: &Reach) -> Option<TenantId> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use model::{
     By, Happening, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, TraceParent, Work,
     WorkerId,
+    list::TimeOrder,
     record::TaskRecord,
     scan::ScanEnd,
     task::{Command, Death, Life, RetryPolicy},
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::{Question, direction},
     scans::KNOWN,
     session::{Session, TenantTx},
     value::{Row, Value, json, places, rows_of_places},
@@ -188,43 +190,41 @@ impl TaskFilter {
         TaskFilter { scan: Some(scan), ..TaskFilter::default() }
     }
 
-    /// The condition, with the tenant as the first value.
-    fn question(&self, tenant: TenantId, after: Option<TaskId>, at_most: usize) -> (String, Vec<Value>) {
-        let (mut condition, mut values) = self.condition(tenant.as_uuid().into());
-        if let Some(after) = after {
-            values.push(after.as_uuid().into());
-            condition.push_str(&format!(" AND task_id > ${}", values.len()));
-        }
-        let sql = format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id LIMIT {at_most}");
+    /// Those of a tenant in an order, from after one on.
+    fn listed(
+        &self,
+        tenant: TenantId,
+        order: TimeOrder,
+        after: Option<TaskId>,
+        at_most: usize,
+    ) -> (String, Vec<Value>) {
+        let mut wanted = self.question(tenant.as_uuid().into());
+        // By their ids, which begin with a time.
+        let beyond = match order {
+            TimeOrder::OldestFirst => "task_id > #",
+            TimeOrder::NewestFirst => "task_id < #",
+        };
+        wanted.with_any(beyond, after.map(|task| task.as_uuid()));
+        let (Question { condition, values }, way) = (wanted, direction(order));
+        let sql =
+            format!("SELECT {COLUMNS} FROM tasks WHERE {condition} ORDER BY task_id {way} LIMIT {at_most}");
         (sql, values)
     }
 
-    fn condition(&self, tenant: Value) -> (String, Vec<Value>) {
-        let mut values = vec![tenant];
-        let mut sql = "tenant_id = $1".to_owned();
-        let mut also = |condition: &str, value: Value, values: &mut Vec<Value>| {
-            values.push(value);
-            sql.push_str(&format!(" AND {condition} ${}", values.len()));
-        };
-        if let Some(scan) = self.scan {
-            also("scan_id =", scan.to_string().into(), &mut values);
-        }
-        if let Some(stage) = self.stage {
-            also("stage =", stage.as_str().into(), &mut values);
-        }
-        if let Some(state) = self.state {
-            also("state =", state.into(), &mut values);
-        }
+    /// With the tenant as the first value.
+    fn question(&self, tenant: Value) -> Question {
+        let mut wanted = Question::of(tenant);
+        wanted.with_any("scan_id = #", self.scan.map(|scan| scan.to_string()));
+        wanted.with_any("stage = #", self.stage.map(Stage::as_str));
+        wanted.with_any("state = #", self.state);
         if let Some(failure) = &self.failure {
-            let escaped = failure.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-            also("last_failure LIKE", format!("%{escaped}%").into(), &mut values);
-            sql.push_str(" ESCAPE '\\'");
+            wanted.containing("last_failure", failure);
         }
         if !self.ids.is_empty() {
-            sql.push_str(&format!(" AND task_id IN ({})", places(values.len() + 1, self.ids.len())));
-            values.extend(self.ids.iter().map(|id| Value::from(id.as_uuid())));
+            wanted.also(&format!("task_id IN ({})", places(wanted.values.len() + 1, self.ids.len())));
+            wanted.values.extend(self.ids.iter().map(|id| Value::from(id.as_uuid())));
         }
-        (sql, values)
+        wanted
     }
 }
 
@@ -340,22 +340,23 @@ impl TenantTx<'_> {
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
         let lock = self.dialect().for_update();
-        self.read_tasks(filter, None, at_most, lock).await
+        let (sql, values) = filter.listed(self.tenant, TimeOrder::OldestFirst, None, at_most);
+        self.query(&format!("{sql}{lock}"), &values).await?.iter().map(read_task).collect()
     }
 
     pub(crate) async fn read_tasks(
         &mut self,
         filter: &TaskFilter,
+        order: TimeOrder,
         after: Option<TaskId>,
         at_most: usize,
-        lock: &str,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        let (sql, values) = filter.question(self.tenant, after, at_most);
-        self.query(&format!("{sql}{lock}"), &values).await?.iter().map(read_task).collect()
+        let (sql, values) = filter.listed(self.tenant, order, after, at_most);
+        self.query(&sql, &values).await?.iter().map(read_task).collect()
     }
 
     pub(crate) async fn one_task(&mut self, id: TaskId) -> Result<TaskRecord, StoreError> {
-        let found = self.read_tasks(&TaskFilter::one(id), None, 1, "").await?;
+        let found = self.read_tasks(&TaskFilter::one(id), TimeOrder::OldestFirst, None, 1).await?;
         found.into_iter().next().ok_or(StoreError::Missing { kind: "task", name: id.to_string() })
     }
 
@@ -405,7 +406,19 @@ impl Store {
         after: Option<TaskId>,
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        let (sql, values) = filter.question(tenant, after, at_most);
+        let (sql, values) = filter.listed(tenant, TimeOrder::OldestFirst, after, at_most);
+        self.rows_of_tenant(tenant, sql, values).await?.iter().map(read_task).collect()
+    }
+
+    /// The same, those that were asked for last first, from before one on.
+    pub async fn latest_tasks(
+        &self,
+        tenant: TenantId,
+        filter: TaskFilter,
+        before: Option<TaskId>,
+        at_most: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let (sql, values) = filter.listed(tenant, TimeOrder::NewestFirst, before, at_most);
         self.rows_of_tenant(tenant, sql, values).await?.iter().map(read_task).collect()
     }
 
@@ -479,7 +492,7 @@ impl Store {
                 let (read, commanded, last) = self
                     .of_tenant(tenant, move |tx| {
                         Box::pin(async move {
-                            let ids = tx.read_tasks(&filter, after, limit, "").await?;
+                            let ids = tx.read_tasks(&filter, TimeOrder::OldestFirst, after, limit).await?;
                             let last = ids.last().map(|task| task.id);
                             let commanded = tx.command_tasks(&ids, &sweep.command()).await?;
                             if commanded.changed > 0 {
@@ -516,14 +529,11 @@ impl Store {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let (condition, mut values) = filter.condition(tx.tenant());
-                values.push(ended_before.into());
-                let ended = "state IN ('completed', 'cancelled', 'dead')";
-                let sql = format!(
-                    "DELETE FROM tasks WHERE {condition} AND {ended} AND ended_at < ${}",
-                    values.len()
-                );
-                let purged = tx.execute(&sql, &values).await?;
+                let mut wanted = filter.question(tx.tenant());
+                wanted.also("state IN ('completed', 'cancelled', 'dead')");
+                wanted.with("ended_at < #", ended_before);
+                let Question { condition, values } = wanted;
+                let purged = tx.execute(&format!("DELETE FROM tasks WHERE {condition}"), &values).await?;
                 if purged > 0 {
                     let which = [filter_words(&filter), format!("ended before {ended_before}")];
                     let which: Vec<String> = which.into_iter().filter(|words| !words.is_empty()).collect();

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::Question,
     once::{Made, Once},
     session::{QueueTx, TenantTx},
     value::{Row, json},
@@ -87,8 +88,18 @@ impl TenantTx<'_> {
     }
 
     pub(crate) async fn scopes(&mut self) -> Result<Vec<(String, Scope)>, StoreError> {
-        let sql = "SELECT name, body FROM scopes WHERE tenant_id = $1 ORDER BY name";
-        let rows = self.query(sql, &[self.tenant()]).await?;
+        let wanted = Question::of(self.tenant());
+        self.read_scopes(wanted, "").await
+    }
+
+    async fn read_scopes(
+        &mut self,
+        wanted: Question,
+        limit: &str,
+    ) -> Result<Vec<(String, Scope)>, StoreError> {
+        let Question { condition, values } = wanted;
+        let sql = format!("SELECT name, body FROM scopes WHERE {condition} ORDER BY name {limit}");
+        let rows = self.query(&sql, &values).await?;
         rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.json(1)?))).collect()
     }
 }
@@ -347,7 +358,37 @@ impl Store {
         .await
     }
 
-    /// The scopes of a tenant, by name.
+    /// So many scopes of a tenant, by name.
+    pub async fn list_scopes(
+        &self,
+        tenant: TenantId,
+        after: Option<String>,
+        at_most: usize,
+    ) -> Result<Vec<(String, Scope)>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut wanted = Question::of(tx.tenant());
+                wanted.with_any("name > #", after);
+                tx.read_scopes(wanted, &format!("LIMIT {at_most}")).await
+            })
+        })
+        .await
+    }
+
+    /// One of them, if there is one of that name.
+    pub async fn scope(&self, tenant: TenantId, name: &str) -> Result<Option<Scope>, StoreError> {
+        let name = name.to_owned();
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let mut wanted = Question::of(tx.tenant());
+                wanted.with("name = #", name);
+                Ok(tx.read_scopes(wanted, "").await?.pop().map(|(_, scope)| scope))
+            })
+        })
+        .await
+    }
+
+    /// Every scope of a tenant, by name.
     pub async fn scopes(&self, tenant: TenantId) -> Result<Vec<(String, Scope)>, StoreError> {
         self.read_tenant(tenant, |tx| Box::pin(async move { tx.scopes().await })).await
     }

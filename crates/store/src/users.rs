@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use model::{
     By, Role, SessionId, TenantId, Token, UserId, UserName,
+    list::{ListOrder, UserCursor},
     record::{NewUser, UserRecord},
 };
 use uuid::Uuid;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::{Columns, Question},
     once::{Made, Once},
     second_factor::{Credentials, SecondFactor, Shown},
     session::{Session, TenantTx},
@@ -32,6 +34,34 @@ pub enum FirstPassword {
     /// Whoever has this says it, once.
     Invited(Token),
 }
+
+/// How somebody stands who may log in, or may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// They may log in.
+    Active,
+    /// They have not taken up their invitation.
+    Invited,
+    /// They may not log in any more.
+    Disabled,
+}
+
+/// Which people somebody means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserFilter {
+    /// Only those of this role.
+    pub role: Option<Role>,
+    /// Only those who stand so.
+    pub standing: Option<Standing>,
+    /// Only those who have not logged in since then.
+    pub away_since: Option<Timestamp>,
+    /// In which order.
+    pub order: ListOrder,
+    /// Only who comes behind that place.
+    pub after: Option<UserCursor>,
+}
+
+const COLUMNS: Columns = Columns { name: "name", time: "created_at", id: "user_id" };
 
 /// What must still be so when a password is set: it was looked at before, and hashing takes a while.
 #[derive(Debug, Clone)]
@@ -226,6 +256,36 @@ impl Store {
         .await
     }
 
+    /// So many of them: those who are meant, in the order that is meant.
+    pub async fn list_users(
+        &self,
+        tenant: TenantId,
+        filter: UserFilter,
+        at_most: usize,
+    ) -> Result<Vec<UserRecord>, StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move {
+                let UserFilter { role, standing, away_since, order, after } = filter;
+                let mut wanted = Question::of(tx.tenant());
+                wanted.with_any("role = #", role.as_ref().map(Role::as_str));
+                match standing {
+                    Some(Standing::Active) => wanted.also("disabled_at IS NULL AND invited_until IS NULL"),
+                    Some(Standing::Invited) => {
+                        wanted.also("disabled_at IS NULL AND invited_until IS NOT NULL")
+                    }
+                    Some(Standing::Disabled) => wanted.also("disabled_at IS NOT NULL"),
+                    None => {}
+                }
+                wanted.with_any("(last_login IS NULL OR last_login < #)", away_since);
+                let order = wanted.ordered(&COLUMNS, order, after);
+                let Question { condition, values } = wanted;
+                let sql = format!("SELECT {USER} FROM users WHERE {condition} {order} LIMIT {at_most}");
+                tx.query(&sql, &values).await?.iter().map(read).collect()
+            })
+        })
+        .await
+    }
+
     /// One of them.
     pub async fn user(&self, tenant: TenantId, id: UserId) -> Result<UserRecord, StoreError> {
         self.read_tenant(tenant, move |tx| {
@@ -245,7 +305,7 @@ impl Store {
         &self,
         tenant: TenantId,
         id: UserId,
-        seen: Option<Role>,
+        seen: Option<UserRecord>,
         role: Option<Role>,
         disabled: Option<bool>,
         by: impl Into<By>,
@@ -295,7 +355,7 @@ impl Store {
         &self,
         tenant: TenantId,
         id: UserId,
-        seen: Option<Role>,
+        seen: Option<UserRecord>,
         invitation: &Token,
         by: impl Into<By>,
     ) -> Result<UserRecord, StoreError> {
@@ -330,7 +390,7 @@ impl Store {
         &self,
         tenant: TenantId,
         id: UserId,
-        seen: Option<Role>,
+        seen: Option<UserRecord>,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
         let by = by.into();
@@ -446,8 +506,9 @@ impl Store {
     }
 }
 
-fn require_seen(user: &UserRecord, seen: Option<Role>) -> Result<(), StoreError> {
-    match seen.is_none_or(|seen| seen == user.role) {
+/// What may be changed is as somebody has seen it: that somebody has logged in meanwhile changes nothing.
+fn require_seen(user: &UserRecord, seen: Option<UserRecord>) -> Result<(), StoreError> {
+    match seen.is_none_or(|seen| seen.role == user.role && seen.disabled_at == user.disabled_at) {
         true => Ok(()),
         false => Err(StoreError::Changed { kind: "user", name: user.name.to_string() }),
     }

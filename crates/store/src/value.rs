@@ -1,7 +1,7 @@
 //! What goes into statements and comes out of rows, whichever database holds it.
 
 use jiff::Timestamp;
-use model::record::TimeOrder;
+use model::{AssetId, KeyPrefix, ScanId, UserId};
 use uuid::Uuid;
 
 use crate::StoreError;
@@ -75,6 +75,10 @@ from! {
     [u8; 16] => Bytes, |value| Value::Bytes(value.to_vec());
     Uuid => Id, |value| Value::Id(value);
     Timestamp => Time, |value| Value::Time(in_microseconds(value));
+    AssetId => Bytes, |value| Value::Bytes(value.bytes().to_vec());
+    KeyPrefix => Text, |value| Value::Text(value.into());
+    ScanId => Text, |value| Value::Text(value.into());
+    UserId => Id, |value| Value::Id(value.as_uuid());
 }
 
 /// PostgreSQL keeps no NUL in a text, and what targets say may hold some.
@@ -84,14 +88,6 @@ pub(crate) fn without_nul(text: String) -> String {
 
 fn in_microseconds(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
-}
-
-/// The word for it behind what is ordered by.
-pub(crate) fn direction(order: TimeOrder) -> &'static str {
-    match order {
-        TimeOrder::NewestFirst => "DESC",
-        TimeOrder::OldestFirst => "ASC",
-    }
 }
 
 /// One row of an answer.

@@ -57,7 +57,7 @@ async fn what_is_asked_stands_in_the_request_and_the_key_nowhere_else() {
     let (server, client) =
         answering(vec![tenant(), ok(r#"{"scopes":[]}"#), response("204 No Content", &[], "")]).await;
     assert_eq!(client.tenant().await.unwrap().name, "acme");
-    assert!(client.scopes().await.unwrap().is_empty());
+    assert!(client.scopes(5, None).await.unwrap().items.is_empty());
     client.delete_scope("a/b ü?").await.unwrap();
     let seen = server.seen();
     let heads: Vec<String> = seen.iter().map(|seen| seen.text().to_ascii_lowercase()).collect();

@@ -15,7 +15,7 @@ async fn a_problem_is_told_with_what_failed_the_hint_and_the_request() {
     let ClientError::Refused(told) = error else { panic!("{error:?}") };
     assert_eq!((told.status, &told.code[..], &told.title[..]), (404, "not-found", "a title"));
     let (_server, client) = answering(vec![problem("403 Forbidden", &[], "forbidden")]).await;
-    assert!(client.keys().await.unwrap_err().is_forbidden());
+    assert!(client.keys(&client::KeyQuery::default()).await.unwrap_err().is_forbidden());
 }
 
 #[tokio::test]
@@ -38,12 +38,12 @@ async fn whoever_is_no_rampart_is_told_from_one() {
 #[tokio::test]
 async fn an_answer_without_an_end_is_not_read_to_it() {
     let (_server, client) = answering(vec![ok(vec![b' '; 65 << 20])]).await;
-    let large = client.keys().await.unwrap_err();
+    let large = client.keys(&client::KeyQuery::default()).await.unwrap_err();
     assert!(matches!(large, ClientError::TooLarge { .. }) && large.to_string().contains("64 MiB"), "{large}");
     // Of what went wrong less is read.
     let long = response("500 Internal Server Error", &[], vec![b' '; 65 << 10]);
     let (_server, client) = answering(vec![long]).await;
-    let large = client.keys().await.unwrap_err();
+    let large = client.keys(&client::KeyQuery::default()).await.unwrap_err();
     assert!(matches!(large, ClientError::Unexplained { status: 500, .. }), "{large:?}");
 }
 
@@ -52,7 +52,7 @@ async fn nobody_is_told_from_somebody_and_what_has_no_name_is_not_asked_about() 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let client = client_of(listener.local_addr().unwrap());
     drop(listener);
-    let away = client.schedules().await.unwrap_err();
+    let away = client.schedules(5, None).await.unwrap_err();
     assert!(matches!(away, ClientError::Unreachable { passing: true, .. }), "{away:?}");
     for name in ["", ".", ".."] {
         let nameless = client.delete_scope(name).await.unwrap_err();

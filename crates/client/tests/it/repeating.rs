@@ -56,7 +56,7 @@ async fn what_may_have_happened_is_asked_again_only_when_it_happens_once() {
         server.seen().iter().map(|seen| header(&seen.text(), "idempotency-key")).collect();
     assert!(keys[..4].iter().all(|key| key.len() == 36 && *key == keys[0]), "{keys:?}");
     assert_eq!(keys[4..], ["deploy-7"; 4].map(str::to_owned));
-    client.order_stop(None, "a leak").await.unwrap_err();
+    client.order_stop(client::StopReach::Own, "a leak").await.unwrap_err();
     let orders: Vec<String> =
         server.seen()[8..].iter().map(|seen| header(&seen.text(), "idempotency-key")).collect();
     assert!(orders.len() == 4 && orders.iter().all(|key| key.len() == 36 && *key == orders[0]), "{orders:?}");

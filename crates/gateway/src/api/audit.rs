@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use model::{AuditEntry, Permission, audit::Checkpoint, record::TimeOrder};
+use model::{AuditEntry, Permission, audit::Checkpoint, list::TimeOrder};
 use serde::{Deserialize, Serialize};
 use store::AuditFilter;
 use utoipa::{IntoParams, ToSchema};

@@ -3,20 +3,23 @@
 use axum::{Json, extract::State, http::StatusCode};
 use ipnet::IpNet;
 use jiff::Timestamp;
-use model::{ApiKey, KeyPrefix, Permission};
+use model::{
+    ApiKey, KeyPrefix, Permission, Role,
+    list::{KeyCursor, ListOrder},
+};
 use serde::{Deserialize, Serialize};
-use store::{KeyRecord, NewKey};
-use utoipa::ToSchema;
+use store::{KeyFilter, KeyRecord, NewKey};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    body::{Body, InPath},
+    body::{Body, InPath, InQuery},
     once::{Made, Once},
-    words,
+    page, words,
 };
 use crate::{
     Gateway,
     caller::{Caller, Who},
-    problem::{AboutOne, Anywhere, BringsBody, Kind, MayConflict, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, Problem},
 };
 
 /// Networks of one key, at most.
@@ -26,11 +29,36 @@ const DAY: u32 = 24 * 60 * 60;
 /// And at most.
 const LONGEST_OVERLAP: u32 = 30 * DAY;
 
-/// Every key of the tenant.
+/// Which keys.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only those of that role.
+    role: Option<Role>,
+    /// Only those that are good for nothing any more, or only those that are.
+    expired: Option<bool>,
+    /// Only those that nobody has used since then.
+    unused_since: Option<Timestamp>,
+    /// In which order.
+    #[serde(default)]
+    #[param(inline)]
+    order: ListOrder,
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only what comes behind that place: `next` of the answer before, in the same order.
+    after: Option<KeyCursor>,
+}
+
+/// Some keys.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Keys {
-    /// By name.
+    /// In the order that was asked for.
     keys: Vec<KeyRecord>,
+    /// There may be more: `after` that place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<KeyCursor>,
 }
 
 /// A key that was made now.
@@ -94,15 +122,23 @@ async fn named(gateway: &Gateway, caller: &Caller, prefix: &KeyPrefix) -> Result
     path = "/keys",
     tag = "keys",
     operation_id = "list_keys",
-    responses(
-        (status = OK, body = Keys, description = "every key, by name"),
-        Anywhere,
-    ),
+    params(Which),
+    responses((status = OK, body = Keys, description = "some keys"), Anywhere, HasQuery),
 )]
-pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Keys>, Problem> {
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<Keys>, Problem> {
     let tenant = caller.may(Permission::KeysRead)?;
-    let keys = gateway.store.keys(tenant).await?;
-    Ok(Json(Keys { keys }))
+    let limit = page::limit(which.limit)?;
+    let Which { role, expired, unused_since, order, limit: _, after } = which;
+    let filter = KeyFilter { role, expired, unused_since, order, after };
+    let keys = gateway.store.list_keys(tenant, filter, limit).await?;
+    let place =
+        |key: &KeyRecord| KeyCursor { id: key.prefix.clone(), time: key.created_at, name: key.name.clone() };
+    let next = page::next(&keys, limit, place);
+    Ok(Json(Keys { keys, next }))
 }
 
 /// Shows what is known of a key.

@@ -2,7 +2,11 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use jiff::Timestamp;
-use model::{Permission, ScanId, ScanRequest, Target, record::TimeOrder, scan::Difference};
+use model::{
+    Permission, ScanId, ScanRequest, Target,
+    list::{ScanCursor, TimeOrder},
+    scan::Difference,
+};
 use serde::{Deserialize, Serialize};
 use store::{NewScan, ScanFilter, ScanRecord, StoreError, Submission};
 use utoipa::{IntoParams, ToSchema};
@@ -17,6 +21,9 @@ use crate::{
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, Problem},
 };
+
+/// Scans that one request ends, at most.
+const MOST_CANCELLED: usize = 500;
 
 /// Which scans.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -39,10 +46,8 @@ pub(super) struct Which {
     /// How many, at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
-    /// Only those that were submitted before that one: `next` of the answer before, when that was with the newest first.
-    before: Option<ScanId>,
-    /// Only those that were submitted after that one: `next` of the answer before, when that was with the oldest first.
-    after: Option<ScanId>,
+    /// Only what comes behind that place: `next` of the answer before, in the same order.
+    after: Option<ScanCursor>,
 }
 
 /// Some scans.
@@ -50,9 +55,9 @@ pub(super) struct Which {
 pub(super) struct Scans {
     /// In the order that was asked for.
     scans: Vec<ScanRecord>,
-    /// There may be more: `before` that one, or `after` it with the oldest first.
+    /// There may be more: `after` that place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<ScanId>,
+    next: Option<ScanCursor>,
 }
 
 /// A scan to be begun.
@@ -64,6 +69,28 @@ pub(super) struct ScanSubmission {
     targets: Vec<Target>,
     /// How.
     request: ScanRequest,
+}
+
+/// Which scans to end: something has to be said.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ScanChoice {
+    /// These.
+    #[serde(default)]
+    #[schema(max_items = 500)]
+    scans: Vec<ScanId>,
+    /// Those that run within that scope.
+    scope: Option<String>,
+    /// All that run.
+    #[serde(default)]
+    all: bool,
+}
+
+/// What became of scans that were to be ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct CancelledScans {
+    /// So many were. Asked again, more of them are when it is as many as one request ends: 500.
+    ended: u64,
 }
 
 /// With which scan to compare.
@@ -102,10 +129,11 @@ pub(super) async fn list(
 ) -> Result<Json<Scans>, Problem> {
     let tenant = caller.may(Permission::ScansRead)?;
     let limit = page::limit(which.limit)?;
-    let Which { running, scope, since, until, order, limit: _, before, after } = which;
-    let filter = ScanFilter { running, scope, since, until, before, after, order };
+    let Which { running, scope, since, until, order, limit: _, after } = which;
+    let filter = ScanFilter { running, scope, since, until, order, after };
     let scans = gateway.store.scans(tenant, filter, limit).await?;
-    let next = page::next(&scans, limit, |scan| scan.id);
+    let place = |scan: &ScanRecord| ScanCursor { id: scan.id, time: scan.submitted_at, name: String::new() };
+    let next = page::next(&scans, limit, place);
     Ok(Json(Scans { scans, next }))
 }
 
@@ -209,6 +237,48 @@ pub(super) async fn cancel(
         .forget(|(owner, _), task| *owner == tenant && task.is_none_or(|task| task.scan == Some(scan)));
     (gateway.around.tell)(News::Ended);
     Ok((StatusCode::ACCEPTED, Json(gateway.store.scan(tenant, scan).await?)))
+}
+
+/// Ends scans, as [`cancel`] does one.
+#[utoipa::path(
+    post,
+    path = "/scans/cancel",
+    tag = "scans",
+    operation_id = "cancel_scans",
+    request_body = ScanChoice,
+    responses((status = ACCEPTED, body = CancelledScans, description = "how many were ended"), Anywhere, BringsBody),
+)]
+pub(super) async fn cancel_many(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Body(which): Body<ScanChoice>,
+) -> Result<(StatusCode, Json<CancelledScans>), Problem> {
+    let tenant = caller.may(Permission::ScansCancel)?;
+    let ids = match which {
+        ScanChoice { scans, scope: None, all: false } if (1..=MOST_CANCELLED).contains(&scans.len()) => scans,
+        ScanChoice { scans, scope, all } if scans.is_empty() && scope.is_some() != all => {
+            let filter = ScanFilter { running: true, scope, ..ScanFilter::default() };
+            let running = gateway.store.scans(tenant, filter, MOST_CANCELLED).await?;
+            running.into_iter().map(|scan| scan.id).collect()
+        }
+        _ => {
+            let detail =
+                format!("either scans names 1 to {MOST_CANCELLED}, or scope does, or all are chosen");
+            return Err(Problem::new(Kind::Invalid, detail));
+        }
+    };
+    let mut ended = 0;
+    for scan in ids {
+        match gateway.store.cancel_scan(tenant, scan, caller.by()).await {
+            Ok(was_running) => ended += u64::from(was_running),
+            // As with one that has ended already.
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    gateway.tasks.forget(|(owner, _), _| *owner == tenant);
+    (gateway.around.tell)(News::Ended);
+    Ok((StatusCode::ACCEPTED, Json(CancelledScans { ended })))
 }
 
 /// Compares a scan with another: what appeared, what disappeared, what changed.

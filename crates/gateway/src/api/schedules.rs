@@ -1,41 +1,52 @@
 //! Schedules: the rules that begin scans.
 
-use axum::{Json, extract::State, http::StatusCode};
-use model::{Permission, ScheduleId, TenantId};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use model::{Permission, ScheduleId};
 use serde::{Deserialize, Serialize};
-use store::{NewSchedule, ScheduleRecord, StoreError};
-use utoipa::ToSchema;
+use store::{NewSchedule, ScheduleChange, ScheduleFilter, ScheduleRecord};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    body::{Body, InPath},
+    body::{Body, InPath, InQuery},
     once::{Made, Once},
-    scans, words,
+    page, scans,
+    version::{Versioned, expected},
+    words,
 };
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, MayConflict, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, MayConflict, MayHaveChanged, Problem},
 };
 
-/// Every schedule of the tenant.
+/// Which schedules.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only those that begin scans, or only those that do not.
+    enabled: Option<bool>,
+    /// Only those whose last run began nothing, or only the others.
+    refused: Option<bool>,
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only those whose names come after that one: `next` of the answer before.
+    after: Option<String>,
+}
+
+/// Some schedules.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Schedules {
     /// By name.
     schedules: Vec<ScheduleRecord>,
-}
-
-/// What of a schedule is to change.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ScheduleChange {
-    /// Whether it begins scans. What was missed until then is not caught up on.
-    enabled: bool,
-}
-
-async fn known(gateway: &Gateway, tenant: TenantId, id: ScheduleId) -> Result<ScheduleRecord, Problem> {
-    let schedules = gateway.store.schedules(tenant).await?;
-    let missing = || StoreError::Missing { kind: "schedule", name: id.to_string() }.into();
-    schedules.into_iter().find(|schedule| schedule.id == id).ok_or_else(missing)
+    /// There may be more: `after` that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// Lists schedules.
@@ -44,14 +55,24 @@ async fn known(gateway: &Gateway, tenant: TenantId, id: ScheduleId) -> Result<Sc
     path = "/schedules",
     tag = "schedules",
     operation_id = "list_schedules",
-    responses((status = OK, body = Schedules, description = "every schedule, by name"), Anywhere),
+    params(Which),
+    responses((status = OK, body = Schedules, description = "some schedules, by name"), Anywhere, HasQuery),
 )]
-pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Schedules>, Problem> {
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<Schedules>, Problem> {
     let tenant = caller.may(Permission::SchedulesRead)?;
-    Ok(Json(Schedules { schedules: gateway.store.schedules(tenant).await? }))
+    let limit = page::limit(which.limit)?;
+    let Which { enabled, refused, limit: _, after } = which;
+    let filter = ScheduleFilter { enabled, refused, after };
+    let schedules = gateway.store.list_schedules(tenant, filter, limit).await?;
+    let next = page::next(&schedules, limit, |schedule| schedule.name.clone());
+    Ok(Json(Schedules { schedules, next }))
 }
 
-/// Shows a schedule: its rule, and how far it has come.
+/// Shows a schedule: its rule, and how far it has come. Its `ETag` goes into the `If-Match` of who changes it.
 #[utoipa::path(
     get,
     path = "/schedules/{schedule}",
@@ -64,9 +85,9 @@ pub(super) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(id): InPath<ScheduleId>,
-) -> Result<Json<ScheduleRecord>, Problem> {
+) -> Result<Versioned<ScheduleRecord>, Problem> {
     let tenant = caller.may(Permission::SchedulesRead)?;
-    known(&gateway, tenant, id).await.map(Json)
+    Ok(Versioned(gateway.store.schedule(tenant, id).await?))
 }
 
 /// Makes a schedule. It begins its first scan when its rule says so, counted from now.
@@ -104,25 +125,39 @@ pub(super) async fn create(
     Ok(Made { status: StatusCode::CREATED, place, is_new, body })
 }
 
-/// Changes a schedule: whether it begins scans.
+/// Changes a schedule: its rule, what it asks for, of what, and whether it begins scans. With `If-Match`, only when it is as somebody has
+/// seen it.
 #[utoipa::path(
     patch,
     path = "/schedules/{schedule}",
     tag = "schedules",
     operation_id = "change_schedule",
-    params(("schedule" = ScheduleId, Path, description = "which")),
+    params(
+        ("schedule" = ScheduleId, Path, description = "which"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the schedule that is to be changed"),
+    ),
     request_body = ScheduleChange,
-    responses((status = OK, body = ScheduleRecord, description = "as it stands then"), Anywhere, AboutOne, BringsBody),
+    responses((status = OK, body = ScheduleRecord, description = "as it stands then"), Anywhere, AboutOne, BringsBody, MayHaveChanged),
 )]
 pub(super) async fn change(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(id): InPath<ScheduleId>,
+    headers: HeaderMap,
     Body(change): Body<ScheduleChange>,
-) -> Result<Json<ScheduleRecord>, Problem> {
+) -> Result<Versioned<ScheduleRecord>, Problem> {
     let tenant = caller.may(Permission::SchedulesManage)?;
-    gateway.store.enable_schedule(tenant, id, change.enabled, caller.by()).await?;
-    known(&gateway, tenant, id).await.map(Json)
+    let there = gateway.store.schedule(tenant, id).await?;
+    let targets = change.targets.as_ref().unwrap_or(&there.targets);
+    let request = change.request.as_ref().unwrap_or(&there.request);
+    if change != (ScheduleChange { enabled: Some(false), ..ScheduleChange::default() }) {
+        // What it begins from then on could be asked for by whoever changes it.
+        caller.may(Permission::ScansSubmit)?;
+        scans::check(&gateway, targets, request)?;
+    }
+    let seen = expected(&headers, Some(there.clone()))?.flatten();
+    let changed = gateway.store.change_schedule(tenant, id, change, seen, caller.by()).await;
+    changed.map(Versioned).map_err(scans::refused)
 }
 
 /// Forgets a schedule. The scans that it began stay.

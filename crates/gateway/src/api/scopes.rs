@@ -5,20 +5,21 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use model::{Permission, Scope, TenantId, scope::ScopeFile};
-use serde::Serialize;
+use model::{Permission, Scope, scope::ScopeFile};
+use serde::{Deserialize, Serialize};
 use store::StoreError;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    body::{Body, InPath},
+    body::{Body, InPath, InQuery},
+    page,
     version::{Versioned, expected},
     words,
 };
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, Kind, MayHaveChanged, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayHaveChanged, Problem},
 };
 
 /// A scope and what it is called.
@@ -30,16 +31,26 @@ pub(super) struct NamedScope {
     scope: Scope,
 }
 
-/// Every scope of the tenant.
+/// Which scopes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only those whose names come after that one: `next` of the answer before.
+    after: Option<String>,
+}
+
+/// Some scopes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Scopes {
     /// By name.
     scopes: Vec<NamedScope>,
-}
-
-async fn named(gateway: &Gateway, tenant: TenantId, name: &str) -> Result<Option<Scope>, Problem> {
-    let scopes = gateway.store.scopes(tenant).await?;
-    Ok(scopes.into_iter().find_map(|(known, scope)| (known == name).then_some(scope)))
+    /// There may be more: `after` that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// Lists scopes.
@@ -48,13 +59,20 @@ async fn named(gateway: &Gateway, tenant: TenantId, name: &str) -> Result<Option
     path = "/scopes",
     tag = "scopes",
     operation_id = "list_scopes",
-    responses((status = OK, body = Scopes, description = "every scope, by name"), Anywhere),
+    params(Which),
+    responses((status = OK, body = Scopes, description = "some scopes, by name"), Anywhere, HasQuery),
 )]
-pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Scopes>, Problem> {
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<Scopes>, Problem> {
     let tenant = caller.may(Permission::ScopesRead)?;
-    let scopes = gateway.store.scopes(tenant).await?;
-    let scopes = scopes.into_iter().map(|(name, scope)| NamedScope { name, scope }).collect();
-    Ok(Json(Scopes { scopes }))
+    let limit = page::limit(which.limit)?;
+    let scopes = gateway.store.list_scopes(tenant, which.after, limit).await?.into_iter();
+    let scopes: Vec<NamedScope> = scopes.map(|(name, scope)| NamedScope { name, scope }).collect();
+    let next = page::next(&scopes, limit, |scope| scope.name.clone());
+    Ok(Json(Scopes { scopes, next }))
 }
 
 /// Shows a scope. Its `ETag` goes into the `If-Match` of who changes it.
@@ -73,7 +91,7 @@ pub(super) async fn show(
 ) -> Result<Versioned<NamedScope>, Problem> {
     let tenant = caller.may(Permission::ScopesRead)?;
     let missing = || StoreError::Missing { kind: "scope", name: name.clone() };
-    let scope = named(&gateway, tenant, &name).await?.ok_or_else(missing)?;
+    let scope = gateway.store.scope(tenant, &name).await?.ok_or_else(missing)?;
     Ok(Versioned(NamedScope { name, scope }))
 }
 
@@ -103,7 +121,7 @@ pub(super) async fn put(
     words::name(&name)?;
     let mut scope = written.into_scope().map_err(|error| Problem::new(Kind::Invalid, error.to_string()))?;
     scope.resolvers.clone_from(&gateway.around.resolvers);
-    let there = named(&gateway, tenant, &name).await?;
+    let there = gateway.store.scope(tenant, &name).await?;
     let there = there.map(|scope| NamedScope { name: name.clone(), scope });
     let expected = expected(&headers, there)?.map(|there| there.map(|there| there.scope));
     match expected {
@@ -134,7 +152,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::ScopesManage)?;
-    let there = named(&gateway, tenant, &name).await?;
+    let there = gateway.store.scope(tenant, &name).await?;
     let missing = || StoreError::Missing { kind: "scope", name: name.clone() };
     let there = NamedScope { name: name.clone(), scope: there.ok_or_else(missing)? };
     let seen = expected(&headers, Some(there))?.flatten().map(|there| there.scope);

@@ -1,44 +1,93 @@
-//! The emergency stop, as far as a tenant reaches: all of it, or one scan.
+//! The emergency stop, as far as a tenant reaches: all of it, or one scan. Who runs the platform reaches everything.
 
 use axum::{Json, extract::State, http::StatusCode};
-use model::{Authority, Permission, Reach, ScanId, Stop, TenantId};
+use model::{Authority, By, Permission, Reach, ScanId, Stage, Stop, TenantId};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    body::Body,
+    body::{Body, InQuery},
     once::{Made, Once},
     words,
 };
 use crate::{
     Gateway, News,
-    caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, MayConflict, Problem},
+    caller::{Caller, Caretaker},
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, Problem},
 };
 
 /// What is stopped.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Stops {
-    /// Every stop that concerns the tenant.
+    /// In the order in which they were ordered.
     stops: Vec<Stop>,
 }
 
-/// What to stop, or to let go on.
+/// Which stops.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Of all tenants, for people and programs of the one that runs the platform.
+    #[serde(default)]
+    all: bool,
+}
+
+/// What to stop, or to let go on: everything of the tenant, unless something is named. Only people and programs of the tenant that runs
+/// the platform may name a tenant, a stage or everything: then it is in the name of who runs the installation, and no other tenant lifts it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StopOrder {
-    /// Only this scan; everything of the tenant without one.
+    /// Only this scan.
     scan: Option<ScanId>,
+    /// Only what is this tenant's.
+    tenant: Option<TenantId>,
+    /// Only this stage.
+    stage: Option<Stage>,
+    /// Everything of everybody.
+    #[serde(default)]
+    everything: bool,
     /// Why.
     #[schema(min_length = 1, max_length = 4096)]
     reason: String,
 }
 
+/// Somebody's order.
+struct Order {
+    authority: Authority,
+    reach: Reach,
+    by: By,
+    /// To which tenant they belong.
+    of: TenantId,
+}
+
 impl StopOrder {
-    async fn reach(&self, gateway: &Gateway, tenant: TenantId) -> Result<Reach, Problem> {
-        let Some(scan) = self.scan else { return Ok(Reach::Tenant { tenant }) };
-        gateway.store.scan(tenant, scan).await?;
-        Ok(Reach::Scan { tenant, scan })
+    /// How far it reaches and in whose name, for who may do that.
+    async fn of(&self, gateway: &Gateway, caller: &Caller, permission: Permission) -> Result<Order, Problem> {
+        let of = caller.may(permission)?;
+        let beyond = match (self.scan, self.tenant, self.stage, self.everything) {
+            (None, None, None, false) => {
+                let reach = Reach::Tenant { tenant: of };
+                return Ok(Order { authority: Authority::Tenant, reach, by: caller.by(), of });
+            }
+            (Some(scan), None, None, false) => {
+                gateway.store.scan(of, scan).await?;
+                let reach = Reach::Scan { tenant: of, scan };
+                return Ok(Order { authority: Authority::Tenant, reach, by: caller.by(), of });
+            }
+            (None, Some(tenant), None, false) => Reach::Tenant { tenant },
+            (None, None, Some(stage), false) => Reach::Stage { stage },
+            (None, None, None, true) => Reach::Everything,
+            _ => {
+                let detail = "at most one of scan, tenant, stage and everything is named";
+                return Err(Problem::new(Kind::Invalid, detail));
+            }
+        };
+        let Caretaker { tenant: of, by } = caller.may_to_all(gateway, permission).await?;
+        if let Reach::Tenant { tenant } = beyond {
+            gateway.store.tenant(tenant).await?;
+        }
+        Ok(Order { authority: Authority::Installation, reach: beyond, by, of })
     }
 }
 
@@ -48,20 +97,28 @@ impl StopOrder {
     path = "/stops",
     tag = "emergency stop",
     operation_id = "list_stops",
-    responses((status = OK, body = Stops, description = "every stop that concerns the tenant"), Anywhere),
+    params(Which),
+    responses((status = OK, body = Stops, description = "every stop that concerns the tenant, or every one"), Anywhere, HasQuery),
 )]
-pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Stops>, Problem> {
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(Which { all }): InQuery<Which>,
+) -> Result<Json<Stops>, Problem> {
     let tenant = caller.may(Permission::StopsRead)?;
+    if all {
+        caller.may_to_all(&gateway, Permission::StopsRead).await?;
+    }
     let concerns = |reach: &Reach| match reach {
         Reach::Everything | Reach::Stage { .. } => true,
         Reach::Tenant { tenant: whose } | Reach::Scan { tenant: whose, .. } => *whose == tenant,
     };
     let mut stops = gateway.store.stops().await?;
-    stops.retain(|stop| concerns(&stop.reach));
+    stops.retain(|stop| all || concerns(&stop.reach));
     Ok(Json(Stops { stops }))
 }
 
-/// Stops everything of the tenant, or one scan: nothing is sent for it two seconds later. It holds until a person lifts it.
+/// Stops everything of the tenant, or one scan, or what else who runs the platform names: nothing is sent for it two seconds later. It holds until a person lifts it.
 #[utoipa::path(
     post,
     path = "/stops",
@@ -85,16 +142,16 @@ pub(super) async fn order(
     once: Once,
     Body(order): Body<StopOrder>,
 ) -> Result<Made<Stop>, Problem> {
-    let tenant = caller.may(Permission::StopsOrder)?;
-    let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
-    let (authority, by) = (Authority::Tenant, caller.by());
+    let Order { authority, reach, by, of } = order.of(&gateway, &caller, Permission::StopsOrder).await?;
+    let reason = words::reason(&order.reason)?;
     let store::Made { record: body, is_new } =
-        gateway.store.order_stop_once(authority, reach, reason, by, once.key).await?;
+        gateway.store.order_stop_once(authority, reach, reason, by, Some(of), once.key).await?;
     (gateway.around.tell)(News::Ended);
     Ok(Made { status: StatusCode::CREATED, place: None, is_new, body })
 }
 
-/// Lifts what was stopped in the same way, as far as the tenant ordered it: work goes on unless something else stops it.
+/// Lifts what was stopped in the same way, as far as the tenant ordered it, or who runs the platform asks for it: work goes on unless
+/// something else stops it.
 #[utoipa::path(
     post,
     path = "/stops/lift",
@@ -108,14 +165,16 @@ pub(super) async fn lift(
     caller: Caller,
     Body(order): Body<StopOrder>,
 ) -> Result<Json<Stops>, Problem> {
-    let tenant = caller.may(Permission::StopsLift)?;
-    let (reason, reach) = (words::reason(&order.reason)?, order.reach(&gateway, tenant).await?);
+    let Order { authority, reach, by, of } = order.of(&gateway, &caller, Permission::StopsLift).await?;
+    let reason = words::reason(&order.reason)?;
     let held = gateway.store.stops().await?.into_iter().filter(|stop| stop.reach == reach);
-    if held.into_iter().map(|stop| stop.authority).eq([Authority::Installation]) {
+    if authority == Authority::Tenant
+        && held.into_iter().map(|stop| stop.authority).eq([Authority::Installation])
+    {
         let detail = "who runs the installation ordered this stop, and nobody else lifts it";
         return Err(caller.refuse(detail.to_owned()));
     }
-    let stops = gateway.store.lift_stops(Authority::Tenant, Some(reach), reason, caller.by()).await?;
+    let stops = gateway.store.lift_stops(authority, Some(reach), reason, by, Some(of)).await?;
     (gateway.around.tell)(News::Ended);
     Ok(Json(Stops { stops }))
 }

@@ -8,7 +8,7 @@ use std::{
 
 use axum::{Json, extract::State, http::StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use model::{PackageAnalysis, Permission, ScanId, Stage, TaskId};
+use model::{PackageAnalysis, Permission, ScanId, Stage, TaskId, list::TimeOrder};
 use serde::{Deserialize, Serialize};
 use store::{TaskFilter, TaskRecord};
 use utoipa::{IntoParams, ToSchema};
@@ -70,17 +70,21 @@ pub(super) struct Which {
     state: Option<TaskState>,
     /// Only whose last failure contains this.
     failure: Option<String>,
+    /// In which order they are told in which they were asked for.
+    #[serde(default)]
+    #[param(inline)]
+    order: TimeOrder,
     /// How many, at most.
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
-    /// Only those after that one: `next` of the answer before.
+    /// Only what comes behind that one in that order: `next` of the answer before.
     after: Option<TaskId>,
 }
 
 /// Some tasks.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Tasks {
-    /// In the order in which they were asked for.
+    /// In the order that was asked for.
     tasks: Vec<TaskRecord>,
     /// There may be more: `after` that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,9 +194,12 @@ pub(super) async fn list(
 ) -> Result<Json<Tasks>, Problem> {
     let tenant = caller.may(Permission::TasksRead)?;
     let limit = page::limit(which.limit)?;
-    let Which { scan, stage, state, failure, after, .. } = which;
+    let Which { scan, stage, state, failure, order, limit: _, after } = which;
     let filter = TaskFilter { ids: Vec::new(), scan, stage, state: state.map(TaskState::word), failure };
-    let tasks = gateway.store.tasks(tenant, filter, after, limit).await?;
+    let tasks = match order {
+        TimeOrder::OldestFirst => gateway.store.tasks(tenant, filter, after, limit).await?,
+        TimeOrder::NewestFirst => gateway.store.latest_tasks(tenant, filter, after, limit).await?,
+    };
     let next = page::next(&tasks, limit, |task| task.id);
     Ok(Json(Tasks { tasks, next }))
 }

@@ -1,26 +1,84 @@
 //! People who may log in.
 
-use axum::{Json, extract::State, http::StatusCode};
-use model::{Permission, Role, Token, UserId};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use jiff::Timestamp;
+use model::{
+    Permission, Role, Token, UserId,
+    list::{ListOrder, UserCursor},
+};
 use serde::{Deserialize, Serialize};
-use store::{FirstPassword, NewUser, UserRecord};
-use utoipa::ToSchema;
+use store::{FirstPassword, NewUser, UserFilter, UserRecord};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    body::{Body, InPath},
+    body::{Body, InPath, InQuery},
     once::{Made, Once},
+    page,
+    version::{Versioned, expected},
 };
 use crate::{
     Gateway,
     caller::Caller,
-    problem::{AboutOne, Anywhere, BringsBody, MayConflict, MayHaveChanged, Problem},
+    problem::{AboutOne, Anywhere, BringsBody, HasQuery, MayConflict, MayHaveChanged, Problem},
 };
 
-/// Everybody of the tenant who may log in.
+/// How somebody stands.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Standing {
+    /// They may log in.
+    Active,
+    /// They have not taken up their invitation.
+    Invited,
+    /// They may not log in any more.
+    Disabled,
+}
+
+impl From<Standing> for store::Standing {
+    fn from(standing: Standing) -> store::Standing {
+        match standing {
+            Standing::Active => store::Standing::Active,
+            Standing::Invited => store::Standing::Invited,
+            Standing::Disabled => store::Standing::Disabled,
+        }
+    }
+}
+
+/// Which people.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only those of that role.
+    role: Option<Role>,
+    /// Only those who stand so.
+    #[param(inline)]
+    standing: Option<Standing>,
+    /// Only those who have not logged in since then.
+    away_since: Option<Timestamp>,
+    /// In which order.
+    #[serde(default)]
+    #[param(inline)]
+    order: ListOrder,
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<usize>,
+    /// Only who comes behind that place: `next` of the answer before, in the same order.
+    after: Option<UserCursor>,
+}
+
+/// Some of those who may log in.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Users {
-    /// By name.
+    /// In the order that was asked for.
     users: Vec<UserRecord>,
+    /// There may be more: `after` that place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<UserCursor>,
 }
 
 /// Somebody who was invited now.
@@ -60,14 +118,26 @@ pub(super) struct UserChange {
     path = "/users",
     tag = "users",
     operation_id = "list_users",
-    responses((status = OK, body = Users, description = "everybody, by name"), Anywhere),
+    params(Which),
+    responses((status = OK, body = Users, description = "some people"), Anywhere, HasQuery),
 )]
-pub(super) async fn list(State(gateway): State<Gateway>, caller: Caller) -> Result<Json<Users>, Problem> {
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    InQuery(which): InQuery<Which>,
+) -> Result<Json<Users>, Problem> {
     let tenant = caller.may(Permission::UsersRead)?;
-    Ok(Json(Users { users: gateway.store.users(tenant).await? }))
+    let limit = page::limit(which.limit)?;
+    let Which { role, standing, away_since, order, limit: _, after } = which;
+    let filter = UserFilter { role, standing: standing.map(Into::into), away_since, order, after };
+    let users = gateway.store.list_users(tenant, filter, limit).await?;
+    let place =
+        |user: &UserRecord| UserCursor { id: user.id, time: user.created_at, name: user.name.to_string() };
+    let next = page::next(&users, limit, place);
+    Ok(Json(Users { users, next }))
 }
 
-/// Shows somebody.
+/// Shows somebody. Their `ETag` goes into the `If-Match` of who changes them.
 #[utoipa::path(
     get,
     path = "/users/{user}",
@@ -80,9 +150,9 @@ pub(super) async fn show(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(user): InPath<UserId>,
-) -> Result<Json<UserRecord>, Problem> {
+) -> Result<Versioned<UserRecord>, Problem> {
     let tenant = caller.may(Permission::UsersRead)?;
-    Ok(Json(gateway.store.user(tenant, user).await?))
+    Ok(Versioned(gateway.store.user(tenant, user).await?))
 }
 
 /// Invites somebody: with what is answered they choose a password, and log in with that.
@@ -122,13 +192,17 @@ pub(super) async fn invite(
     Ok(Made { status: StatusCode::CREATED, place, is_new, body })
 }
 
-/// Says what somebody may do, or that they may not log in any more. Their sessions end.
+/// Says what somebody may do, or that they may not log in any more. Their sessions end. With `If-Match`, only when they are as somebody
+/// has seen them.
 #[utoipa::path(
     patch,
     path = "/users/{user}",
     tag = "users",
     operation_id = "change_user",
-    params(("user" = UserId, Path, description = "their id")),
+    params(
+        ("user" = UserId, Path, description = "their id"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of who is to be changed"),
+    ),
     request_body = UserChange,
     responses((status = OK, body = UserRecord, description = "as they are now"), Anywhere, AboutOne, BringsBody, MayConflict, MayHaveChanged),
 )]
@@ -136,12 +210,14 @@ pub(super) async fn change(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(user): InPath<UserId>,
+    headers: HeaderMap,
     Body(asked): Body<UserChange>,
-) -> Result<Json<UserRecord>, Problem> {
+) -> Result<Versioned<UserRecord>, Problem> {
     let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
-    let seen = gateway.store.user(tenant, user).await?.role;
-    let before = caller.may_give_role(&gateway, &seen).await?;
+    let seen = gateway.store.user(tenant, user).await?;
+    expected(&headers, Some(&seen))?;
+    let before = caller.may_give_role(&gateway, &seen.role).await?;
     let after = match &asked.role {
         Some(role) => caller.may_give_role(&gateway, role).await?,
         None => before.clone(),
@@ -153,7 +229,7 @@ pub(super) async fn change(
     let (role, disabled, by) = (asked.role, asked.disabled, caller.by());
     let changed = gateway.store.change_user(tenant, user, Some(seen), role, disabled, by).await?;
     gateway.forget_sessions_of(user);
-    Ok(Json(changed))
+    Ok(Versioned(changed))
 }
 
 /// Invites somebody again, who has lost their password or let an invitation pass. What they logged in with is good for nothing any more,
@@ -173,8 +249,8 @@ pub(super) async fn invite_again(
 ) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
     let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
-    let seen = gateway.store.user(tenant, user).await?.role;
-    caller.may_give_role(&gateway, &seen).await?;
+    let seen = gateway.store.user(tenant, user).await?;
+    caller.may_give_role(&gateway, &seen.role).await?;
     caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
     let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
@@ -201,8 +277,8 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
-    let seen = gateway.store.user(tenant, user).await?.role;
-    caller.may_give_role(&gateway, &seen).await?;
+    let seen = gateway.store.user(tenant, user).await?;
+    caller.may_give_role(&gateway, &seen.role).await?;
     gateway.store.delete_user(tenant, user, Some(seen), caller.by()).await?;
     gateway.forget_sessions_of(user);
     Ok(StatusCode::NO_CONTENT)

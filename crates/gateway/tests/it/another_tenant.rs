@@ -55,7 +55,9 @@ impl Operation {
 
     /// May a text that stands there be kept with one's own things?
     fn may_keep(&self, place: &Place) -> bool {
-        self.names(place) || (matches!(place.at, At::Body { .. }) && place.is_free())
+        // What a package is called is nobody's secret: whoever asks about it has it among their own tasks.
+        let is_kept = || place.is_free() || place.of == "PackageUrl";
+        self.names(place) || (matches!(place.at, At::Body { .. }) && is_kept())
     }
 
     /// Does what stands there become the name of a thing of one's own?

@@ -116,7 +116,7 @@ fn event(block: &str) -> Option<Event> {
 async fn stop(ground: &Ground, reach: Reach) {
     let why = || "a test".to_owned();
     ground.store.order_stop(Authority::Installation, reach, why(), "test").await.unwrap();
-    ground.store.lift_stops(Authority::Installation, Some(reach), why(), "test").await.unwrap();
+    ground.store.lift_stops(Authority::Installation, Some(reach), why(), "test", None).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

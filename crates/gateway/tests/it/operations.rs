@@ -174,6 +174,41 @@ async fn a_schedule_is_made_stopped_and_forgotten() {
         let answer = ground.post("/api/v1/schedules", &operator, body).await;
         assert!(answer.problem(422, "invalid").contains(says), "{says}: {answer:?}");
     }
+    let patch = async |body: Value, tag: &str| {
+        let request = Request::patch(&path)
+            .header("authorization", format!("Bearer {}", operator.expose()))
+            .header("content-type", "application/json")
+            .header("if-match", tag)
+            .body(Body::from(body.to_string()));
+        ground.send(request.unwrap()).await
+    };
+    let seen = ground.get(&path, &operator).await;
+    let tag = seen.header("etag");
+    let change = json!({ "rule": { "every": "6h" }, "targets": ["127.0.0.2"] });
+    let changed = patch(change.clone(), tag).await;
+    let mut wanted_then = seen.body.clone();
+    wanted_then["rule"] = changed.body["rule"].clone();
+    wanted_then["progress"] = changed.body["progress"].clone();
+    wanted_then["look_again"] = changed.body["look_again"].clone();
+    wanted_then["targets"] = json!(["127.0.0.2"]);
+    assert_eq!((changed.status.as_u16(), &changed.body), (200, &wanted_then), "{changed:?}");
+    assert_eq!(changed.body["rule"]["every"], "6h", "{changed:?}");
+    assert_eq!(ground.get(&path, &operator).await.body, changed.body);
+    patch(change, tag).await.problem(412, "changed");
+    let last = ground.get("/api/v1/audit?action=schedule.change", &ground.key(Role::Auditor).await).await;
+    assert_eq!(last.body["entries"][0]["before"], seen.body);
+    assert_eq!(last.body["entries"][0]["after"], changed.body);
+    for (change, says) in [
+        (json!({ "targets": ["192.0.2.1"] }), "192.0.2.1"),
+        (json!({ "targets": [] }), "no targets"),
+        (json!({ "request": { "scope": "nowhere" } }), "`nowhere`"),
+        (json!({ "rule": { "every": "1h", "zone": "Nowhere/City" } }), "Nowhere/City"),
+        (json!({ "name": "other" }), "name"),
+    ] {
+        let answer = patch(change, "*").await;
+        assert!(answer.problem(422, "invalid").contains(says), "{says}: {answer:?}");
+    }
+    assert_eq!(ground.get(&path, &operator).await.body, changed.body, "nothing of it was kept");
     let change = json!({ "enabled": false });
     let stopped = ground.ask(Method::PATCH, &path, Some(operator.expose()), Some(change)).await;
     assert_eq!((stopped.status.as_u16(), &stopped.body["enabled"]), (200, &false.into()), "{stopped:?}");
@@ -190,9 +225,10 @@ async fn tasks_are_counted_listed_cancelled_and_forgotten() {
     let (first, second) = (ground.task().await.to_string(), ground.task().await.to_string());
     let totals = ground.get("/api/v1/tasks/totals", &operator).await;
     assert_eq!(totals.body, json!({ "stages": { "exercise": { "queued": 2 } } }));
-    let page = ground.get("/api/v1/tasks?stage=exercise&state=queued&limit=1", &operator).await;
+    let page =
+        ground.get("/api/v1/tasks?stage=exercise&state=queued&limit=1&order=oldest_first", &operator).await;
     assert_eq!((&page.body["tasks"][0]["id"], &page.body["next"]), (&first[..].into(), &first[..].into()));
-    let rest = ground.get(&format!("/api/v1/tasks?after={first}"), &operator).await;
+    let rest = ground.get(&format!("/api/v1/tasks?order=oldest_first&after={first}"), &operator).await;
     assert_eq!(rest.body["tasks"][0]["id"], second);
     ground.get("/api/v1/tasks?state=asleep", &operator).await.problem(400, "malformed");
 
@@ -262,6 +298,12 @@ async fn a_tenant_stops_what_is_its_own_and_sees_what_stops_it() {
     ground.post("/api/v1/stops", &operator, json!({ "reason": " " })).await.problem(422, "invalid");
     let nowhere = json!({ "scan": "0000000000000000", "reason": "x" });
     ground.post("/api/v1/stops", &operator, nowhere).await.problem(404, "not-found");
+
+    for two in [json!({ "scan": scan, "everything": true }), json!({ "stage": "ports", "tenant": other })] {
+        let mut order = json!({ "reason": "x" });
+        order.as_object_mut().unwrap().extend(two.as_object().unwrap().clone());
+        ground.post("/api/v1/stops", &operator, order).await.problem(422, "invalid");
+    }
 
     let tenant = ground.get("/api/v1/tenant", &operator).await;
     assert_eq!((&tenant.body["name"], &tenant.body["weight"]), (&"own".into(), &1.into()), "{tenant:?}");

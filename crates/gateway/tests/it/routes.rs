@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write};
 use hyper::Method;
 use model::{ApiKey, Role, Token};
 use serde_json::{Value, json};
-use store::Expected;
+use store::{AssetFilter, Expected};
 
 use crate::ground::{Ground, named};
 
@@ -15,6 +15,7 @@ pub(crate) async fn sample(ground: &Ground, route: &str) -> (String, Option<Valu
     let body = match route {
         read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
         "POST /api/v1/scans/{scan}/cancel" => None,
+        "POST /api/v1/scans/cancel" => Some(json!({ "scope": "nowhere" })),
         "POST /api/v1/scans" => Some(json!({ "targets": ["127.0.0.1"], "request": { "scope": "loopback" } })),
         "POST /api/v1/roles" => {
             let name = format!("made-{:08x}", rand::random::<u32>());
@@ -90,7 +91,8 @@ pub(crate) async fn sample(ground: &Ground, route: &str) -> (String, Option<Valu
     (path, body)
 }
 
-const PLACES: [&str; 15] = [
+const PLACES: [&str; 16] = [
+    "{asset}",
     "{tenant}",
     "{role}",
     "{evidence}",
@@ -112,6 +114,11 @@ const PLACES: [&str; 15] = [
 async fn place(ground: &Ground, name: &str) -> String {
     match name {
         "{tenant}" => ground.tenant.to_string(),
+        "{asset}" => {
+            ground.finding().await;
+            let there = ground.store.inventory(ground.tenant, AssetFilter::default(), 1).await;
+            there.unwrap()[0].id.to_string()
+        }
         "{prefix}" => ground.key(Role::Viewer).await.prefix().to_string(),
         "{scan}" => ground.scan().await.to_string(),
         "{check}" => "git-config".to_owned(),
@@ -155,7 +162,7 @@ fn nothing(name: &str) -> &'static str {
         }
         "{name}" | "{check}" | "{role}" => "nowhere",
         "{evidence}" => "00112233445566778899aabbccddeeff.00000000-0000-7000-8000-000000000000.0",
-        "{finding}" => "00112233445566778899aabbccddeeff",
+        "{finding}" | "{asset}" => "00112233445566778899aabbccddeeff",
         other => panic!("what is not there for {other} is needed here"),
     }
 }

@@ -104,11 +104,11 @@ async fn pages_stay_right_while_scans_are_added() {
         let scans = page.body["scans"].as_array().unwrap().iter();
         seen.extend(scans.map(|scan| scan["id"].as_str().unwrap().to_owned()));
         let Some(next) = page.body["next"].as_str() else { break };
-        path = format!("/api/v1/scans?limit=2&before={next}");
+        path = format!("/api/v1/scans?limit=2&after={next}");
         ground.scan().await;
     }
     assert_eq!(seen, wanted);
-    for wrong in ["limit=0", "limit=501", "limit=many", "before=nobody", "color=red"] {
+    for wrong in ["limit=0", "limit=501", "limit=many", "after=nobody", "color=red"] {
         ground.get(&format!("/api/v1/scans?{wrong}"), &key).await.problem(400, "malformed");
     }
 }
@@ -154,4 +154,37 @@ async fn what_was_asked_for_and_what_is_not_known_of_it_is_listed() {
     }
     let viewer = ground.key(Role::Viewer).await;
     assert_eq!(ground.get(&format!("{path}/gaps"), &viewer).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn some_scans_are_ended_by_their_ids_by_their_scope_or_all() {
+    let ground = Ground::start().await;
+    let operator = ground.key(Role::Operator).await;
+    let (first, second, third) = (ground.scan().await, ground.scan().await, ground.scan().await);
+    ground.store.put_scope(ground.tenant, "other", model::Scope::loopback(), "test").await.unwrap();
+    let body = json!({ "targets": ["127.0.0.1"], "request": { "scope": "other" } });
+    let of_other = ground.post("/api/v1/scans", &operator, body).await.body["id"].clone();
+    let cancel = async |which: Value| ground.post("/api/v1/scans/cancel", &operator, which).await;
+    let running = async || {
+        let listed = ground.get("/api/v1/scans?running=true&order=oldest_first", &operator).await;
+        let scans = listed.body["scans"].as_array().unwrap().clone();
+        scans.into_iter().map(|scan| scan["id"].clone()).collect::<Vec<_>>()
+    };
+    let elsewhere = json!("0123456789abcdef");
+    let ended = cancel(json!({ "scans": [first, first, elsewhere] })).await;
+    assert_eq!((ended.status.as_u16(), &ended.body), (202, &json!({ "ended": 1 })), "{ended:?}");
+    assert_eq!(running().await, [json!(second), json!(third), of_other.clone()]);
+    assert_eq!(cancel(json!({ "scope": "other" })).await.body, json!({ "ended": 1 }));
+    assert_eq!(running().await, [json!(second), json!(third)]);
+    for which in [
+        json!({}),
+        json!({ "all": true, "scope": "other" }),
+        json!({ "all": true, "scans": [second] }),
+        json!({ "scope": "loopback", "scans": [second] }),
+        json!({ "scans": vec![second; 501] }),
+    ] {
+        cancel(which).await.problem(422, "invalid");
+    }
+    assert_eq!(cancel(json!({ "all": true })).await.body, json!({ "ended": 2 }));
+    assert_eq!(running().await, [json!(null); 0]);
 }

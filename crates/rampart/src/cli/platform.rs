@@ -357,7 +357,7 @@ impl CeilingArguments {
     }
 }
 
-/// How far a stop reaches: everything, unless something is named
+/// How far a stop reaches: everything, unless something is named; at a server, everything of the key's tenant
 #[derive(Debug, Args)]
 pub(crate) struct ReachArguments {
     /// Only what belongs to a tenant
@@ -371,6 +371,10 @@ pub(crate) struct ReachArguments {
     /// Only a stage
     #[arg(long, value_name = "STAGE", group = "reach")]
     pub(crate) stage: Option<Stage>,
+
+    /// Everything of everybody, also at a server
+    #[arg(long, group = "reach")]
+    pub(crate) everything: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ mod verifying;
 use std::process::ExitCode;
 
 use jiff::SignedDuration;
-use model::{AuditEntry, TenantId, audit::Checkpoint, record::TimeOrder};
+use model::{AuditEntry, TenantId, audit::Checkpoint, list::TimeOrder};
 use store::AuditFilter;
 
 use super::{Desk, audit_keys, operate, place::Place, print_json, print_table, put, short_time};

@@ -10,7 +10,7 @@ use model::{
 };
 use report::terminal;
 use serde_json::json;
-use store::{NewSchedule, RefusedRun, ScheduleRecord};
+use store::{NewSchedule, RefusedRun, ScheduleChange, ScheduleRecord};
 
 use super::{length, operate, place::Place, print_json, print_table, short_time, targets};
 use crate::{
@@ -66,7 +66,8 @@ async fn named(place: &Place, text: &str) -> anyhow::Result<ScheduleRecord> {
 
 async fn switch(place: &Place, text: &str, enabled: bool) -> anyhow::Result<()> {
     let schedule = named(place, text).await?;
-    place.enable_schedule(schedule.id, enabled).await?;
+    let change = ScheduleChange { enabled: Some(enabled), ..ScheduleChange::default() };
+    let schedule = place.change_schedule(schedule.id, change).await?;
     if enabled {
         say(&format!("enabled: {}, next run {}\n", schedule.name, next_run(&schedule.rule)));
     } else {

@@ -38,6 +38,8 @@ pub(super) struct Lifting<'a> {
     pub(super) tenants: &'a [TenantRecord],
     /// The one that was asked, if one was.
     pub(super) server: Option<&'a Address>,
+    /// It was asked by who runs the platform.
+    pub(super) of_all: bool,
 }
 
 impl Lifting<'_> {
@@ -57,24 +59,37 @@ impl Lifting<'_> {
         .unwrap_or_else(|| reach.to_string())
     }
 
-    /// The command that lifts exactly that stop. What no key reaches is lifted where the database is.
+    /// The command that lifts exactly that stop. What the key does not reach is lifted where the database is.
     pub(super) fn command(&self, reach: &Reach) -> String {
         let quoted = |tenant| shell_quoted(self.name(tenant).unwrap_or("NAME"));
-        let narrow = match (reach, self.server) {
-            (Reach::Everything, _) => String::new(),
-            (Reach::Stage { stage }, _) => format!(" --stage {stage}"),
-            (Reach::Tenant { .. }, Some(server)) => {
-                return format!("rampart resume --server {server} --reason TEXT");
+        let of_tenant = |tenant| format!(" --of-tenant {}", quoted(tenant));
+        let at_server = self.server.map(|server| format!(" --server {server}"));
+        match (reach, at_server) {
+            (Reach::Everything, Some(server)) if self.of_all => {
+                format!("rampart resume{server} --everything --reason TEXT")
             }
+            (Reach::Stage { stage }, Some(server)) if self.of_all => {
+                format!("rampart resume{server} --stage {stage} --reason TEXT")
+            }
+            (Reach::Tenant { tenant }, Some(server)) if self.of_all => {
+                format!("rampart resume{server}{} --reason TEXT", of_tenant(*tenant))
+            }
+            (Reach::Tenant { .. }, Some(server)) => format!("rampart resume{server} --reason TEXT"),
             (Reach::Scan { scan, .. }, Some(server)) => {
-                return format!("rampart resume --server {server} --scan {scan} --reason TEXT");
+                format!("rampart resume{server} --scan {scan} --reason TEXT")
             }
-            (Reach::Tenant { tenant }, None) => format!(" --of-tenant {}", quoted(*tenant)),
+            (Reach::Everything, _) => "rampart resume --reason TEXT --by PERSON".to_owned(),
+            (Reach::Stage { stage }, _) => {
+                format!("rampart resume --stage {stage} --reason TEXT --by PERSON")
+            }
+            (Reach::Tenant { tenant }, None) => {
+                format!("rampart resume{} --reason TEXT --by PERSON", of_tenant(*tenant))
+            }
             (Reach::Scan { tenant, scan }, None) => {
-                format!(" --scan {scan} --tenant {}", quoted(*tenant))
+                let tenant = quoted(*tenant);
+                format!("rampart resume --scan {scan} --tenant {tenant} --reason TEXT --by PERSON")
             }
-        };
-        format!("rampart resume{narrow} --reason TEXT --by PERSON")
+        }
     }
 }
 
@@ -112,8 +127,9 @@ async fn order(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyhow::
     let reach = place.reach(&arguments.reach).await?;
     place.require_scan(&reach).await?;
     // Asked before: whatever fails after the stop would order another one.
-    let tenants = place.tenants().await?;
-    let lifting = Lifting { tenants: &tenants, server: place.server() };
+    let of_all = place.is_beyond(&reach).await?;
+    let tenants = place.tenants_seen_with(&reach).await?;
+    let lifting = Lifting { tenants: &tenants, server: place.server(), of_all };
     let stop = place.order_stop(reach, &arguments.reason).await?;
     let command = lifting.command(&stop.reach);
     if arguments.json {
@@ -128,9 +144,10 @@ pub(super) fn resume(whereabouts: &Whereabouts, arguments: &ResumeArguments) -> 
     operate(whereabouts, async |place| {
         let reach = place.reach(&arguments.reach).await?;
         let lifted = place.lift_stops(reach, &arguments.reason, arguments.by.as_deref()).await?;
-        let tenants = place.tenants().await?;
-        let lifting = Lifting { tenants: &tenants, server: place.server() };
-        let held = place.stops().await?;
+        let of_all = place.is_beyond(&reach).await?;
+        let tenants = place.tenants_seen_with(&reach).await?;
+        let lifting = Lifting { tenants: &tenants, server: place.server(), of_all };
+        let held = place.stops_seen_with(&reach).await?;
         if arguments.json && !lifted.is_empty() {
             let held: Vec<Held<'_>> =
                 held.iter().map(|stop| Held { stop, lifted_by: lifting.command(&stop.reach) }).collect();

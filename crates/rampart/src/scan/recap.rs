@@ -157,7 +157,7 @@ impl Tally {
                 let mut key = [0; 16];
                 key.copy_from_slice(&digest[..16]);
                 if self.seen_assets.insert(key) {
-                    *self.asset_kinds.entry(asset.kind().to_owned()).or_default() += 1;
+                    *self.asset_kinds.entry(asset.kind().as_str().to_owned()).or_default() += 1;
                     self.assets.push(offset);
                 }
             }

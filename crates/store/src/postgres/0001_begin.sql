@@ -267,6 +267,8 @@ CREATE TABLE assets (
     task_id    uuid NOT NULL,
     PRIMARY KEY (tenant_id, asset_key)
 ) WITH (fillfactor = 90);
+-- What is new?
+CREATE INDEX assets_by_first_seen ON assets (tenant_id, first_seen, asset_key);
 
 CREATE TABLE findings (
     tenant_id   uuid NOT NULL REFERENCES tenants,

@@ -226,6 +226,8 @@ CREATE TABLE assets (
     task_id    BLOB NOT NULL,
     PRIMARY KEY (tenant_id, asset_key)
 ) STRICT, WITHOUT ROWID;
+-- What is new?
+CREATE INDEX assets_by_first_seen ON assets (tenant_id, first_seen, asset_key);
 
 CREATE TABLE findings (
     tenant_id   BLOB NOT NULL REFERENCES tenants,

@@ -174,7 +174,7 @@ async fn chains_are_whole_however_many_write_at_once(ground: Ground) {
     });
     join_all(writing).await;
     // Each stop holds once, however often it is ordered; both end in one transaction that writes to two chains.
-    ground.store.lift_stops(Authority::Installation, None, "right".to_owned(), "test").await.unwrap();
+    ground.store.lift_stops(Authority::Installation, None, "right".to_owned(), "test", None).await.unwrap();
     for (chain, entries) in [(Some(ground.tenant), 21), (Some(other), 27), (None, 6)] {
         let end = ground.store.verify_audit(chain, &[], None).await.unwrap().unwrap().end;
         assert_eq!(end.position, entries, "{chain:?}");

@@ -525,7 +525,7 @@ async fn what_was_done_to_all_is_signed_and_purged_too(ground: Ground) {
         let (all, by) = (model::Reach::Everything, "test");
         let installation = model::Authority::Installation;
         ground.store.order_stop(installation, all, "wrong".to_owned(), by).await.unwrap();
-        ground.store.lift_stops(installation, None, "right".to_owned(), by).await.unwrap();
+        ground.store.lift_stops(installation, None, "right".to_owned(), by, None).await.unwrap();
     };
     let signing = async || ground.store.sign_audit(None, &key(1), None).await.unwrap().unwrap();
     stop().await;

@@ -63,7 +63,7 @@ async fn what_happens_is_told_in_order_from_a_place_on(ground: Ground) {
     let why = || "too loud".to_owned();
     ground.store.order_stop(Authority::Tenant, reach, why(), "J. Doe").await.unwrap();
     ground.store.order_stop(Authority::Tenant, reach, why(), "J. Doe").await.unwrap();
-    ground.store.lift_stops(Authority::Tenant, Some(reach), why(), "J. Doe").await.unwrap();
+    ground.store.lift_stops(Authority::Tenant, Some(reach), why(), "J. Doe", None).await.unwrap();
     // What was known is not new, and what holds already is not ordered again.
     let wanted =
         ["scan_begun", "scan_ended", "finding_decided", "tasks_cancelled", "stop_ordered", "stop_lifted"];
@@ -142,7 +142,7 @@ async fn what_happened_long_ago_is_forgotten(ground: Ground) {
     let order = async || {
         let why = || "too loud".to_owned();
         ground.store.order_stop(Authority::Tenant, reach, why(), "test").await.unwrap();
-        ground.store.lift_stops(Authority::Tenant, Some(reach), why(), "test").await.unwrap();
+        ground.store.lift_stops(Authority::Tenant, Some(reach), why(), "test", None).await.unwrap();
     };
     order().await;
     ground.advance(HAPPENINGS_KEPT - Duration::from_secs(60)).await;

@@ -187,9 +187,10 @@ async fn who_is_invited_again_has_neither_password_nor_second_factor(ground: Gro
     let seen = Credentials { password: KEPT.to_owned(), second_factor: None };
     store.set_second_factor(tenant, user.id, seen, Some(factor), own, "test").await.unwrap();
     let invitation = token();
-    let other = store.invite_again(tenant, user.id, Some(Role::Owner), &invitation, "test").await;
+    let promoted = UserRecord { role: Role::Owner, ..user.clone() };
+    let other = store.invite_again(tenant, user.id, Some(promoted), &invitation, "test").await;
     assert!(matches!(other, Err(StoreError::Changed { .. })), "{other:?}");
-    let invited = store.invite_again(tenant, user.id, Some(Role::Viewer), &invitation, "test").await.unwrap();
+    let invited = store.invite_again(tenant, user.id, Some(user.clone()), &invitation, "test").await.unwrap();
     assert_eq!((invited.second_factor, invited.invited_until.is_some()), (false, true));
     assert!(!store.user(tenant, user.id).await.unwrap().second_factor);
     assert!(store.known_session(&first).await.unwrap().is_none());

@@ -4,6 +4,7 @@ mod answers;
 mod encryption;
 mod faults;
 mod gate;
+mod lists;
 mod matrix;
 mod mutation;
 mod pgtap;

@@ -160,15 +160,22 @@ async fn whatever_is_made_under_a_key_is_made_once(ground: Ground) {
     assert_ne!(next, prefix);
     assert_eq!(store.keys(tenant).await.unwrap().len(), 2);
     let reach = Reach::Tenant { tenant };
-    let order = |under| store.order_stop_once(Authority::Tenant, reach, "a leak".to_owned(), "test", under);
+    let order =
+        |under| store.order_stop_once(Authority::Tenant, reach, "a leak".to_owned(), "test", None, under);
     made_once(&ground, "stop.order", order, |stop| stop.id.to_string()).await;
     // What holds already is what another key stands for, too.
     let same = order(Some("another".to_owned())).await.unwrap();
     let again = order(Some("another".to_owned())).await.unwrap();
     assert_eq!((same.record.id, same.is_new, again.is_new), (again.record.id, true, false));
     let everywhere = Some("everywhere".to_owned());
-    let refused =
-        store.order_stop_once(Authority::Installation, Reach::Everything, "x".to_owned(), "test", everywhere);
+    let refused = store.order_stop_once(
+        Authority::Installation,
+        Reach::Everything,
+        "x".to_owned(),
+        "test",
+        None,
+        everywhere,
+    );
     assert!(matches!(refused.await, Err(StoreError::Invalid(_))));
 }
 
@@ -184,10 +191,18 @@ async fn what_is_gone_is_not_made_again(ground: Ground) {
     assert!(store.keys(tenant).await.unwrap().is_empty());
 
     let (authority, reach) = (Authority::Tenant, Reach::Tenant { tenant });
-    let order =
-        || store.order_stop_once(authority, reach, "a leak".to_owned(), "test", Some("of a stop".to_owned()));
+    let order = || {
+        store.order_stop_once(
+            authority,
+            reach,
+            "a leak".to_owned(),
+            "test",
+            None,
+            Some("of a stop".to_owned()),
+        )
+    };
     order().await.unwrap();
-    store.lift_stops(authority, Some(reach), "it is over".to_owned(), "test").await.unwrap();
+    store.lift_stops(authority, Some(reach), "it is over".to_owned(), "test", None).await.unwrap();
     let lifted = order().await;
     assert!(matches!(&lifted, Err(StoreError::KeySpent(_))), "nobody is told that it holds: {lifted:?}");
     assert!(store.stops().await.unwrap().is_empty());

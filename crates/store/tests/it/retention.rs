@@ -118,7 +118,7 @@ async fn no_table_grows_over_months_of_scans(ground: Ground) {
             .order_stop(Authority::Installation, Reach::Everything, "wrong".to_owned(), by())
             .await
             .unwrap();
-        ground.store.lift_stops(Authority::Installation, None, "right".to_owned(), by()).await.unwrap();
+        ground.store.lift_stops(Authority::Installation, None, "right".to_owned(), by(), None).await.unwrap();
         ground.advance(DAY * 3).await;
         forget(&ground, None).await;
         if round % 16 == 0 {
@@ -313,7 +313,7 @@ async fn stops_in_force_stay(ground: Ground) {
     let lifted = Some(Reach::Everything);
     ground
         .store
-        .lift_stops(Authority::Installation, lifted, "right".to_owned(), "test".to_owned())
+        .lift_stops(Authority::Installation, lifted, "right".to_owned(), "test".to_owned(), None)
         .await
         .unwrap();
     assert_eq!(ground.store.forget(for_a_month()).await.unwrap(), 0, "it was lifted just now");

@@ -11,8 +11,8 @@ use model::{
     task::{Retry, TaskFailure},
 };
 use store::{
-    Claimed, Ending, Followed, NewScan, NewSchedule, Remarks, ScanFilter, ScanRecord, StoreError, TaskFilter,
-    Terms,
+    Claimed, Ending, Followed, NewScan, NewSchedule, Remarks, ScanFilter, ScanRecord, ScheduleChange,
+    StoreError, TaskFilter, Terms,
 };
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};
@@ -429,11 +429,15 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 2, "the last run is still going on");
     ground.store.cancel_scan(ground.tenant, last.id, "test".to_owned()).await.unwrap();
-    ground.store.enable_schedule(ground.tenant, schedule.id, false, "test".to_owned()).await.unwrap();
+    let switch = async |enabled| {
+        let change = ScheduleChange { enabled: Some(enabled), ..ScheduleChange::default() };
+        ground.store.change_schedule(ground.tenant, schedule.id, change, None, "test").await.unwrap()
+    };
+    assert!(!switch(false).await.enabled);
     ground.advance(Duration::from_secs(3_601)).await;
     ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 2, "disabled");
-    ground.store.enable_schedule(ground.tenant, schedule.id, true, "test".to_owned()).await.unwrap();
+    assert!(switch(true).await.enabled);
     ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 2, "what was missed is not caught up on");
     ground.advance(Duration::from_secs(3_601)).await;

@@ -275,7 +275,7 @@ async fn a_stop_holds_claims_and_survives_a_restart(ground: Ground) {
             settle(&ground, claim.lease, Ending::HandedBack { not_before: None }).await.unwrap();
         }
         let lifted =
-            ground.store.lift_stops(Authority::Installation, Some(reach), why(), by()).await.unwrap();
+            ground.store.lift_stops(Authority::Installation, Some(reach), why(), by(), None).await.unwrap();
         assert_eq!(lifted, [stop]);
         assert_eq!(ground.store.stops().await.unwrap(), []);
     }

@@ -176,7 +176,7 @@ async fn the_last_owner_stays(ground: Ground) {
     let first = made(&ground, "a", Role::Owner, hashed()).await;
     // Who has not taken up the invitation can change nothing.
     let invited = made(&ground, "invited", Role::Owner, FirstPassword::Invited(token(1))).await;
-    ground.store.delete_user(ground.tenant, invited.id, Some(Role::Owner), "test").await.unwrap();
+    ground.store.delete_user(ground.tenant, invited.id, Some(invited.clone()), "test").await.unwrap();
     made(&ground, "invited", Role::Owner, FirstPassword::Invited(token(1))).await;
     let refused =
         |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::LastOwner(_))), "{done:?}");
@@ -184,7 +184,8 @@ async fn the_last_owner_stays(ground: Ground) {
     refused(store.delete_user(tenant, first.id, None, "test").await);
     refused(store.change_user(tenant, first.id, None, Some(Role::Viewer), None, "test").await.map(drop));
     refused(store.change_user(tenant, first.id, None, None, Some(true), "test").await.map(drop));
-    let changed = store.change_user(tenant, first.id, Some(Role::Viewer), None, Some(true), "test").await;
+    let demoted = UserRecord { role: Role::Viewer, ..first.clone() };
+    let changed = store.change_user(tenant, first.id, Some(demoted), None, Some(true), "test").await;
     assert!(
         matches!(changed, Err(StoreError::Changed { .. })),
         "nobody changes whom they take for another: {changed:?}"

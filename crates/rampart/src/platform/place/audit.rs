@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use client::AuditQuery;
-use model::{AuditEntry, audit::Checkpoint, record::TimeOrder};
+use model::{AuditEntry, audit::Checkpoint, list::TimeOrder};
 use store::AuditFilter;
 
 use super::{Place, pages};

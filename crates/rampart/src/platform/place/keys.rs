@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
-use client::MadeKey;
+use client::{KeyQuery, MadeKey};
 use model::{
     KeyPrefix,
     record::{KeyRecord, NewKey},
 };
 
-use super::{Place, shown_by};
+use super::{Place, pages, shown_by};
 use crate::platform::{keys::random, operator};
 
 impl Place {
     pub(in crate::platform) async fn keys(&self) -> anyhow::Result<Vec<KeyRecord>> {
         Ok(match self {
             Place::Here(desk) => desk.store.keys(desk.tenant().await?).await?,
-            Place::There(client) => client.keys().await?,
+            Place::There(client) => {
+                let ask = async |limit, after| {
+                    client.keys(&KeyQuery { limit: Some(limit), after, ..KeyQuery::default() }).await
+                };
+                pages(usize::MAX, None, ask).await?
+            }
         })
     }
 

@@ -78,9 +78,9 @@ impl Place {
                 Ok(desk.stale_reads().await?.scans(desk.tenant().await?, filter, at_most).await?)
             }
             Place::There(client) => {
-                let ask = async |limit, before| {
+                let ask = async |limit, after| {
                     client
-                        .scans(&ScanQuery { running, limit: Some(limit), before, ..ScanQuery::default() })
+                        .scans(&ScanQuery { running, limit: Some(limit), after, ..ScanQuery::default() })
                         .await
                 };
                 pages(at_most, None, ask).await

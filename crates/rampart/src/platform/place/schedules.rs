@@ -3,11 +3,11 @@
 use anyhow::Context;
 use model::{
     ScheduleId,
-    record::{NewSchedule, ScheduleRecord},
+    record::{NewSchedule, ScheduleChange, ScheduleRecord},
 };
 use store::StoreError;
 
-use super::Place;
+use super::{Place, pages};
 use crate::{
     library::Library,
     platform::{operator, with_way_out},
@@ -17,7 +17,9 @@ impl Place {
     pub(in crate::platform) async fn schedules(&self) -> anyhow::Result<Vec<ScheduleRecord>> {
         Ok(match self {
             Place::Here(desk) => desk.store.schedules(desk.tenant().await?).await?,
-            Place::There(client) => client.schedules().await?,
+            Place::There(client) => {
+                pages(usize::MAX, None, async |limit, after| client.schedules(limit, after).await).await?
+            }
         })
     }
 
@@ -49,20 +51,19 @@ impl Place {
         made.context("the schedule was not made")
     }
 
-    pub(in crate::platform) async fn enable_schedule(
+    pub(in crate::platform) async fn change_schedule(
         &self,
         id: ScheduleId,
-        enabled: bool,
-    ) -> anyhow::Result<()> {
-        match self {
+        change: ScheduleChange,
+    ) -> anyhow::Result<ScheduleRecord> {
+        let changed = match self {
             Place::Here(desk) => {
-                desk.store.enable_schedule(desk.tenant().await?, id, enabled, operator()).await?;
+                let tenant = desk.tenant().await?;
+                desk.store.change_schedule(tenant, id, change, None, operator()).await.map_err(with_way_out)
             }
-            Place::There(client) => {
-                client.enable_schedule(id, enabled).await?;
-            }
-        }
-        Ok(())
+            Place::There(client) => client.change_schedule(id, &change).await.map_err(Into::into),
+        };
+        changed.context("the schedule was not changed")
     }
 
     pub(in crate::platform) async fn delete_schedule(&self, id: ScheduleId) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use client::{Expected, NamedScope};
 use model::{Scope, scope::ScopeFile};
 
-use super::{Place, shown_by};
+use super::{Place, pages, shown_by};
 use crate::platform::operator;
 
 impl Place {
@@ -12,7 +12,8 @@ impl Place {
         Ok(match self {
             Place::Here(desk) => desk.stale_reads().await?.scopes(desk.tenant().await?).await?,
             Place::There(client) => {
-                let scopes = client.scopes().await?.into_iter();
+                let ask = async |limit, after| client.scopes(limit, after).await;
+                let scopes = pages(usize::MAX, None, ask).await?.into_iter();
                 scopes.map(|NamedScope { name, scope }| (name, scope)).collect()
             }
         })

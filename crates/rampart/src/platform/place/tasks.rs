@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use client::{Client, TaskChoice, TaskQuery};
 use jiff::SignedDuration;
-use model::{ScanId, TaskId, record::TaskRecord, scan::ScanEnd};
+use model::{ScanId, TaskId, list::TimeOrder, record::TaskRecord, scan::ScanEnd};
 use store::{TaskCounts, TaskFilter};
 
 use super::{Place, known, pages};
@@ -151,7 +151,8 @@ async fn there(
 ) -> anyhow::Result<Vec<TaskRecord>> {
     if filter.ids.is_empty() {
         let TaskFilter { scan, stage, state, failure, .. } = filter;
-        let query = TaskQuery { scan, stage, state, failure, ..TaskQuery::default() };
+        let order = TimeOrder::OldestFirst;
+        let query = TaskQuery { scan, stage, state, failure, order, ..TaskQuery::default() };
         let ask = async |limit, after| {
             client.tasks(&TaskQuery { limit: Some(limit), after, ..query.clone() }).await
         };

@@ -1,20 +1,25 @@
 //! People who may log in, wherever they are.
 
-use client::Invited;
+use client::{Invited, UserQuery};
 use model::{
     Role, Token, UserId,
     record::{NewUser, UserRecord},
 };
 use store::FirstPassword;
 
-use super::Place;
+use super::{Place, pages};
 use crate::platform::operator;
 
 impl Place {
     pub(in crate::platform) async fn users(&self) -> anyhow::Result<Vec<UserRecord>> {
         Ok(match self {
             Place::Here(desk) => desk.store.users(desk.tenant().await?).await?,
-            Place::There(client) => client.users().await?,
+            Place::There(client) => {
+                let ask = async |limit, after| {
+                    client.users(&UserQuery { limit: Some(limit), after, ..UserQuery::default() }).await
+                };
+                pages(usize::MAX, None, ask).await?
+            }
         })
     }
 

@@ -155,11 +155,16 @@ fn what_is_not_there_and_what_is_not_allowed_is_told_by_the_server() {
         (&["audit", "list", "--all"], "its own tenant"),
         (&["audit", "checkpoints", "--installation"], "its own tenant"),
         (&["task", "exercise"], "no work that is none"),
-        (&["stop", "--reason", "r", "--stage", "ports"], "its own tenant, and a stage is everybody's"),
-        (&["stop", "--reason", "r", "--of-tenant", "acme"], "its own tenant, which is `default`"),
-        (&["resume", "--reason", "r", "--stage", "ports"], "its own tenant"),
     ] {
         refused(ask(&both.key, words), &[why, elsewhere, &both.url()]);
+    }
+    for words in [
+        &["stop", "--reason", "r", "--everything"][..],
+        &["stop", "--reason", "r", "--stage", "ports"],
+        &["stop", "--reason", "r", "--of-tenant", "acme"],
+        &["resume", "--reason", "r", "--stage", "ports"],
+    ] {
+        refused(ask(&both.key, words), &["the tenant does not run the platform", "--platform-tenant"]);
     }
     let by = [&["finding", "decide", fingerprint][..], &decide, &["--by", "J. Doe"]].concat();
     refused(ask(&both.key, &by), &["--by", "whose key it was asked with"]);

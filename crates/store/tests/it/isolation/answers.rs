@@ -9,16 +9,16 @@ use model::{
     audit::AuditKey,
     comment::NewComment,
     finding::{Decision, Verdict},
-    record::{TenantChange, TenantSettings},
+    record::{ScheduleChange, TenantChange, TenantSettings},
     schedule::Rhythm,
 };
 use store::{
-    AuditFilter, ConversationFilter, Credentials, Ending, Expected, FindingFilter, FirstPassword,
-    Introduction, Lease, MentionFilter, NewAnalysis, NewRole, NewScan, NewSchedule, NewUser, PackageResult,
-    Remarks, ScanFilter, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
+    AssetFilter, AuditFilter, ConversationFilter, Credentials, Ending, Expected, FindingFilter,
+    FirstPassword, Introduction, Lease, MentionFilter, NewAnalysis, NewRole, NewScan, NewSchedule, NewUser,
+    PackageResult, Remarks, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
-use super::{scan, things::Things};
+use super::{lists, scan, things::Things};
 use crate::{
     ground::{Ground, LEASE, Worker, exercise, failure},
     keys::{key, named},
@@ -102,13 +102,6 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let made = store.create_user_once(tenant, new, first, by(), under_key()).await;
             text(&made.map(|made| made.record.role))
         }
-        "users" => text(&store.users(tenant).await.map(|users| {
-            // Whom the intruder lets in, it sees.
-            users
-                .into_iter()
-                .filter(|user| !["intruder", "https://id.test"].contains(&&*user.created_by))
-                .collect::<Vec<_>>()
-        })),
         "account_of" => {
             text(&store.account_of(tenant, things.user).await.map(|found| found.map(|one| one.password)))
         }
@@ -200,16 +193,9 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let usage = store.usage(tenant, Timestamp::UNIX_EPOCH, later).await;
             text(&usage.map(|usage| (usage.scans, usage.units, usage.traffic, usage.new_findings)))
         }
-        "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
         "enqueue" => {
             let new = NewTask { scan: Some(things.scan), ..exercise() };
             text(&store.enqueue(tenant, vec![new]).await)
-        }
-        "tasks" => {
-            let one = store.tasks(tenant, task, None, 10).await;
-            let some = store.tasks(tenant, of_scan, None, 10).await;
-            let after = store.tasks(tenant, TaskFilter::default(), Some(things.task), 10).await;
-            format!("{} {} {}", text(&one), text(&some), text(&after))
         }
         "task" => text(&store.task(tenant, things.task).await),
         "task_counts" => text(&store.task_counts(tenant).await),
@@ -252,14 +238,6 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             answers
         }
         "gaps" => text(&store.gaps(tenant, things.scan, 10).await),
-        "scans" => {
-            let before = ScanFilter { before: Some(things.scan), ..ScanFilter::default() };
-            format!(
-                "{} {}",
-                text(&store.scans(tenant, before, 10).await),
-                text(&store.scans(tenant, ScanFilter::default(), 10).await)
-            )
-        }
         "delete_scope" => text(&store.delete_scope(tenant, things.scope, None, by()).await),
         "cancel_scan" => text(&store.cancel_scan(tenant, things.scan, by()).await),
         "difference" => {
@@ -350,8 +328,10 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
                 _ => text(&store.create_schedule_once(tenant, new, by(), under_key()).await),
             }
         }
-        "schedules" => text(&store.schedules(tenant).await),
-        "enable_schedule" => text(&store.enable_schedule(tenant, things.schedule, false, by()).await),
+        "change_schedule" => {
+            let change = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
+            text(&store.change_schedule(tenant, things.schedule, change, None, by()).await)
+        }
         "delete_schedule" => text(&store.delete_schedule(tenant, things.schedule, by()).await),
         "first_key" => text(&store.first_key(tenant, key(8), named("other"), by()).await),
         "create_key" => {
@@ -365,7 +345,6 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let made = store.create_key_once(tenant, secret, named("other"), by(), under_key()).await;
             text(&made.map(|made| made.record.role))
         }
-        "keys" => text(&store.keys(tenant).await),
         "rotate_key" => text(&store.rotate_key(tenant, key(things.key).prefix(), key(10), LEASE, by()).await),
         "rotate_key_once" => {
             let prefix = key(things.key).prefix();
@@ -393,7 +372,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let lease = Lease { tenant, task: things.task, number, scan: None };
             text(&store.heartbeat(vec![lease], Duration::from_secs(60)).await)
         }
-        other => panic!("{other} is not asked: add it to `isolation::answers::ask`"),
+        other => lists::ask(store, other, tenant, things, later).await,
     }
 }
 
@@ -462,6 +441,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         task,
         analysis,
         finding,
+        asset: store.inventory(tenant, AssetFilter::default(), 1).await.unwrap()[0].id,
         schedule,
         key: 7,
         user: user.id,
@@ -501,7 +481,9 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "settings",
         "roles",
         "scopes",
+        "list_scopes",
         "tasks",
+        "latest_tasks",
         "task",
         "task_counts",
         "dead_tasks",
@@ -525,10 +507,17 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "conversations",
         "evidence",
         "assets",
+        "inventory",
+        "asset",
         "asset_counts",
         "schedules",
+        "list_schedules",
         "keys",
+        "list_keys",
         "key",
+        "schedule",
+        "scope",
+        "list_users",
         "users",
         "user",
         "sessions",

@@ -1,6 +1,6 @@
 //! What a tenant has, and what never was.
 
-use model::{CommentId, Fingerprint, ScanId, ScheduleId, SessionId, TaskId, UserId};
+use model::{AssetId, CommentId, Fingerprint, ScanId, ScheduleId, SessionId, TaskId, UserId};
 
 use crate::keys::key;
 
@@ -13,6 +13,7 @@ pub(super) struct Things {
     /// An analysis of [`PACKAGE`] with a result.
     pub(super) analysis: TaskId,
     pub(super) finding: Fingerprint,
+    pub(super) asset: AssetId,
     pub(super) schedule: ScheduleId,
     /// A key that this number makes.
     pub(super) key: u8,
@@ -35,6 +36,7 @@ impl Things {
             task: TaskId::new(uuid::Uuid::from_u128(self.task.as_uuid().as_u128() ^ 1)),
             analysis: TaskId::new(uuid::Uuid::from_u128(self.analysis.as_uuid().as_u128() ^ 1)),
             finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
+            asset: AssetId::from_stored([7; 16]),
             schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
             key: 0xee,
             user: UserId::new(uuid::Uuid::from_u128(8)),
@@ -53,6 +55,7 @@ impl Things {
             (self.task.to_string(), "<task>"),
             (self.analysis.to_string(), "<analysis>"),
             (self.finding.to_string(), "<finding>"),
+            (self.asset.to_string(), "<asset>"),
             (self.schedule.to_string(), "<schedule>"),
             (key(self.key).prefix().to_string(), "<key>"),
             (self.user.to_string(), "<user>"),

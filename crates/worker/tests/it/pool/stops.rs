@@ -69,7 +69,7 @@ async fn a_stop_cuts_what_it_reaches_holds_over_a_restart_and_is_lifted_by_a_per
         assert_eq!(ground.store.stops().await.unwrap(), std::slice::from_ref(&stop));
 
         assert_eq!(
-            ground.store.lift_stops(Authority::Installation, Some(reach), why(), who()).await.unwrap(),
+            ground.store.lift_stops(Authority::Installation, Some(reach), why(), who(), None).await.unwrap(),
             [stop]
         );
         ground.ring(Bell::Stop).await;

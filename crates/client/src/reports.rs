@@ -1,17 +1,11 @@
-//! What came of a scan: what it saw, and its reports.
+//! Reports of scans.
 
 use std::fmt;
 
-use model::{Asset, ScanId};
-use serde::Deserialize;
+use model::ScanId;
 use tokio::time::timeout;
 
-use crate::{Client, ClientError, Page, request::PIECE};
-
-/// A place in a list of assets.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct AssetPlace(String);
+use crate::{Client, ClientError, request::PIECE};
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,18 +38,6 @@ impl Download<'_> {
     }
 }
 
-#[derive(Deserialize)]
-struct Assets {
-    assets: Vec<Asset>,
-    next: Option<AssetPlace>,
-}
-
-impl fmt::Display for AssetPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl ReportFormat {
     fn as_str(self) -> &'static str {
         match self {
@@ -66,19 +48,6 @@ impl ReportFormat {
 }
 
 impl Client {
-    /// What a scan saw, in no particular order, each once.
-    pub async fn assets(
-        &self,
-        scan: ScanId,
-        limit: Option<usize>,
-        after: Option<&AssetPlace>,
-    ) -> Result<Page<Asset, AssetPlace>, ClientError> {
-        let request = self.get(&["scans", &scan.to_string(), "assets"]);
-        let Assets { assets, next } =
-            request.query_if("limit", limit).query_if("after", after).answer().await?;
-        Ok(Page { items: assets, next })
-    }
-
     /// The report of a scan that has ended, piece by piece: it may be large.
     pub async fn report(&self, scan: ScanId, format: ReportFormat) -> Result<Download<'_>, ClientError> {
         let path = ["scans", &scan.to_string(), "reports", format.as_str()].map(str::to_owned);

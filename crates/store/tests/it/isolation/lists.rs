@@ -1,0 +1,117 @@
+//! The same of lists, whole and in parts: what belongs to another tenant stands in none, and is no place in one.
+
+use jiff::Timestamp;
+use model::{
+    AssetId, AssetKind, Role, TenantId,
+    list::{Cursor, ListOrder},
+    record::UserRecord,
+};
+use store::{AssetFilter, KeyFilter, ScanFilter, ScheduleFilter, Standing, Store, TaskFilter, UserFilter};
+
+use super::{answers::text, things::Things};
+use crate::keys::key;
+
+/// Whom the intruder lets in, it sees.
+fn not_let_in(users: Vec<UserRecord>) -> Vec<UserRecord> {
+    let others = |user: &UserRecord| !["intruder", "https://id.test"].contains(&&*user.created_by);
+    users.into_iter().filter(others).collect()
+}
+
+/// Every list of the store, asked about things. One that is missing here fails the test of all methods.
+pub(super) async fn ask(
+    store: &Store,
+    method: &str,
+    tenant: TenantId,
+    things: Things,
+    later: Timestamp,
+) -> String {
+    let task = TaskFilter::one(things.task);
+    let of_scan = TaskFilter::of_scan(things.scan);
+    let name = String::new();
+    match method {
+        "users" => text(&store.users(tenant).await.map(not_let_in)),
+        "list_users" => {
+            let behind = UserFilter {
+                order: ListOrder::NewestFirst,
+                after: Some(Cursor { id: things.user, time: later, name }),
+                ..UserFilter::default()
+            };
+            let owners = UserFilter {
+                role: Some(Role::Owner),
+                standing: Some(Standing::Active),
+                away_since: Some(later),
+                ..UserFilter::default()
+            };
+            let behind = store.list_users(tenant, behind, 10).await.map(not_let_in);
+            let owners = store.list_users(tenant, owners, 10).await.map(not_let_in);
+            format!("{} {}", text(&behind), text(&owners))
+        }
+        "scopes" => text(&store.scopes(tenant).await.map(|scopes| scopes.len())),
+        "list_scopes" => text(&store.list_scopes(tenant, None, 10).await.map(|scopes| scopes.len())),
+        "scope" => text(&store.scope(tenant, things.scope).await),
+        "tasks" => {
+            let one = store.tasks(tenant, task, None, 10).await;
+            let some = store.tasks(tenant, of_scan, None, 10).await;
+            let after = store.tasks(tenant, TaskFilter::default(), Some(things.task), 10).await;
+            format!("{} {} {}", text(&one), text(&some), text(&after))
+        }
+        "latest_tasks" => {
+            let some = store.latest_tasks(tenant, of_scan, None, 10).await;
+            let before = store.latest_tasks(tenant, TaskFilter::default(), Some(things.task), 10).await;
+            format!("{} {}", text(&some), text(&before))
+        }
+        "scans" => {
+            let behind = ScanFilter {
+                after: Some(Cursor { id: things.scan, time: later, name }),
+                ..ScanFilter::default()
+            };
+            format!(
+                "{} {}",
+                text(&store.scans(tenant, behind, 10).await),
+                text(&store.scans(tenant, ScanFilter::default(), 10).await)
+            )
+        }
+        "inventory" => {
+            let behind = AssetFilter {
+                after: Some(Cursor { id: AssetId::from_stored([7; 16]), time: later, name }),
+                ..AssetFilter::default()
+            };
+            let hosts = AssetFilter { kind: Some(AssetKind::Host), ..AssetFilter::default() };
+            format!(
+                "{} {}",
+                text(&store.inventory(tenant, behind, 10).await),
+                text(&store.inventory(tenant, hosts, 10).await)
+            )
+        }
+        "asset" => text(&store.asset(tenant, things.asset).await),
+        "schedules" => text(&store.schedules(tenant).await),
+        "list_schedules" => {
+            let enabled = ScheduleFilter { enabled: Some(true), ..ScheduleFilter::default() };
+            let began = ScheduleFilter { refused: Some(false), ..ScheduleFilter::default() };
+            format!(
+                "{} {}",
+                text(&store.list_schedules(tenant, enabled, 10).await),
+                text(&store.list_schedules(tenant, began, 10).await)
+            )
+        }
+        "schedule" => text(&store.schedule(tenant, things.schedule).await),
+        "keys" => text(&store.keys(tenant).await),
+        "list_keys" => {
+            let behind = KeyFilter {
+                order: ListOrder::NewestFirst,
+                after: Some(Cursor { id: key(things.key).prefix(), time: later, name }),
+                ..KeyFilter::default()
+            };
+            let unused =
+                KeyFilter { expired: Some(false), unused_since: Some(later), ..KeyFilter::default() };
+            format!(
+                "{} {}",
+                text(&store.list_keys(tenant, behind, 10).await),
+                text(&store.list_keys(tenant, unused, 10).await)
+            )
+        }
+        other => {
+            panic!("{other} is not asked: add it to `isolation::answers::ask`, or to `isolation::lists::ask`")
+        }
+    }
+}
