@@ -46,6 +46,10 @@ fn read(row: &Row) -> Result<KnownAsset, StoreError> {
     })
 }
 
+fn place(id: AssetId, first_seen: Timestamp) -> AssetCursor {
+    AssetCursor { id, time: first_seen, name: String::new() }
+}
+
 impl Store {
     /// What a scan saw, in no particular order, from after a place on; with the place to go on from.
     pub async fn assets(
@@ -95,27 +99,51 @@ impl Store {
         .await
     }
 
-    /// So much of all that the tenant's scans have seen: what is meant, in the order that is meant.
+    /// So much of all that the tenant's scans have seen: what is meant, in the order that is meant; and the place to go on from, when there
+    /// may be more. Of a large inventory no more than so many are looked at for one answer, which may then be short.
     pub async fn inventory(
         &self,
         tenant: TenantId,
         filter: AssetFilter,
         at_most: usize,
-    ) -> Result<Vec<KnownAsset>, StoreError> {
+        looks: usize,
+    ) -> Result<(Vec<KnownAsset>, Option<AssetCursor>), StoreError> {
         self.read_tenant(tenant, move |tx| {
             Box::pin(async move {
-                let mut wanted = Question::of(tx.tenant());
-                wanted.with_any("kind = #", filter.kind.map(AssetKind::as_str));
-                wanted.with_any("first_seen >= #", filter.new_since);
-                wanted.with_any("last_seen >= #", filter.seen_since);
-                wanted.with_any("last_seen < #", filter.gone_since);
-                if let Some(text) = &filter.containing {
+                let AssetFilter { kind, new_since, seen_since, gone_since, containing, order, after } = filter;
+                // In the order of the index.
+                let mut looked_at = Question::of(tx.tenant());
+                looked_at.with_any("first_seen >= #", new_since);
+                let order = looked_at.ordered(&COLUMNS, order.into(), after);
+                let Question { condition: within, values } = looked_at.clone();
+                let mut wanted = Question::new("true", values);
+                wanted.with_any("kind = #", kind.map(AssetKind::as_str));
+                wanted.with_any("last_seen >= #", seen_since);
+                wanted.with_any("last_seen < #", gone_since);
+                if let Some(text) = &containing {
                     wanted.containing("identity", text);
                 }
-                let order = wanted.ordered(&COLUMNS, filter.order.into(), filter.after);
                 let Question { condition, values } = wanted;
-                let sql = format!("SELECT {ASSET} FROM assets WHERE {condition} {order} LIMIT {at_most}");
-                tx.query(&sql, &values).await?.iter().map(read).collect()
+                let sql = format!(
+                    "SELECT {ASSET} FROM (SELECT {ASSET}, kind, identity FROM assets WHERE {within} {order} LIMIT {looks}) AS looked_at \
+                     WHERE {condition} {order} LIMIT {at_most}"
+                );
+                let rows = tx.query(&sql, &values).await?;
+                let found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                if found.len() == at_most {
+                    let next = found.last().map(|last| place(last.id, last.first_seen));
+                    return Ok((found, next));
+                }
+                let Question { condition, values } = looked_at;
+                let sql = format!(
+                    "SELECT asset_key, first_seen FROM assets WHERE {condition} {order} LIMIT 1 OFFSET {}",
+                    looks.saturating_sub(1)
+                );
+                let last = tx.query(&sql, &values).await?;
+                let next = last.first().map(|row| {
+                    Ok::<_, StoreError>(place(AssetId::from_stored(row.key(0)?), row.time(1)?))
+                });
+                Ok((found, next.transpose()?))
             })
         })
         .await

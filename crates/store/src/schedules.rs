@@ -266,7 +266,7 @@ impl Store {
     }
 
     /// Changes a schedule, if it is what somebody has seen. With another rule, or begun again, it counts from now: what was missed is
-    /// not caught up on.
+    /// not caught up on. What is the same already is left as it is, and the audit is told nothing.
     ///
     /// # Errors
     /// [`StoreError::Changed`] when it is not what they have seen.
@@ -287,14 +287,17 @@ impl Store {
                 }
                 let mut after = before.clone();
                 let ScheduleChange { rule, request, targets, enabled } = change;
-                if request.is_some() || targets.is_some() {
-                    after.request = request.unwrap_or(after.request);
-                    after.targets = targets.unwrap_or(after.targets);
+                after.rule = rule.unwrap_or(after.rule);
+                after.request = request.unwrap_or(after.request);
+                after.targets = targets.unwrap_or(after.targets);
+                after.enabled = enabled.unwrap_or(after.enabled);
+                if after == before {
+                    return Ok(before);
+                }
+                if (&after.request, &after.targets) != (&before.request, &before.targets) {
                     tx.require_in_scope(&after.request, &after.targets).await?;
                 }
-                if rule.is_some() || enabled.is_some() {
-                    after.rule = rule.unwrap_or(after.rule);
-                    after.enabled = enabled.unwrap_or(after.enabled);
+                if (&after.rule, after.enabled) != (&before.rule, before.enabled) {
                     after.progress = Progress::since(tx.now);
                     after.look_again = after.rule.due(&after.progress, tx.now, false, seed(id)).look_again;
                 }

@@ -138,8 +138,8 @@ impl Store {
         }
     }
 
-    /// Lifts the stops that reach exactly that far, or all of them, as far as they may be lifted in that name. Those that were lifted. The
-    /// audit of the tenant of who lifts them is told, too.
+    /// Lifts the stops that reach exactly that far, or all of them, as far as they may be lifted in that name. Those that were lifted.
+    /// Somebody of a tenant, whose audit is told, too, lifts what was ordered in the same name and nothing else.
     pub async fn lift_stops(
         &self,
         authority: Authority,
@@ -153,7 +153,9 @@ impl Store {
             Box::pin(async move {
                 let mut held = tx.stops_in_force().await?;
                 held.retain(|stop| {
-                    reach.is_none_or(|reach| reach == stop.reach) && authority.may_lift(stop.authority)
+                    reach.is_none_or(|reach| reach == stop.reach)
+                        && authority.may_lift(stop.authority)
+                        && (of.is_none() || authority == stop.authority)
                 });
                 let mut lifted = Vec::new();
                 for stop in held {

@@ -11,6 +11,7 @@ use model::{
 use crate::{
     Store, StoreError,
     audit::Act,
+    list::Question,
     scans::RunningScan,
     session::{Dialect, QueueTx, TenantTx},
     tasks::{COLUMNS, Change, dice, read_task, since, write_changes},
@@ -63,6 +64,24 @@ impl TenantTx<'_> {
     pub(crate) fn begin_to_stop(&mut self, scan: &mut RunningScan, end: ScanEnd) {
         scan.stopping = Some(end);
         self.tell(Happening::ScanStopping { scan: scan.id, end });
+    }
+
+    /// Those that do not give up already what is planned, the oldest first.
+    async fn scans_that_go_on(&mut self, scope: Option<String>) -> Result<Vec<ScanId>, StoreError> {
+        let mut wanted = Question::of(self.tenant());
+        wanted.also("state = 'running'");
+        wanted.with_any("scope = #", scope);
+        let Question { condition, values } = wanted;
+        let sql =
+            format!("SELECT scan_id, stopping FROM scans WHERE {condition} ORDER BY submitted_at, scan_id");
+        let mut going_on = Vec::new();
+        for row in self.query(&sql, &values).await? {
+            let stopping: Option<ScanEnd> = row.maybe_json(1)?;
+            if !stopping.is_some_and(ScanEnd::gives_up) {
+                going_on.push(row.word(0)?);
+            }
+        }
+        Ok(going_on)
     }
 
     /// Gives up what is planned: what waits is gone, what is at work hears of it. Whether that is new.
@@ -164,11 +183,34 @@ impl Store {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
-                tx.audit(Act::new(&by, "scan.cancel", id));
-                tx.stop_scan(id, ScanEnd::Cancelled).await
+                let is_new = tx.stop_scan(id, ScanEnd::Cancelled).await?;
+                if is_new {
+                    tx.audit(Act::new(&by, "scan.cancel", id));
+                }
+                Ok(is_new)
             })
         })
         .await
+    }
+
+    /// The same for those that still go on, the oldest first, within a scope if one is named: at most so many. How many that were, and
+    /// whether there are more.
+    pub async fn cancel_scans(
+        &self,
+        tenant: TenantId,
+        scope: Option<String>,
+        at_most: usize,
+        by: impl Into<By>,
+    ) -> Result<(u64, bool), StoreError> {
+        let by = by.into();
+        let going_on = self
+            .read_tenant(tenant, move |tx| Box::pin(async move { tx.scans_that_go_on(scope).await }))
+            .await?;
+        let mut ended = 0;
+        for id in going_on.iter().take(at_most) {
+            ended += u64::from(self.cancel_scan(tenant, *id, by.clone()).await?);
+        }
+        Ok((ended, going_on.len() > at_most))
     }
 
     /// Ends the scans whose time or money is up, tells the workers of those that give up what is planned, and goes on with those

@@ -20,6 +20,9 @@ use crate::{
     problem::{AboutOne, Anywhere, HasQuery, Problem},
 };
 
+/// Assets that are looked at for one answer: an inventory may have millions, and what is asked for be none of them.
+const MOST_LOOKED_AT: usize = 20_000;
+
 /// Which assets of a scan.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -102,7 +105,8 @@ pub(super) async fn of_scan(
     Ok(Json(AssetsOfScan { assets, next }))
 }
 
-/// Lists what exists, as all scans of the tenant have seen it.
+/// Lists what exists, as all scans of the tenant have seen it. A page may have less than was asked for, or nothing, while there is more:
+/// as long as there is a `next`. What a scan that still runs has seen may come in before what was told already.
 #[utoipa::path(
     get,
     path = "/assets",
@@ -120,10 +124,7 @@ pub(super) async fn list(
     let limit = page::limit(which.limit)?;
     let Which { kind, new_since, seen_since, gone_since, containing, order, limit: _, after } = which;
     let filter = AssetFilter { kind, new_since, seen_since, gone_since, containing, order, after };
-    let assets = gateway.store.inventory(tenant, filter, limit).await?;
-    let place =
-        |known: &KnownAsset| AssetCursor { id: known.id, time: known.first_seen, name: String::new() };
-    let next = page::next(&assets, limit, place);
+    let (assets, next) = gateway.store.inventory(tenant, filter, limit, MOST_LOOKED_AT).await?;
     Ok(Json(Assets { assets, next }))
 }
 

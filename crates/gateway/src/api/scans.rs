@@ -1,14 +1,16 @@
 //! Scans: asked for, looked at, ended and compared.
 
+use std::collections::BTreeSet;
+
 use axum::{Json, extract::State, http::StatusCode};
 use jiff::Timestamp;
 use model::{
-    Permission, ScanId, ScanRequest, Target,
+    By, Permission, ScanId, ScanRequest, Target, TenantId,
     list::{ScanCursor, TimeOrder},
     scan::Difference,
 };
 use serde::{Deserialize, Serialize};
-use store::{NewScan, ScanFilter, ScanRecord, StoreError, Submission};
+use store::{NewScan, ScanFilter, ScanRecord, Store, StoreError, Submission};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -89,8 +91,10 @@ pub(super) struct ScanChoice {
 /// What became of scans that were to be ended.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CancelledScans {
-    /// So many were. Asked again, more of them are when it is as many as one request ends: 500.
+    /// So many went on until then.
     ended: u64,
+    /// There are others that go on: asked again, they are ended, too.
+    more: bool,
 }
 
 /// With which scan to compare.
@@ -239,7 +243,7 @@ pub(super) async fn cancel(
     Ok((StatusCode::ACCEPTED, Json(gateway.store.scan(tenant, scan).await?)))
 }
 
-/// Ends scans, as [`cancel`] does one.
+/// Ends scans: what waits is cancelled, what runs is asked to stop. What is none, or has ended, is left as it is.
 #[utoipa::path(
     post,
     path = "/scans/cancel",
@@ -254,31 +258,43 @@ pub(super) async fn cancel_many(
     Body(which): Body<ScanChoice>,
 ) -> Result<(StatusCode, Json<CancelledScans>), Problem> {
     let tenant = caller.may(Permission::ScansCancel)?;
-    let ids = match which {
-        ScanChoice { scans, scope: None, all: false } if (1..=MOST_CANCELLED).contains(&scans.len()) => scans,
+    let (store, by) = (&gateway.store, caller.by());
+    let ended = match which {
+        ScanChoice { scans, scope: None, all: false } if (1..=MOST_CANCELLED).contains(&scans.len()) => {
+            cancel_each(store, tenant, scans.into_iter().collect(), &by).await.map(|ended| (ended, false))
+        }
         ScanChoice { scans, scope, all } if scans.is_empty() && scope.is_some() != all => {
-            let filter = ScanFilter { running: true, scope, ..ScanFilter::default() };
-            let running = gateway.store.scans(tenant, filter, MOST_CANCELLED).await?;
-            running.into_iter().map(|scan| scan.id).collect()
+            store.cancel_scans(tenant, scope, MOST_CANCELLED, by).await
         }
         _ => {
             let detail =
-                format!("either scans names 1 to {MOST_CANCELLED}, or scope does, or all are chosen");
+                format!("either scans names 1 to {MOST_CANCELLED}, or scope names one, or all is true");
             return Err(Problem::new(Kind::Invalid, detail));
         }
     };
-    let mut ended = 0;
-    for scan in ids {
-        match gateway.store.cancel_scan(tenant, scan, caller.by()).await {
-            Ok(was_running) => ended += u64::from(was_running),
-            // As with one that has ended already.
-            Err(StoreError::Missing { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    // Also when not all of it was done: some may have ended.
     gateway.tasks.forget(|(owner, _), _| *owner == tenant);
     (gateway.around.tell)(News::Ended);
-    Ok((StatusCode::ACCEPTED, Json(CancelledScans { ended })))
+    let (ended, more) = ended?;
+    Ok((StatusCode::ACCEPTED, Json(CancelledScans { ended, more })))
+}
+
+async fn cancel_each(
+    store: &Store,
+    tenant: TenantId,
+    scans: BTreeSet<ScanId>,
+    by: &By,
+) -> Result<u64, StoreError> {
+    let mut ended = 0;
+    for scan in scans {
+        match store.cancel_scan(tenant, scan, by.clone()).await {
+            Ok(is_new) => ended += u64::from(is_new),
+            // As with one that has ended already.
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ended)
 }
 
 /// Compares a scan with another: what appeared, what disappeared, what changed.

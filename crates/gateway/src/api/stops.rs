@@ -34,7 +34,8 @@ pub(super) struct Which {
 }
 
 /// What to stop, or to let go on: everything of the tenant, unless something is named. Only people and programs of the tenant that runs
-/// the platform may name a tenant, a stage or everything: then it is in the name of who runs the installation, and no other tenant lifts it.
+/// the platform, who manage tenants, may name a tenant, a stage or everything: then it is in the name of who runs the installation. No
+/// other tenant lifts that, and with it nothing is lifted that a tenant has ordered itself.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StopOrder {
@@ -83,7 +84,8 @@ impl StopOrder {
                 return Err(Problem::new(Kind::Invalid, detail));
             }
         };
-        let Caretaker { tenant: of, by } = caller.may_to_all(gateway, permission).await?;
+        // Whoever may stop their own tenant was not asked to look after all others.
+        let Caretaker { tenant: of, by } = caller.may_to_all(gateway, Permission::TenantsManage).await?;
         if let Reach::Tenant { tenant } = beyond {
             gateway.store.tenant(tenant).await?;
         }
@@ -107,7 +109,7 @@ pub(super) async fn list(
 ) -> Result<Json<Stops>, Problem> {
     let tenant = caller.may(Permission::StopsRead)?;
     if all {
-        caller.may_to_all(&gateway, Permission::StopsRead).await?;
+        caller.may_to_all(&gateway, Permission::TenantsRead).await?;
     }
     let concerns = |reach: &Reach| match reach {
         Reach::Everything | Reach::Stage { .. } => true,
@@ -150,8 +152,7 @@ pub(super) async fn order(
     Ok(Made { status: StatusCode::CREATED, place: None, is_new, body })
 }
 
-/// Lifts what was stopped in the same way, as far as the tenant ordered it, or who runs the platform asks for it: work goes on unless
-/// something else stops it.
+/// Lifts what was stopped in the same way and in the same name: work goes on unless something else stops it.
 #[utoipa::path(
     post,
     path = "/stops/lift",

@@ -116,8 +116,8 @@ async fn place(ground: &Ground, name: &str) -> String {
         "{tenant}" => ground.tenant.to_string(),
         "{asset}" => {
             ground.finding().await;
-            let there = ground.store.inventory(ground.tenant, AssetFilter::default(), 1).await;
-            there.unwrap()[0].id.to_string()
+            let there = ground.store.inventory(ground.tenant, AssetFilter::default(), 1, 1).await;
+            there.unwrap().0[0].id.to_string()
         }
         "{prefix}" => ground.key(Role::Viewer).await.prefix().to_string(),
         "{scan}" => ground.scan().await.to_string(),

@@ -172,9 +172,13 @@ async fn some_scans_are_ended_by_their_ids_by_their_scope_or_all() {
     };
     let elsewhere = json!("0123456789abcdef");
     let ended = cancel(json!({ "scans": [first, first, elsewhere] })).await;
-    assert_eq!((ended.status.as_u16(), &ended.body), (202, &json!({ "ended": 1 })), "{ended:?}");
+    assert_eq!(
+        (ended.status.as_u16(), &ended.body),
+        (202, &json!({ "ended": 1, "more": false })),
+        "{ended:?}"
+    );
     assert_eq!(running().await, [json!(second), json!(third), of_other.clone()]);
-    assert_eq!(cancel(json!({ "scope": "other" })).await.body, json!({ "ended": 1 }));
+    assert_eq!(cancel(json!({ "scope": "other" })).await.body, json!({ "ended": 1, "more": false }));
     assert_eq!(running().await, [json!(second), json!(third)]);
     for which in [
         json!({}),
@@ -185,6 +189,11 @@ async fn some_scans_are_ended_by_their_ids_by_their_scope_or_all() {
     ] {
         cancel(which).await.problem(422, "invalid");
     }
-    assert_eq!(cancel(json!({ "all": true })).await.body, json!({ "ended": 2 }));
+    assert_eq!(cancel(json!({ "all": true })).await.body, json!({ "ended": 2, "more": false }));
     assert_eq!(running().await, [json!(null); 0]);
+    assert_eq!(cancel(json!({ "all": true })).await.body, json!({ "ended": 0, "more": false }));
+    assert_eq!(cancel(json!({ "scans": [first] })).await.body, json!({ "ended": 0, "more": false }));
+    let auditor = ground.key(Role::Auditor).await;
+    let told = ground.get("/api/v1/audit?action=scan.cancel", &auditor).await;
+    assert_eq!(told.body["entries"].as_array().unwrap().len(), 4, "each once: {told:?}");
 }

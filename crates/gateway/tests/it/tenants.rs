@@ -135,9 +135,10 @@ async fn the_permission_is_worth_nothing_in_any_other_tenant() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_runs_the_platform_stops_everybody_and_nobody_else_lifts_it() {
     let ground = Ground::start().await;
-    let operator = ground.key(Role::Operator).await;
+    let (owner, operator) = (ground.key(Role::Owner).await, ground.key(Role::Operator).await);
     let other = ground.another_tenant().await;
     let theirs = ground.key_of(other, named("theirs")).await;
+    let own = ground.post("/api/v1/stops", &theirs, json!({ "reason": "our own" })).await;
     let nowhere = "00000000-0000-7000-8000-000000000000";
     let reaches = [
         (json!({ "everything": true }), json!({ "reach": "everything" })),
@@ -152,36 +153,45 @@ async fn who_runs_the_platform_stops_everybody_and_nobody_else_lifts_it() {
     for (named, reach) in &reaches {
         let order = with_reason(named);
         let key = named.to_string();
-        let stopped = ground.post_once("/api/v1/stops", &operator, &key, &order).await;
+        let stopped = ground.post_once("/api/v1/stops", &owner, &key, &order).await;
         assert_eq!((stopped.status.as_u16(), &stopped.body["reach"]), (201, &reach["reach"]), "{stopped:?}");
         assert_eq!(stopped.body["authority"], "installation");
-        let again = ground.post_once("/api/v1/stops", &operator, &key, &order).await;
+        let again = ground.post_once("/api/v1/stops", &owner, &key, &order).await;
         assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &stopped.body));
         // Whom it stops learns who did, and lifts it neither as their own nor as that.
         let seen = ground.get("/api/v1/stops", &theirs).await;
         assert!(seen.body["stops"].as_array().unwrap().contains(&stopped.body), "{seen:?}");
+        // Who may stop their own tenant was not asked to look after the others either.
         for path in ["/api/v1/stops", "/api/v1/stops/lift"] {
-            ground.post(path, &theirs, order.clone()).await.problem(403, "forbidden");
+            for key in [&theirs, &operator] {
+                ground.post(path, key, order.clone()).await.problem(403, "forbidden");
+            }
         }
     }
-    ground.post("/api/v1/stops/lift", &theirs, json!({ "reason": "no" })).await.problem(403, "forbidden");
     let unknown = json!({ "tenant": nowhere, "reason": "x" });
-    ground.post("/api/v1/stops", &operator, unknown.clone()).await.problem(404, "not-found");
+    ground.post("/api/v1/stops", &owner, unknown.clone()).await.problem(404, "not-found");
     // To who may not, one that is there is as one that is not.
     ground.post("/api/v1/stops", &theirs, unknown).await.problem(403, "forbidden");
     let listed = async |path: &str, key| {
         let answer = ground.get(path, key).await;
         answer.body["stops"].as_array().unwrap().len()
     };
-    assert_eq!(listed("/api/v1/stops", &operator).await, 2, "the other tenant's is none of its own");
-    assert_eq!(listed("/api/v1/stops?all=true", &operator).await, 3);
-    ground.get("/api/v1/stops?all=true", &theirs).await.problem(403, "forbidden");
+    assert_eq!(listed("/api/v1/stops", &owner).await, 2, "the other tenant's is none of its own");
+    assert_eq!(listed("/api/v1/stops?all=true", &owner).await, 4);
+    for key in [&theirs, &operator] {
+        ground.get("/api/v1/stops?all=true", key).await.problem(403, "forbidden");
+    }
 
     for (named, _) in &reaches {
-        let lifted = ground.post("/api/v1/stops/lift", &operator, with_reason(named)).await;
+        let lifted = ground.post("/api/v1/stops/lift", &owner, with_reason(named)).await;
         assert_eq!(lifted.body["stops"].as_array().unwrap().len(), 1, "{lifted:?}");
     }
-    assert_eq!(listed("/api/v1/stops?all=true", &operator).await, 0);
+    let left = ground.get("/api/v1/stops?all=true", &owner).await;
+    assert_eq!(left.body["stops"], json!([own.body]), "what they have ordered themselves is theirs");
+    let again = ground.post("/api/v1/stops/lift", &owner, with_reason(&reaches[1].0)).await;
+    assert_eq!(again.body["stops"], json!([]));
+    let lifted = ground.post("/api/v1/stops/lift", &theirs, json!({ "reason": "over" })).await;
+    assert_eq!(lifted.body["stops"], json!([own.body]));
     let told = async |tenant| {
         let entries = ground.store.audit(tenant, store::AuditFilter::default(), 100).await.unwrap();
         let of_stops = entries.into_iter().filter(|entry| entry.action.starts_with("stop."));
@@ -191,7 +201,9 @@ async fn who_runs_the_platform_stops_everybody_and_nobody_else_lifts_it() {
     };
     let both =
         |subject: &str| ["stop.lift", "stop.order"].map(|action| (action.to_owned(), subject.to_owned()));
-    assert_eq!(told(other).await, both(&format!("tenant {other}")));
+    let twice: Vec<_> =
+        both(&format!("tenant {other}")).into_iter().flat_map(|told| [told.clone(), told]).collect();
+    assert_eq!(told(other).await, twice, "theirs, and the one that was ordered for them");
     let of_all = ["everything", "stage ports", &format!("tenant {other}")];
     let mut wanted: Vec<_> = of_all.iter().flat_map(|subject| both(subject)).collect();
     wanted.sort();

@@ -135,10 +135,10 @@ pub(super) async fn stopped(place: &Place, scan: &ScanRecord) -> anyhow::Result<
         return Ok(Vec::new());
     }
     let (tenant, tenants) = (place.tenant().await?, place.tenants().await?);
-    let lifting = Lifting { tenants: &tenants, server: place.server(), of_all: false };
+    let lifting = Lifting { tenants: &tenants, server: place.server(), beyond: None };
     let told = |stop: &Stop| {
         let (reach, reason) = (lifting.describe(&stop.reach), terminal::sanitise(&stop.reason));
-        format!("{reach}, by {}: {reason}; `{}` lifts it", stop.by, lifting.command(&stop.reach))
+        format!("{reach}, by {}: {reason}; `{}` lifts it", stop.by, lifting.command(stop))
     };
     Ok(stops.iter().filter(|stop| is_held_by(scan, tenant, stop)).map(told).collect())
 }

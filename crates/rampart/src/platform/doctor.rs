@@ -182,9 +182,9 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
     match stops {
         Ok((stops, _)) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
         Ok((stops, tenants)) => findings.extend(stops.iter().map(|stop| {
-            let lifting = Lifting { tenants: &tenants, server: None, of_all: false };
+            let lifting = Lifting { tenants: &tenants, server: None, beyond: None };
             let says = format!("{} since {}: {}", lifting.describe(&stop.reach), stop.at, stop.reason);
-            Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(&stop.reach)))
+            Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(stop)))
         })),
         Err(error) => {
             findings.push(Finding::broken("emergency stop", error.to_string(), "check the database"))

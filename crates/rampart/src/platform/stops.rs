@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use client::Address;
-use model::{Reach, Stop, TenantId};
+use model::{Authority, Reach, Stop, TenantId};
 use report::terminal::sanitise;
 use scanner::check::shell_quoted;
 use serde::Serialize;
@@ -38,8 +38,8 @@ pub(super) struct Lifting<'a> {
     pub(super) tenants: &'a [TenantRecord],
     /// The one that was asked, if one was.
     pub(super) server: Option<&'a Address>,
-    /// It was asked by who runs the platform.
-    pub(super) of_all: bool,
+    /// It was asked by who runs the platform, and of which tenant they are, if that is known.
+    pub(super) beyond: Option<Option<TenantId>>,
 }
 
 impl Lifting<'_> {
@@ -60,36 +60,36 @@ impl Lifting<'_> {
     }
 
     /// The command that lifts exactly that stop. What the key does not reach is lifted where the database is.
-    pub(super) fn command(&self, reach: &Reach) -> String {
+    pub(super) fn command(&self, stop: &Stop) -> String {
         let quoted = |tenant| shell_quoted(self.name(tenant).unwrap_or("NAME"));
-        let of_tenant = |tenant| format!(" --of-tenant {}", quoted(tenant));
-        let at_server = self.server.map(|server| format!(" --server {server}"));
-        match (reach, at_server) {
-            (Reach::Everything, Some(server)) if self.of_all => {
-                format!("rampart resume{server} --everything --reason TEXT")
-            }
-            (Reach::Stage { stage }, Some(server)) if self.of_all => {
-                format!("rampart resume{server} --stage {stage} --reason TEXT")
-            }
-            (Reach::Tenant { tenant }, Some(server)) if self.of_all => {
-                format!("rampart resume{server}{} --reason TEXT", of_tenant(*tenant))
-            }
-            (Reach::Tenant { .. }, Some(server)) => format!("rampart resume{server} --reason TEXT"),
-            (Reach::Scan { scan, .. }, Some(server)) => {
-                format!("rampart resume{server} --scan {scan} --reason TEXT")
-            }
-            (Reach::Everything, _) => "rampart resume --reason TEXT --by PERSON".to_owned(),
-            (Reach::Stage { stage }, _) => {
-                format!("rampart resume --stage {stage} --reason TEXT --by PERSON")
-            }
-            (Reach::Tenant { tenant }, None) => {
-                format!("rampart resume{} --reason TEXT --by PERSON", of_tenant(*tenant))
-            }
-            (Reach::Scan { tenant, scan }, None) => {
-                let tenant = quoted(*tenant);
-                format!("rampart resume --scan {scan} --tenant {tenant} --reason TEXT --by PERSON")
+        if let Some(server) = self.server {
+            let is_own = |tenant: TenantId| self.beyond.is_none_or(|own| own == Some(tenant));
+            let narrow = match (stop.authority, stop.reach) {
+                (Authority::Tenant, Reach::Tenant { tenant }) if is_own(tenant) => Some(String::new()),
+                (Authority::Tenant, Reach::Scan { tenant, scan }) if is_own(tenant) => {
+                    Some(format!(" --scan {scan}"))
+                }
+                (Authority::Installation, reach) if self.beyond.is_some() => match reach {
+                    Reach::Everything => Some(" --everything".to_owned()),
+                    Reach::Stage { stage } => Some(format!(" --stage {stage}")),
+                    Reach::Tenant { tenant } if !is_own(tenant) => {
+                        Some(format!(" --of-tenant {}", quoted(tenant)))
+                    }
+                    Reach::Tenant { .. } | Reach::Scan { .. } => None,
+                },
+                _ => None,
+            };
+            if let Some(narrow) = narrow {
+                return format!("rampart resume --server {server}{narrow} --reason TEXT");
             }
         }
+        let narrow = match stop.reach {
+            Reach::Everything => String::new(),
+            Reach::Stage { stage } => format!(" --stage {stage}"),
+            Reach::Tenant { tenant } => format!(" --of-tenant {}", quoted(tenant)),
+            Reach::Scan { tenant, scan } => format!(" --scan {scan} --tenant {}", quoted(tenant)),
+        };
+        format!("rampart resume{narrow} --reason TEXT --by PERSON")
     }
 }
 
@@ -124,14 +124,12 @@ pub(super) fn stop(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyh
 
 async fn order(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyhow::Result<ExitCode> {
     let place = Place::open(whereabouts).await?;
-    let reach = place.reach(&arguments.reach).await?;
-    place.require_scan(&reach).await?;
-    // Asked before: whatever fails after the stop would order another one.
-    let of_all = place.is_beyond(&reach).await?;
-    let tenants = place.tenants_seen_with(&reach).await?;
-    let lifting = Lifting { tenants: &tenants, server: place.server(), of_all };
-    let stop = place.order_stop(reach, &arguments.reason).await?;
-    let command = lifting.command(&stop.reach);
+    let meant = place.meant(&arguments.reach).await?;
+    place.require_scan(&meant.reach).await?;
+    let stop = place.order_stop(&meant, &arguments.reason).await?;
+    let beyond = meant.is_beyond().then_some(None);
+    let lifting = Lifting { tenants: &meant.tenants, server: place.server(), beyond };
+    let command = lifting.command(&stop);
     if arguments.json {
         print_json(&Held { stop: &stop, lifted_by: command })?;
     } else {
@@ -142,15 +140,17 @@ async fn order(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyhow::
 
 pub(super) fn resume(whereabouts: &Whereabouts, arguments: &ResumeArguments) -> anyhow::Result<ExitCode> {
     operate(whereabouts, async |place| {
-        let reach = place.reach(&arguments.reach).await?;
-        let lifted = place.lift_stops(reach, &arguments.reason, arguments.by.as_deref()).await?;
-        let of_all = place.is_beyond(&reach).await?;
-        let tenants = place.tenants_seen_with(&reach).await?;
-        let lifting = Lifting { tenants: &tenants, server: place.server(), of_all };
-        let held = place.stops_seen_with(&reach).await?;
+        let meant = place.meant(&arguments.reach).await?;
+        let reach = meant.reach;
+        let beyond = if meant.is_beyond() { Some(Some(place.tenant().await?)) } else { None };
+        let all = if beyond.is_some() { Some(place.all_tenants().await?) } else { None };
+        let tenants = all.as_ref().unwrap_or(&meant.tenants);
+        let lifting = Lifting { tenants, server: place.server(), beyond };
+        let lifted = place.lift_stops(&meant, &arguments.reason, arguments.by.as_deref()).await?;
+        let held = if beyond.is_some() { place.all_stops().await? } else { place.stops().await? };
         if arguments.json && !lifted.is_empty() {
             let held: Vec<Held<'_>> =
-                held.iter().map(|stop| Held { stop, lifted_by: lifting.command(&stop.reach) }).collect();
+                held.iter().map(|stop| Held { stop, lifted_by: lifting.command(stop) }).collect();
             print_json(&json!({ "lifted": lifted, "still_hold": held }))?;
             return Ok(ExitCode::SUCCESS);
         }
@@ -159,7 +159,7 @@ pub(super) fn resume(whereabouts: &Whereabouts, arguments: &ResumeArguments) -> 
             .map(|stop| {
                 let (reach, by, reason) = (lifting.describe(&stop.reach), &stop.by, sanitise(&stop.reason));
                 let since = short_time(stop.at);
-                format!("{reach}, since {since} UTC by {by}: {reason}\n  {}\n", lifting.command(&stop.reach))
+                format!("{reach}, since {since} UTC by {by}: {reason}\n  {}\n", lifting.command(stop))
             })
             .collect();
         if lifted.is_empty() {

@@ -6,6 +6,7 @@
 
 mod ground;
 
+mod assets;
 mod audit;
 mod batches;
 mod checkpoints;

@@ -11,8 +11,8 @@ use model::{
     task::{Retry, TaskFailure},
 };
 use store::{
-    Claimed, Ending, Followed, NewScan, NewSchedule, Remarks, ScanFilter, ScanRecord, ScheduleChange,
-    StoreError, TaskFilter, Terms,
+    AuditFilter, Claimed, Ending, Followed, NewScan, NewSchedule, Remarks, ScanFilter, ScanRecord,
+    ScheduleChange, StoreError, TaskFilter, Terms,
 };
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};
@@ -24,6 +24,7 @@ crate::contract! {
     a_long_list_never_stands_in_the_queue_as_a_whole
     a_network_is_walked_through_piece_by_piece
     a_cancelled_scan_ends_when_what_runs_has_let_go
+    all_scans_are_ended_however_many_are_ending_already
     every_try_costs_the_time_that_it_was_held
     a_scan_ends_with_its_money
     what_scans_of_a_schedule_may_cost_needs_a_price
@@ -203,6 +204,32 @@ async fn a_network_is_walked_through_piece_by_piece(ground: Ground) {
     assert_eq!(seen.len(), 1_022 + 1, "without the network's own address and its broadcast address");
     let record = ground.store.scan(ground.tenant, scan).await.unwrap();
     assert!(matches!(record.life, ScanLife::Ended { end: ScanEnd::Complete, .. }), "{record:?}");
+}
+
+async fn all_scans_are_ended_however_many_are_ending_already(ground: Ground) {
+    let mut scans = Vec::new();
+    for last in 9..14 {
+        scans.push(submit(&ground, &[&format!("127.0.0.{last}")]).await);
+    }
+    // Those that have something at work come to their end only with that.
+    let worker = Worker::new(1);
+    assert_eq!(worker.claim_of(&ground, &STAGES, 100).await.len(), 5);
+    let cancel = async |scope: Option<&str>| {
+        ground.store.cancel_scans(ground.tenant, scope.map(str::to_owned), 2, "test").await.unwrap()
+    };
+    assert_eq!(cancel(Some("elsewhere")).await, (0, false));
+    assert_eq!(cancel(None).await, (2, true));
+    assert_eq!(cancel(Some("loopback")).await, (2, true));
+    assert_eq!(cancel(None).await, (1, false));
+    assert_eq!(cancel(None).await, (0, false));
+    for scan in scans {
+        let record = ground.store.scan(ground.tenant, scan).await.unwrap();
+        assert_eq!((record.life, record.open_tasks), (ScanLife::Running, 1));
+        let done = ground.store.cancel_scan(ground.tenant, scan, "test").await.unwrap();
+        assert!(!done, "it is ending");
+    }
+    let filter = AuditFilter { action: Some("scan.cancel".to_owned()), ..AuditFilter::default() };
+    assert_eq!(ground.store.audit(ground.tenant, filter, 100).await.unwrap().len(), 5, "each once");
 }
 
 async fn a_cancelled_scan_ends_when_what_runs_has_let_go(ground: Ground) {

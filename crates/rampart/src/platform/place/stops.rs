@@ -1,12 +1,31 @@
 //! Emergency stops, wherever they are ordered.
 
 use anyhow::Context;
-use client::{ClientError, StopReach};
+use client::StopReach;
 use model::{Authority, Reach, Stop, record::TenantRecord};
 use scanner::check::shell_quoted;
 
 use super::{Place, on_behalf_of, refuse_person};
 use crate::{cli::ReachArguments, platform::operator};
+
+/// What somebody names.
+pub(in crate::platform) struct Meant {
+    pub(in crate::platform) reach: Reach,
+    /// The same as a server is told it.
+    told: StopReach,
+    /// By what those are known who may be named beside it.
+    pub(in crate::platform) tenants: Vec<TenantRecord>,
+}
+
+impl Meant {
+    /// Does it reach beyond the tenant of the key? Where the database is nothing does.
+    pub(in crate::platform) fn is_beyond(&self) -> bool {
+        match self.told {
+            StopReach::Own | StopReach::Scan(_) => false,
+            StopReach::Tenant(_) | StopReach::Stage(_) | StopReach::Everything => true,
+        }
+    }
+}
 
 impl Place {
     /// Those that concern the tenant, and where the database is all others, too.
@@ -17,57 +36,44 @@ impl Place {
         })
     }
 
-    /// The same, for who could reach that far.
-    pub(in crate::platform) async fn stops_seen_with(&self, reach: &Reach) -> anyhow::Result<Vec<Stop>> {
+    /// Every stop there is, for who runs the platform.
+    pub(in crate::platform) async fn all_stops(&self) -> anyhow::Result<Vec<Stop>> {
         match self {
-            Place::There(client) if self.is_beyond(reach).await? => Ok(client.all_stops().await?),
-            _ => self.stops().await,
+            Place::There(client) => Ok(client.all_stops().await?),
+            Place::Here(_) => self.stops().await,
         }
-    }
-
-    /// The tenants that may be named beside them.
-    pub(in crate::platform) async fn tenants_seen_with(
-        &self,
-        reach: &Reach,
-    ) -> anyhow::Result<Vec<TenantRecord>> {
-        if !self.is_beyond(reach).await? {
-            return self.tenants().await;
-        }
-        match self.all_tenants().await {
-            // Whoever may stop everybody need not see who they are.
-            Err(error) if error.downcast_ref().is_some_and(ClientError::is_forbidden) => self.tenants().await,
-            tenants => tenants,
-        }
-    }
-
-    /// Does it reach beyond the tenant of the key? Where the database is nothing does.
-    pub(in crate::platform) async fn is_beyond(&self, reach: &Reach) -> anyhow::Result<bool> {
-        Ok(match (self, reach) {
-            (Place::Here(_), _) | (_, Reach::Scan { .. }) => false,
-            (Place::There(_), Reach::Everything | Reach::Stage { .. }) => true,
-            (Place::There(_), Reach::Tenant { tenant }) => self.tenant().await? != *tenant,
-        })
     }
 
     /// How far somebody wants to reach. Whoever names nothing stops everything where the database is, and at a server everything of the
-    /// key's tenant.
-    pub(in crate::platform) async fn reach(&self, arguments: &ReachArguments) -> anyhow::Result<Reach> {
+    /// key's tenant. For a stop of everything or of a stage nothing is asked: what is not there cannot hold it up.
+    pub(in crate::platform) async fn meant(&self, arguments: &ReachArguments) -> anyhow::Result<Meant> {
         let ReachArguments { of_tenant, scan, stage, everything } = arguments;
-        Ok(match (self, of_tenant, *scan, *stage) {
-            (_, _, _, Some(stage)) => Reach::Stage { stage },
-            (_, _, Some(scan), _) => Reach::Scan { tenant: self.tenant().await?, scan },
-            (Place::Here(desk), Some(name), ..) => {
-                Reach::Tenant { tenant: desk.tenant_named(name, "--of-tenant").await? }
-            }
-            (Place::There(client), Some(name), ..) => {
-                let own = client.tenant().await?;
-                match own.name == *name {
-                    true => Reach::Tenant { tenant: own.id },
-                    false => Reach::Tenant { tenant: self.tenant_named(name).await?.id },
-                }
-            }
-            (Place::There(_), None, ..) if !everything => Reach::Tenant { tenant: self.tenant().await? },
-            (_, None, ..) => Reach::Everything,
+        if let Place::Here(desk) = self {
+            let reach = match (of_tenant, *scan, *stage) {
+                (Some(name), ..) => Reach::Tenant { tenant: desk.tenant_named(name, "--of-tenant").await? },
+                (_, Some(scan), _) => Reach::Scan { tenant: desk.tenant().await?, scan },
+                (_, _, Some(stage)) => Reach::Stage { stage },
+                (None, None, None) => Reach::Everything,
+            };
+            return Ok(Meant { reach, told: StopReach::Own, tenants: self.tenants().await? });
+        }
+        if *everything {
+            return Ok(Meant { reach: Reach::Everything, told: StopReach::Everything, tenants: Vec::new() });
+        }
+        if let Some(stage) = *stage {
+            let (reach, told) = (Reach::Stage { stage }, StopReach::Stage(stage));
+            return Ok(Meant { reach, told, tenants: Vec::new() });
+        }
+        let tenants = self.tenants().await?;
+        if let Some(name) = of_tenant.as_ref().filter(|name| tenants.iter().all(|own| own.name != **name)) {
+            let other = self.tenant_named(name).await?;
+            let (reach, told) = (Reach::Tenant { tenant: other.id }, StopReach::Tenant(other.id));
+            return Ok(Meant { reach, told, tenants: vec![other] });
+        }
+        let tenant = self.tenant().await?;
+        Ok(match *scan {
+            Some(scan) => Meant { reach: Reach::Scan { tenant, scan }, told: StopReach::Scan(scan), tenants },
+            None => Meant { reach: Reach::Tenant { tenant }, told: StopReach::Own, tenants },
         })
     }
 
@@ -86,24 +92,24 @@ impl Place {
         self.scan(*scan).await.map(drop).with_context(describe)
     }
 
-    pub(in crate::platform) async fn order_stop(&self, reach: Reach, reason: &str) -> anyhow::Result<Stop> {
+    pub(in crate::platform) async fn order_stop(&self, meant: &Meant, reason: &str) -> anyhow::Result<Stop> {
         match self {
             Place::Here(desk) => {
                 let stop = desk
                     .store
-                    .order_stop(Authority::Installation, reach, reason.to_owned(), operator())
+                    .order_stop(Authority::Installation, meant.reach, reason.to_owned(), operator())
                     .await?;
                 desk.tell_workers().await;
                 Ok(stop)
             }
-            Place::There(client) => Ok(client.order_stop(self.told(reach).await?, reason).await?),
+            Place::There(client) => Ok(client.order_stop(meant.told, reason).await?),
         }
     }
 
     /// What was lifted.
     pub(in crate::platform) async fn lift_stops(
         &self,
-        reach: Reach,
+        meant: &Meant,
         reason: &str,
         by: Option<&str>,
     ) -> anyhow::Result<Vec<Stop>> {
@@ -112,7 +118,7 @@ impl Place {
                 let by = on_behalf_of(by);
                 let lifted = desk
                     .store
-                    .lift_stops(Authority::Installation, Some(reach), reason.to_owned(), by, None)
+                    .lift_stops(Authority::Installation, Some(meant.reach), reason.to_owned(), by, None)
                     .await?;
                 // Whoever waits looks again at once.
                 desk.tell_workers().await;
@@ -120,19 +126,8 @@ impl Place {
             }
             Place::There(client) => {
                 refuse_person(by)?;
-                Ok(client.lift_stops(self.told(reach).await?, reason).await?)
+                Ok(client.lift_stops(meant.told, reason).await?)
             }
         }
-    }
-
-    /// As a server is told it.
-    async fn told(&self, reach: Reach) -> anyhow::Result<StopReach> {
-        Ok(match reach {
-            Reach::Scan { scan, .. } => StopReach::Scan(scan),
-            Reach::Tenant { tenant } if self.is_beyond(&reach).await? => StopReach::Tenant(tenant),
-            Reach::Tenant { .. } => StopReach::Own,
-            Reach::Stage { stage } => StopReach::Stage(stage),
-            Reach::Everything => StopReach::Everything,
-        })
     }
 }

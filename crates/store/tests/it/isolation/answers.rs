@@ -239,6 +239,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "gaps" => text(&store.gaps(tenant, things.scan, 10).await),
         "delete_scope" => text(&store.delete_scope(tenant, things.scope, None, by()).await),
+        "cancel_scans" => text(&store.cancel_scans(tenant, Some(things.scope.to_owned()), 10, by()).await),
         "cancel_scan" => text(&store.cancel_scan(tenant, things.scan, by()).await),
         "difference" => {
             let one = store.difference(tenant, things.scan, things.other_scan).await;
@@ -441,7 +442,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         task,
         analysis,
         finding,
-        asset: store.inventory(tenant, AssetFilter::default(), 1).await.unwrap()[0].id,
+        asset: store.inventory(tenant, AssetFilter::default(), 1, 1).await.unwrap().0[0].id,
         schedule,
         key: 7,
         user: user.id,

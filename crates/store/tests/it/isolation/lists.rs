@@ -79,8 +79,8 @@ pub(super) async fn ask(
             let hosts = AssetFilter { kind: Some(AssetKind::Host), ..AssetFilter::default() };
             format!(
                 "{} {}",
-                text(&store.inventory(tenant, behind, 10).await),
-                text(&store.inventory(tenant, hosts, 10).await)
+                text(&store.inventory(tenant, behind, 10, 100).await),
+                text(&store.inventory(tenant, hosts, 10, 100).await)
             )
         }
         "asset" => text(&store.asset(tenant, things.asset).await),
