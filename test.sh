@@ -54,4 +54,5 @@ step env RUSTFLAGS="--cfg fuzzing" cargo check --manifest-path fuzz/Cargo.toml -
 if cargo deny --version >/dev/null 2>&1; then
     step cargo deny --offline check bans licenses sources
 fi
-step cargo test --workspace --locked --no-fail-fast
+# Most of them wait for a server more than for a core.
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))} step cargo test --workspace --locked --no-fail-fast

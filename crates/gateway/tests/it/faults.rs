@@ -241,11 +241,8 @@ async fn a_database_that_dies_and_comes_back_is_worked_with_as_before() {
         make_keys(&ground, &database, &owner, "other", &enough),
     );
     assert!(one.0 > 0 && other.0 > 0 && one.1 + other.1 > 0, "{one:?} {other:?}");
-    let listed = ground.get("/api/v1/keys", &owner).await;
-    let count = |whose: &str| {
-        let keys = listed.body["keys"].as_array().unwrap().iter();
-        keys.filter(|key| key["name"].as_str().unwrap().starts_with(&format!("{whose}-"))).count()
-    };
+    let keys = ground.store.keys(ground.tenant).await.unwrap();
+    let count = |whose: &str| keys.iter().filter(|key| key.name.starts_with(&format!("{whose}-"))).count();
     assert_eq!((count("one"), count("other")), (one.0, other.0), "each is made once");
     assert!(ground.store.verify_audit(Some(ground.tenant), &[], None).await.unwrap().is_ok());
     database.require_rest(4).await;

@@ -71,6 +71,14 @@ fn big_evidence_is_not_kept() {
     // 192 MiB of evidence for each report: holding a third of it would show.
     const COUNT: u64 = 768;
     const EVIDENCE: usize = 256 << 10;
+    // In a process of its own: what others hold at the same time would count, too.
+    if !std::env::args().any(|argument| argument == "--exact") {
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone.args(["--exact", "streaming::big_evidence_is_not_kept"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
     let estate = Estate::full();
     let source = Source {
         summary: &estate.summary,

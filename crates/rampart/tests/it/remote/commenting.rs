@@ -1,7 +1,7 @@
 //! What is said about findings and scans, here and there: one conversation.
 
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     process::{Output, Stdio},
 };
 
@@ -17,7 +17,9 @@ fn fed(both: &Both, words: &[&str], input: &str) -> Output {
     command.env("RAMPART_SERVER", both.url()).env("RAMPART_KEY", &both.key);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+    // Who refuses before they have read it all is gone by then.
+    assert!(!matches!(&written, Err(error) if error.kind() != ErrorKind::BrokenPipe), "{written:?}");
     child.wait_with_output().unwrap()
 }
 
