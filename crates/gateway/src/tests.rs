@@ -154,6 +154,20 @@ impl Ground {
         serde_json::from_slice(&body).unwrap_or(Value::Null)
     }
 
+    /// How many there are in all pages of a list.
+    async fn count(&self, path: &str, list: &str) -> usize {
+        let (mut counted, mut place) = (0, String::new());
+        loop {
+            let page = self.must_answer(&get(&format!("/api/v1/{path}?limit=500{place}"))).await;
+            counted += page[list].as_array().unwrap().len();
+            place = match &page["next"] {
+                Value::Null => return counted,
+                Value::String(next) => format!("&after={next}"),
+                next => format!("&after={next}"),
+            };
+        }
+    }
+
     async fn require_rest(&self) {
         let database = self.database.name.clone();
         let resting = tokio::task::spawn_blocking(move || Server::shared().wait_for_rest(&database));
@@ -266,12 +280,7 @@ async fn what_is_asked_for_by_somebody_who_goes_away_is_done_wholly_or_not_at_al
         ),
     ];
     for (path, list, action, before, body) in made {
-        let count = async || {
-            let listed = ground
-                .must_answer(&get(&format!("/api/v1/{path}?limit=500").replace("keys?limit=500", "keys")))
-                .await;
-            listed[list].as_array().unwrap().len()
-        };
+        let count = async || ground.count(path, list).await;
         let asked = ground.go_away(|number| make(path, number, body(number))).await;
         assert!(asked >= 2 * AT_ONCE, "{path}: {asked} have asked");
         ground.require_rest().await;
