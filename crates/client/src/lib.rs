@@ -51,7 +51,7 @@ pub use self::{
     stops::StopReach,
     tasks::{RedrivenTasks, TaskChoice, TaskQuery, TaskTotals},
     tls::Trusted,
-    users::{Invited, Standing, UserQuery},
+    users::{Invited, UserQuery},
 };
 
 /// How long somebody waits for a connection, encrypted if it is to be.

@@ -1,12 +1,11 @@
 //! People who may log in.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use model::{
     Role, Token, UserId,
     list::{ListOrder, UserCursor},
     record::{NewUser, UserRecord},
+    user::Standing,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -20,27 +19,6 @@ pub struct Invited {
     pub invitation: Token,
     /// Who.
     pub user: UserRecord,
-}
-
-/// How somebody stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// They may log in.
-    Active,
-    /// They have not taken up their invitation.
-    Invited,
-    /// They may not log in any more.
-    Disabled,
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Standing::Active => "active",
-            Standing::Invited => "invited",
-            Standing::Disabled => "disabled",
-        })
-    }
 }
 
 /// Which people.

@@ -9,6 +9,28 @@ use utoipa::ToSchema;
 /// Characters of a name to log in with, at most.
 pub(crate) const LONGEST_NAME: usize = 254;
 
+/// How somebody stands who may log in, or may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// They may log in.
+    Active,
+    /// They have not taken up their invitation.
+    Invited,
+    /// They may not log in any more.
+    Disabled,
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Standing::Active => "active",
+            Standing::Invited => "invited",
+            Standing::Disabled => "disabled",
+        })
+    }
+}
+
 /// By what somebody logs in: an address of electronic mail, or anything like one. Upper and lower case are the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]

@@ -82,7 +82,7 @@ pub use self::{
     stale::StaleReads,
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
     tenants::NewTenant,
-    users::{Account, Expected, FirstPassword, INVITED_FOR, Standing, UserFilter},
+    users::{Account, Expected, FirstPassword, INVITED_FOR, UserFilter},
     workers::Introduction,
 };
 use self::{

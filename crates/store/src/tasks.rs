@@ -406,19 +406,19 @@ impl Store {
         after: Option<TaskId>,
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        let (sql, values) = filter.listed(tenant, TimeOrder::OldestFirst, after, at_most);
-        self.rows_of_tenant(tenant, sql, values).await?.iter().map(read_task).collect()
+        self.list_tasks(tenant, filter, TimeOrder::OldestFirst, after, at_most).await
     }
 
-    /// The same, those that were asked for last first, from before one on.
-    pub async fn latest_tasks(
+    /// The same in either order, from after one on in that order.
+    pub async fn list_tasks(
         &self,
         tenant: TenantId,
         filter: TaskFilter,
-        before: Option<TaskId>,
+        order: TimeOrder,
+        after: Option<TaskId>,
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        let (sql, values) = filter.listed(tenant, TimeOrder::NewestFirst, before, at_most);
+        let (sql, values) = filter.listed(tenant, order, after, at_most);
         self.rows_of_tenant(tenant, sql, values).await?.iter().map(read_task).collect()
     }
 

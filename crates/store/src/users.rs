@@ -8,6 +8,7 @@ use model::{
     By, Role, SessionId, TenantId, Token, UserId, UserName,
     list::{ListOrder, UserCursor},
     record::{NewUser, UserRecord},
+    user::Standing,
 };
 use uuid::Uuid;
 
@@ -33,17 +34,6 @@ pub enum FirstPassword {
     Hashed(String),
     /// Whoever has this says it, once.
     Invited(Token),
-}
-
-/// How somebody stands who may log in, or may not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// They may log in.
-    Active,
-    /// They have not taken up their invitation.
-    Invited,
-    /// They may not log in any more.
-    Disabled,
 }
 
 /// Which people somebody means.

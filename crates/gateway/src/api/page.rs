@@ -3,12 +3,25 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, de::Error};
+use utoipa::IntoParams;
 
 use crate::problem::{Kind, Problem};
 
 /// In one answer, at most and without a word.
 const MOST: usize = 500;
 const USUALLY: usize = 50;
+
+/// Which part of a list that is by name and nothing else.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ByName {
+    /// How many, at most.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    pub(super) limit: Option<usize>,
+    /// Only those whose names come after that one: `next` of the answer before.
+    pub(super) after: Option<String>,
+}
 
 /// How many somebody gets.
 pub(super) fn limit(asked: Option<usize>) -> Result<usize, Problem> {

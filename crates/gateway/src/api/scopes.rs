@@ -6,13 +6,13 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use model::{Permission, Scope, scope::ScopeFile};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::StoreError;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     body::{Body, InPath, InQuery},
-    page,
+    page::{self, ByName},
     version::{Versioned, expected},
     words,
 };
@@ -31,18 +31,6 @@ pub(super) struct NamedScope {
     scope: Scope,
 }
 
-/// Which scopes.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Which {
-    /// How many, at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<usize>,
-    /// Only those whose names come after that one: `next` of the answer before.
-    after: Option<String>,
-}
-
 /// Some scopes.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Scopes {
@@ -59,13 +47,13 @@ pub(super) struct Scopes {
     path = "/scopes",
     tag = "scopes",
     operation_id = "list_scopes",
-    params(Which),
+    params(ByName),
     responses((status = OK, body = Scopes, description = "some scopes, by name"), Anywhere, HasQuery),
 )]
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
-    InQuery(which): InQuery<Which>,
+    InQuery(which): InQuery<ByName>,
 ) -> Result<Json<Scopes>, Problem> {
     let tenant = caller.may(Permission::ScopesRead)?;
     let limit = page::limit(which.limit)?;

@@ -196,10 +196,7 @@ pub(super) async fn list(
     let limit = page::limit(which.limit)?;
     let Which { scan, stage, state, failure, order, limit: _, after } = which;
     let filter = TaskFilter { ids: Vec::new(), scan, stage, state: state.map(TaskState::word), failure };
-    let tasks = match order {
-        TimeOrder::OldestFirst => gateway.store.tasks(tenant, filter, after, limit).await?,
-        TimeOrder::NewestFirst => gateway.store.latest_tasks(tenant, filter, after, limit).await?,
-    };
+    let tasks = gateway.store.list_tasks(tenant, filter, order, after, limit).await?;
     let next = page::next(&tasks, limit, |task| task.id);
     Ok(Json(Tasks { tasks, next }))
 }

@@ -9,12 +9,12 @@ use axum::{
 use model::{Permission, Role, TenantId, Token, UserName};
 use serde::{Deserialize, Serialize};
 use store::{FirstPassword, NewTenant, NewUser, TenantChange, TenantRecord};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     body::{Body, InPath, InQuery},
     once::{Made, Once},
-    page,
+    page::{self, ByName},
     users::InvitedUser,
     version::{Versioned, expected},
     words,
@@ -24,18 +24,6 @@ use crate::{
     caller::{Caller, Caretaker},
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, MayHaveChanged, Problem},
 };
-
-/// Which tenants.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Which {
-    /// How many, at most.
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<usize>,
-    /// Only those whose names come after that one: `next` of the answer before.
-    after: Option<String>,
-}
 
 /// Some tenants.
 #[derive(Debug, Serialize, ToSchema)]
@@ -96,13 +84,13 @@ fn require_within(change: TenantChange) -> Result<TenantChange, Problem> {
     path = "/tenants",
     tag = "tenants",
     operation_id = "list_tenants",
-    params(Which),
+    params(ByName),
     responses((status = OK, body = Tenants, description = "some tenants, by name"), Anywhere, HasQuery),
 )]
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     caller: Caller,
-    InQuery(which): InQuery<Which>,
+    InQuery(which): InQuery<ByName>,
 ) -> Result<Json<Tenants>, Problem> {
     caller.may_to_all(&gateway, Permission::TenantsRead).await?;
     let limit = page::limit(which.limit)?;

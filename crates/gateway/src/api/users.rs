@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use model::{
     Permission, Role, Token, UserId,
     list::{ListOrder, UserCursor},
+    user::Standing,
 };
 use serde::{Deserialize, Serialize};
 use store::{FirstPassword, NewUser, UserFilter, UserRecord};
@@ -25,28 +26,6 @@ use crate::{
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, MayConflict, MayHaveChanged, Problem},
 };
-
-/// How somebody stands.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Standing {
-    /// They may log in.
-    Active,
-    /// They have not taken up their invitation.
-    Invited,
-    /// They may not log in any more.
-    Disabled,
-}
-
-impl From<Standing> for store::Standing {
-    fn from(standing: Standing) -> store::Standing {
-        match standing {
-            Standing::Active => store::Standing::Active,
-            Standing::Invited => store::Standing::Invited,
-            Standing::Disabled => store::Standing::Disabled,
-        }
-    }
-}
 
 /// Which people.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -129,7 +108,7 @@ pub(super) async fn list(
     let tenant = caller.may(Permission::UsersRead)?;
     let limit = page::limit(which.limit)?;
     let Which { role, standing, away_since, order, limit: _, after } = which;
-    let filter = UserFilter { role, standing: standing.map(Into::into), away_since, order, after };
+    let filter = UserFilter { role, standing, away_since, order, after };
     let users = gateway.store.list_users(tenant, filter, limit).await?;
     let place =
         |user: &UserRecord| UserCursor { id: user.id, time: user.created_at, name: user.name.to_string() };

@@ -11,7 +11,7 @@ use super::{
     length,
     place::{Details, Place},
     print_json, print_table, short_time,
-    stops::Lifting,
+    stops::{Asked, Lifting},
 };
 
 /// Gaps and targets in a table.
@@ -135,7 +135,7 @@ pub(super) async fn stopped(place: &Place, scan: &ScanRecord) -> anyhow::Result<
         return Ok(Vec::new());
     }
     let (tenant, tenants) = (place.tenant().await?, place.tenants().await?);
-    let lifting = Lifting { tenants: &tenants, server: place.server(), beyond: None };
+    let lifting = Lifting { tenants: &tenants, server: place.server(), asked: Asked::Own };
     let told = |stop: &Stop| {
         let (reach, reason) = (lifting.describe(&stop.reach), terminal::sanitise(&stop.reason));
         format!("{reach}, by {}: {reason}; `{}` lifts it", stop.by, lifting.command(stop))

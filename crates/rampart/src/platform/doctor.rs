@@ -8,7 +8,11 @@ use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
 
-use super::{print_json, print_table, schedules::began_nothing, stops::Lifting};
+use super::{
+    print_json, print_table,
+    schedules::began_nothing,
+    stops::{Asked, Lifting},
+};
 use crate::configuration::{Configuration, DatabaseUrl};
 
 /// How far the clocks of this machine and of the database may be apart.
@@ -182,7 +186,7 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
     match stops {
         Ok((stops, _)) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
         Ok((stops, tenants)) => findings.extend(stops.iter().map(|stop| {
-            let lifting = Lifting { tenants: &tenants, server: None, beyond: None };
+            let lifting = Lifting { tenants: &tenants, server: None, asked: Asked::Own };
             let says = format!("{} since {}: {}", lifting.describe(&stop.reach), stop.at, stop.reason);
             Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(stop)))
         })),

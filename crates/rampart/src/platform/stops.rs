@@ -33,13 +33,22 @@ struct Held<'a> {
     lifted_by: String,
 }
 
+/// Whose stops a server is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Those that concern the tenant of the key.
+    Own,
+    /// All, by who runs the platform; and of which tenant they are, if that is known.
+    All(Option<TenantId>),
+}
+
 /// What is needed to say of a stop whom it stops and how it is lifted.
 pub(super) struct Lifting<'a> {
     pub(super) tenants: &'a [TenantRecord],
     /// The one that was asked, if one was.
     pub(super) server: Option<&'a Address>,
-    /// It was asked by who runs the platform, and of which tenant they are, if that is known.
-    pub(super) beyond: Option<Option<TenantId>>,
+    /// Whose stops were asked for there.
+    pub(super) asked: Asked,
 }
 
 impl Lifting<'_> {
@@ -63,13 +72,16 @@ impl Lifting<'_> {
     pub(super) fn command(&self, stop: &Stop) -> String {
         let quoted = |tenant| shell_quoted(self.name(tenant).unwrap_or("NAME"));
         if let Some(server) = self.server {
-            let is_own = |tenant: TenantId| self.beyond.is_none_or(|own| own == Some(tenant));
+            let is_own = |tenant| match self.asked {
+                Asked::Own => true,
+                Asked::All(own) => own == Some(tenant),
+            };
             let narrow = match (stop.authority, stop.reach) {
                 (Authority::Tenant, Reach::Tenant { tenant }) if is_own(tenant) => Some(String::new()),
                 (Authority::Tenant, Reach::Scan { tenant, scan }) if is_own(tenant) => {
                     Some(format!(" --scan {scan}"))
                 }
-                (Authority::Installation, reach) if self.beyond.is_some() => match reach {
+                (Authority::Installation, reach) if self.asked != Asked::Own => match reach {
                     Reach::Everything => Some(" --everything".to_owned()),
                     Reach::Stage { stage } => Some(format!(" --stage {stage}")),
                     Reach::Tenant { tenant } if !is_own(tenant) => {
@@ -127,8 +139,8 @@ async fn order(whereabouts: &Whereabouts, arguments: &StopArguments) -> anyhow::
     let meant = place.meant(&arguments.reach).await?;
     place.require_scan(&meant.reach).await?;
     let stop = place.order_stop(&meant, &arguments.reason).await?;
-    let beyond = meant.is_beyond().then_some(None);
-    let lifting = Lifting { tenants: &meant.tenants, server: place.server(), beyond };
+    let asked = if meant.is_beyond() { Asked::All(None) } else { Asked::Own };
+    let lifting = Lifting { tenants: &meant.tenants, server: place.server(), asked };
     let command = lifting.command(&stop);
     if arguments.json {
         print_json(&Held { stop: &stop, lifted_by: command })?;
@@ -142,12 +154,14 @@ pub(super) fn resume(whereabouts: &Whereabouts, arguments: &ResumeArguments) -> 
     operate(whereabouts, async |place| {
         let meant = place.meant(&arguments.reach).await?;
         let reach = meant.reach;
-        let beyond = if meant.is_beyond() { Some(Some(place.tenant().await?)) } else { None };
-        let all = if beyond.is_some() { Some(place.all_tenants().await?) } else { None };
-        let tenants = all.as_ref().unwrap_or(&meant.tenants);
-        let lifting = Lifting { tenants, server: place.server(), beyond };
+        let (asked, all) = match meant.is_beyond() {
+            true => (Asked::All(Some(place.tenant().await?)), place.all_tenants().await?),
+            false => (Asked::Own, Vec::new()),
+        };
+        let tenants = if asked == Asked::Own { &meant.tenants } else { &all };
+        let lifting = Lifting { tenants, server: place.server(), asked };
         let lifted = place.lift_stops(&meant, &arguments.reason, arguments.by.as_deref()).await?;
-        let held = if beyond.is_some() { place.all_stops().await? } else { place.stops().await? };
+        let held = if asked == Asked::Own { place.stops().await? } else { place.all_stops().await? };
         if arguments.json && !lifted.is_empty() {
             let held: Vec<Held<'_>> =
                 held.iter().map(|stop| Held { stop, lifted_by: lifting.command(stop) }).collect();

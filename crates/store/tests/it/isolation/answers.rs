@@ -484,7 +484,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "scopes",
         "list_scopes",
         "tasks",
-        "latest_tasks",
+        "list_tasks",
         "task",
         "task_counts",
         "dead_tasks",

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use model::{
     AssetId, AssetKind, Role, TenantId,
-    list::{Cursor, ListOrder},
+    list::{Cursor, ListOrder, TimeOrder},
     record::UserRecord,
+    user::Standing,
 };
-use store::{AssetFilter, KeyFilter, ScanFilter, ScheduleFilter, Standing, Store, TaskFilter, UserFilter};
+use store::{AssetFilter, KeyFilter, ScanFilter, ScheduleFilter, Store, TaskFilter, UserFilter};
 
 use super::{answers::text, things::Things};
 use crate::keys::key;
@@ -55,9 +56,10 @@ pub(super) async fn ask(
             let after = store.tasks(tenant, TaskFilter::default(), Some(things.task), 10).await;
             format!("{} {} {}", text(&one), text(&some), text(&after))
         }
-        "latest_tasks" => {
-            let some = store.latest_tasks(tenant, of_scan, None, 10).await;
-            let before = store.latest_tasks(tenant, TaskFilter::default(), Some(things.task), 10).await;
+        "list_tasks" => {
+            let order = TimeOrder::NewestFirst;
+            let some = store.list_tasks(tenant, of_scan, order, None, 10).await;
+            let before = store.list_tasks(tenant, TaskFilter::default(), order, Some(things.task), 10).await;
             format!("{} {}", text(&some), text(&before))
         }
         "scans" => {
