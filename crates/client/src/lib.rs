@@ -27,6 +27,7 @@ mod tasks;
 mod tenants;
 mod tls;
 mod users;
+mod webhooks;
 
 use std::{fmt, time::Duration};
 
@@ -52,6 +53,7 @@ pub use self::{
     tasks::{RedrivenTasks, TaskChoice, TaskQuery, TaskTotals},
     tls::Trusted,
     users::{Invited, UserQuery},
+    webhooks::MadeWebhook,
 };
 
 /// How long somebody waits for a connection, encrypted if it is to be.

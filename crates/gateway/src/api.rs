@@ -32,6 +32,7 @@ mod tenants;
 mod usage;
 mod users;
 mod version;
+mod webhooks;
 mod words;
 
 use utoipa::{
@@ -141,6 +142,9 @@ pub(crate) fn routes() -> (axum::Router<Gateway>, Document) {
         .routes(routes!(tenants::list, tenants::create))
         .routes(routes!(tenants::show, tenants::change))
         .routes(routes!(settings::show, settings::change))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::show, webhooks::change, webhooks::delete))
+        .routes(routes!(webhooks::rotate))
         .routes(routes!(usage::show));
     OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", version_1).split_for_parts()
 }

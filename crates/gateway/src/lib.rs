@@ -35,7 +35,11 @@ use std::{collections::BTreeMap, net::SocketAddr, ops::Deref, sync::Arc};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Bytes, middleware, routing::get};
-use model::{CheckId, Role, Stage, UserId, record::CheckRecord};
+use model::{
+    CheckId, Role, Stage, UserId,
+    record::CheckRecord,
+    webhook::{Receivers, WebhookKey},
+};
 use store::{Objects, Store, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -91,10 +95,20 @@ pub struct Surroundings {
     pub reports: Objects,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
+    /// To whom messages go; to nobody without. As workers, it goes by the same as long as it runs.
+    pub webhooks: Option<Webhooks>,
     /// Where all gateways of the platform count together what they give, if there is such a place.
     pub counting: Option<Counting>,
     /// Nothing new is taken from its end on: it says that it is not ready.
     pub ending: CancellationToken,
+}
+
+/// To whom messages go, and with what they are signed.
+pub struct Webhooks {
+    /// Who may be told.
+    pub receivers: Receivers,
+    /// Of which the secrets of webhooks are made.
+    pub key: WebhookKey,
 }
 
 /// What answers. Each request has it several times over, so that a copy costs one count.

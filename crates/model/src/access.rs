@@ -75,6 +75,10 @@ permissions! {
     SchedulesRead "schedules.read" [Owner Administrator Operator Analyst Auditor Viewer],
     /// Make, stop and delete them.
     SchedulesManage "schedules.manage" [Owner Administrator Operator],
+    /// Read where the tenant is told what happens to it.
+    WebhooksRead "webhooks.read" [Owner Administrator Auditor],
+    /// Say where the tenant is told what happens to it.
+    WebhooksManage "webhooks.manage" [Owner Administrator],
     /// Read the queue.
     TasksRead "tasks.read" [Owner Administrator Operator Analyst Auditor Viewer Scanner],
     /// Cancel tasks, and bring dead ones back or purge them.
@@ -121,6 +125,15 @@ impl Permission {
             Permission::RolesManage => &[Permission::RolesRead],
             Permission::UsersManage => &[Permission::UsersRead],
             Permission::TenantsManage => &[Permission::TenantsRead],
+            // What they are told of.
+            Permission::WebhooksManage => &[
+                Permission::WebhooksRead,
+                Permission::ScansRead,
+                Permission::FindingsRead,
+                Permission::CommentsRead,
+                Permission::TasksRead,
+                Permission::StopsRead,
+            ],
             // A schedule begins scans.
             Permission::SchedulesManage => &[Permission::SchedulesRead, Permission::ScansSubmit],
             _ => &[],

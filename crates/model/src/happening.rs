@@ -120,25 +120,118 @@ pub enum Happening {
     },
 }
 
+/// What kinds of things happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HappeningKind {
+    /// A scan was begun.
+    ScanBegun,
+    /// A scan comes to its end.
+    ScanStopping,
+    /// A scan has ended.
+    ScanEnded,
+    /// Something was found that was not known before.
+    FindingNew,
+    /// So much was found at once that not each of it is told.
+    FindingsMany,
+    /// Somebody said what they make of a finding.
+    FindingDecided,
+    /// Somebody said something.
+    CommentAdded,
+    /// Somebody says it in other words.
+    CommentChanged,
+    /// Somebody took back what was said.
+    CommentDeleted,
+    /// Tasks were cancelled.
+    TasksCancelled,
+    /// Dead tasks were brought back.
+    TasksRedriven,
+    /// Tasks failed for good.
+    TasksDead,
+    /// Somebody ordered an emergency stop.
+    StopOrdered,
+    /// Somebody lifted one.
+    StopLifted,
+}
+
+/// The word is none for what happens.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not what happens: use {words}", words = HappeningKind::ALL.map(HappeningKind::as_str).join(", "))]
+pub struct HappeningKindError(String);
+
+impl FromStr for HappeningKind {
+    type Err = HappeningKindError;
+
+    fn from_str(word: &str) -> Result<HappeningKind, HappeningKindError> {
+        let known = HappeningKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| HappeningKindError(word.to_owned()))
+    }
+}
+
+impl HappeningKind {
+    /// All of them.
+    pub const ALL: [HappeningKind; 14] = [
+        HappeningKind::ScanBegun,
+        HappeningKind::ScanStopping,
+        HappeningKind::ScanEnded,
+        HappeningKind::FindingNew,
+        HappeningKind::FindingsMany,
+        HappeningKind::FindingDecided,
+        HappeningKind::CommentAdded,
+        HappeningKind::CommentChanged,
+        HappeningKind::CommentDeleted,
+        HappeningKind::TasksCancelled,
+        HappeningKind::TasksRedriven,
+        HappeningKind::TasksDead,
+        HappeningKind::StopOrdered,
+        HappeningKind::StopLifted,
+    ];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HappeningKind::ScanBegun => "scan_begun",
+            HappeningKind::ScanStopping => "scan_stopping",
+            HappeningKind::ScanEnded => "scan_ended",
+            HappeningKind::FindingNew => "finding_new",
+            HappeningKind::FindingsMany => "findings_many",
+            HappeningKind::FindingDecided => "finding_decided",
+            HappeningKind::CommentAdded => "comment_added",
+            HappeningKind::CommentChanged => "comment_changed",
+            HappeningKind::CommentDeleted => "comment_deleted",
+            HappeningKind::TasksCancelled => "tasks_cancelled",
+            HappeningKind::TasksRedriven => "tasks_redriven",
+            HappeningKind::TasksDead => "tasks_dead",
+            HappeningKind::StopOrdered => "stop_ordered",
+            HappeningKind::StopLifted => "stop_lifted",
+        }
+    }
+}
+
 impl Happening {
+    /// What kind of thing that is.
+    pub fn kind(&self) -> HappeningKind {
+        match self {
+            Happening::ScanBegun { .. } => HappeningKind::ScanBegun,
+            Happening::ScanStopping { .. } => HappeningKind::ScanStopping,
+            Happening::ScanEnded { .. } => HappeningKind::ScanEnded,
+            Happening::FindingNew { .. } => HappeningKind::FindingNew,
+            Happening::FindingsMany { .. } => HappeningKind::FindingsMany,
+            Happening::FindingDecided { .. } => HappeningKind::FindingDecided,
+            Happening::CommentAdded { .. } => HappeningKind::CommentAdded,
+            Happening::CommentChanged { .. } => HappeningKind::CommentChanged,
+            Happening::CommentDeleted { .. } => HappeningKind::CommentDeleted,
+            Happening::TasksCancelled { .. } => HappeningKind::TasksCancelled,
+            Happening::TasksRedriven { .. } => HappeningKind::TasksRedriven,
+            Happening::TasksDead { .. } => HappeningKind::TasksDead,
+            Happening::StopOrdered { .. } => HappeningKind::StopOrdered,
+            Happening::StopLifted { .. } => HappeningKind::StopLifted,
+        }
+    }
+
     /// The word for its kind.
     pub fn word(&self) -> &'static str {
-        match self {
-            Happening::ScanBegun { .. } => "scan_begun",
-            Happening::ScanStopping { .. } => "scan_stopping",
-            Happening::ScanEnded { .. } => "scan_ended",
-            Happening::FindingNew { .. } => "finding_new",
-            Happening::FindingsMany { .. } => "findings_many",
-            Happening::FindingDecided { .. } => "finding_decided",
-            Happening::CommentAdded { .. } => "comment_added",
-            Happening::CommentChanged { .. } => "comment_changed",
-            Happening::CommentDeleted { .. } => "comment_deleted",
-            Happening::TasksCancelled { .. } => "tasks_cancelled",
-            Happening::TasksRedriven { .. } => "tasks_redriven",
-            Happening::TasksDead { .. } => "tasks_dead",
-            Happening::StopOrdered { .. } => "stop_ordered",
-            Happening::StopLifted { .. } => "stop_lifted",
-        }
+        self.kind().as_str()
     }
 
     /// Who may read the thing that it is about may be told of it.
@@ -250,6 +343,8 @@ mod tests {
         for happening in all {
             let written = serde_json::to_value(&happening).unwrap();
             assert_eq!(written["event"], happening.word());
+            assert_eq!(serde_json::to_value(happening.kind()).unwrap(), happening.word());
+            assert_eq!(happening.word().parse(), Ok(happening.kind()));
             assert_eq!(serde_json::from_value::<Happening>(written).unwrap(), happening);
             assert!(happening.permission().as_str().ends_with(".read"));
         }

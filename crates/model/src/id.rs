@@ -148,6 +148,11 @@ uuid_id!(
     "conversation"
 );
 uuid_id!(
+    /// One place where a tenant is told what happens to it.
+    WebhookId,
+    "webhook"
+);
+uuid_id!(
     /// One emergency stop.
     StopId,
     "stop"

@@ -42,6 +42,7 @@ pub mod trace;
 pub mod unit;
 pub mod usage;
 pub mod user;
+pub mod webhook;
 pub mod work;
 
 pub use access::{Access, Permission, Role, RoleName};
@@ -55,9 +56,10 @@ pub use fairness::Priority;
 pub use finding::{Evidence, Finding, Fingerprint, Location};
 pub use frontier::Frontier;
 pub use gathering::{Gathering, ResultLimits};
-pub use happening::{Happening, Place};
+pub use happening::{Happening, HappeningKind, Place};
 pub use id::{
     CheckId, CommentId, ConversationId, ScanId, ScheduleId, SessionId, StopId, TaskId, TenantId, UserId,
+    WebhookId,
 };
 pub use key::{ApiKey, KeyPrefix};
 pub use limits::{Limits, Profile};

@@ -22,6 +22,8 @@ pub enum Stage {
     Package,
     /// The reports of a scan that has ended.
     Report,
+    /// Messages to webhooks.
+    Deliver,
     /// Nothing but waiting: what a queue and its workers can do is measured with it.
     Exercise,
 }
@@ -30,16 +32,24 @@ impl Stage {
     /// Those of a scan, in the order in which they feed one another.
     pub const SCANNING: [Stage; 4] = [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check];
     /// Those that the workers of this release can work for.
-    pub const SERVED: [Stage; 6] =
-        [Stage::Discover, Stage::Ports, Stage::Crawl, Stage::Check, Stage::Report, Stage::Exercise];
+    pub const SERVED: [Stage; 7] = [
+        Stage::Discover,
+        Stage::Ports,
+        Stage::Crawl,
+        Stage::Check,
+        Stage::Report,
+        Stage::Deliver,
+        Stage::Exercise,
+    ];
     /// All of them.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Discover,
         Stage::Ports,
         Stage::Crawl,
         Stage::Check,
         Stage::Package,
         Stage::Report,
+        Stage::Deliver,
         Stage::Exercise,
     ];
 
@@ -52,6 +62,7 @@ impl Stage {
             Stage::Check => "check",
             Stage::Package => "package",
             Stage::Report => "report",
+            Stage::Deliver => "deliver",
             Stage::Exercise => "exercise",
         }
     }
@@ -72,7 +83,7 @@ impl fmt::Display for Stage {
 
 /// The word is not a stage.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a stage: use discover, ports, crawl, check, package, report or exercise")]
+#[error("`{0}` is not a stage: use discover, ports, crawl, check, package, report, deliver or exercise")]
 pub struct StageError(String);
 
 impl FromStr for Stage {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Asset, Finding, Learned, Ledger, PackageUrl, Priority, ScanId, Stage, TraceParent, Unit,
-    task::RetryPolicy,
+    task::RetryPolicy, webhook::Delivery,
 };
 
 /// What a task is about.
@@ -26,6 +26,8 @@ pub enum Work {
     },
     /// The reports of a scan.
     Report,
+    /// A message to a webhook.
+    Deliver(Box<Delivery>),
     /// Nothing, for so long.
     Exercise {
         /// At least.
@@ -40,6 +42,7 @@ impl Work {
             Work::Unit(unit) => unit.stage(),
             Work::Package { .. } => Stage::Package,
             Work::Report => Stage::Report,
+            Work::Deliver(_) => Stage::Deliver,
             Work::Exercise { .. } => Stage::Exercise,
         }
     }

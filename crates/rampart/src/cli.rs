@@ -24,7 +24,7 @@ pub(crate) use self::{
         RoleCommand, RolePermissionsArguments, ScanCommand, ScanListArguments, ScheduleCommand,
         ScheduleCreateArguments, ScopeDeleteArguments, ScopePutArguments, StopArguments, SubmitArguments,
         TaskCommand, TaskFilterArguments, TenantCommand, TenantSetArguments, UpArguments,
-        UserChangeArguments, UserCommand, Verdict, WorkerArguments,
+        UserChangeArguments, UserCommand, Verdict, WebhookChangeArguments, WebhookCommand, WorkerArguments,
     },
     scan::{ColorChoice, RobotsChoice, ScanArguments},
     simulate::SimulateArguments,

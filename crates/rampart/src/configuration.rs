@@ -6,6 +6,7 @@ mod identity;
 mod logging;
 mod server;
 mod traces;
+mod webhooks;
 
 use std::{
     fmt, fs,
@@ -35,6 +36,10 @@ pub(crate) use self::{
     changes::Process,
     logging::Logging,
     server::{ServerArguments, Whereabouts},
+};
+use self::{
+    traces::TracesArguments,
+    webhooks::{Webhooks, WebhooksArguments},
 };
 use crate::{
     cli::{between, duration},
@@ -184,37 +189,11 @@ pub(crate) struct ConfigurationArguments {
     #[arg(long, value_name = "FORMAT", env = "RAMPART_LOG_FORMAT", help_heading = "Platform", global = true)]
     pub(crate) log_format: Option<LogFormat>,
 
-    /// Collector that traces are sent to, by OTLP over HTTP: `http://HOST:4318` or `https://HOST:4318` [default: none]
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "RAMPART_TRACES",
-        hide_env_values = true,
-        help_heading = "Platform",
-        global = true
-    )]
-    pub(crate) traces: Option<String>,
+    #[command(flatten)]
+    pub(crate) traces: TracesArguments,
 
-    /// Headers that the collector wants, such as `Authorization=Bearer%20…`; several with commas between them
-    #[arg(
-        long,
-        value_name = "NAME=VALUE",
-        env = "RAMPART_TRACES_HEADERS",
-        hide_env_values = true,
-        help_heading = "Platform",
-        global = true
-    )]
-    pub(crate) traces_headers: Option<String>,
-
-    /// How much of what happens is traced, from 0 to 1, decided where a trace begins [default: 1]
-    #[arg(
-        long,
-        value_name = "RATIO",
-        env = "RAMPART_TRACES_RATIO",
-        help_heading = "Platform",
-        global = true
-    )]
-    pub(crate) traces_ratio: Option<f64>,
+    #[command(flatten)]
+    pub(crate) webhooks: WebhooksArguments,
 }
 
 /// The file: every key has the name of its flag.
@@ -251,6 +230,9 @@ struct File {
     traces: Option<String>,
     traces_headers: Option<String>,
     traces_ratio: Option<f64>,
+    webhook_receivers: Option<String>,
+    webhook_key: Option<PathBuf>,
+    webhook_ca: Option<PathBuf>,
 }
 
 /// Everything that the roles and the operators' commands are told.
@@ -291,6 +273,7 @@ pub(crate) struct Configuration {
     /// Their values are secrets, and say so.
     pub(crate) traces_headers: HeaderMap,
     pub(crate) traces_ratio: f64,
+    pub(crate) webhooks: Webhooks,
 }
 
 /// Which database.
@@ -345,9 +328,11 @@ impl Configuration {
             arguments.replica.or(file.replica).map(|url| replica_url(&url, &database)).transpose()?;
         let replica_lag =
             time("replica_lag", arguments.replica_lag, file.replica_lag)?.unwrap_or(REPLICA_LAG);
-        let collector = arguments.traces.or(file.traces);
+        let TracesArguments { traces: collector, traces_headers: headers, traces_ratio: ratio } =
+            arguments.traces;
+        let collector = collector.or(file.traces);
         let collector = collector.map(|address| traces::collector(&address)).transpose()?;
-        let headers = arguments.traces_headers.or(file.traces_headers);
+        let headers = headers.or(file.traces_headers);
         let headers = headers.map(|headers| traces::headers(&headers, collector.as_ref())).transpose()?;
         let usual = Rates::default();
         let rates = Rates {
@@ -388,7 +373,13 @@ impl Configuration {
             log_format: arguments.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
             traces: collector,
             traces_headers: headers.unwrap_or_default(),
-            traces_ratio: traces::ratio(arguments.traces_ratio.or(file.traces_ratio))?,
+            traces_ratio: traces::ratio(ratio.or(file.traces_ratio))?,
+            webhooks: Webhooks::of(
+                arguments.webhooks,
+                file.webhook_receivers,
+                file.webhook_key,
+                file.webhook_ca,
+            )?,
         })
     }
 

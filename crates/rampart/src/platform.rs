@@ -24,6 +24,7 @@ mod tasks;
 mod tenants;
 mod up;
 mod users;
+mod webhooks;
 
 use std::{io::Write, process::ExitCode, sync::Arc};
 
@@ -65,6 +66,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Key(asked) => keys::key(&asked.whereabouts()?, &asked.command),
         PlatformCommand::User(asked) => users::user(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Role(asked) => roles::role(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Webhook(asked) => webhooks::webhook(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),

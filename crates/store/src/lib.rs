@@ -46,6 +46,7 @@ mod tending;
 mod usage;
 mod users;
 mod visits;
+mod webhooks;
 mod workers;
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -83,6 +84,7 @@ pub use self::{
     tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
     tenants::NewTenant,
     users::{Account, Expected, FirstPassword, INVITED_FOR, UserFilter},
+    webhooks::{MOST_WEBHOOKS, Told},
     workers::Introduction,
 };
 use self::{

@@ -153,7 +153,7 @@ impl TenantTx<'_> {
             (
                 format!(
                     "DELETE FROM tasks WHERE tenant_id = $1 AND task_id IN (SELECT task_id FROM tasks WHERE tenant_id = $1 \
-                     AND ended_at < $2 AND state IN ('completed', 'cancelled') LIMIT {AT_ONCE})"
+                     AND ended_at < $2 AND (state IN ('completed', 'cancelled') OR stage = 'deliver') LIMIT {AT_ONCE})"
                 ),
                 tasks,
             ),

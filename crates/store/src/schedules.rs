@@ -282,7 +282,11 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.hold_schedule(id).await?;
-                if seen.is_some_and(|seen| seen != before) {
+                // That it has begun a scan meanwhile changes nothing.
+                let said = |one: &ScheduleRecord| {
+                    (one.rule.clone(), one.request.clone(), one.targets.clone(), one.enabled)
+                };
+                if seen.is_some_and(|seen| said(&seen) != said(&before)) {
                     return Err(StoreError::Changed { kind: "schedule", name: before.name });
                 }
                 let mut after = before.clone();

@@ -116,7 +116,7 @@ impl TenantTx<'_> {
         let mut held: BTreeMap<TaskId, TaskRecord> =
             held.into_iter().map(|record| (record.id, record)).collect();
         let mut answers = Vec::with_capacity(settlements.len());
-        let (mut changes, mut ended, mut analyses) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut changes, mut ended, mut analyses, mut dead) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (settlement, evidence) in settlements {
             let number = settlement.lease.number;
             // Which scan is held was said by the lease; the result must not go to another's account, nor to none.
@@ -162,13 +162,14 @@ impl TenantTx<'_> {
                 running.changes(record, &task.life, self.now);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));
+            dead += u64::from(is_news(record, &task.life));
             // The same may be said twice in one batch.
             record.task = task.clone();
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
         // First of all: what is planned below may find the budget spent, and cancels what waits.
         write_changes(self.session, &changes, self.now).await?;
-        self.tell_of_dead(&changes);
+        self.tell_of_dead(dead);
         for (task, purl, result) in &analyses {
             self.keep_analysis(*task, purl, result).await?;
         }
@@ -263,7 +264,7 @@ impl TenantTx<'_> {
             running.insert(scan, self.hold_scan(scan).await?);
         }
         let held = self.hold_tasks(&filter, ids.len()).await?;
-        let mut changes = Vec::new();
+        let (mut changes, mut dead) = (Vec::new(), 0);
         for record in &held {
             let Ok((task, _)) = record.task.apply(command, &record.policy, self.now, dice()) else {
                 continue;
@@ -284,10 +285,11 @@ impl TenantTx<'_> {
                 }
                 running.changes(record, &task.life, self.now);
             }
+            dead += u64::from(is_news(record, &task.life));
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
         write_changes(self.session, &changes, self.now).await?;
-        self.tell_of_dead(&changes);
+        self.tell_of_dead(dead);
         for running in running.values_mut() {
             self.go_on(running).await?;
         }
@@ -296,10 +298,9 @@ impl TenantTx<'_> {
         Ok(commanded)
     }
 
-    fn tell_of_dead(&mut self, changes: &[Change]) {
-        let count = changes.iter().filter(|change| matches!(change.task.life, Life::Dead { .. })).count();
+    fn tell_of_dead(&mut self, count: u64) {
         if count > 0 {
-            self.tell(Happening::TasksDead { count: count as u64 });
+            self.tell(Happening::TasksDead { count });
         }
     }
 
@@ -312,6 +313,11 @@ impl TenantTx<'_> {
         );
         self.query(&sql, &values).await?.iter().map(|row| row.word(0)).collect()
     }
+}
+
+/// Is it told that it is dead? That a message is goes nowhere: it would be one more for who takes none.
+fn is_news(record: &TaskRecord, life: &Life) -> bool {
+    matches!(life, Life::Dead { .. }) && !matches!(record.work, Work::Deliver(_))
 }
 
 /// What the end of a try means for its task.

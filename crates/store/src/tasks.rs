@@ -93,6 +93,15 @@ pub(crate) fn begun(task: &TaskRecord) -> Result<Timestamp, StoreError> {
     task.started_at.ok_or_else(|| StoreError::Damaged(format!("task {} runs and was never begun", task.id)))
 }
 
+/// The same for whoever looks at tasks. They may not be allowed to know of everything that happens: that is for the worker.
+fn look_at_task(row: &Row) -> Result<TaskRecord, StoreError> {
+    let mut record = read_task(row)?;
+    if let Work::Deliver(delivery) = &mut record.work {
+        delivery.happening = None;
+    }
+    Ok(record)
+}
+
 /// A change of one task, decided by [`Task::apply`].
 pub(crate) struct Change {
     pub(crate) tenant: TenantId,
@@ -284,6 +293,7 @@ impl TenantTx<'_> {
             let unit = match &task.work {
                 Work::Unit(unit) => Some(unit.to_string()),
                 Work::Package { purl } => Some(purl.to_string()),
+                Work::Deliver(delivery) => Some(delivery.webhook.to_string()),
                 Work::Report | Work::Exercise { .. } => None,
             };
             let not_before = self.now.saturating_add(task.delay).unwrap_or(Timestamp::MAX);
@@ -352,7 +362,7 @@ impl TenantTx<'_> {
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
         let (sql, values) = filter.listed(self.tenant, order, after, at_most);
-        self.query(&sql, &values).await?.iter().map(read_task).collect()
+        self.query(&sql, &values).await?.iter().map(look_at_task).collect()
     }
 
     pub(crate) async fn one_task(&mut self, id: TaskId) -> Result<TaskRecord, StoreError> {
@@ -419,7 +429,7 @@ impl Store {
         at_most: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
         let (sql, values) = filter.listed(tenant, order, after, at_most);
-        self.rows_of_tenant(tenant, sql, values).await?.iter().map(read_task).collect()
+        self.rows_of_tenant(tenant, sql, values).await?.iter().map(look_at_task).collect()
     }
 
     /// One task.

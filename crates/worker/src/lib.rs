@@ -1,5 +1,6 @@
 //! Doing the work that the store holds: claiming, working, settling, and looking after the whole.
 
+pub mod deliver;
 pub mod doorbell;
 pub mod notary;
 pub mod orchestrator;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use model::{WorkerId, task::RECLAIM_EVERY};
+use model::{Stage, WorkerId, task::RECLAIM_EVERY};
 use store::{Objects, Retention, Store, StoreError, Terms};
 use tokio::{
     sync::watch,
@@ -180,7 +180,17 @@ async fn look_after(
     let reclaimed = reclaim(store).await;
     let tended = store.tend_scans().await.map(|ended| tell_of_ended(doorbell, ended));
     let followed = follow(store, doorbell, terms).await;
-    reclaimed.and(tended).and(followed)
+    let given = give_to_webhooks(store, doorbell).await;
+    reclaimed.and(tended).and(followed).and(given)
+}
+
+/// Only while somebody sends: what nobody sends is not kept for whoever does some day.
+async fn give_to_webhooks(store: &Store, doorbell: &Arc<dyn Doorbell>) -> Result<(), StoreError> {
+    if store.attendance().await?.stages.contains(&Stage::Deliver) {
+        let messages = store.give_to_webhooks().await?;
+        wake(doorbell, [(Stage::Deliver, messages)].into());
+    }
+    Ok(())
 }
 
 async fn reclaim(store: &Store) -> Result<(), StoreError> {

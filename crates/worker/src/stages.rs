@@ -11,6 +11,7 @@ use store::{Claimed, Ending, Objects, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    deliver::Sender,
     engines::{Checks, Engines, sends},
     reports,
 };
@@ -24,12 +25,20 @@ pub struct Stages {
     pub(crate) engines: Engines,
     checks: Checks,
     reports: Objects,
+    sender: Option<Sender>,
 }
 
 impl Stages {
     /// Reports are kept there.
     pub fn new(store: Store, checks: Checks, reports: Objects) -> Stages {
-        Stages { engines: Engines::new(store.clone(), checks.clone()), store, checks, reports }
+        Stages { engines: Engines::new(store.clone(), checks.clone()), store, checks, reports, sender: None }
+    }
+
+    /// Messages to webhooks are sent by this one.
+    #[must_use]
+    pub fn sending(mut self, sender: Option<Sender>) -> Stages {
+        self.sender = sender;
+        self
     }
 
     /// No task here uses more than that.
@@ -92,6 +101,13 @@ impl Stages {
                     }
                 }
             }
+            (Work::Deliver(delivery), _) => match &self.sender {
+                Some(sender) => sender.deliver(&self.store, &task.lease, delivery, stop).await,
+                None => {
+                    let message = "this worker sends nothing to webhooks: it has no --webhook-receivers";
+                    Some(Ending::Failed(TaskFailure { message: message.to_owned(), retry: Retry::Later }))
+                }
+            },
             (Work::Package { .. }, _) => {
                 let message = "no worker of this release analyses packages".to_owned();
                 Some(Ending::Failed(TaskFailure { message, retry: Retry::Never }))

@@ -9,7 +9,7 @@ use axum::{
 use serde::Serialize;
 use utoipa::IntoParams;
 
-use super::version::Versioned;
+use super::version::{Changeable, Versioned};
 use crate::{
     Gateway,
     problem::{Kind, Problem},
@@ -78,7 +78,7 @@ impl<T: Serialize> IntoResponse for Made<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Made<Versioned<T>> {
+impl<T: Changeable> IntoResponse for Made<Versioned<T>> {
     fn into_response(self) -> Response {
         self.answer(Versioned::into_response)
     }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     body::{Body, InPath, InQuery},
     page::{self, ByName},
-    version::{Versioned, expected},
+    version::{Changeable, Versioned, expected},
     words,
 };
 use crate::{
@@ -30,6 +30,8 @@ pub(super) struct NamedScope {
     /// What it allows.
     scope: Scope,
 }
+
+impl Changeable for NamedScope {}
 
 /// Some scopes.
 #[derive(Debug, Serialize, ToSchema)]

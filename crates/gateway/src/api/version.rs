@@ -5,15 +5,57 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use model::{
+    comment::CommentRecord,
+    record::{RoleRecord, ScheduleRecord, TenantRecord, TenantSettings, UserRecord},
+    webhook::WebhookRecord,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::problem::{Kind, Problem};
 
+/// What somebody may change.
+pub(super) trait Changeable: Serialize {
+    /// What of it they change. The rest goes on by itself, and whoever has not seen that overwrites nothing.
+    fn version(&self) -> impl Serialize {
+        self
+    }
+}
+
+impl<T: Changeable> Changeable for &T {
+    fn version(&self) -> impl Serialize {
+        (*self).version()
+    }
+}
+
+impl Changeable for CommentRecord {}
+impl Changeable for RoleRecord {}
+impl Changeable for TenantRecord {}
+impl Changeable for TenantSettings {}
+
+impl Changeable for UserRecord {
+    fn version(&self) -> impl Serialize {
+        (&self.role, self.disabled_at)
+    }
+}
+
+impl Changeable for ScheduleRecord {
+    fn version(&self) -> impl Serialize {
+        (&self.rule, &self.request, &self.targets, self.enabled)
+    }
+}
+
+impl Changeable for WebhookRecord {
+    fn version(&self) -> impl Serialize {
+        (&self.url, &self.events, self.enabled, self.secret_number)
+    }
+}
+
 /// A document with its `ETag`.
 pub(super) struct Versioned<T>(pub(super) T);
 
-impl<T: Serialize> IntoResponse for Versioned<T> {
+impl<T: Changeable> IntoResponse for Versioned<T> {
     fn into_response(self) -> Response {
         let tag = tag(&self.0);
         let mut response = Json(self.0).into_response();
@@ -25,13 +67,13 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
 }
 
 /// Two versions have the same tag when they say the same.
-fn tag(document: &impl Serialize) -> Result<String, Box<dyn std::error::Error>> {
-    let hash = Sha256::digest(serde_json::to_vec(document)?);
+fn tag(document: &impl Changeable) -> Result<String, Box<dyn std::error::Error>> {
+    let hash = Sha256::digest(serde_json::to_vec(&document.version())?);
     Ok(format!("\"{:032x}\"", hash[..16].iter().fold(0_u128, |tag, byte| tag << 8 | u128::from(*byte))))
 }
 
 /// What must be there for somebody who says so: that thing, or none. Nothing when they do not say.
-pub(super) fn expected<T: Serialize>(
+pub(super) fn expected<T: Changeable>(
     headers: &HeaderMap,
     there: Option<T>,
 ) -> Result<Option<Option<T>>, Problem> {
@@ -52,13 +94,15 @@ pub(super) fn expected<T: Serialize>(
 }
 
 /// Do these tags name that version?
-fn names(tags: &str, there: &impl Serialize) -> bool {
+fn names(tags: &str, there: &impl Changeable) -> bool {
     tags == "*" || tag(there).is_ok_and(|tag| tags.split(',').any(|one| one.trim() == tag))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Changeable for &str {}
 
     #[test]
     fn what_must_be_there_is_compared_with_what_is() {

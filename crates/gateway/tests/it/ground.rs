@@ -1,7 +1,7 @@
 //! A gateway that listens on loopback, and somebody who asks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     num::NonZeroU32,
     sync::{Arc, Mutex},
@@ -9,15 +9,21 @@ use std::{
 };
 
 use axum::body::{Body, to_bytes};
-use gateway::{Gateway, IdentityProvider, IdentityProviders, News, Rates, Rules, Surroundings, Tls};
+use gateway::{
+    Gateway, IdentityProvider, IdentityProviders, News, Rates, Rules, Surroundings, Tls, Webhooks,
+};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Incoming, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use model::{
     ApiKey, Asset, Author, CheckId, CommentId, Confidence, DomainName, Evidence, Finding, Fingerprint,
     Location, NewTask, Permission, Priority, Role, ScanId, ScanRequest, Schedule, ScheduleId, Scope,
-    Severity, Source, Stage, TaskId, TenantId, Token, Topic, Traffic, UnitResult, Work, WorkerId,
-    comment::NewComment, finding::Classification, record::CheckRecord, schedule::Rhythm,
+    Severity, Source, Stage, TaskId, TenantId, Token, Topic, Traffic, UnitResult, WebhookId, Work, WorkerId,
+    comment::NewComment,
+    finding::Classification,
+    record::CheckRecord,
+    schedule::Rhythm,
+    webhook::{NewWebhook, WebhookKey},
 };
 use serde_json::Value;
 use store::{
@@ -121,6 +127,10 @@ impl Ground {
         let told = Arc::<Mutex<Vec<News>>>::default();
         let reports = Objects::directory(directory.path()).unwrap();
         let around = Surroundings {
+            webhooks: Some(Webhooks {
+                receivers: "hooks.acme.test".parse().unwrap(),
+                key: WebhookKey::new(WEBHOOK_KEY).unwrap(),
+            }),
             terms: Terms { checks: "1".to_owned(), price: None },
             checks: checks(),
             resolvers: vec!["127.0.0.53:53".parse().unwrap()],
@@ -283,6 +293,16 @@ impl Ground {
         self.store.create_schedule(self.tenant, new, by()).await.unwrap().id
     }
 
+    /// Where the tenant is told what happens to it.
+    pub(crate) async fn webhook(&self) -> WebhookId {
+        let new = NewWebhook {
+            name: format!("webhook {}", rand::random::<u64>()),
+            url: "https://hooks.acme.test/".parse().unwrap(),
+            events: BTreeSet::new(),
+        };
+        self.store.create_webhook_once(self.tenant, new, "test", None).await.unwrap().record.id
+    }
+
     /// Somebody who may log in, once they have taken up their invitation.
     pub(crate) async fn role(&self) -> Role {
         let name = format!("made-{:08x}", rand::random::<u32>());
@@ -421,6 +441,8 @@ async fn document(headers: &HeaderMap, body: Incoming) -> Value {
     }
 }
 
+/// Of this the secrets of webhooks are made.
+pub(crate) const WEBHOOK_KEY: &str = "0123456789abcdef0123456789abcdef";
 /// What was sent by whoever is looked at.
 pub(crate) const SECRET_OF_THE_TARGET: &str = "password=hunter2";
 

@@ -31,3 +31,4 @@ mod scans;
 mod second_factor;
 mod sessions;
 mod tenants;
+mod webhooks;

@@ -15,6 +15,12 @@ pub(crate) async fn sample(ground: &Ground, route: &str) -> (String, Option<Valu
     let body = match route {
         read if read.starts_with("GET ") || read.starts_with("DELETE ") => None,
         "POST /api/v1/scans/{scan}/cancel" => None,
+        "POST /api/v1/webhooks" => {
+            let name = format!("webhook {}", rand::random::<u64>());
+            Some(json!({ "name": name, "url": "https://hooks.acme.test/" }))
+        }
+        "PATCH /api/v1/webhooks/{webhook}" => Some(json!({ "enabled": false })),
+        "POST /api/v1/webhooks/{webhook}/rotate" => Some(json!({})),
         "POST /api/v1/scans/cancel" => Some(json!({ "scope": "nowhere" })),
         "POST /api/v1/scans" => Some(json!({ "targets": ["127.0.0.1"], "request": { "scope": "loopback" } })),
         "POST /api/v1/roles" => {
@@ -91,7 +97,8 @@ pub(crate) async fn sample(ground: &Ground, route: &str) -> (String, Option<Valu
     (path, body)
 }
 
-const PLACES: [&str; 16] = [
+const PLACES: [&str; 17] = [
+    "{webhook}",
     "{asset}",
     "{tenant}",
     "{role}",
@@ -114,6 +121,7 @@ const PLACES: [&str; 16] = [
 async fn place(ground: &Ground, name: &str) -> String {
     match name {
         "{tenant}" => ground.tenant.to_string(),
+        "{webhook}" => ground.webhook().await.to_string(),
         "{asset}" => {
             ground.finding().await;
             let there = ground.store.inventory(ground.tenant, AssetFilter::default(), 1, 1).await;
@@ -157,7 +165,7 @@ fn nothing(name: &str) -> &'static str {
         "{scan}" => "0000000000000000",
         "{format}" => "json",
         "{provider}" => "company",
-        "{tenant}" | "{schedule}" | "{task}" | "{user}" | "{session}" | "{comment}" => {
+        "{tenant}" | "{schedule}" | "{webhook}" | "{task}" | "{user}" | "{session}" | "{comment}" => {
             "00000000-0000-7000-8000-000000000000"
         }
         "{name}" | "{check}" | "{role}" => "nowhere",

@@ -11,6 +11,7 @@ mod scans;
 mod schedules;
 mod tasks;
 mod users;
+mod webhooks;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -35,6 +36,7 @@ pub(crate) use self::{
     schedules::{ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},
     users::{UserChangeArguments, UserCommand},
+    webhooks::{WebhookChangeArguments, WebhookCommand},
 };
 use super::values::{between, duration, lease, name, size};
 use crate::configuration::{Configuration, ConfigurationArguments, ServerArguments, Whereabouts};
@@ -159,6 +161,8 @@ pub(crate) enum PlatformCommand {
     User(FamilyAnywhere<UserCommand>),
     /// Say what people and keys may do: list, make, change and delete roles
     Role(FamilyAnywhere<RoleCommand>),
+    /// Tell other programs what happens: make, list, change and delete webhooks
+    Webhook(FamilyAnywhere<WebhookCommand>),
     /// Let people in who administer a tenant
     Admin(FamilyOnPlatform<AdminCommand>),
     /// Make, change, show and list tenants
@@ -308,13 +312,13 @@ fn served_stage(text: &str) -> Result<Stage, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct WorkerArguments {
-    /// Stages to work for: discover, ports, crawl, check, report, exercise
+    /// Stages to work for: discover, ports, crawl, check, report, deliver, exercise
     #[arg(
         long = "stage",
         value_name = "STAGES",
         value_delimiter = ',',
         value_parser = served_stage,
-        default_value = "discover,ports,crawl,check,report"
+        default_value = "discover,ports,crawl,check,report,deliver"
     )]
     pub(crate) stages: Vec<Stage>,
 

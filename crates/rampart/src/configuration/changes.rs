@@ -117,6 +117,7 @@ impl Configuration {
             traces,
             traces_headers,
             traces_ratio,
+            webhooks,
         } = self;
         let files = |tls: &Option<(_, _)>| tls.clone().unzip();
         let ((certificate, key), (other_certificate, other_key)) = (files(tls), files(&other.tls));
@@ -151,6 +152,9 @@ impl Configuration {
             ("traces", *traces == other.traces),
             ("traces_headers", *traces_headers == other.traces_headers),
             ("traces_ratio", traces_ratio.to_bits() == other.traces_ratio.to_bits()),
+            ("webhook_receivers", webhooks.receivers == other.webhooks.receivers),
+            ("webhook_key", webhooks.key == other.webhooks.key),
+            ("webhook_ca", webhooks.authorities == other.webhooks.authorities),
         ];
         settings.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
@@ -174,7 +178,7 @@ mod tests {
     use super::{super::ConfigurationArguments, *};
 
     /// Each setting, as it is and as it may be some day; and what stands beside both.
-    const SETTINGS: [(&str, &str, &str, &str); 30] = [
+    const SETTINGS: [(&str, &str, &str, &str); 33] = [
         ("data", "'a'", "'b'", "database = 'sqlite:c.db'"),
         ("database", "'postgres://u:p@h/d'", "'postgres://u:p@other/d'", ""),
         ("database_connections", "10", "11", ""),
@@ -205,6 +209,9 @@ mod tests {
         ("traces", "'http://a'", "'http://b'", ""),
         ("traces_headers", "'a=b'", "'a=c'", "traces = 'https://a'"),
         ("traces_ratio", "0.5", "1", ""),
+        ("webhook_receivers", "'a.test'", "'b.test'", "webhook_key = 'k'"),
+        ("webhook_key", "'a'", "'b'", "webhook_receivers = 'a.test'"),
+        ("webhook_ca", "'a'", "'b'", "webhook_receivers = 'a.test'\nwebhook_key = 'k'"),
     ];
 
     fn read(text: &str) -> Configuration {

@@ -1,9 +1,45 @@
 //! Where traces are sent, and how many.
 
 use anyhow::{Context, bail};
+use clap::Args;
 use percent_encoding::percent_decode_str;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct TracesArguments {
+    /// Collector that traces are sent to, by OTLP over HTTP: `http://HOST:4318` or `https://HOST:4318` [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_TRACES",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) traces: Option<String>,
+
+    /// Headers that the collector wants, such as `Authorization=Bearer%20…`; several with commas between them
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        env = "RAMPART_TRACES_HEADERS",
+        hide_env_values = true,
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) traces_headers: Option<String>,
+
+    /// How much of what happens is traced, from 0 to 1, decided where a trace begins [default: 1]
+    #[arg(
+        long,
+        value_name = "RATIO",
+        env = "RAMPART_TRACES_RATIO",
+        help_heading = "Platform",
+        global = true
+    )]
+    pub(crate) traces_ratio: Option<f64>,
+}
 
 /// Where that collector takes them.
 pub(super) fn collector(address: &str) -> anyhow::Result<Url> {

@@ -277,13 +277,18 @@ async fn attendance(store: &Store, configuration: &Configuration) -> Vec<Finding
         Ok(attendance) => attendance,
         Err(error) => return vec![Finding::broken("workers", error.to_string(), "check the database")],
     };
-    let wanted = Stage::SERVED.into_iter().filter(|stage| *stage != Stage::Exercise).collect();
+    let is_wanted = |stage: &Stage| match stage {
+        Stage::Exercise => false,
+        Stage::Deliver => configuration.webhooks.are_sent(),
+        _ => true,
+    };
+    let wanted = Stage::SERVED.into_iter().filter(is_wanted).collect();
     let start = match configuration.database {
         DatabaseUrl::Sqlite(_) => "`rampart up` starts everybody",
         DatabaseUrl::Postgres(_) => "`rampart worker` starts one, `--stage` says for what",
     };
     let mut findings = vec![match attendance.missing(&wanted) {
-        None => Finding::ok("workers", format!("{} at work, for every stage of a scan", attendance.workers)),
+        None => Finding::ok("workers", format!("{} at work, for every stage", attendance.workers)),
         Some(Missing::Everybody) => Finding::warning("workers", "nobody is at work", start),
         Some(Missing::Stages(stages)) => {
             let words: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();

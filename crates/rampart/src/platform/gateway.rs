@@ -90,6 +90,7 @@ pub(super) fn assemble(
         resolvers: scanner::dns::system_servers(),
         reports: configuration.objects()?,
         tell: Box::new(tell(doorbell)),
+        webhooks: configuration.webhooks()?,
         counting: counts.map(counting),
         ending,
     };

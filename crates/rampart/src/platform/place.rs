@@ -13,6 +13,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod users;
+mod webhooks;
 
 use anyhow::{Context, bail};
 use client::{Address, Client, ClientError, Page};

@@ -2,11 +2,12 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
+use model::Stage;
 use tokio::sync::watch;
 use traces::Traces;
-use worker::{Checks, Pool, PoolOptions, Stages};
+use worker::{Checks, Pool, PoolOptions, Stages, deliver::Sender};
 
 use super::{
     interrupted,
@@ -24,6 +25,12 @@ pub(super) fn checks(demo: bool) -> anyhow::Result<Checks> {
     library.require_unique_ids()?;
     library.take_out_risky(&[]);
     Ok(Checks::new(library.templates, format!("rampart/{}", env!("CARGO_PKG_VERSION")), demo))
+}
+
+/// Of these stages those that this process can work for: who may send no messages leaves them to others.
+pub(super) fn served(stages: &[Stage], sender: Option<&Sender>) -> Vec<Stage> {
+    let can = |stage: &&Stage| **stage != Stage::Deliver || sender.is_some();
+    stages.iter().filter(can).copied().collect()
 }
 
 /// Runs a role, which goes on until it is told to end, with what it says of itself.
@@ -63,18 +70,25 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
         };
         hangup.follow(asked.reader(), running);
         let stages = Stages::new(store.clone(), checks(false)?, objects);
+        let sender = configuration.sender()?;
+        let stages_served = served(&arguments.stages, sender.as_ref());
+        if stages_served.is_empty() {
+            bail!(
+                "there is nothing to work for: messages are sent by who has --webhook-receivers and --webhook-key"
+            );
+        }
         let options = PoolOptions {
-            stages: arguments.stages.clone(),
+            stages: stages_served.clone(),
             concurrency: arguments.concurrency,
             drain: arguments.drain,
             lease: arguments.lease,
         };
-        let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()));
+        let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()).sending(sender));
         let pool = Pool::new(store, doorbell, stages, options);
         if let Err(error) = pool.introduce().await {
             tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
         }
-        tracing::info!(stages = ?arguments.stages, concurrency = arguments.concurrency, "the worker is ready");
+        tracing::info!(stages = ?stages_served, concurrency = arguments.concurrency, "the worker is ready");
         pool.run(stop).await.context("the worker cannot work")?;
         tracing::info!("the worker has handed everything back");
         Ok(ExitCode::SUCCESS)

@@ -184,6 +184,9 @@ fn list(tasks: &[TaskRecord], counts: TaskCounts) -> anyhow::Result<()> {
             let about = match &task.work {
                 Work::Unit(unit) => unit.to_string(),
                 Work::Package { purl } => purl.to_string(),
+                Work::Deliver(delivery) => {
+                    format!("{} to webhook {}", delivery.event.as_str(), delivery.webhook)
+                }
                 Work::Report => task.scan.map(|scan| format!("reports of scan {scan}")).unwrap_or_default(),
                 Work::Exercise { hold } => format!("nothing for {hold:?}"),
             };

@@ -75,9 +75,11 @@ async fn run(
         }
     };
     let doorbell = configuration.changing_doorbell()?;
-    let stages = Stages::new(store.clone(), processes::checks(arguments.demo)?, objects);
+    let sender = configuration.sender()?;
+    let served = processes::served(&Stage::SERVED, sender.as_ref());
+    let stages = Stages::new(store.clone(), processes::checks(arguments.demo)?, objects).sending(sender);
     let options = PoolOptions {
-        stages: Stage::SERVED.to_vec(),
+        stages: served,
         concurrency: arguments.concurrency,
         drain: arguments.drain,
         // It hears itself, so this is for the machine that slept.

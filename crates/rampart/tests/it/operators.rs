@@ -357,7 +357,7 @@ fn who_submits_is_told_that_nobody_is_at_work_and_who_is_missing() {
     );
     let doctor = text(&run(directory.path(), &["doctor"]).stdout);
     assert!(
-        doctor.contains("1 at work, none of them for discover and crawl and check and report"),
+        doctor.contains("1 at work, none of them for discover and crawl and check and report ->"),
         "{doctor}"
     );
     assert!(doctor.contains("none leads"), "{doctor}");

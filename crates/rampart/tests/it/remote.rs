@@ -9,6 +9,7 @@ mod roles;
 mod stopping;
 mod tenants;
 mod users;
+mod webhooks;
 
 use std::{
     path::Path,

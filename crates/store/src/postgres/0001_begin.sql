@@ -350,6 +350,28 @@ CREATE TABLE schedules (
 CREATE INDEX schedules_by_scan ON schedules (tenant_id, last_scan);
 CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
 
+-- Where tenants are told what happens to them, and up to where in that they were given it. Secrets are none of it: they follow from the
+-- key of the installation.
+CREATE TABLE webhooks (
+    tenant_id        uuid NOT NULL REFERENCES tenants,
+    webhook_id       uuid NOT NULL,
+    name             text NOT NULL,
+    url              text NOT NULL,
+    events           text NOT NULL,
+    enabled          boolean NOT NULL,
+    followed         bigint NOT NULL,
+    created_at       timestamptz NOT NULL,
+    created_by       text NOT NULL,
+    secret_number    bigint NOT NULL,
+    old_secrets      text NOT NULL,
+    delivered_at     timestamptz,
+    failing_since    timestamptz,
+    failure          text,
+    missed_until     timestamptz,
+    PRIMARY KEY (tenant_id, webhook_id),
+    UNIQUE (tenant_id, name)
+);
+
 CREATE TABLE stops (
     stop_id    uuid PRIMARY KEY,
     reach      text NOT NULL,
@@ -718,6 +740,12 @@ CREATE POLICY of_tenant ON schedules FOR ALL TO rampart_tenant
     USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
 GRANT SELECT, INSERT, UPDATE, DELETE ON schedules TO rampart_tenant;
 
+ALTER TABLE webhooks ENABLE ROW LEVEL SECURITY;
+ALTER TABLE webhooks FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON webhooks FOR ALL TO rampart_tenant
+    USING (tenant_id = (SELECT current_tenant())) WITH CHECK (tenant_id = (SELECT current_tenant()));
+GRANT SELECT, INSERT, UPDATE, DELETE ON webhooks TO rampart_tenant;
+
 ALTER TABLE keys ENABLE ROW LEVEL SECURITY;
 ALTER TABLE keys FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON keys FOR ALL TO rampart_tenant
@@ -813,6 +841,8 @@ CREATE POLICY of_queue ON scans FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, scan_id, state, stopping, deadline, open_tasks, ended_at, worked, most_worked) ON scans TO rampart_queue;
 CREATE POLICY of_queue ON schedules FOR SELECT TO rampart_queue USING (true);
 GRANT SELECT (tenant_id, schedule_id, enabled, look_again) ON schedules TO rampart_queue;
+CREATE POLICY of_queue ON webhooks FOR SELECT TO rampart_queue USING (true);
+GRANT SELECT (tenant_id, enabled, followed) ON webhooks TO rampart_queue;
 CREATE POLICY of_queue ON keys FOR ALL TO rampart_queue USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT ON keys TO rampart_queue;
 CREATE POLICY of_queue ON roles FOR SELECT TO rampart_queue USING (true);

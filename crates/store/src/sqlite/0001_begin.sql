@@ -309,6 +309,28 @@ CREATE TABLE schedules (
 CREATE INDEX schedules_by_scan ON schedules (tenant_id, last_scan);
 CREATE INDEX schedules_to_look_at ON schedules (look_again) WHERE enabled;
 
+-- Where tenants are told what happens to them, and up to where in that they were given it. Secrets are none of it: they follow from the
+-- key of the installation.
+CREATE TABLE webhooks (
+    tenant_id        BLOB NOT NULL REFERENCES tenants,
+    webhook_id       BLOB NOT NULL,
+    name             TEXT NOT NULL,
+    url              TEXT NOT NULL,
+    events           TEXT NOT NULL,
+    enabled          INTEGER NOT NULL,
+    followed         INTEGER NOT NULL,
+    created_at       INTEGER NOT NULL,
+    created_by       TEXT NOT NULL,
+    secret_number    INTEGER NOT NULL,
+    old_secrets      TEXT NOT NULL,
+    delivered_at     INTEGER,
+    failing_since    INTEGER,
+    failure          TEXT,
+    missed_until     INTEGER,
+    PRIMARY KEY (tenant_id, webhook_id),
+    UNIQUE (tenant_id, name)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE stops (
     stop_id    BLOB PRIMARY KEY,
     reach      TEXT NOT NULL,

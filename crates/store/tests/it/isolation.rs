@@ -15,3 +15,4 @@ mod scan;
 mod sessions;
 mod storm;
 mod things;
+mod webhooks;

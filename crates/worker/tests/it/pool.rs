@@ -14,6 +14,7 @@ mod stops;
 mod takeover;
 mod turns;
 mod waiting;
+mod webhooks;
 
 /// One test for each promise, on all six grounds at once.
 macro_rules! everywhere {

@@ -214,6 +214,10 @@ pub(super) fn nobodys(text: &str) -> String {
     if let Some((kind, name)) = text.strip_prefix("pkg:").and_then(|rest| rest.split_once('/')) {
         return format!("pkg:{kind}/{}", nobodys(name));
     }
+    // Of a receiver what stands behind its name: to whom messages may go is the same for all tenants.
+    if let Some((receiver, path)) = text.strip_prefix("https://").and_then(|rest| rest.split_once('/')) {
+        return format!("https://{receiver}/{}", nobodys(path));
+    }
     let mut random = rand::rng();
     let mut other = |character: char| match character {
         '0'..='9' => char::from(random.random_range(b'0'..=b'9')),

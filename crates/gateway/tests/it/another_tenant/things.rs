@@ -134,6 +134,9 @@ pub(super) async fn furnish(ground: &Ground, tenant: TenantId, name: &str, marke
     schedule["name"] = format!("{marker}-schedule").into();
     schedule["rule"] = json!({ "every": "1h" });
     tenant.make(ground, Method::POST, "schedules", schedule).await;
+    let webhook =
+        json!({ "name": format!("{marker}-webhook"), "url": format!("https://hooks.acme.test/{marker}") });
+    tenant.make(ground, Method::POST, "webhooks", webhook).await;
     let role = format!("{marker}-role");
     let made = json!({ "name": role, "permissions": ["scans.read"] });
     tenant.make(ground, Method::POST, "roles", made).await;

@@ -18,7 +18,7 @@ use store::{
     PackageResult, Remarks, SecondFactor, Settlement, Store, StoreError, TaskFilter, Vouched,
 };
 
-use super::{lists, scan, things::Things};
+use super::{lists, scan, things::Things, webhooks};
 use crate::{
     ground::{Ground, LEASE, Worker, exercise, failure},
     keys::{key, named},
@@ -442,6 +442,7 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
         task,
         analysis,
         finding,
+        webhook: webhooks::webhook(store, tenant).await,
         asset: store.inventory(tenant, AssetFilter::default(), 1, 1).await.unwrap().0[0].id,
         schedule,
         key: 7,
@@ -509,6 +510,8 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "evidence",
         "assets",
         "inventory",
+        "webhook",
+        "list_webhooks",
         "asset",
         "asset_counts",
         "schedules",

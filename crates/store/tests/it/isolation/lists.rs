@@ -9,7 +9,7 @@ use model::{
 };
 use store::{AssetFilter, KeyFilter, ScanFilter, ScheduleFilter, Store, TaskFilter, UserFilter};
 
-use super::{answers::text, things::Things};
+use super::{answers::text, things::Things, webhooks};
 use crate::keys::key;
 
 /// Whom the intruder lets in, it sees.
@@ -112,8 +112,6 @@ pub(super) async fn ask(
                 text(&store.list_keys(tenant, unused, 10).await)
             )
         }
-        other => {
-            panic!("{other} is not asked: add it to `isolation::answers::ask`, or to `isolation::lists::ask`")
-        }
+        other => webhooks::ask(store, other, tenant, things).await,
     }
 }

@@ -9,7 +9,7 @@ SELECT 'begin', (no_plan())::text
 UNION ALL SELECT tablename, policies_are('rampart', tablename, CASE
         WHEN tablename = 'audit' THEN ARRAY['of_tenant', 'of_queue', 'of_nobody']::name[]
         WHEN tablename = 'audit_checkpoints' THEN ARRAY['of_tenant', 'of_nobody']::name[]
-        WHEN tablename IN ('tenants', 'tasks', 'scans', 'schedules', 'keys', 'roles', 'request_keys', 'users', 'sessions', 'audit_ends', 'happenings', 'happening_ends') THEN ARRAY['of_tenant', 'of_queue']::name[]
+        WHEN tablename IN ('tenants', 'tasks', 'scans', 'schedules', 'webhooks', 'keys', 'roles', 'request_keys', 'users', 'sessions', 'audit_ends', 'happenings', 'happening_ends') THEN ARRAY['of_tenant', 'of_queue']::name[]
         ELSE ARRAY['of_tenant']::name[] END)
     FROM (SELECT c.relname AS tablename FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
         WHERE c.relnamespace = 'rampart'::regnamespace AND c.relkind = 'r') AS of_tenants
@@ -19,7 +19,7 @@ UNION ALL SELECT tablename, policy_cmd_is('rampart', tablename, 'of_tenant'::nam
 UNION ALL SELECT tablename, policy_roles_are('rampart', tablename, 'of_queue'::name, ARRAY['rampart_queue']::name[])
     FROM pg_policies WHERE policyname = 'of_queue'
 UNION ALL SELECT tablename, policy_cmd_is('rampart', tablename, 'of_queue'::name, cmd) FROM (VALUES ('tenants'::name, 'ALL'), ('tasks', 'ALL'),
-    ('scans', 'SELECT'), ('schedules', 'SELECT'), ('keys', 'ALL'), ('roles', 'SELECT'), ('request_keys', 'ALL'), ('users', 'SELECT'), ('sessions', 'ALL'), ('audit', 'INSERT'), ('audit_ends', 'ALL'), ('happenings', 'ALL'), ('happening_ends', 'ALL')) AS wanted (tablename, cmd)
+    ('scans', 'SELECT'), ('schedules', 'SELECT'), ('webhooks', 'SELECT'), ('keys', 'ALL'), ('roles', 'SELECT'), ('request_keys', 'ALL'), ('users', 'SELECT'), ('sessions', 'ALL'), ('audit', 'INSERT'), ('audit_ends', 'ALL'), ('happenings', 'ALL'), ('happening_ends', 'ALL')) AS wanted (tablename, cmd)
 UNION ALL SELECT tablename, policy_roles_are('rampart', tablename, 'of_nobody'::name, ARRAY['rampart_queue']::name[])
     FROM pg_policies WHERE policyname = 'of_nobody'
 UNION ALL SELECT tablename, policy_cmd_is('rampart', tablename, 'of_nobody'::name, 'ALL') FROM pg_policies WHERE policyname = 'of_nobody'

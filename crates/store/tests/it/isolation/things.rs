@@ -1,6 +1,6 @@
 //! What a tenant has, and what never was.
 
-use model::{AssetId, CommentId, Fingerprint, ScanId, ScheduleId, SessionId, TaskId, UserId};
+use model::{AssetId, CommentId, Fingerprint, ScanId, ScheduleId, SessionId, TaskId, UserId, WebhookId};
 
 use crate::keys::key;
 
@@ -14,6 +14,7 @@ pub(super) struct Things {
     pub(super) analysis: TaskId,
     pub(super) finding: Fingerprint,
     pub(super) asset: AssetId,
+    pub(super) webhook: WebhookId,
     pub(super) schedule: ScheduleId,
     /// A key that this number makes.
     pub(super) key: u8,
@@ -37,6 +38,7 @@ impl Things {
             analysis: TaskId::new(uuid::Uuid::from_u128(self.analysis.as_uuid().as_u128() ^ 1)),
             finding: "00112233445566778899aabbccddeeff".parse().unwrap(),
             asset: AssetId::from_stored([7; 16]),
+            webhook: WebhookId::new(uuid::Uuid::from_u128(11)),
             schedule: ScheduleId::new(uuid::Uuid::from_u128(7)),
             key: 0xee,
             user: UserId::new(uuid::Uuid::from_u128(8)),
@@ -56,6 +58,7 @@ impl Things {
             (self.analysis.to_string(), "<analysis>"),
             (self.finding.to_string(), "<finding>"),
             (self.asset.to_string(), "<asset>"),
+            (self.webhook.to_string(), "<webhook>"),
             (self.schedule.to_string(), "<schedule>"),
             (key(self.key).prefix().to_string(), "<key>"),
             (self.user.to_string(), "<user>"),

@@ -22,6 +22,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use worker::{
     Checks, Pool, PoolOptions, Stages,
+    deliver::Sender,
     doorbell::{Bell, Doorbell},
     orchestrator::{self, Keeping},
     pool::LEASE,
@@ -209,10 +210,14 @@ impl Ground {
     }
 
     fn doing(&self, store: &Store) -> Arc<Stages> {
+        self.doing_with(store, None)
+    }
+
+    fn doing_with(&self, store: &Store, sender: Option<Sender>) -> Arc<Stages> {
         let check = checks::template::parse(super::site::CHECK, "answers.yaml").unwrap();
         let checks = Checks::new(vec![Arc::new(check)], "rampart/test".to_owned(), false);
         let reports = store::Objects::directory(self.directory.path()).unwrap();
-        Arc::new(Stages::new(store.clone(), checks, reports))
+        Arc::new(Stages::new(store.clone(), checks, reports).sending(sender))
     }
 
     /// Starts a pool.
@@ -220,6 +225,14 @@ impl Ground {
         let (store, stop) = (self.store.clone(), CancellationToken::new());
         let stages = self.doing(&store);
         let pool = Pool::new(store, self.broker.doorbell(), stages, options);
+        Running { task: tokio::spawn(pool.run(stop.clone())), stop }
+    }
+
+    /// Starts a pool that sends messages to webhooks, and does nothing else.
+    pub(crate) fn start_sending(&self, sender: Sender) -> Running {
+        let (store, stop) = (self.store.clone(), CancellationToken::new());
+        let stages = self.doing_with(&store, Some(sender));
+        let pool = Pool::new(store, self.broker.doorbell(), stages, pool_of(&[Stage::Deliver], 4));
         Running { task: tokio::spawn(pool.run(stop.clone())), stop }
     }
 
