@@ -20,6 +20,11 @@ pub(crate) async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>,
     if gateway.around.ending.is_cancelled() {
         return Err(Problem::new(Kind::Unavailable, "it is ending, and takes nothing new"));
     }
+    started(State(gateway)).await
+}
+
+/// It has begun to work: the same, but for that it may be asked to end.
+pub(crate) async fn started(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
     let look = async || {
         let stops = gateway.store.stops().await.map_err(Problem::from);
         Ok::<_, Infallible>(stops.map(|stops| stops.len()))

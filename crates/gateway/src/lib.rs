@@ -18,13 +18,13 @@ mod password;
 mod problem;
 mod recent;
 mod reference;
+mod refusals;
 mod request;
 mod rules;
 mod second_factor;
 mod serve;
 mod shared;
 mod shares;
-mod strangers;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -50,9 +50,9 @@ use self::{
     limits::{Limits, Parts},
     metrics::Metrics,
     recent::Recent,
+    refusals::Refusals,
     shared::Shared,
     shares::Shares,
-    strangers::Strangers,
     together::Together,
 };
 pub use self::{
@@ -134,7 +134,7 @@ impl Gateway {
             around,
             room: Semaphore::new(AT_ONCE),
             counting: Semaphore::new(COUNTING),
-            strangers: Strangers::default(),
+            refusals: Refusals::default(),
             metrics: Metrics::default(),
             keys: Recent::default(),
             tasks: Recent::default(),
@@ -173,7 +173,7 @@ impl Gateway {
             .route("/api/v1/openapi.json", get(move || async move { reference::document(document) }))
             .route("/health", get(health::alive))
             .route("/ready", get(health::ready))
-            .route("/startup", get(health::ready))
+            .route("/startup", get(health::started))
             .fallback(problem::no_such_route)
             .method_not_allowed_fallback(problem::no_such_method)
             .layer(axum::extract::DefaultBodyLimit::max(request::MOST_BODY))

@@ -11,6 +11,7 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware,
     routing::get,
 };
 use prometheus_client::{
@@ -20,10 +21,12 @@ use prometheus_client::{
 };
 use store::{Connections, Workload};
 
-use crate::{Gateway, health, problem::Problem};
+use crate::{AT_ONCE, Gateway, health, problem::Problem, request};
 
 /// What stands in the place of a status when whoever asked went away: no answer has it, and proxies write the same.
 const GONE: u16 = 499;
+/// Whoever watches waits so long for the database, and sees without it what there is to see.
+const WITHIN: Duration = Duration::from_secs(3);
 /// In seconds: a read from memory takes less than the first, what is slow more than the last.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -124,6 +127,8 @@ struct ConnectionsOf {
 pub(crate) struct Metrics {
     /// One who looks after the other: what is shown was counted in one go.
     registry: Mutex<Registry>,
+    database: Gauge<u64, AtomicU64>,
+    answering: Gauge<u64, AtomicU64>,
     requests: Family<Answered, Counter>,
     latencies: Family<Asked, Histogram>,
     authentications: Family<Authenticated, Counter>,
@@ -142,6 +147,8 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("rampart");
         let metrics = Metrics {
             registry: Mutex::default(),
+            database: Gauge::default(),
+            answering: Gauge::default(),
             requests: Family::default(),
             latencies: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
             authentications: Family::default(),
@@ -155,6 +162,8 @@ impl Default for Metrics {
             unsigned: Gauge::default(),
         };
         registry.register("http_requests", "Requests that were answered", metrics.requests.clone());
+        let answering = "Requests that are being answered now";
+        registry.register("http_requests_at_once", answering, metrics.answering.clone());
         let took = "How long answers took, until their heads were sent";
         registry.register_with_unit("http_request_duration", took, Unit::Seconds, metrics.latencies.clone());
         let whose = "Requests by whether it is known who asks";
@@ -164,6 +173,8 @@ impl Default for Metrics {
         registry.register("tasks", "Tasks of all tenants that have not ended well", metrics.tasks.clone());
         let longest = "For how long the task has waited that is due for longest";
         registry.register_with_unit("tasks_waiting", longest, Unit::Seconds, metrics.waiting.clone());
+        let answers = "Whether the database answers: 1, or 0, and then what it tells is as it was before";
+        registry.register("database_answers", answers, metrics.database.clone());
         let database = "Connections of this process to PostgreSQL";
         registry.register("database_connections", database, metrics.connections.clone());
         registry.register("sessions", "Sessions of people that go on", metrics.sessions.clone());
@@ -197,9 +208,19 @@ impl Metrics {
         self.limited.inc();
     }
 
-    fn told(&self, workload: Workload, connections: Option<Connections>) -> Result<String, std::fmt::Error> {
+    /// Without a workload the database does not answer: what is known without it is told all the same.
+    fn told(
+        &self,
+        workload: Option<Workload>,
+        connections: Option<Connections>,
+        answering: usize,
+    ) -> Result<String, std::fmt::Error> {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.working(workload);
+        self.answering.set(answering as u64);
+        self.database.set(u64::from(workload.is_some()));
+        if let Some(workload) = workload {
+            self.working(workload);
+        }
         if let Some(Connections { open, idle, waiting }) = connections {
             let used = open.saturating_sub(idle);
             for (state, count) in
@@ -232,12 +253,27 @@ impl Metrics {
 
 /// What is asked for by those who watch, not by those who work with it: on an address of its own.
 pub(crate) fn routes(gateway: Gateway) -> Router {
-    Router::new().route("/metrics", get(show)).route("/health", get(health::alive)).with_state(gateway)
+    Router::new()
+        .route("/metrics", get(show))
+        .route("/health", get(health::alive))
+        .layer(middleware::map_response(request::hardened))
+        .with_state(gateway)
 }
 
 async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
-    let workload = gateway.store.workload().await?;
-    let text = gateway.metrics.told(workload, gateway.store.connections()).map_err(|error| {
+    let workload = match tokio::time::timeout(WITHIN, gateway.store.workload()).await {
+        Ok(Ok(workload)) => Some(workload),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the database does not tell what there is to do");
+            None
+        }
+        Err(_) => {
+            tracing::warn!(within = ?WITHIN, "the database does not tell in time what there is to do");
+            None
+        }
+    };
+    let answering = AT_ONCE - gateway.room.available_permits();
+    let text = gateway.metrics.told(workload, gateway.store.connections(), answering).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");
         Problem::new(crate::problem::Kind::Internal, "the metrics cannot be written")
     })?;

@@ -13,6 +13,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use model::ApiKey;
 use tokio::sync::SemaphorePermit;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use crate::{
     limits::{Machine, Part},
     origin::{Encrypted, Origin},
     problem::{Kind, Problem},
-    strangers,
+    refusals::{self, Who},
 };
 
 /// What a body may hold.
@@ -59,6 +60,11 @@ impl RequestId {
         }
     }
 }
+
+/// Of a part of a path so much is kept: more than any id or name of a route has.
+const LONGEST_PART: usize = 128;
+/// And so many parts.
+const MOST_PARTS: usize = 12;
 
 /// Asked by a supervisor, who gets an answer in any case, whoever asks beside it.
 const SUPERVISED: [&str; 3] = ["/health", "/ready", "/startup"];
@@ -110,7 +116,7 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
     };
     let mut response = answered.instrument(span.clone()).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        let asked = format!("{} {}", account.method, uri.path());
+        let asked = asked_for(&account.method, uri.path());
         let (told, refused) = (gateway.clone(), problem.clone());
         let telling = async move {
             let telling = tell_of_refusal(&told, &refused, address, asked);
@@ -120,8 +126,8 @@ pub(crate) async fn attend(State(gateway): State<Gateway>, mut request: Request,
         };
         // Whoever is not known must not see by the time it takes whether there was anybody to tell.
         match problem.kind {
-            Kind::Unauthenticated => drop(gateway.telling.spawn(telling.instrument(span))),
-            _ => telling.instrument(span).await,
+            Kind::Forbidden => telling.instrument(span).await,
+            _ => drop(gateway.telling.spawn(telling.instrument(span))),
         }
         let mut told = problem.answer(id.0.clone());
         // Which other methods there are stands there.
@@ -202,31 +208,58 @@ async fn in_time(answer: impl Future<Output = Response>) -> Response {
     }
 }
 
-/// Who is refused is told in the audit: of the tenant if they are known, otherwise in that of the installation, counted by address so
-/// that nobody fills a disk by asking.
+/// Who is refused is told in the audit: of the tenant if they are known, or say to be, otherwise in that of the installation.
 async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<IpAddr>, asked: String) {
+    let now = Instant::now();
     let told = match (problem.refused.clone(), problem.kind, origin) {
-        // Whoever says to be somebody and is not believed is counted like a stranger; whom they claim to be learns of it as often.
-        (refused, Kind::Unauthenticated, Some(origin)) => {
-            match gateway.strangers.note(origin, Instant::now()) {
-                Some(times) => match refused.map(|refused| *refused) {
-                    Some(Refusal { tenant, by }) => {
-                        gateway.store.audit_refusal(tenant, by, asked, problem.detail.clone()).await
-                    }
-                    None => strangers::tell(&gateway.store, origin, times).await,
-                },
+        (Some(refused), ..) => {
+            let Refusal { tenant, by } = *refused;
+            match gateway.refusals.note(Who::Known(tenant, by.name.clone()), now) {
+                Some(times) => {
+                    let more = if times > 1 {
+                        format!("; {times} times since the last was told")
+                    } else {
+                        String::new()
+                    };
+                    gateway.store.audit_refusal(tenant, by, asked, format!("{}{more}", problem.detail)).await
+                }
                 None => Ok(()),
             }
         }
-        (Some(refused), ..) => {
-            let Refusal { tenant, by } = *refused;
-            gateway.store.audit_refusal(tenant, by, asked, problem.detail.clone()).await
+        (None, Kind::Unauthenticated, Some(origin)) => {
+            let who = Who::Stranger(origin);
+            match gateway.refusals.note(who.clone(), now) {
+                Some(times) => refusals::tell(&gateway.store, &who, times).await,
+                None => Ok(()),
+            }
         }
         _ => Ok(()),
     };
     if let Err(error) = told {
         tracing::error!(%error, "the audit does not tell that somebody was refused");
     }
+}
+
+/// What was asked for, as the audit keeps it: as long as what can be meant, and no key, whoever puts one there.
+fn asked_for(method: &Method, path: &str) -> String {
+    let part = |part: &str| match part.parse::<ApiKey>() {
+        Ok(key) => format!("{}…", key.prefix()),
+        Err(_) if part.chars().count() > LONGEST_PART => {
+            format!("{}…", part.chars().take(LONGEST_PART).collect::<String>())
+        }
+        Err(_) => part.to_owned(),
+    };
+    let mut parts: Vec<String> = path.split('/').take(MOST_PARTS).map(part).collect();
+    if path.split('/').nth(MOST_PARTS).is_some() {
+        parts.push("…".to_owned());
+    }
+    format!("{method} {}", parts.join("/"))
+}
+
+/// The same for what is answered beside the API.
+pub(crate) async fn hardened(mut response: Response) -> Response {
+    harden(response.headers_mut(), None);
+    response
 }
 
 /// Nothing here is a page yet: nothing may be loaded, framed or kept.
@@ -303,6 +336,20 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
         stop.cancel();
         answering.await.unwrap();
+    }
+
+    #[test]
+    fn the_audit_keeps_what_was_asked_for_and_no_key() {
+        let asked = |path: &str| asked_for(&Method::GET, path);
+        assert_eq!(
+            asked("/api/v1/scans/57901ea051a45ff9/findings"),
+            "GET /api/v1/scans/57901ea051a45ff9/findings"
+        );
+        let key = ApiKey::from_random([7; 4], [8; 24]);
+        let pasted = asked(&format!("/api/v1/keys/{}", key.expose()));
+        assert_eq!(pasted, format!("GET /api/v1/keys/{}…", key.prefix()));
+        let long = asked(&format!("/api/v1/keys/{}{}", "ü".repeat(30_000), "/x".repeat(10_000)));
+        assert!(long.len() < 400 && long.ends_with("/…"), "{long}");
     }
 
     #[test]

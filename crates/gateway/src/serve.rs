@@ -11,7 +11,7 @@ use crate::{
     Gateway, Rules, Tls,
     conversation::{Conversation, Kept, converse},
     limits::{Machine, Parts},
-    metrics, origin, strangers,
+    metrics, origin, refusals,
 };
 
 /// Connections at once: more wait to be accepted.
@@ -34,7 +34,7 @@ pub async fn serve(
     let (tidy, told, followed) = (gateway.clone(), answered.clone(), tls.clone());
     let telling = tokio::spawn(async move {
         tokio::select! {
-            () = strangers::tell_of_all(&tidy.store, &tidy.strangers, &told) => {}
+            () = refusals::tell_of_all(&tidy.store, &tidy.refusals, &told) => {}
             never = forget_the_quiet(&tidy) => match never {},
             never = follow(followed) => match never {},
             never = share(&tidy) => match never {},
@@ -66,7 +66,7 @@ pub async fn serve_metrics(listener: TcpListener, gateway: Gateway, stop: Cancel
 }
 
 async fn forget_the_quiet(gateway: &Gateway) -> Infallible {
-    let mut every = tokio::time::interval(strangers::EVERY);
+    let mut every = tokio::time::interval(refusals::EVERY);
     loop {
         every.tick().await;
         gateway.limits.load().forget_the_quiet();

@@ -16,8 +16,8 @@ use crate::{
     metrics::Metrics,
     problem::Problem,
     recent::Recent,
+    refusals::Refusals,
     rules::Rules,
-    strangers::Strangers,
     together::Together,
 };
 
@@ -28,7 +28,7 @@ pub struct Shared {
     pub(crate) room: Semaphore,
     /// Who counts what was used.
     pub(crate) counting: Semaphore,
-    pub(crate) strangers: Strangers,
+    pub(crate) refusals: Refusals,
     pub(crate) rules: Arc<ArcSwap<Rules>>,
     pub(crate) limits: ArcSwap<Limits>,
     pub(crate) metrics: Metrics,

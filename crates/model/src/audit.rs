@@ -7,6 +7,7 @@
 mod checkpoint;
 mod hexadecimal;
 mod key;
+mod walk;
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 pub use self::{
     checkpoint::{Checkpoint, Checkpoints, Verified},
     key::{AuditKey, AuditKeyError, AuditKeyId, AuditPublicKey, AuditSignature, HexadecimalError},
+    walk::{PURGE, Walk},
 };
 use crate::{TenantId, TraceParent};
 

@@ -271,6 +271,13 @@ pub struct Changes {
     pub changed: Vec<String>,
     /// There both times.
     pub same: u64,
+    /// So many more appeared, disappeared or changed than are named here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Difference {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use model::{
     AuditEntry, By, TenantId,
-    audit::{AuditKey, AuditPublicKey, Broken, ChainEnd, Checkpoint, Checkpoints, Verified},
+    audit::{AuditKey, AuditPublicKey, Broken, ChainEnd, Checkpoint, Checkpoints, PURGE, Verified, Walk},
 };
 use serde_json::json;
 
@@ -26,8 +26,6 @@ const AT_ONCE: u64 = 5_000;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// Who purges.
 const BY: &str = "orchestrator";
-/// What they do.
-pub(crate) const PURGE: &str = "audit.purge";
 
 const CHECKPOINT: &str = "tenant_id, number, purged, position, seal, at, before, key, signature";
 
@@ -279,34 +277,13 @@ impl Store {
             Ok(checkpoints) => checkpoints,
             Err(broken) => return Ok(Err(broken)),
         };
-        let beginning = checkpoints.beginning();
-        let mut is_seen_purged = false;
-        if let Some(seen) = seen.filter(|seen| seen.position <= beginning.position) {
-            match checkpoints.begin(seen.position) {
-                Some(place) if place == seen => {}
-                Some(_) => return Ok(Err(Broken::Another { position: seen.position })),
-                None => is_seen_purged = true,
-            }
-        }
-        let mut purge = None;
-        let walked = self.walk_chain(tenant, beginning, None, |entry, place| {
-            if entry.action == PURGE {
-                purge = Some(entry.clone());
-            }
-            if seen.is_some_and(|seen| seen.position == place.position && seen != place) {
-                return Err(Broken::Another { position: place.position });
-            }
-            checkpoints.compare(place)
-        });
-        let walked = walked.await?;
-        let whole = walked.and_then(|end| {
-            checkpoints.end(end)?;
-            match seen {
-                Some(seen) if seen.position > end.position => end.require(seen).map(|()| end),
-                _ => Ok(end),
-            }
-        });
-        Ok(whole.map(|end| Verified { end, checkpoints, purge, is_seen_purged }))
+        let mut walk = match Walk::begin(checkpoints, seen) {
+            Ok(walk) => walk,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let beginning = walk.beginning();
+        let walked = self.walk_chain(tenant, beginning, None, |entry, place| walk.look(entry, place)).await?;
+        Ok(walked.and_then(|end| walk.end(end)))
     }
 
     async fn standing(&self, tenant: Option<TenantId>) -> Result<Standing, StoreError> {

@@ -53,23 +53,33 @@ impl TenantTx<'_> {
         &mut self,
         filter: &FindingFilter,
         at_most: usize,
-    ) -> Result<Vec<KnownFinding>, StoreError> {
+        looks: usize,
+    ) -> Result<(Vec<KnownFinding>, Option<Fingerprint>), StoreError> {
+        let next = |found: &[KnownFinding]| found.last().map(|known| known.finding.fingerprint);
         let mut after = filter.after.map(Fingerprint::bytes);
         if filter.states.is_empty() {
             let rows = self.finding_rows(filter, after, at_most).await?;
-            return self.known(&rows).await;
+            let found = self.known(&rows).await?;
+            let next = next(&found).filter(|_| found.len() >= at_most);
+            return Ok((found, next));
         }
         // Where one stands is the model's to say, not a statement's.
-        let mut found = Vec::new();
+        let (mut found, mut looked_at) = (Vec::new(), 0);
         loop {
             let rows = self.finding_rows(filter, after, PAGE).await?;
-            let Some(last) = rows.last() else { return Ok(found) };
-            after = Some(last.key(0)?);
+            let Some(last) = rows.last() else { return Ok((found, None)) };
+            let last = last.key(0)?;
+            after = Some(last);
+            looked_at += rows.len();
             let known = self.known(&rows).await?;
             found.extend(known.into_iter().filter(|known| filter.states.contains(&known.life.word())));
             if found.len() >= at_most {
                 found.truncate(at_most);
-                return Ok(found);
+                let next = next(&found);
+                return Ok((found, next));
+            }
+            if looked_at >= looks {
+                return Ok((found, Some(Fingerprint::from_stored(last))));
             }
         }
     }
@@ -206,8 +216,22 @@ impl Store {
         filter: FindingFilter,
         at_most: usize,
     ) -> Result<Vec<KnownFinding>, StoreError> {
-        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.read_findings(&filter, at_most).await }))
-            .await
+        let found = self.look_for_findings(tenant, filter, at_most, usize::MAX).await?;
+        Ok(found.0)
+    }
+
+    /// The same, having looked at no more than about so many, and after which to go on, when there may be more.
+    pub async fn look_for_findings(
+        &self,
+        tenant: TenantId,
+        filter: FindingFilter,
+        at_most: usize,
+        looks: usize,
+    ) -> Result<(Vec<KnownFinding>, Option<Fingerprint>), StoreError> {
+        self.read_tenant(tenant, move |tx| {
+            Box::pin(async move { tx.read_findings(&filter, at_most, looks).await })
+        })
+        .await
     }
 
     /// One finding, with its evidence and every machine on which it is seen.

@@ -219,6 +219,7 @@ impl Store {
                     return once.as_it_is(tx.held_key(&before).await);
                 }
                 let old = tx.held_key(&prefix).await?;
+                let before = old.clone();
                 if let Some(other) = old.replaced_by {
                     return Err(StoreError::Invalid(format!(
                         "the key {prefix} was rotated: {other} took its place"
@@ -234,7 +235,8 @@ impl Store {
                 let values = [tx.tenant(), prefix.as_str().into(), ends.into(), made.prefix.as_str().into()];
                 tx.execute(sql, &values).await?;
                 let detail = format!("{} takes its place, it ends {ends}", made.prefix);
-                tx.audit(Act::new(&by, "key.rotate", &prefix).detail(detail));
+                let act = Act::new(&by, "key.rotate", &prefix).detail(detail);
+                tx.audit(act.before(&before)?.after(&made)?);
                 Ok(Made::now(made))
             })
         })

@@ -17,6 +17,7 @@ mod checkpoints;
 mod claims;
 mod comments;
 mod conversations;
+mod difference;
 mod evidence;
 mod findings;
 mod happenings;
@@ -40,6 +41,7 @@ mod settings;
 mod settling;
 mod stale;
 mod stops;
+mod sweeps;
 mod tasks;
 mod tenants;
 mod tending;
@@ -81,7 +83,8 @@ pub use self::{
     sessions::{IDLE, LONGEST, SessionRecord},
     settling::{Ending, Settled, Settlement},
     stale::StaleReads,
-    tasks::{Enqueued, LeftDead, Redriven, TaskCounts, TaskFilter},
+    sweeps::{LeftDead, Redriven},
+    tasks::{Enqueued, TaskCounts, TaskFilter},
     tenants::NewTenant,
     users::{Account, Expected, FirstPassword, INVITED_FOR, UserFilter},
     webhooks::{MOST_WEBHOOKS, Told},

@@ -8,7 +8,7 @@ use model::{
     Target, TaskId, TenantId, TraceParent, Traffic, Unit, Work, WorkerPrice,
     list::{ScanCursor, TimeOrder},
     record::{ScanRecord, TaskRecord},
-    scan::{Changes, Difference, ScanEnd, Used},
+    scan::{ScanEnd, Used},
     task::Life,
 };
 use sha2::{Digest, Sha256};
@@ -406,44 +406,6 @@ impl TenantTx<'_> {
         self.go_on(&mut running).await
     }
 
-    pub(crate) async fn difference(
-        &mut self,
-        scan: ScanId,
-        baseline: ScanId,
-    ) -> Result<Difference, StoreError> {
-        let mut difference = Difference::default();
-        let values = [self.tenant(), scan.to_string().into(), baseline.to_string().into()];
-        // Of what one scan saw: is it in the other, and does it look the same there?
-        let sql = "SELECT seen.kind, COALESCE(assets.identity, findings.check_id || ' at ' || findings.location, ''), \
-                   other.looks IS NULL, other.looks = seen.looks FROM observations AS seen \
-                   LEFT JOIN observations AS other ON other.tenant_id = seen.tenant_id AND other.scan_id = $3 \
-                   AND other.kind = seen.kind AND other.subject = seen.subject \
-                   LEFT JOIN assets ON assets.tenant_id = seen.tenant_id AND assets.asset_key = seen.subject \
-                   AND seen.kind <> 'finding' \
-                   LEFT JOIN findings ON findings.tenant_id = seen.tenant_id AND findings.fingerprint = seen.subject \
-                   AND seen.kind = 'finding' \
-                   WHERE seen.tenant_id = $1 AND seen.scan_id = $2 ORDER BY 1, 2";
-        for row in self.query(sql, &values).await? {
-            let changes = difference.kinds.entry(row.text(0)?.to_owned()).or_default();
-            let name = row.text(1)?.to_owned();
-            if row.bool(2)? {
-                changes.appeared.push(name);
-            } else if row.bool(3)? {
-                changes.same += 1;
-            } else {
-                changes.changed.push(name);
-            }
-        }
-        let swapped = [values[0].clone(), values[2].clone(), values[1].clone()];
-        for row in self.query(sql, &swapped).await? {
-            if row.bool(2)? {
-                let changes: &mut Changes = difference.kinds.entry(row.text(0)?.to_owned()).or_default();
-                changes.disappeared.push(row.text(1)?.to_owned());
-            }
-        }
-        Ok(difference)
-    }
-
     pub(crate) async fn one_scan(&mut self, id: ScanId) -> Result<ScanRecord, StoreError> {
         let sql = format!("SELECT {SCAN} FROM scans WHERE tenant_id = $1 AND scan_id = $2 AND {KNOWN}");
         read(&self.one(&sql, &[self.tenant(), id.to_string().into()], ("scan", id)).await?)
@@ -555,15 +517,5 @@ impl Store {
     ) -> Result<Vec<ScanRecord>, StoreError> {
         self.read_tenant(tenant, move |tx| Box::pin(async move { tx.latest_scans(&filter, at_most).await }))
             .await
-    }
-
-    /// What a scan saw that another one did not, and the other way round.
-    pub async fn difference(
-        &self,
-        tenant: TenantId,
-        scan: ScanId,
-        baseline: ScanId,
-    ) -> Result<Difference, StoreError> {
-        self.read_tenant(tenant, move |tx| Box::pin(async move { tx.difference(scan, baseline).await })).await
     }
 }

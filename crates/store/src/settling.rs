@@ -17,7 +17,8 @@ use crate::{
     results::Kept,
     scans::RunningScan,
     session::TenantTx,
-    tasks::{Change, LeftDead, TASKS_NAMED, begun, dice, write_changes},
+    sweeps::{LeftDead, TASKS_NAMED},
+    tasks::{Change, begun, dice, write_changes},
 };
 
 /// How a try ended.

@@ -101,7 +101,9 @@ impl Store {
                            VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
                 let is_new = tx.session.execute(sql, &values).await? > 0;
                 for told in told_of(&reach, of) {
-                    tx.audit(told, Act::new(&by, "stop.order", reach).detail(&stop.reason));
+                    let act = Act::new(&by, "stop.order", reach).detail(&stop.reason);
+                    // Otherwise another one holds already.
+                    tx.audit(told, if is_new { act.after(&stop)? } else { act });
                 }
                 if is_new {
                     return Ok((Made::now(stop), true));
@@ -170,7 +172,8 @@ impl Store {
                     // Otherwise somebody else has lifted it meanwhile.
                     if tx.session.execute(sql, &values).await? > 0 {
                         for told in told_of(&stop.reach, of) {
-                            tx.audit(told, Act::new(&by, "stop.lift", stop.reach).detail(&reason));
+                            let act = Act::new(&by, "stop.lift", stop.reach).detail(&reason);
+                            tx.audit(told, act.before(&stop)?);
                         }
                         lifted.push(stop);
                     }

@@ -1,4 +1,4 @@
-//! Tasks: asking for them, looking at them, cancelling, redriving and purging them.
+//! Tasks: asking for them, and looking at them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,18 +7,15 @@ use std::{
 
 use jiff::Timestamp;
 use model::{
-    By, Happening, LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, TraceParent, Work,
-    WorkerId,
+    LeaseNumber, NewTask, Priority, ScanId, Stage, Task, TaskId, TenantId, TraceParent, Work, WorkerId,
     list::TimeOrder,
     record::TaskRecord,
-    scan::ScanEnd,
-    task::{Command, Death, Life, RetryPolicy},
+    task::{Death, Life, RetryPolicy},
 };
 use uuid::Uuid;
 
 use crate::{
     Store, StoreError,
-    audit::Act,
     list::{Question, direction},
     scans::KNOWN,
     session::{Session, TenantTx},
@@ -221,7 +218,7 @@ impl TaskFilter {
     }
 
     /// With the tenant as the first value.
-    fn question(&self, tenant: Value) -> Question {
+    pub(crate) fn question(&self, tenant: Value) -> Question {
         let mut wanted = Question::of(tenant);
         wanted.with_any("scan_id = #", self.scan.map(|scan| scan.to_string()));
         wanted.with_any("stage = #", self.stage.map(Stage::as_str));
@@ -247,34 +244,6 @@ pub struct Enqueued {
     pub id: TaskId,
     /// It is new; otherwise somebody had asked for it with the same key.
     pub is_new: bool,
-}
-
-/// What came of bringing dead tasks back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Redriven {
-    /// So many wait to be tried again.
-    pub tasks: u64,
-    /// Units of scans that give up what is planned: they stay dead.
-    pub left: BTreeMap<ScanId, LeftDead>,
-}
-
-/// Units of one scan that nobody can bring back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeftDead {
-    /// So many.
-    pub tasks: u64,
-    /// Why they would be cancelled at once.
-    pub why: ScanEnd,
-}
-
-impl Redriven {
-    /// Both.
-    pub fn add(&mut self, other: Redriven) {
-        self.tasks += other.tasks;
-        for (scan, left) in other.left {
-            self.left.entry(scan).or_insert(LeftDead { tasks: 0, why: left.why }).tasks += left.tasks;
-        }
-    }
 }
 
 impl TenantTx<'_> {
@@ -453,151 +422,4 @@ impl Store {
         })
         .await
     }
-
-    /// Nobody wants them any more: what waits is gone at once, the workers of what is at work hear of it at their next look. How
-    /// many that were.
-    pub async fn cancel_tasks(
-        &self,
-        tenant: TenantId,
-        filter: TaskFilter,
-        by: impl Into<By>,
-    ) -> Result<u64, StoreError> {
-        let by = by.into();
-        let states = ["queued", "running"].to_vec();
-        let reached = self.command_all(tenant, filter, states, Sweep::Cancel, u64::MAX, by).await?;
-        Ok(reached.tasks)
-    }
-
-    /// Dead tasks are tried again, from the beginning: at most so many of them. Units of a scan that was cancelled, whose time is
-    /// up or whose budget is spent stay dead.
-    pub async fn redrive_tasks(
-        &self,
-        tenant: TenantId,
-        filter: TaskFilter,
-        at_most: u64,
-        by: impl Into<By>,
-    ) -> Result<Redriven, StoreError> {
-        let by = by.into();
-        self.command_all(tenant, filter, vec!["dead"], Sweep::Redrive, at_most, by).await
-    }
-
-    async fn command_all(
-        &self,
-        tenant: TenantId,
-        filter: TaskFilter,
-        states: Vec<&'static str>,
-        sweep: Sweep,
-        at_most: u64,
-        by: impl Into<By>,
-    ) -> Result<Redriven, StoreError> {
-        let by = by.into();
-        const AT_ONCE: u64 = 1_000;
-        let mut total = Redriven::default();
-        for state in states.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
-            let mut after = None;
-            while total.tasks < at_most {
-                let filter = TaskFilter { state: Some(state), ..filter.clone() };
-                let by = by.clone();
-                let limit = AT_ONCE.min(at_most - total.tasks) as usize;
-                let (read, commanded, last) = self
-                    .of_tenant(tenant, move |tx| {
-                        Box::pin(async move {
-                            let ids = tx.read_tasks(&filter, TimeOrder::OldestFirst, after, limit).await?;
-                            let last = ids.last().map(|task| task.id);
-                            let commanded = tx.command_tasks(&ids, &sweep.command()).await?;
-                            if commanded.changed > 0 {
-                                let subject = format!("{} tasks", commanded.changed);
-                                let act = Act::new(&by, sweep.word(), subject);
-                                // Those that changed, and not those that were asked for.
-                                let named = TaskFilter { ids: commanded.first.clone(), ..filter };
-                                tx.audit(act.detail(filter_words(&named)));
-                                let count = commanded.changed;
-                                tx.tell(sweep.happening(count));
-                            }
-                            Ok((ids.len(), commanded, last))
-                        })
-                    })
-                    .await?;
-                total.add(Redriven { tasks: commanded.changed, left: commanded.left });
-                after = last;
-                if read < limit {
-                    break;
-                }
-            }
-        }
-        Ok(total)
-    }
-
-    /// Forgets tasks that have ended before a time, and keys that nobody remembers any more. How many tasks that were.
-    pub async fn purge_tasks(
-        &self,
-        tenant: TenantId,
-        filter: TaskFilter,
-        ended_before: Timestamp,
-        by: impl Into<By>,
-    ) -> Result<u64, StoreError> {
-        let by = by.into();
-        self.of_tenant(tenant, move |tx| {
-            Box::pin(async move {
-                let mut wanted = filter.question(tx.tenant());
-                wanted.also("state IN ('completed', 'cancelled', 'dead')");
-                wanted.with("ended_at < #", ended_before);
-                let Question { condition, values } = wanted;
-                let purged = tx.execute(&format!("DELETE FROM tasks WHERE {condition}"), &values).await?;
-                if purged > 0 {
-                    let which = [filter_words(&filter), format!("ended before {ended_before}")];
-                    let which: Vec<String> = which.into_iter().filter(|words| !words.is_empty()).collect();
-                    let act = Act::new(&by, "task.purge", format!("{purged} tasks"));
-                    tx.audit(act.detail(which.join(", ")));
-                }
-                let expired = "DELETE FROM task_keys WHERE tenant_id = $1 AND expires_at <= $2";
-                tx.execute(expired, &[tx.tenant(), tx.now.into()]).await?;
-                Ok(purged)
-            })
-        })
-        .await
-    }
-}
-
-/// What a person wants of many tasks at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sweep {
-    Cancel,
-    Redrive,
-}
-
-impl Sweep {
-    fn command(self) -> Command {
-        match self {
-            Sweep::Cancel => Command::Cancel,
-            Sweep::Redrive => Command::Redrive,
-        }
-    }
-
-    /// The action in the audit.
-    fn word(self) -> &'static str {
-        match self {
-            Sweep::Cancel => "task.cancel",
-            Sweep::Redrive => "task.redrive",
-        }
-    }
-
-    fn happening(self, count: u64) -> Happening {
-        match self {
-            Sweep::Cancel => Happening::TasksCancelled { count },
-            Sweep::Redrive => Happening::TasksRedriven { count },
-        }
-    }
-}
-
-/// Tasks that one entry of the audit names.
-pub(crate) const TASKS_NAMED: usize = 10;
-
-fn filter_words(filter: &TaskFilter) -> String {
-    let mut words: Vec<String> = filter.ids.iter().take(TASKS_NAMED).map(ToString::to_string).collect();
-    words.extend(filter.scan.map(|scan| format!("scan {scan}")));
-    words.extend(filter.stage.map(|stage| format!("stage {stage}")));
-    words.extend(filter.state.map(|state| format!("state {state}")));
-    words.extend(filter.failure.as_ref().map(|failure| format!("failure `{failure}`")));
-    words.join(", ")
 }

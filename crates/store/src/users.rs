@@ -349,9 +349,30 @@ impl Store {
         invitation: &Token,
         by: impl Into<By>,
     ) -> Result<UserRecord, StoreError> {
+        let invited = self.invite_again_once(tenant, id, seen, invitation, by, None).await?;
+        Ok(invited.record)
+    }
+
+    /// The same; under a key the same request of the same asker is one invitation within a day, which only the first was shown.
+    ///
+    /// # Errors
+    /// As without a key.
+    pub async fn invite_again_once(
+        &self,
+        tenant: TenantId,
+        id: UserId,
+        seen: Option<UserRecord>,
+        invitation: &Token,
+        by: impl Into<By>,
+        key: Option<String>,
+    ) -> Result<Made<UserRecord>, StoreError> {
         let (by, digest) = (by.into(), invitation.digest());
+        let once = Once::of(key, &by, "user.invite", &id)?;
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
+                if let Some((once, before)) = tx.made_before(once.as_ref(), &id).await? {
+                    return once.as_it_is(tx.held_user(before).await);
+                }
                 let before = tx.held_user(id).await?;
                 require_seen(&before, seen)?;
                 require_own(&before, "how they log in")?;
@@ -366,7 +387,7 @@ impl Store {
                 let after = UserRecord { invited_until: Some(until), second_factor: false, ..before.clone() };
                 let act = Act::new(&by, "user.invite", id).detail(after.name.as_str());
                 tx.audit(act.before(&before)?.after(&after)?);
-                Ok(after)
+                Ok(Made::now(after))
             })
         })
         .await

@@ -24,6 +24,8 @@ use crate::{
 
 /// Findings of one decision, at most.
 const MOST_AT_ONCE: usize = 1_000;
+/// Findings that are looked at for one answer: a tenant may have a million, and none that stands where it is asked for.
+const MOST_LOOKED_AT: usize = 20_000;
 
 /// Where a finding stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
@@ -114,7 +116,7 @@ pub(super) struct Which {
 /// Some findings.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Findings {
-    /// In the order that was asked for, without evidence.
+    /// In the order that was asked for, without evidence. Where much has to be looked at for few, a page may have none.
     findings: Vec<KnownFinding>,
     /// There may be more: `after` that one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,8 +190,7 @@ pub(super) async fn list(
         worst_first: which.order == FindingOrder::WorstFirst,
         after: which.after,
     };
-    let findings = gateway.store.findings(tenant, filter, limit).await?;
-    let next = page::next(&findings, limit, |known| known.finding.fingerprint);
+    let (findings, next) = gateway.store.look_for_findings(tenant, filter, limit, MOST_LOOKED_AT).await?;
     Ok(Json(Findings { findings, next }))
 }
 

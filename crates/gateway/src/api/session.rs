@@ -109,27 +109,30 @@ pub(super) async fn log_in(
     };
     let whose =
         Guessed::of(&tenant, &name, visitor.origin.and_then(|origin| known_at(account.as_ref(), origin)));
+    let refused = || {
+        account.as_ref().map(|account| {
+            Box::new(Refusal { tenant: account.user.tenant, by: visitor.by(&account.user.name) })
+        })
+    };
     let counted = gateway.guesses.begin(whose, Instant::now()).map_err(|wait| {
         gateway.metrics.limited();
-        Problem::too_many("whoever tries this name", wait)
+        Problem { refused: refused(), ..Problem::too_many("whoever tries this name", wait) }
     })?;
     let may = account.as_ref().filter(|account| account.user.disabled_at.is_none());
     let kept = may.and_then(|account| account.password.clone());
     let fits = password::fits(password.clone(), kept.clone()).await?;
     let wrong = || {
         gateway.metrics.authenticated(Authentication::Unknown);
-        let refused = account.as_ref().map(|account| {
-            Box::new(Refusal { tenant: account.user.tenant, by: visitor.by(&account.user.name) })
-        });
-        Problem { refused, ..Problem::new(Kind::Unauthenticated, WRONG) }
+        Problem { refused: refused(), ..Problem::new(Kind::Unauthenticated, WRONG) }
     };
     let (Some(account), Some(kept), true) = (&account, kept, fits) else { return Err(wrong()) };
     let shown = match (account.second_factor.clone(), code) {
         (None, _) => None,
         // It was counted as a guess: who has the password alone comes no further than who has none.
         (Some(_), None) => {
+            gateway.metrics.authenticated(Authentication::Unknown);
             let problem = Problem::new(Kind::SecondFactor, "the code of the second factor is missing");
-            return Err(problem.hint("log in with it as `code`"));
+            return Err(Problem { refused: refused(), ..problem.hint("log in with it as `code`") });
         }
         (Some(factor), Some(code)) => {
             Some(second_factor::shown(factor, password, code).await?.ok_or_else(wrong)?)

@@ -218,26 +218,42 @@ pub(super) async fn change(
     path = "/users/{user}/invitation",
     tag = "users",
     operation_id = "invite_user_again",
-    params(("user" = UserId, Path, description = "their id")),
-    responses((status = CREATED, body = InvitedUser, description = "they are invited"), Anywhere, AboutOne, MayConflict, MayHaveChanged),
+    params(("user" = UserId, Path, description = "their id"), Once),
+    responses(
+        (status = CREATED, body = InvitedUser, description = "they are invited", headers(
+            ("Idempotency-Replayed" = String, description = "`true` when an earlier request under the same key invited them"),
+        )),
+        // Of the key.
+        HasQuery,
+        Anywhere,
+        AboutOne,
+        MayConflict,
+        MayHaveChanged,
+    ),
 )]
 pub(super) async fn invite_again(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(user): InPath<UserId>,
-) -> Result<(StatusCode, Json<InvitedUser>), Problem> {
+    once: Once,
+) -> Result<Made<InvitedUser>, Problem> {
     let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?;
     caller.may_give_role(&gateway, &seen.role).await?;
     caller.may_let_in()?;
     let invitation = Token::from_random(rand::random());
-    let invited = gateway.store.invite_again(tenant, user, Some(seen), &invitation, caller.by()).await?;
+    let by = caller.by();
+    let store::Made { record, is_new } =
+        gateway.store.invite_again_once(tenant, user, Some(seen), &invitation, by, once.key).await?;
     gateway.forget_sessions_of(user);
-    Ok((
-        StatusCode::CREATED,
-        Json(InvitedUser { invitation: Some(invitation.expose().to_owned()), user: invited }),
-    ))
+    let invitation = is_new.then(|| invitation.expose().to_owned());
+    Ok(Made {
+        status: StatusCode::CREATED,
+        place: None,
+        is_new,
+        body: InvitedUser { invitation, user: record },
+    })
 }
 
 /// Forgets somebody. Their sessions end; the audit still tells what they did.

@@ -117,7 +117,7 @@ fn try_out(ground: &Ground, asker: &Asker, seconds: u32, which: &[&str]) {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/schemathesis/bin/schemathesis");
     assert!(program.exists(), "schemathesis is not installed: test.sh does that");
     let place = tempfile::tempdir().unwrap();
-    let configuration = place.path().join("schemathesis.toml");
+    let (configuration, report) = (place.path().join("schemathesis.toml"), place.path().join("report.json"));
     std::fs::write(&configuration, CONFIGURATION).unwrap();
     let mut command = Command::new(program);
     command
@@ -125,6 +125,7 @@ fn try_out(ground: &Ground, asker: &Asker, seconds: u32, which: &[&str]) {
         .args(["--config-file", configuration.to_str().unwrap(), "--no-color", "run"])
         .arg(format!("http://{}/api/v1/openapi.json", ground.address))
         .args(["--checks", "all", "--continue-on-failure", "--max-time", &seconds.to_string()])
+        .args(["--report-json-path", report.to_str().unwrap()])
         // What it would say of itself beside that is another asker, or nobody.
         .args(["--generation-with-security-parameters", "false"]);
     for (name, value) in &asker.headers {
@@ -143,6 +144,11 @@ fn try_out(ground: &Ground, asker: &Asker, seconds: u32, which: &[&str]) {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}\n{errors}", asker.name);
+    // Nothing was wrong with what nobody asked, either.
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    for (of, what) in [("test_cases", "generated"), ("operations", "tested")] {
+        assert!(report[of][what].as_u64().is_some_and(|count| count > 0), "{}: {report}", asker.name);
+    }
 }
 
 /// A worker for packages who says that it is there for as long as it takes: otherwise each request for an analysis is refused.
@@ -185,7 +191,9 @@ async fn whatever_is_asked_for_is_answered_as_the_document_says() {
     assert_ne!(done.body["entries"], json!([]));
     as_one(Asker::with_session(&ground, "analyst@acme.test", Role::Analyst).await, 10).await;
     as_one(Asker::with_key(&ground, Role::Viewer).await, 10).await;
-    as_one(Asker::with_key(&ground, Role::Scanner).await, 10).await;
+    for role in [Role::Scanner, Role::Administrator, Role::Operator, Role::Auditor] {
+        as_one(Asker::with_key(&ground, role).await, 10).await;
+    }
     use Permission::{CommentsRead, CommentsWrite, FindingsRead, ScansRead};
     let permissions = [CommentsRead, CommentsWrite, FindingsRead, ScansRead].into();
     let few = NewRole { name: "reviewer".parse().unwrap(), permissions };

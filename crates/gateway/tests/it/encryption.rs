@@ -8,13 +8,19 @@ use std::{
 
 use axum::body::{Body, to_bytes};
 use gateway::{Rates, Tls};
-use hyper::{Request, client::conn::http1::handshake};
-use hyper_util::rt::TokioIo;
+use hyper::{
+    Request, Version,
+    client::conn::{http1::handshake, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    ClientConfig, ProtocolVersion, RootCertStore,
+    ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
+    version::TLS12,
 };
+use serde_json::{Value, json};
+use tempfile::TempDir;
 use testkit::tls::{Certified, Wanted, certify};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -35,10 +41,20 @@ async fn connect(
     trusted: &Certified,
     alpn: &[&[u8]],
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_by(ground, trusted, alpn, rustls::DEFAULT_VERSIONS).await
+}
+
+/// The same, who speaks these versions and no other.
+async fn connect_by(
+    ground: &Ground,
+    trusted: &Certified,
+    alpn: &[&[u8]],
+    versions: &[&'static SupportedProtocolVersion],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(trusted.authority_pem().as_bytes()).unwrap()).unwrap();
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -47,13 +63,60 @@ async fn connect(
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
 }
 
+/// A gateway that encrypts, and where it reads with what.
+async fn encrypting(certified: &Certified) -> (Ground, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), certified);
+    let tls = Tls::read(&directory.path().join("chain.pem"), &directory.path().join("key.pem")).unwrap();
+    (Ground::with(Rates::default(), Some(Arc::new(tls))).await, directory)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_speaks_no_more_than_tls_1_2_is_answered() {
+    let certified = certify(&Wanted::default());
+    let (ground, _directory) = encrypting(&certified).await;
+    // Whoever is so old may not say either which protocol is to be spoken inside.
+    let offers: [&[&[u8]]; 2] = [&[], &[b"http/1.1"]];
+    for alpn in offers {
+        let stream = connect_by(&ground, &certified, alpn, &[&TLS12]).await.unwrap();
+        let spoken = stream.get_ref().1;
+        assert_eq!(spoken.protocol_version(), Some(ProtocolVersion::TLSv1_2));
+        assert_eq!(spoken.alpn_protocol(), alpn.first().copied());
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("/health").header("host", "localhost").body(Body::empty()).unwrap();
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        assert_eq!((head.status.as_u16(), head.version), (200, Version::HTTP_11));
+        let body = to_bytes(Body::new(body), 1 << 10).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), json!({ "status": "alive" }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_agrees_on_http_2_is_answered_by_it() {
+    let certified = certify(&Wanted::default());
+    let (ground, _directory) = encrypting(&certified).await;
+    let stream = connect(&ground, &certified, &[b"h2"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    // One after the other on the same connection: the second goes by what both remember of the first.
+    for _ in 0..2 {
+        sender.ready().await.unwrap();
+        let request = Request::get("https://localhost/health").body(Body::empty()).unwrap();
+        let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+        assert_eq!((head.status.as_u16(), head.version), (200, Version::HTTP_2));
+        assert_eq!(head.headers["strict-transport-security"], "max-age=31536000");
+        let body = to_bytes(Body::new(body), 1 << 10).await.unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&body).unwrap(), json!({ "status": "alive" }));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_is_encrypted_and_the_certificate_renewed_without_an_end() {
-    let directory = tempfile::tempdir().unwrap();
     let (first, second) = (certify(&Wanted::default()), certify(&Wanted::default()));
-    write(directory.path(), &first);
-    let tls = Tls::read(&directory.path().join("chain.pem"), &directory.path().join("key.pem")).unwrap();
-    let ground = Ground::with(Rates::default(), Some(Arc::new(tls))).await;
+    let (ground, directory) = encrypting(&first).await;
 
     let stream = connect(&ground, &first, &[b"http/1.1"]).await.unwrap();
     assert_eq!(stream.get_ref().1.protocol_version(), Some(ProtocolVersion::TLSv1_3));

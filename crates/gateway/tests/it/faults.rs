@@ -18,6 +18,7 @@ use testkit::{postgres::Server, proxy::TcpProxy};
 
 use crate::{
     ground::{Answer, Ground},
+    limits,
     live::Follower,
     postgres::Postgres,
 };
@@ -224,12 +225,18 @@ async fn a_database_that_dies_and_comes_back_is_worked_with_as_before() {
             database.with(Server::stop_at_once).await;
             until_ready(&ground, false).await;
             assert_eq!(ground.ask(Method::GET, "/health", None, None).await.status, 200);
+            // Whoever watches sees more than nothing, now of all times.
+            let metrics = limits::metrics(&ground).await;
+            assert!(metrics.contains("\nrampart_database_answers 0\n"), "{metrics}");
+            assert!(metrics.contains("\nrampart_http_requests_total{"), "{metrics}");
             for path in ["/api/v1/scans", "/api/v1/findings", "/api/v1/events"] {
                 require_polite(&ground.get(path, &owner).await, &database);
             }
             let again = database.with(Server::start_again);
             tokio::join!(stop(&ground, &owner, round), again);
             until_ready(&ground, true).await;
+            let metrics = limits::metrics(&ground).await;
+            assert!(metrics.contains("\nrampart_database_answers 1\n"), "{metrics}");
         }
         database.with(Server::restart).await;
         stop(&ground, &owner, "fourth").await;

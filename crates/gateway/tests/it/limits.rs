@@ -80,13 +80,14 @@ async fn as_many_passwords_and_invitations_are_looked_at_as_was_said() {
     }
 }
 
-async fn metrics(ground: &Ground) -> String {
+pub(crate) async fn metrics(ground: &Ground) -> String {
     let stream = TcpStream::connect(ground.metrics).await.unwrap();
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let request = Request::get("/metrics").header("host", "metrics").body(Body::empty()).unwrap();
     let (head, body) = sender.send_request(request).await.unwrap().into_parts();
     assert_eq!(head.status, 200);
+    assert_eq!(head.headers["x-content-type-options"], "nosniff");
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(head.headers["content-type"], kind);
     String::from_utf8(to_bytes(Body::new(body), 1 << 20).await.unwrap().to_vec()).unwrap()

@@ -30,5 +30,7 @@ mod routes;
 mod scans;
 mod second_factor;
 mod sessions;
+mod smuggling;
 mod tenants;
+mod undocumented;
 mod webhooks;

@@ -130,7 +130,9 @@ async fn it_says_that_it_ends_before_it_does_and_answers_what_was_begun() {
     assert_eq!((ready.status.as_u16(), &ready.body["status"]), (200, &"ready".into()));
     ground.ending.cancel();
     ground.ask(Method::GET, "/ready", None, None).await.problem(503, "unavailable");
-    assert_eq!(ground.ask(Method::GET, "/health", None, None).await.status, 200);
+    for goes_on in ["/health", "/startup"] {
+        assert_eq!(ground.ask(Method::GET, goes_on, None, None).await.status, 200, "{goes_on}");
+    }
 
     // A request that is being answered when nothing new is taken any more: it waits for the rest of it.
     let (key, body) = (ground.key(Role::Owner).await, r#"{"name": "late", "role": "viewer"}"#);

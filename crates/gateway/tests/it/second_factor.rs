@@ -1,6 +1,6 @@
 //! Codes beside a password: set up, asked for, shown once, and lost.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
 use model::Role;
@@ -12,6 +12,8 @@ use crate::{
     sessions::{Browser, PASSWORD, user},
 };
 
+/// How long something may take that comes by itself.
+const PATIENCE: Duration = Duration::from_secs(60);
 const SETUP: &str = "/api/v1/me/second-factor";
 
 /// An application that shows codes.
@@ -82,6 +84,21 @@ async fn codes_are_asked_for_once_somebody_has_shown_one() {
     let without = there.log_in_with(login(PASSWORD, None)).await;
     without.problem(401, "second-factor");
     assert!(!without.headers.contains_key("set-cookie"));
+    // It is told after the answer: whoever only has the password need not wait for it.
+    let told = async || {
+        let refused = here.ask(Method::GET, "/api/v1/audit?action=access.refuse", None).await;
+        let entries = refused.body["entries"].as_array().unwrap().clone();
+        entries.into_iter().find(|entry| entry["detail"] == "the code of the second factor is missing")
+    };
+    let until = Instant::now() + PATIENCE;
+    let entry = loop {
+        if let Some(entry) = told().await {
+            break entry;
+        }
+        assert!(Instant::now() < until, "nobody is told that somebody has the password");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((&entry["by"], &entry["origin"]), (&json!("j.doe"), &json!("192.0.2.2")), "{entry}");
     there.log_in_with(login("another password entirely", None)).await.problem(401, "unauthenticated");
     // The clock of an application may be half a minute early: that code is another one than the first.
     let code = application.code(1);

@@ -4,11 +4,12 @@ mod verifying;
 
 use std::process::ExitCode;
 
+use client::{AuditQuery, Client};
 use jiff::SignedDuration;
 use model::{AuditEntry, TenantId, audit::Checkpoint, list::TimeOrder};
 use store::AuditFilter;
 
-use super::{Desk, audit_keys, operate, place::Place, print_json, print_table, put, short_time};
+use super::{audit_keys, operate, place::Place, print_json, print_table, put, short_time};
 use crate::{
     cli::{AuditCheckpointsArguments, AuditCommand, AuditListArguments, say},
     configuration::Whereabouts,
@@ -20,13 +21,10 @@ pub(super) fn audit(whereabouts: &Whereabouts, command: &AuditCommand) -> anyhow
     }
     operate(whereabouts, async |place| match command {
         AuditCommand::List(asked) => list(&place, asked).await.map(|()| ExitCode::SUCCESS),
-        AuditCommand::Verify(asked) => {
-            let desk = place.here("as whoever runs it could answer whatever they want")?;
-            verifying::verify(desk, chain(desk, asked.installation).await?, asked).await
-        }
+        AuditCommand::Verify(asked) => verifying::verify(&place, asked).await,
         AuditCommand::Export { installation, after } => {
-            let desk = place.here("as its API tells the newest entries first, and never all of them")?;
-            export(desk, chain(desk, *installation).await?, *after).await.map(|()| ExitCode::SUCCESS)
+            let tenant = chain(&place, *installation).await?;
+            export(&place, tenant, *after).await.map(|()| ExitCode::SUCCESS)
         }
         AuditCommand::Checkpoints(asked) => checkpoints(&place, asked).await.map(|()| ExitCode::SUCCESS),
         AuditCommand::Key(_) => Ok(ExitCode::SUCCESS),
@@ -34,8 +32,17 @@ pub(super) fn audit(whereabouts: &Whereabouts, command: &AuditCommand) -> anyhow
 }
 
 /// The chain that is meant.
-async fn chain(desk: &Desk, installation: bool) -> anyhow::Result<Option<TenantId>> {
-    if installation { Ok(None) } else { desk.tenant().await.map(Some) }
+async fn chain(place: &Place, installation: bool) -> anyhow::Result<Option<TenantId>> {
+    if installation {
+        place.here("a key reads what was done to its own tenant, and --installation is about all")?;
+        return Ok(None);
+    }
+    place.tenant().await.map(Some)
+}
+
+/// Of a chain that a server tells, a page from after an entry on.
+fn oldest_first(after: Option<u64>) -> AuditQuery {
+    AuditQuery { order: TimeOrder::OldestFirst, limit: Some(500), after, ..AuditQuery::default() }
 }
 
 async fn checkpoints(place: &Place, asked: &AuditCheckpointsArguments) -> anyhow::Result<()> {
@@ -61,7 +68,11 @@ async fn checkpoints(place: &Place, asked: &AuditCheckpointsArguments) -> anyhow
     Ok(())
 }
 
-async fn export(desk: &Desk, tenant: Option<TenantId>, mut after: u64) -> anyhow::Result<()> {
+async fn export(place: &Place, tenant: Option<TenantId>, mut after: u64) -> anyhow::Result<()> {
+    let desk = match place {
+        Place::Here(desk) => desk,
+        Place::There(client) => return export_from(client, after).await,
+    };
     loop {
         let page = match tenant {
             Some(tenant) => desk.store.audit_chain(tenant, after).await?,
@@ -71,6 +82,21 @@ async fn export(desk: &Desk, tenant: Option<TenantId>, mut after: u64) -> anyhow
         after = last.position;
         for entry in &page.entries {
             put(&(serde_json::to_string(entry)? + "\n"))?;
+        }
+    }
+}
+
+/// The same of what a server tells.
+async fn export_from(client: &Client, after: u64) -> anyhow::Result<()> {
+    let mut next = None;
+    loop {
+        let page = client.audit(&oldest_first(next)).await?;
+        for entry in page.items.iter().filter(|entry| entry.position > after) {
+            put(&(serde_json::to_string(entry)? + "\n"))?;
+        }
+        next = page.next;
+        if next.is_none() {
+            return Ok(());
         }
     }
 }

@@ -152,10 +152,10 @@ async fn pages<T, At>(
     let mut found = Vec::new();
     while found.len() < at_most {
         let page = ask(PAGE.min(at_most - found.len()), from).await?;
-        let is_empty = page.items.is_empty();
+        // A page of what was looked for among much may be empty, and not the last.
         found.extend(page.items);
         from = page.next;
-        if is_empty || from.is_none() {
+        if from.is_none() {
             break;
         }
     }

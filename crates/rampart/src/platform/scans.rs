@@ -304,6 +304,9 @@ fn tell(baseline: ScanId, difference: &Difference) -> anyhow::Result<()> {
                 text.push_str(&format!("{sign} {kind}: {}\n", terminal::sanitise(name)));
             }
         }
+        if changes.more > 0 {
+            text.push_str(&format!("… {kind}: {} more\n", changes.more));
+        }
     }
     put(&text)
 }

@@ -1,6 +1,7 @@
 //! The operators' commands at a server, as somebody uses them who has a key and no database.
 
 mod alike;
+mod auditing;
 mod changing;
 mod commenting;
 mod packages;

@@ -7,8 +7,10 @@ use std::{
     time::Instant,
 };
 
+use model::ApiKey;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use testkit::http::{HttpServer, Seen, ok, response};
 
 use crate::{
     platform::{PATIENCE, run},
@@ -58,11 +60,17 @@ impl Logged {
 
     /// By curl, with these further words: the answer's headers and its body.
     pub(crate) fn ask(&self, path: &str, words: &[&str]) -> String {
-        let url = format!("{}{path}", self.url);
-        let asked =
-            Command::new("curl").args(["-sS", "-i", "--max-time", "20", &url]).args(words).output().unwrap();
-        assert!(asked.status.success(), "curl {path}: {}", text(&asked.stderr));
-        text(&asked.stdout)
+        curl(&format!("{}{path}", self.url), words)
+    }
+
+    /// What is shown to those who watch.
+    fn metrics(&self) -> String {
+        let at = until(|| {
+            let said = self.said();
+            let (at, _) = said.split_once("the metrics are at ")?.1.split_once('\n')?;
+            Some(at.to_owned())
+        });
+        curl(&at, &[])
     }
 
     pub(crate) fn end(mut self) -> String {
@@ -78,6 +86,13 @@ impl Drop for Logged {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn curl(url: &str, words: &[&str]) -> String {
+    let asked =
+        Command::new("curl").args(["-sS", "-i", "--max-time", "20", url]).args(words).output().unwrap();
+    assert!(asked.status.success(), "curl {url}: {}", text(&asked.stderr));
+    text(&asked.stdout)
 }
 
 pub(crate) fn until<T>(mut there: impl FnMut() -> Option<T>) -> T {
@@ -163,19 +178,62 @@ fn a_request_is_found_in_every_line_about_it() {
     }
 }
 
+/// Makes two webhooks whose URLs have tokens of their receiver, of which one is answered well and the other is not, and waits until both
+/// were told something. Gives the token and the secret of each.
+fn tell_webhooks(up: &Logged, receiver: &HttpServer, key: &str) -> Vec<(String, String)> {
+    let json_type = "Content-Type: application/json";
+    let made: Vec<(String, String)> = ["hook", "fails"]
+        .map(|path| {
+            let token = format!("token-for-the-receiver-that-{path}");
+            let url = format!("http://{}/{path}?token={token}", receiver.address());
+            let new = json!({ "name": path, "url": url }).to_string();
+            let made = body(&up.ask("/api/v1/webhooks", &["-H", key, "-H", json_type, "-d", &new]));
+            let secret = made["secret"].as_str().unwrap_or_else(|| panic!("{made}"));
+            (token, secret.strip_prefix("whsec_").unwrap().to_owned())
+        })
+        .into();
+    let submission = r#"{"targets":["127.0.0.1:9"],"request":{"scope":"loopback","stages":["ports"]}}"#;
+    let submitted = up.ask("/api/v1/scans", &["-H", key, "-H", json_type, "-d", submission]);
+    assert!(submitted.starts_with("HTTP/1.1 202"), "{submitted}");
+    until(|| {
+        let seen = receiver.seen();
+        let is_told = |token: &String| seen.iter().any(|seen| seen.target().contains(token.as_str()));
+        made.iter().all(|(token, _)| is_told(token)).then_some(())
+    });
+    until(|| up.said().contains("a message did not arrive").then_some(()));
+    made
+}
+
 #[test]
 fn no_secret_is_in_anything_that_is_said() {
     let (directory, collector) = (tempfile::tempdir().unwrap(), Collector::start());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let receiver = runtime.block_on(HttpServer::start(|seen: &Seen| match seen.target() {
+        target if target.starts_with("/fails") => response("500 Internal Server Error", &[], ""),
+        _ => ok(""),
+    }));
+    let (webhook_key, key_file) =
+        ("of-this-all-the-secrets-of-webhooks-are-made", directory.path().join("webhook.key"));
+    std::fs::write(&key_file, webhook_key).unwrap();
     let traced =
         ["--log", "trace", "--traces", &collector.url(), "--traces-headers", "x-key=collectors-secret"];
-    let up = Logged::start(directory.path(), &traced);
+    let told = ["--webhook-receivers", "127.0.0.0/8:*", "--webhook-key", key_file.to_str().unwrap()];
+    let up = Logged::start(directory.path(), &[&traced[..], &told].concat());
     let json_type = "Content-Type: application/json";
     let (password, wrong, bad_key) = (
         "zyxw-vuts-rqpo-nmlk",
         "wrong-abcd-efgh-ijkl",
         "rampart_00000000_deadbeefdeadbeefdeadbeefdeadbeefdeadbeefdeadbe",
     );
+    let unknown = ApiKey::from_random(rand::random(), rand::random());
     let key = format!("Authorization: Bearer {}", up.key);
+    // What is answered to whoever is not to be shown a secret with it.
+    let mut answers = Vec::new();
+    let mut ask = |path: &str, words: &[&str]| -> String {
+        let answer = up.ask(path, words);
+        answers.push(answer.clone());
+        answer
+    };
 
     let invited = up.ask(
         "/api/v1/users",
@@ -183,12 +241,12 @@ fn no_secret_is_in_anything_that_is_said() {
     );
     let invitation = body(&invited)["invitation"].as_str().unwrap().to_owned();
     let accept = json!({ "invitation": invitation, "password": password }).to_string();
-    let accepted = up.ask("/api/v1/invitations/accept", &["-H", json_type, "-d", &accept]);
+    let accepted = ask("/api/v1/invitations/accept", &["-H", json_type, "-d", &accept]);
     assert!(accepted.starts_with("HTTP/1.1 20"), "{accepted}");
     let log_in = |password: &str| {
         json!({ "tenant": "default", "name": "ann@acme.test", "password": password }).to_string()
     };
-    let refused = up.ask("/api/v1/session", &["-H", json_type, "-d", &log_in(wrong)]);
+    let refused = ask("/api/v1/session", &["-H", json_type, "-d", &log_in(wrong)]);
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     let session = up.ask("/api/v1/session", &["-H", json_type, "-d", &log_in(password)]);
     let token =
@@ -205,14 +263,22 @@ fn no_secret_is_in_anything_that_is_said() {
     for version in ["--http1.1", "--http2-prior-knowledge"] {
         for words in [
             &["-H", &format!("Authorization: Bearer {bad_key}")][..],
+            &["-H", &format!("Authorization: Bearer {}", unknown.expose())],
             &["-H", &format!("Authorization: Bearer {made}")],
             &["-H", &format!("Authorization: Basic {wrong}")],
             &["-H", &cookie, "-X", "PATCH", "-H", json_type, "-d", "{}"],
             &["-H", &key, "-H", json_type, "-d", &json!({ "password": wrong }).to_string()],
         ] {
-            up.ask("/api/v1/users", &[&[version], words].concat());
+            ask("/api/v1/users", &[&[version], words].concat());
         }
     }
+    let webhooks = tell_webhooks(&up, &receiver, &key);
+    for what in ["audit", "keys", "me", "settings", "tasks", "users", "webhooks"] {
+        let answer = ask(&format!("/api/v1/{what}"), &["-H", &key]);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    let metrics = up.metrics();
+    assert!(metrics.contains("rampart_http_requests_total{"), "{metrics}");
     let audit = run(directory.path(), &["audit", "export"]);
     assert_exit(&audit, 0);
     let doctor = rampart(directory.path())
@@ -233,6 +299,7 @@ fn no_secret_is_in_anything_that_is_said() {
     let said = log.replacen(&administrator, "", 1);
     let traces = collector.bodies().concat();
     assert!(traces.windows(13).any(|window| window == b"/api/v1/users"), "they tell of requests");
+    assert!(traces.windows(12).any(|window| window == b"task deliver"), "they tell of messages");
     let database = std::fs::read(directory.path().join("rampart-data/rampart.db")).unwrap();
     let everything = [
         ("the log", said.into_bytes()),
@@ -241,12 +308,15 @@ fn no_secret_is_in_anything_that_is_said() {
         ("a process without a database", [unreachable.stdout, unreachable.stderr].concat()),
         ("the database", database),
         ("the traces", traces),
+        ("the metrics", metrics.into_bytes()),
+        ("what was answered", answers.concat().into_bytes()),
     ];
     let unnamed = |key: &str| key.rsplit('_').next().unwrap().to_owned();
-    for (what, secret) in [
+    let secrets = [
         ("the administrator's key", unnamed(&administrator)),
         ("a key", unnamed(&made)),
         ("a key that is none", unnamed(bad_key)),
+        ("a key that is not known", unnamed(unknown.expose())),
         ("a password", password.to_owned()),
         ("a wrong password", wrong.to_owned()),
         ("an invitation", invitation),
@@ -256,12 +326,29 @@ fn no_secret_is_in_anything_that_is_said() {
         ("the database's password", "database-secret".to_owned()),
         ("the doorbell's password", "doorbell-secret".to_owned()),
         ("what the collector is told", "collectors-secret".to_owned()),
-    ] {
-        assert!(secret.len() > 12, "{what}: {secret}");
+        ("the key of all webhooks", webhook_key.to_owned()),
+        ("a webhook's secret", webhooks[0].1.clone()),
+        ("another webhook's secret", webhooks[1].1.clone()),
+    ];
+    for (what, secret) in &secrets {
         for (place, said) in &everything {
-            let found = said.windows(secret.len()).position(|window| window == secret.as_bytes());
-            let around = found.map(|at| text(&said[at.saturating_sub(200)..at]));
-            assert_eq!(around, None, "{what} is in {place}");
+            require_without(said, secret, &format!("{what} is in {place}"));
         }
     }
+    // Whoever may read webhooks reads where they lead, and nobody else does.
+    for (token, _) in &webhooks {
+        for (place, said) in &everything {
+            if ["the log", "the metrics", "the traces"].contains(place) {
+                require_without(said, token, &format!("a receiver's token is in {place}"));
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn require_without(said: &[u8], secret: &str, otherwise: &str) {
+    assert!(secret.len() > 12, "{otherwise}: {secret}");
+    let found = said.windows(secret.len()).position(|window| window == secret.as_bytes());
+    let around = found.map(|at| text(&said[at.saturating_sub(200)..at]));
+    assert_eq!(around, None, "{otherwise}");
 }

@@ -17,6 +17,7 @@ crate::contract! {
     only_a_check_that_looked_fixes_anything
     what_people_say_is_kept
     findings_are_found_by_where_they_stand
+    who_looks_for_few_among_many_goes_on_from_where_the_look_ended
     hostile_text_comes_back_as_it_was
     evidence_and_machines_are_in_the_documents
 }
@@ -251,6 +252,34 @@ async fn findings_are_found_by_where_they_stand(ground: Ground) {
     // What was accepted for an hour is open afterwards.
     ground.advance(Duration::from_secs(3_600)).await;
     assert_eq!(found(worst(&["accepted"]), 10).await, [""; 0]);
+}
+
+async fn who_looks_for_few_among_many_goes_on_from_where_the_look_ended(ground: Ground) {
+    let many: Vec<Finding> =
+        (0..1_100).map(|number| finding(&format!("check-{number}"), Severity::Low)).collect();
+    let names: Vec<String> = many.iter().map(|finding| finding.check.to_string()).collect();
+    let ends: Vec<_> = names.iter().map(|name| (name.as_str(), Outcome::Matched)).collect();
+    scan(&ground, many.clone(), &ends).await;
+    let look = async |states: &[&'static str], after| {
+        let filter = FindingFilter { after, states: states.to_vec(), ..FindingFilter::default() };
+        let (found, next) = ground.store.look_for_findings(ground.tenant, filter, 50, 500).await.unwrap();
+        (found.len(), next)
+    };
+    let (mut after, mut looks) = (None, 0);
+    loop {
+        let (found, next) = look(&["fixed"], after).await;
+        assert_eq!(found, 0);
+        looks += 1;
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(looks, 3, "500 are looked at each time");
+    let (found, next) = look(&["open"], None).await;
+    assert!(found == 50 && next.is_some());
+    // The last page is full, or says that it is the last.
+    assert_eq!(look(&[], Some(many.iter().map(|one| one.fingerprint).max().unwrap())).await, (0, None));
 }
 
 async fn hostile_text_comes_back_as_it_was(ground: Ground) {

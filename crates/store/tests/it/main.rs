@@ -11,6 +11,7 @@ mod audit;
 mod batches;
 mod checkpoints;
 mod comments;
+mod difference;
 mod findings;
 mod happenings;
 mod identities;

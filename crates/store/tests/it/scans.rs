@@ -31,7 +31,6 @@ crate::contract! {
     a_unit_that_failed_for_good_is_told_and_can_be_brought_back
     what_is_not_in_scope_is_refused_as_a_whole
     a_schedule_begins_each_run_once
-    two_scans_of_one_question_are_compared
     what_looks_the_same_is_not_looked_at_again_for_a_while
 }
 
@@ -472,46 +471,6 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     assert_eq!(scans().await, 3);
     ground.store.delete_schedule(ground.tenant, schedule.id, "test".to_owned()).await.unwrap();
     assert_eq!(ground.store.schedules(ground.tenant).await.unwrap(), []);
-}
-
-async fn two_scans_of_one_question_are_compared(ground: Ground) {
-    let worker = Worker::new(1);
-    let mut scans = Vec::new();
-    for ports in [vec![22, 80], vec![80, 443]] {
-        let scan = submit_of(
-            &ground,
-            ScanRequest { stages: [Stage::Ports].into(), ..ScanRequest::within("loopback") },
-            &["127.0.0.9"],
-        )
-        .await
-        .unwrap();
-        scans.push(scan);
-        let task = claim(&ground, &worker).await.remove("ports of 127.0.0.9").unwrap();
-        let states = model::asset::PortStates { open: ports.clone(), ..Default::default() };
-        let host = model::Asset::Host { address: "127.0.0.9".parse().unwrap(), names: vec![], ports: states };
-        let page = |port: u16| model::Asset::Page {
-            url: format!("http://127.0.0.9:{port}/").parse().unwrap(),
-            status: 200,
-            title: None,
-            content_type: None,
-            length: u64::from(port),
-            technologies: vec![],
-        };
-        let assets = std::iter::once(host).chain(ports.into_iter().map(page)).collect();
-        settle(&ground, task.lease, Ending::Unit(Box::new(UnitResult { assets, ..UnitResult::default() })))
-            .await
-            .unwrap();
-        claim(&ground, &worker).await;
-    }
-    let record = ground.store.scan(ground.tenant, scans[1]).await.unwrap();
-    assert_eq!((record.baseline, record.assets), (Some(scans[0]), 3));
-    let difference = ground.store.difference(ground.tenant, scans[1], scans[0]).await.unwrap();
-    assert_eq!(difference.kinds["host"].changed, ["host 127.0.0.9"]);
-    let pages = &difference.kinds["page"];
-    assert_eq!(pages.appeared, ["page http://127.0.0.9:443/"]);
-    assert_eq!(pages.disappeared, ["page http://127.0.0.9:22/"]);
-    assert_eq!((pages.changed.len(), pages.same), (0, 1));
-    assert!(ground.store.difference(ground.tenant, scans[1], scans[1]).await.unwrap().is_empty());
 }
 
 /// A scan of one port, behind which there is a site that looks so; the units that were worked on.

@@ -6,7 +6,7 @@ use model::{
     Authority, Priority, Reach, Stage, TaskId,
     task::{Death, Life, Refused, Retry, RetryPolicy},
 };
-use store::{Beat, Ending, Reclaimed, Settlement, TaskFilter};
+use store::{AuditFilter, Beat, Ending, Reclaimed, Settlement, TaskFilter};
 
 use crate::{
     ground::{Ground, LEASE, Worker, exercise, exercise_of, failure, settle},
@@ -473,4 +473,15 @@ async fn what_ended_long_ago_is_forgotten_and_the_dead_are_not(ground: Ground) {
     assert_eq!(ground.store.forget(retention).await.unwrap(), 3, "two tasks and a key");
     assert_eq!(states().await, ["dead", "queued"]);
     assert_eq!(ground.store.forget(retention).await.unwrap(), 0);
+
+    // More than are purged in one transaction.
+    const MANY: usize = 5_001;
+    ground.enqueue((0..MANY).map(|_| exercise())).await;
+    ground.store.cancel_tasks(ground.tenant, TaskFilter::default(), "test".to_owned()).await.unwrap();
+    let now = ground.store.clock().await.unwrap() + jiff::SignedDuration::from_secs(1);
+    let purged = ground.store.purge_tasks(ground.tenant, TaskFilter::default(), now, "purger").await.unwrap();
+    assert_eq!(purged, MANY as u64 + 2, "with the dead one, and the one that was queued");
+    assert_eq!(states().await, [""; 0]);
+    let filter = AuditFilter { by: Some("purger".to_owned()), ..AuditFilter::default() };
+    assert_eq!(ground.store.audit(ground.tenant, filter, 10).await.unwrap().len(), 2, "each part is told");
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod changing;
+mod counts;
 mod loss;
 mod waking;
 

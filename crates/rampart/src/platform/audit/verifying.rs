@@ -8,17 +8,25 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use client::Client;
 use model::{
     AuditEntry, TenantId,
-    audit::{AuditPublicKey, Broken, ChainEnd, Checkpoint, Checkpoints, Verified},
+    audit::{AuditPublicKey, Broken, ChainEnd, Checkpoint, Checkpoints, Verified, Walk},
 };
 use serde_json::{Value, json};
 
-use super::super::{Desk, print_json, put, short_time};
+use super::{
+    super::{place::Place, print_json, put, short_time},
+    chain, oldest_first,
+};
 use crate::{
     cli::{AuditVerifyArguments, say},
+    configuration::public_key,
     scan::EXIT_UNDETERMINED,
 };
+
+/// How often a chain is looked at, at most, because some of it was purged meanwhile.
+const LOOKS: usize = 3;
 
 /// What is told of a chain, or of a part of one.
 struct Told {
@@ -30,19 +38,29 @@ struct Told {
     open: Vec<String>,
 }
 
-pub(super) async fn verify(
-    desk: &Desk,
-    tenant: Option<TenantId>,
-    asked: &AuditVerifyArguments,
-) -> anyhow::Result<ExitCode> {
-    let keys = desk.configuration.audit_public_keys(&asked.signed_by)?;
+pub(super) async fn verify(place: &Place, asked: &AuditVerifyArguments) -> anyhow::Result<ExitCode> {
+    let keys = match place {
+        Place::Here(desk) => desk.configuration.audit_public_keys(&asked.signed_by)?,
+        // Whoever runs the server could sign anything with a key that it names.
+        Place::There(_) => asked.signed_by.iter().map(|file| public_key(file)).collect::<Result<_, _>>()?,
+    };
+    let tenant = chain(place, asked.installation).await?;
     let told = match &asked.export {
-        Some(file) => match desk.store.walk_checkpoints(tenant, &keys).await? {
-            Ok(checkpoints) => walk_export(file, &checkpoints)?,
-            Err(broken) => Err(broken),
-        },
+        Some(file) => {
+            let checkpoints = match place {
+                Place::Here(desk) => desk.store.walk_checkpoints(tenant, &keys).await?,
+                Place::There(_) => walk_checkpoints(place, tenant, &keys).await?,
+            };
+            match checkpoints {
+                Ok(checkpoints) => walk_export(file, &checkpoints)?,
+                Err(broken) => Err(broken),
+            }
+        }
         None => {
-            let verified = desk.store.verify_audit(tenant, &keys, asked.contains).await?;
+            let verified = match place {
+                Place::Here(desk) => desk.store.verify_audit(tenant, &keys, asked.contains).await?,
+                Place::There(client) => walk(place, client, tenant, &keys, asked.contains).await?,
+            };
             verified.map(|verified| tell(&verified, &keys, asked.contains))
         }
     };
@@ -73,6 +91,73 @@ pub(super) async fn verify(
         }
     }
     Ok(if open.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_UNDETERMINED) })
+}
+
+/// The checkpoints that a server tells of.
+async fn walk_checkpoints(
+    place: &Place,
+    tenant: Option<TenantId>,
+    keys: &[AuditPublicKey],
+) -> anyhow::Result<Result<Checkpoints, Broken>> {
+    let mut newest_first = place.audit_checkpoints(false, None, usize::MAX).await?;
+    let mut walked = Checkpoints::new(tenant, keys);
+    while let Some(checkpoint) = newest_first.pop() {
+        if let Err(broken) = walked.follow(checkpoint) {
+            return Ok(Err(broken));
+        }
+    }
+    Ok(Ok(walked))
+}
+
+/// The same as where the database is, of what a server tells.
+async fn walk(
+    place: &Place,
+    client: &Client,
+    tenant: Option<TenantId>,
+    keys: &[AuditPublicKey],
+    seen: Option<ChainEnd>,
+) -> anyhow::Result<Result<Verified, Broken>> {
+    let mut looks = 1;
+    loop {
+        let checkpoints = match walk_checkpoints(place, tenant, keys).await? {
+            Ok(checkpoints) => checkpoints,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let purged = checkpoints.purged();
+        let found = match Walk::begin(checkpoints, seen) {
+            Ok(walk) => walk_entries(client, walk).await?,
+            Err(broken) => Err(broken),
+        };
+        // What is purged in the middle of a walk is missing in it, and nothing is wrong with that.
+        let is_as_before = async || {
+            let now = walk_checkpoints(place, tenant, keys).await?;
+            anyhow::Ok(now.is_ok_and(|now| now.purged() == purged))
+        };
+        if found.is_ok() || looks == LOOKS || is_as_before().await? {
+            return Ok(found);
+        }
+        looks += 1;
+    }
+}
+
+async fn walk_entries(client: &Client, mut walk: Walk) -> anyhow::Result<Result<Verified, Broken>> {
+    let (mut end, mut after) = (walk.beginning(), None);
+    loop {
+        let page = client.audit(&oldest_first(after)).await?;
+        for entry in &page.items {
+            // What was purged may be there still: it is deleted after the checkpoint says so.
+            if entry.position <= walk.beginning().position {
+                continue;
+            }
+            if let Err(broken) = end.follow(entry).and_then(|()| walk.look(entry, end)) {
+                return Ok(Err(broken));
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(walk.end(end));
+        }
+    }
 }
 
 fn tell(verified: &Verified, keys: &[AuditPublicKey], seen: Option<ChainEnd>) -> Told {

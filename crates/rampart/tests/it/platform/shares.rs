@@ -1,8 +1,10 @@
-//! Several gateways give together what one gives: they count at the broker, and each for itself while that is away.
+//! Several gateways give together what one gives: they count at the broker, anew when that has forgotten, and each for itself while it is
+//! away.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    ops::Range,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -76,11 +78,21 @@ impl Gateway {
     }
 }
 
+/// The line of a request that says who asks.
+fn key_of(installation: &Installation) -> String {
+    let created = installation.command(&["key", "create", "test", "--role", "owner"]).output().unwrap();
+    format!("Authorization: Bearer {}\r\n", text(&created.stdout).trim())
+}
+
+/// What each of them would give without the others since then: what it has at once, and so much a second.
+fn most_of_each_alone(begun: Instant) -> f64 {
+    2.0 * f64::from(RATE) * (1.0 + begun.elapsed().as_secs_f64())
+}
+
 #[test]
 fn two_gateways_give_together_what_one_gives() {
     let installation = Installation::start(SCOPE);
-    let created = installation.command(&["key", "create", "test", "--role", "owner"]).output().unwrap();
-    let key = format!("Authorization: Bearer {}\r\n", text(&created.stdout).trim());
+    let key = key_of(&installation);
     let gateways = [Gateway::start(&installation), Gateway::start(&installation)];
     let guesses = |from: &str| -> Vec<u16> {
         (0..2 * LOGINS + 2).map(|number| gateways[number % 2].log_in(from, number)).collect()
@@ -94,7 +106,7 @@ fn two_gateways_give_together_what_one_gives() {
     while begun.elapsed() < ASKING {
         answered += gateways.iter().filter(|gateway| gateway.ask("GET /api/v1/me", &key, "") == 200).count();
     }
-    let alone = 2.0 * f64::from(RATE) * (1.0 + begun.elapsed().as_secs_f64());
+    let alone = most_of_each_alone(begun);
     assert!(
         (answered as f64) < 0.8 * alone,
         "{answered} of the {alone} that each for itself would have given"
@@ -104,4 +116,34 @@ fn two_gateways_give_together_what_one_gives() {
     installation.broker.kill();
     let alone = guesses("192.0.2.2");
     assert!(alone[..2 * LOGINS].iter().all(|status| *status == 401), "{alone:?}");
+}
+
+#[test]
+fn when_the_broker_has_forgotten_everything_counting_begins_anew_and_nobody_sees_an_error() {
+    let installation = Installation::start(SCOPE);
+    let key = key_of(&installation);
+    let gateways = [Gateway::start(&installation), Gateway::start(&installation)];
+    let (begun, mut statuses) = (Instant::now(), Vec::new());
+    while begun.elapsed() < ASKING {
+        // In the middle of what they count, again and again: it never comes to all that both may give.
+        if statuses.len().is_multiple_of(16) {
+            installation.broker.flush();
+        }
+        statuses.extend(gateways.iter().map(|gateway| gateway.ask("GET /api/v1/me", &key, "")));
+    }
+    let alone = most_of_each_alone(begun);
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    let given = statuses.iter().filter(|status| **status == 200).count();
+    assert!(given > 0 && given as f64 <= alone, "{given} of the {alone} that each for itself gives at most");
+
+    // Each time another name, as whoever guesses at one waits for that.
+    let guesses = |numbers: Range<usize>| -> Vec<u16> {
+        numbers.map(|number| gateways[number % 2].log_in("192.0.2.3", number)).collect()
+    };
+    let before = LOGINS - 2;
+    assert_eq!(guesses(0..before), vec![401; before]);
+    installation.broker.flush();
+    let anew = guesses(before..before + LOGINS + 2);
+    assert_eq!(anew[..LOGINS], [401; LOGINS], "what was counted before is forgotten: {anew:?}");
+    assert_eq!(anew[LOGINS..], [429, 429], "and what is asked since then is counted together");
 }

@@ -9,14 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use testkit::postgres::Server;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    task::JoinSet,
+    task::{JoinSet, block_in_place},
     time::{sleep, timeout},
 };
 
-use super::{PATIENCE, Up};
+use super::{PATIENCE, Up, assert_exit, run};
 
 const CLIENTS: usize = 1_000;
 /// Addresses that they come from.
@@ -28,6 +29,11 @@ const OTHERS: usize = 100;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// How much more memory all the slow may cost.
 const MOST_MEMORY_KIB: usize = 64 << 10;
+/// Nobody is sent away for being too many.
+const RATES: [&str; 8] =
+    ["--address-rate", "100000", "--key-rate", "100000", "--tenant-rate", "100000", "--log", "warn"];
+/// Of those that go to PostgreSQL, at most.
+const CONNECTIONS: usize = 10;
 
 /// How somebody is slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,9 +129,34 @@ fn memory_kib(up: &Up) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_who_are_slow_take_nothing_from_others() {
     let directory = tempfile::tempdir().unwrap();
-    let arguments =
-        ["--address-rate", "100000", "--key-rate", "100000", "--tenant-rate", "100000", "--log", "warn"];
-    let up = Up::start(directory.path(), &arguments);
+    take_nothing(Up::start(directory.path(), &RATES), 0, || {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_who_are_slow_hold_no_transaction_of_postgresql() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, database, up) = block_in_place(|| {
+        let server = Server::start();
+        let database = server.create_database_with_user();
+        let prepare = ["migrate", "--grant-to", &database.user, "--database", &database.owner_url];
+        assert_exit(&run(directory.path(), &prepare), 0);
+        let (url, connections) = (database.url_at(server.address()), CONNECTIONS.to_string());
+        let there = ["--database", &url, "--database-connections", &connections];
+        let up = Up::start(directory.path(), &[&RATES[..], &there].concat());
+        (server, database, up)
+    });
+    let at_rest = || {
+        let connected = server.wait_for_rest(&database.name);
+        assert!(connected <= CONNECTIONS, "{connected} are connected");
+    };
+    take_nothing(up, CONNECTIONS, at_rest).await;
+}
+
+/// It may open so many connections to its database meanwhile. There it is looked at what goes on while those are there who are waited for,
+/// and when all have gone.
+async fn take_nothing(up: Up, connections: usize, at_rest: impl Fn()) {
+    // Two such tests at once need more than most systems give without being asked.
+    scanner::socket::raise_descriptor_limit();
     let (key, to) = (up.key(), up.address.parse().unwrap());
     for _ in 0..OTHERS {
         assert_eq!(ask(to, &key, "/api/v1/scans").await, "200");
@@ -160,13 +191,15 @@ async fn a_thousand_who_are_slow_take_nothing_from_others() {
     let more = memory_kib(&up).saturating_sub(memory);
     println!("the slowest of {OTHERS} answers took {longest:?}; {CLIENTS} slow clients cost {more} KiB");
     assert!(more < MOST_MEMORY_KIB, "{more} KiB");
+    block_in_place(&at_rest);
     slow.shutdown().await;
     let closed = async {
-        while descriptors(&up) > open + 2 {
+        while descriptors(&up) > open + 2 + connections {
             sleep(Duration::from_millis(20)).await;
         }
     };
     timeout(PATIENCE, closed).await.unwrap_or_else(|_| panic!("{} of {open}", descriptors(&up)));
     assert_eq!(ask(to, &key, "/api/v1/scans").await, "200");
+    block_in_place(at_rest);
     up.end();
 }

@@ -147,11 +147,11 @@ fn what_is_not_there_and_what_is_not_allowed_is_told_by_the_server() {
         &["may not give"],
     );
 
-    // What a key does not reach, or nobody should believe a server.
+    // What a key does not reach.
     let elsewhere = "leave --server out, and RAMPART_SERVER unset, where the database is";
     for (words, why) in [
-        (&["audit", "verify"][..], "answer whatever they want"),
-        (&["audit", "export"], "never all of them"),
+        (&["audit", "verify", "--installation"][..], "its own tenant"),
+        (&["audit", "export", "--installation"], "its own tenant"),
         (&["audit", "list", "--all"], "its own tenant"),
         (&["audit", "checkpoints", "--installation"], "its own tenant"),
         (&["task", "exercise"], "no work that is none"),

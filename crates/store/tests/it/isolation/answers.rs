@@ -499,6 +499,7 @@ async fn sees(ground: &Ground, things: Things) -> Vec<String> {
         "difference",
         "package_result",
         "findings",
+        "look_for_findings",
         "finding",
         "finding_documents",
         "comments",

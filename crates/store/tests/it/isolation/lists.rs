@@ -2,12 +2,14 @@
 
 use jiff::Timestamp;
 use model::{
-    AssetId, AssetKind, Role, TenantId,
+    AssetId, AssetKind, Role, TenantId, Token,
     list::{Cursor, ListOrder, TimeOrder},
     record::UserRecord,
     user::Standing,
 };
-use store::{AssetFilter, KeyFilter, ScanFilter, ScheduleFilter, Store, TaskFilter, UserFilter};
+use store::{
+    AssetFilter, FindingFilter, KeyFilter, ScanFilter, ScheduleFilter, Store, TaskFilter, UserFilter,
+};
 
 use super::{answers::text, things::Things, webhooks};
 use crate::keys::key;
@@ -84,6 +86,20 @@ pub(super) async fn ask(
                 text(&store.inventory(tenant, behind, 10, 100).await),
                 text(&store.inventory(tenant, hosts, 10, 100).await)
             )
+        }
+        "look_for_findings" => {
+            let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
+            let open = FindingFilter { states: vec!["open"], ..FindingFilter::default() };
+            format!(
+                "{} {}",
+                text(&store.look_for_findings(tenant, after, 10, 100).await),
+                text(&store.look_for_findings(tenant, open, 10, 100).await)
+            )
+        }
+        "invite_again_once" => {
+            let (token, once) = (Token::from_random([7; 32]), Some(method.to_owned()));
+            let invited = store.invite_again_once(tenant, things.user, None, &token, "intruder", once).await;
+            text(&invited.map(|made| made.record.name))
         }
         "asset" => text(&store.asset(tenant, things.asset).await),
         "schedules" => text(&store.schedules(tenant).await),

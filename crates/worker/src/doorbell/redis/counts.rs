@@ -16,6 +16,9 @@ const WITHIN: Duration = Duration::from_millis(250);
 /// For how long nobody tries it again after it did not answer.
 const REST: Duration = Duration::from_secs(1);
 
+/// What `PTTL` says of what never ends.
+const ENDLESS: i64 = -1;
+
 /// Where a server is that keeps counts.
 #[derive(Debug)]
 pub struct Counts {
@@ -73,6 +76,7 @@ impl Counts {
             commands.cmd("PTTL").arg(&key);
         }
         let answers: Vec<i64> = commands.query_async(&mut line).await?;
+        self.end_endless(&mut line, counts, &answers).await?;
         let read = |pair: &[i64]| {
             let count = u64::try_from(pair[0]).unwrap_or_default();
             (count, Duration::from_millis(u64::try_from(pair[1]).unwrap_or_default()))
@@ -83,6 +87,27 @@ impl Counts {
         }
     }
 
+    /// What was over between the first command and the second was made anew by the second, without an end: it gets one.
+    async fn end_endless(
+        &self,
+        line: &mut MultiplexedConnection,
+        counts: &[SharedCount],
+        answers: &[i64],
+    ) -> Result<(), BrokerError> {
+        let mut commands = pipe();
+        let left = answers.chunks_exact(2).map(|pair| pair[1]);
+        for (SharedCount { name, window, .. }, _) in
+            counts.iter().zip(left).filter(|(_, left)| *left == ENDLESS)
+        {
+            let window = u64::try_from(window.as_millis())?;
+            commands.cmd("PEXPIRE").arg(self.keys.count(name)).arg(window).ignore();
+        }
+        if !commands.is_empty() {
+            commands.query_async::<()>(line).await?;
+        }
+        Ok(())
+    }
+
     async fn connected(&self) -> Result<MultiplexedConnection, BrokerError> {
         match &*self.line() {
             Line::Open(line) => return Ok(line.clone()),
@@ -91,7 +116,11 @@ impl Counts {
         }
         let address = Arc::clone(&self.address());
         let line = address.connect().await?;
-        *self.line() = Line::Open(line.clone());
+        // Whoever turned elsewhere meanwhile is not brought back.
+        let by_now = self.address();
+        if Arc::ptr_eq(&by_now, &address) {
+            *self.line() = Line::Open(line.clone());
+        }
         Ok(line)
     }
 

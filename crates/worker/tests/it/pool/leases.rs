@@ -68,6 +68,8 @@ async fn heartbeats_go_on_while_the_runtime_is_held_up(ground: Ground) {
     let held_up = ground.start_apart(PoolOptions { lease: LIVELY, ..pool(2) });
     let id = ground.enqueue([exercise(FOR_EVER)]).await[0];
     let mut last = ground.until_state(id, "running").await;
+    // The database may know of it before the worker does, who could be held up in between.
+    last = ground.until(id, |task| until(&task.task.life) > until(&last.task.life)).await;
     let release = held_up.block().await;
     let waits = ground.enqueue([exercise(Duration::ZERO)]).await[0];
     for _ in 0..3 {
