@@ -92,9 +92,17 @@ impl<K: Hash + Eq + Clone> Parts<K> {
 
     /// One more for that one, until it is dropped; nothing when it has as many as it may.
     pub(crate) fn take(&self, key: K) -> Option<Part<K>> {
+        self.take_within(key, self.most)
+    }
+
+    /// The same, where one may have so many at the moment.
+    pub(crate) fn take_within(&self, key: K, most: usize) -> Option<Part<K>> {
         let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = all.entry(key.clone()).or_default();
-        if *taken >= self.most {
+        if *taken >= most.min(self.most) {
+            if *taken == 0 {
+                all.remove(&key);
+            }
             return None;
         }
         *taken += 1;

@@ -18,6 +18,8 @@ use crate::{
 const CONNECTIONS: usize = 4_096;
 /// And of one address, unless it is a proxy.
 const OF_ONE: usize = 1_024;
+/// Whatever the others have.
+const AT_LEAST: usize = 4;
 /// How long the audit has to be told the last.
 const TELL: Duration = Duration::from_secs(5);
 
@@ -94,6 +96,11 @@ struct Answering {
     rules: Arc<ArcSwap<Rules>>,
 }
 
+/// How many connections one address may have when so many places are left: no few of them take all, as each leaves half of what is left.
+fn of_one(left: usize) -> usize {
+    (left / 2).clamp(AT_LEAST, OF_ONE)
+}
+
 async fn accept(listener: TcpListener, answering: Answering, stop: CancellationToken, drain: Duration) {
     let (room, parts) = (Arc::new(Semaphore::new(CONNECTIONS)), Parts::new(OF_ONE));
     let (ending, conversations) = (CancellationToken::new(), TaskTracker::new());
@@ -117,7 +124,7 @@ async fn accept(listener: TcpListener, answering: Answering, stop: CancellationT
         };
         let part = match origin::is_of(from.ip(), &answering.rules.load().proxies) {
             true => None,
-            false => match parts.take(Machine::at(from.ip())) {
+            false => match parts.take_within(Machine::at(from.ip()), of_one(room.available_permits())) {
                 Some(part) => Some(part),
                 // It has enough of them to ask on.
                 None => continue,
@@ -134,5 +141,27 @@ async fn accept(listener: TcpListener, answering: Answering, stop: CancellationT
     conversations.close();
     if tokio::time::timeout(drain, conversations.wait()).await.is_err() {
         tracing::warn!(?drain, "requests were still being answered when there was no more time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_few_addresses_take_every_place() {
+        let (parts, mut held, mut left) = (Parts::new(OF_ONE), Vec::new(), CONNECTIONS);
+        for address in 0..12_u32 {
+            let before = left;
+            while let Some(part) = parts.take_within(address, of_one(left)) {
+                held.push(part);
+                left -= 1;
+            }
+            assert!(before - left >= AT_LEAST, "address {address} has {} of {before}", before - left);
+            assert!(address > 0 || before - left == OF_ONE, "one alone has what is said");
+        }
+        assert!(left > AT_LEAST, "{left}");
+        let nobody = Parts::new(0);
+        assert!(nobody.take(1).is_none() && nobody.take(1).is_none());
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    CheckId, CommentId, Fingerprint, Permission, ScanId, Severity, Stop, Topic, UserId, finding::Verdict,
-    scan::ScanEnd,
+    CheckId, CommentId, Fingerprint, PackageUrl, Permission, ScanId, Severity, Stop, TaskId, Topic, UserId,
+    finding::Verdict, scan::ScanEnd,
 };
 
 /// Something that happened, once it is certain.
@@ -108,6 +108,13 @@ pub enum Happening {
         /// How many.
         count: u64,
     },
+    /// A package was analysed: there is a result.
+    PackageAnalyzed {
+        /// By which task.
+        task: TaskId,
+        /// Which.
+        purl: PackageUrl,
+    },
     /// Somebody ordered an emergency stop.
     StopOrdered {
         /// Which.
@@ -148,6 +155,8 @@ pub enum HappeningKind {
     TasksRedriven,
     /// Tasks failed for good.
     TasksDead,
+    /// A package was analysed.
+    PackageAnalyzed,
     /// Somebody ordered an emergency stop.
     StopOrdered,
     /// Somebody lifted one.
@@ -170,7 +179,7 @@ impl FromStr for HappeningKind {
 
 impl HappeningKind {
     /// All of them.
-    pub const ALL: [HappeningKind; 14] = [
+    pub const ALL: [HappeningKind; 15] = [
         HappeningKind::ScanBegun,
         HappeningKind::ScanStopping,
         HappeningKind::ScanEnded,
@@ -183,6 +192,7 @@ impl HappeningKind {
         HappeningKind::TasksCancelled,
         HappeningKind::TasksRedriven,
         HappeningKind::TasksDead,
+        HappeningKind::PackageAnalyzed,
         HappeningKind::StopOrdered,
         HappeningKind::StopLifted,
     ];
@@ -202,6 +212,7 @@ impl HappeningKind {
             HappeningKind::TasksCancelled => "tasks_cancelled",
             HappeningKind::TasksRedriven => "tasks_redriven",
             HappeningKind::TasksDead => "tasks_dead",
+            HappeningKind::PackageAnalyzed => "package_analyzed",
             HappeningKind::StopOrdered => "stop_ordered",
             HappeningKind::StopLifted => "stop_lifted",
         }
@@ -224,6 +235,7 @@ impl Happening {
             Happening::TasksCancelled { .. } => HappeningKind::TasksCancelled,
             Happening::TasksRedriven { .. } => HappeningKind::TasksRedriven,
             Happening::TasksDead { .. } => HappeningKind::TasksDead,
+            Happening::PackageAnalyzed { .. } => HappeningKind::PackageAnalyzed,
             Happening::StopOrdered { .. } => HappeningKind::StopOrdered,
             Happening::StopLifted { .. } => HappeningKind::StopLifted,
         }
@@ -248,7 +260,8 @@ impl Happening {
             | Happening::CommentDeleted { .. } => Permission::CommentsRead,
             Happening::TasksCancelled { .. }
             | Happening::TasksRedriven { .. }
-            | Happening::TasksDead { .. } => Permission::TasksRead,
+            | Happening::TasksDead { .. }
+            | Happening::PackageAnalyzed { .. } => Permission::TasksRead,
             Happening::StopOrdered { .. } | Happening::StopLifted { .. } => Permission::StopsRead,
         }
     }
@@ -337,6 +350,10 @@ mod tests {
             Happening::TasksCancelled { count: 1 },
             Happening::TasksRedriven { count: 1 },
             Happening::TasksDead { count: 1 },
+            Happening::PackageAnalyzed {
+                task: TaskId::new(Uuid::nil()),
+                purl: "pkg:npm/left-pad@1.3.0".parse().unwrap(),
+            },
             Happening::StopOrdered { stop: stop.clone() },
             Happening::StopLifted { stop },
         ];

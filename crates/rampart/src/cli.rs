@@ -199,7 +199,6 @@ mod tests {
         "rampart checks show",
         "rampart checks test",
         "rampart completions",
-        "rampart doctor",
         "rampart gateway",
         "rampart man",
         "rampart migrate",

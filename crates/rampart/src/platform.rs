@@ -70,6 +70,9 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
+        PlatformCommand::Doctor(asked) if asked.is_elsewhere() => {
+            doctor::doctor_there(&asked.whereabouts()?, asked.arguments.json)
+        }
         PlatformCommand::Doctor(asked) => {
             doctor::doctor(asked.configuration_or_why_not(), asked.arguments.json)
         }

@@ -171,8 +171,9 @@ impl TenantTx<'_> {
         // First of all: what is planned below may find the budget spent, and cancels what waits.
         write_changes(self.session, &changes, self.now).await?;
         self.tell_of_dead(dead);
-        for (task, purl, result) in &analyses {
-            self.keep_analysis(*task, purl, result).await?;
+        for (task, purl, result) in analyses {
+            self.keep_analysis(task, &purl, &result).await?;
+            self.tell(Happening::PackageAnalyzed { task, purl });
         }
         if let Some(running) = &mut running {
             let (places, ended): (Vec<usize>, Vec<EndedUnit>) = ended.into_iter().unzip();

@@ -62,14 +62,6 @@ impl<T: Args> OnPlatform<T> {
         arguments.config = arguments.config.or_else(Configuration::usual_file);
         move || Configuration::read(&arguments)
     }
-
-    /// For who goes on all the same: without the file when that cannot be used, and why it cannot.
-    pub(crate) fn configuration_or_why_not(&self) -> (Option<Configuration>, Option<anyhow::Error>) {
-        match self.configuration() {
-            Ok(configuration) => (Some(configuration), None),
-            Err(why) => (Configuration::without_file(&self.configuration).ok(), Some(why)),
-        }
-    }
 }
 
 /// The same for a family of commands.
@@ -101,6 +93,19 @@ pub(crate) struct Anywhere<T: Args> {
 impl<T: Args> Anywhere<T> {
     pub(crate) fn whereabouts(&self) -> anyhow::Result<Whereabouts> {
         Whereabouts::read(&self.configuration, &self.server)
+    }
+
+    /// Is a server named?
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.server.server.is_some()
+    }
+
+    /// For who goes on all the same: without the file when that cannot be used, and why it cannot.
+    pub(crate) fn configuration_or_why_not(&self) -> (Option<Configuration>, Option<anyhow::Error>) {
+        match Configuration::read(&self.configuration) {
+            Ok(configuration) => (Some(configuration), None),
+            Err(why) => (Configuration::without_file(&self.configuration).ok(), Some(why)),
+        }
     }
 }
 
@@ -170,7 +175,7 @@ pub(crate) enum PlatformCommand {
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
     Migrate(OnPlatform<MigrateArguments>),
     /// Check configuration, connections, clock and limits, and say what to do
-    Doctor(OnPlatform<JsonArguments>),
+    Doctor(Anywhere<JsonArguments>),
 }
 
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ pub(crate) struct ServerArguments {
         help_heading = "Server",
         global = true
     )]
-    server: Option<String>,
+    pub(crate) server: Option<String>,
 
     /// File with the key for --server [default: the key in RAMPART_KEY]
     #[arg(long, value_name = "FILE", env = "RAMPART_KEY_FILE", help_heading = "Server", global = true)]

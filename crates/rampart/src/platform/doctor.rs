@@ -1,19 +1,23 @@
 //! `rampart doctor`: what is wrong, and what to do about it.
 
+mod there;
+
 use std::{process::ExitCode, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use model::{Stage, attendance::Missing};
 use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
 
 use super::{
+    operate,
+    place::Place,
     print_json, print_table,
     schedules::began_nothing,
     stops::{Asked, Lifting},
 };
-use crate::configuration::{Configuration, DatabaseUrl};
+use crate::configuration::{Configuration, DatabaseUrl, Whereabouts};
 
 /// How far the clocks of this machine and of the database may be apart.
 const CLOCKS: Duration = Duration::from_secs(5);
@@ -74,6 +78,18 @@ pub(super) fn doctor(
     if let Some(configuration) = &configuration {
         findings.extend(runtime.block_on(examine(configuration)));
     }
+    tell(&findings, json)
+}
+
+/// The same of a server, by whoever has a key of it.
+pub(super) fn doctor_there(whereabouts: &Whereabouts, json: bool) -> anyhow::Result<ExitCode> {
+    operate(whereabouts, async |place| match &place {
+        Place::There(client) => tell(&there::examine(&place, client).await, json),
+        Place::Here(_) => bail!("no server is named"),
+    })
+}
+
+fn tell(findings: &[Finding], json: bool) -> anyhow::Result<ExitCode> {
     if json {
         print_json(&findings)?;
     } else {

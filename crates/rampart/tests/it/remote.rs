@@ -4,6 +4,7 @@ mod alike;
 mod auditing;
 mod changing;
 mod commenting;
+mod doctor;
 mod packages;
 mod refused;
 mod roles;

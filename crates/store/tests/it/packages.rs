@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{
-    Priority, Stage, WorkerId,
+    Happening, Priority, Stage, WorkerId,
     package::{AnalysisStatus, PackageAnalysis},
     task::Retry,
 };
@@ -80,9 +80,15 @@ async fn nobody_waits_for_a_worker_that_is_not_there(ground: Ground) {
     assert!(ground.store.tasks(ground.tenant, TaskFilter::default(), None, 10).await.unwrap().is_empty());
     let worker = comes(&ground).await;
     assert!(asked(&ground, LEFT_PAD).await.1);
+    let begin = ground.store.latest_happening(ground.tenant).await.unwrap();
     ends(&ground, &worker, Ending::Package(says("fine"))).await;
     ground.store.worker_left(worker.id()).await.unwrap();
     let (analysis, is_planned) = asked(&ground, LEFT_PAD).await;
+    // Whoever follows need not ask again and again.
+    let told = ground.store.happenings(ground.tenant, begin, 10).await.unwrap();
+    let told: Vec<Happening> = told.into_iter().map(|(_, happening)| happening.unwrap()).collect();
+    let purl = LEFT_PAD.parse().unwrap();
+    assert_eq!(told, [Happening::PackageAnalyzed { task: analysis.task_id, purl }]);
     assert_eq!(
         (analysis.status, is_planned),
         (AnalysisStatus::Completed, false),
