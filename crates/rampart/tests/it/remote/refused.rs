@@ -73,7 +73,7 @@ fn who_asks_wrongly_is_told_what_is_wrong() {
     refused(at("--tenant", "default"), &["--server and --tenant", "a key belongs to a tenant"]);
     refused(list(&["--without-tls"]), &["--without-tls is about --server"]);
     // These are about this machine, or about all tenants: they have no such option.
-    for words in [&["doctor"][..], &["admin", "list"], &["up"], &["migrate"], &["worker"]] {
+    for words in [&["admin", "list"][..], &["up"], &["migrate"], &["worker"]] {
         let output = both.here(&[words, &["--server", &url]].concat());
         assert_exit(&output, 2);
         assert!(text(&output.stderr).contains("unexpected argument '--server'"), "{}", text(&output.stderr));
