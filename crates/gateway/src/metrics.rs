@@ -4,7 +4,7 @@
 
 use std::{
     sync::{Mutex, PoisonError, atomic::AtomicU64},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -19,7 +19,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Registry, Unit},
 };
-use store::{Connections, Workload};
+use store::{Connections, TaskCounts, Workload};
 
 use crate::{AT_ONCE, Gateway, health, problem::Problem, request};
 
@@ -27,6 +27,8 @@ use crate::{AT_ONCE, Gateway, health, problem::Problem, request};
 const GONE: u16 = 499;
 /// Whoever watches waits so long for the database, and sees without it what there is to see.
 const WITHIN: Duration = Duration::from_secs(3);
+/// There is much that has ended: it is not counted each time.
+const ENDED_EVERY: Duration = Duration::from_secs(60);
 /// In seconds: a read from memory takes less than the first, what is slow more than the last.
 const LATENCIES: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -133,6 +135,8 @@ pub(crate) struct Metrics {
     latencies: Family<Asked, Histogram>,
     authentications: Family<Authenticated, Counter>,
     limited: Counter,
+    /// When it was counted how many tasks have ended, and how many had.
+    ended: tokio::sync::Mutex<(Option<Instant>, TaskCounts)>,
     tasks: Family<TasksOf, Gauge<u64, AtomicU64>>,
     waiting: Family<WaitingOf, Gauge<f64, AtomicU64>>,
     connections: Family<ConnectionsOf, Gauge<u64, AtomicU64>>,
@@ -153,6 +157,7 @@ impl Default for Metrics {
             latencies: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
             authentications: Family::default(),
             limited: Counter::default(),
+            ended: tokio::sync::Mutex::default(),
             tasks: Family::default(),
             waiting: Family::default(),
             connections: Family::default(),
@@ -170,7 +175,7 @@ impl Default for Metrics {
         registry.register("authentications", whose, metrics.authentications.clone());
         let limited = "Requests that came too fast for an address, a key or a tenant";
         registry.register("http_requests_limited", limited, metrics.limited.clone());
-        registry.register("tasks", "Tasks of all tenants that have not ended well", metrics.tasks.clone());
+        registry.register("tasks", "Tasks of all tenants that are kept", metrics.tasks.clone());
         let longest = "For how long the task has waited that is due for longest";
         registry.register_with_unit("tasks_waiting", longest, Unit::Seconds, metrics.waiting.clone());
         let answers = "Whether the database answers: 1, or 0, and then what it tells is as it was before";
@@ -260,6 +265,21 @@ pub(crate) fn routes(gateway: Gateway) -> Router {
         .with_state(gateway)
 }
 
+/// Tasks that have ended well, or were cancelled, as they were within the last minute.
+async fn ended(gateway: &Gateway) -> TaskCounts {
+    let mut known = gateway.metrics.ended.lock().await;
+    if known.0.is_none_or(|at| at.elapsed() >= ENDED_EVERY) {
+        match tokio::time::timeout(WITHIN, gateway.store.ended_tasks()).await {
+            Ok(Ok(counts)) => *known = (Some(Instant::now()), counts),
+            Ok(Err(error)) => tracing::warn!(%error, "the database does not tell how many tasks have ended"),
+            Err(_) => {
+                tracing::warn!(within = ?WITHIN, "the database does not tell in time how many tasks have ended");
+            }
+        }
+    }
+    known.1.clone()
+}
+
 async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
     let workload = match tokio::time::timeout(WITHIN, gateway.store.workload()).await {
         Ok(Ok(workload)) => Some(workload),
@@ -271,6 +291,13 @@ async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Pro
             tracing::warn!(within = ?WITHIN, "the database does not tell in time what there is to do");
             None
         }
+    };
+    let workload = match workload {
+        Some(mut workload) => {
+            workload.tasks.extend(ended(&gateway).await);
+            Some(workload)
+        }
+        None => None,
     };
     let answering = AT_ONCE - gateway.room.available_permits();
     let text = gateway.metrics.told(workload, gateway.store.connections(), answering).map_err(|error| {

@@ -38,7 +38,8 @@ pub struct ClaimRequest {
 /// How much there is to do, and what keeps from it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Workload {
-    /// Tasks that have not ended well, by stage and by where they stand: `queued`, `running` or `dead`.
+    /// Tasks that have not ended well, by stage and by where they stand: `queued`, `running` or `dead`. For others there is
+    /// [`Store::ended_tasks`].
     pub tasks: TaskCounts,
     /// For how long the task that is due for longest has waited, by stage.
     pub waiting: BTreeMap<Stage, Duration>,
@@ -478,6 +479,19 @@ impl Store {
                     audited: tx.audited().await?,
                     unsigned: tx.unsigned().await?,
                 })
+            })
+        })
+        .await
+    }
+
+    /// How many tasks of all tenants have ended well, or were cancelled, and are still kept: all of them are counted, which takes its time.
+    pub async fn ended_tasks(&self) -> Result<TaskCounts, StoreError> {
+        self.read_queue(|tx| {
+            Box::pin(async move {
+                let sql = "SELECT stage, state, count(*) FROM tasks WHERE state IN ('completed', 'cancelled') \
+                           GROUP BY stage, state";
+                let rows = tx.session.query(sql, &[]).await?;
+                rows.iter().map(|row| Ok(((row.word(0)?, row.text(1)?.to_owned()), row.count(2)?))).collect()
             })
         })
         .await

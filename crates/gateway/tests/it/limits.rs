@@ -12,7 +12,7 @@ use hyper::{Method, Request, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
 use model::{ApiKey, Authority, NewTask, Reach, Role, Work};
 use serde_json::json;
-use store::NewKey;
+use store::{NewKey, TaskFilter};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -98,6 +98,8 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
     let ground = Ground::start().await;
     let key = ground.key(Role::Viewer).await;
     let (scan, _) = (ground.scan().await, ground.task().await);
+    let unwanted = TaskFilter::one(ground.task().await);
+    ground.store.cancel_tasks(ground.tenant, unwanted, "test").await.unwrap();
     for _ in 0..3 {
         assert_eq!(ground.get(&format!("/api/v1/scans/{scan}"), &key).await.status, 200);
     }
@@ -120,6 +122,7 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
         "rampart_authentications_total{result=\"Known\"} 4",
         "rampart_authentications_total{result=\"Unknown\"} 1",
         "rampart_tasks{stage=\"exercise\",state=\"queued\"} 1",
+        "rampart_tasks{stage=\"exercise\",state=\"cancelled\"} 1",
         "rampart_emergency_stops 1",
         "rampart_build_info{version=\"",
     ] {
