@@ -50,7 +50,7 @@ pub use self::{
     scans::{Compared, ScanQuery},
     scopes::{Expected, NamedScope, Version, Versioned},
     stops::StopReach,
-    tasks::{RedrivenTasks, TaskChoice, TaskQuery, TaskTotals},
+    tasks::{CancelledTasks, PurgedTasks, RedrivenTasks, TaskChoice, TaskQuery, TaskTotals},
     tls::Trusted,
     users::{Invited, UserQuery},
     webhooks::MadeWebhook,

@@ -49,6 +49,8 @@ pub type TaskTotals = BTreeMap<Stage, BTreeMap<String, u64>>;
 pub struct RedrivenTasks {
     /// So many wait to be tried again.
     pub redriven: u64,
+    /// There may be more, which are brought back when it is asked for again.
+    pub more: bool,
     /// So many stay dead by scan, as it gives up what is planned.
     pub left: BTreeMap<ScanId, u64>,
 }
@@ -64,9 +66,22 @@ struct Totals {
     stages: TaskTotals,
 }
 
-#[derive(Deserialize)]
-struct Cancelled {
-    reached: u64,
+/// What became of tasks that were to be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CancelledTasks {
+    /// So many were reached: those that waited have ended, those at work end when their workers hear of it.
+    pub reached: u64,
+    /// There may be more, which are reached when it is asked for again.
+    pub more: bool,
+}
+
+/// What became of tasks that were to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PurgedTasks {
+    /// So many are.
+    pub purged: u64,
+    /// There may be more, which are forgotten when it is asked for again.
+    pub more: bool,
 }
 
 #[derive(Serialize)]
@@ -74,11 +89,6 @@ struct Purge<'p> {
     which: &'p TaskChoice,
     #[serde(with = "jiff::fmt::serde::unsigned_duration::required")]
     older_than: Duration,
-}
-
-#[derive(Deserialize)]
-struct Purged {
-    purged: u64,
 }
 
 impl Client {
@@ -106,9 +116,9 @@ impl Client {
         self.get(&["tasks", "totals"]).answer().await.map(|Totals { stages }| stages)
     }
 
-    /// Cancels tasks: those that wait end at once, those at work when their workers hear of it. How many were reached.
-    pub async fn cancel_tasks(&self, which: &TaskChoice) -> Result<u64, ClientError> {
-        self.post(&["tasks", "cancel"]).body(which).answer().await.map(|Cancelled { reached }| reached)
+    /// Cancels tasks, as many as the server does at once: those that wait end at once, those at work when their workers hear of it.
+    pub async fn cancel_tasks(&self, which: &TaskChoice) -> Result<CancelledTasks, ClientError> {
+        self.post(&["tasks", "cancel"]).body(which).answer().await
     }
 
     /// Brings dead tasks back, the oldest first, as many as the server does at once.
@@ -116,9 +126,13 @@ impl Client {
         self.post(&["tasks", "redrive"]).body(which).answer().await
     }
 
-    /// Forgets tasks that ended longer ago than that. How many are forgotten.
-    pub async fn purge_tasks(&self, which: &TaskChoice, older_than: Duration) -> Result<u64, ClientError> {
+    /// Forgets tasks that ended longer ago than that, as many as the server does at once.
+    pub async fn purge_tasks(
+        &self,
+        which: &TaskChoice,
+        older_than: Duration,
+    ) -> Result<PurgedTasks, ClientError> {
         let purge = Purge { which, older_than };
-        self.post(&["tasks", "purge"]).body(&purge).answer().await.map(|Purged { purged }| purged)
+        self.post(&["tasks", "purge"]).body(&purge).answer().await
     }
 }

@@ -63,7 +63,7 @@ impl Client {
         self.request(Method::PATCH, &["webhooks", &id.to_string()]).body(change).answer().await
     }
 
-    /// Gives a webhook another secret; for so many seconds what is sent is signed with both, for a day without.
+    /// Gives a webhook another secret; for so many seconds what is sent is signed with those before, too; for a day without.
     pub async fn rotate_webhook(
         &self,
         id: WebhookId,

@@ -38,7 +38,7 @@ use axum::{Router, body::Bytes, middleware, routing::get};
 use model::{
     CheckId, Role, Stage, UserId,
     record::CheckRecord,
-    webhook::{Receivers, WebhookKey},
+    webhook::{Receivers, WebhookKeys},
 };
 use store::{Objects, Store, Terms};
 use tokio::sync::Semaphore;
@@ -95,8 +95,6 @@ pub struct Surroundings {
     pub reports: Objects,
     /// Tells the workers; it does not wait, and who was not told looks a little later.
     pub tell: Box<dyn Fn(News) + Send + Sync>,
-    /// To whom messages go; to nobody without. As workers, it goes by the same as long as it runs.
-    pub webhooks: Option<Webhooks>,
     /// Where all gateways of the platform count together what they give, if there is such a place.
     pub counting: Option<Counting>,
     /// Nothing new is taken from its end on: it says that it is not ready.
@@ -108,7 +106,7 @@ pub struct Webhooks {
     /// Who may be told.
     pub receivers: Receivers,
     /// Of which the secrets of webhooks are made.
-    pub key: WebhookKey,
+    pub keys: WebhookKeys,
 }
 
 /// What answers. Each request has it several times over, so that a copy costs one count.

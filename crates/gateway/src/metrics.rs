@@ -281,7 +281,7 @@ async fn ended(gateway: &Gateway) -> TaskCounts {
 }
 
 async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
-    let workload = match tokio::time::timeout(WITHIN, gateway.store.workload()).await {
+    let mut workload = match tokio::time::timeout(WITHIN, gateway.store.workload()).await {
         Ok(Ok(workload)) => Some(workload),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the database does not tell what there is to do");
@@ -292,13 +292,9 @@ async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Pro
             None
         }
     };
-    let workload = match workload {
-        Some(mut workload) => {
-            workload.tasks.extend(ended(&gateway).await);
-            Some(workload)
-        }
-        None => None,
-    };
+    if let Some(workload) = &mut workload {
+        workload.tasks.extend(ended(&gateway).await);
+    }
     let answering = AT_ONCE - gateway.room.available_permits();
     let text = gateway.metrics.told(workload, gateway.store.connections(), answering).map_err(|error| {
         tracing::error!(%error, "the metrics cannot be written");

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use crate::{Gateway, IdentityProviders, Rates};
+use crate::{Gateway, IdentityProviders, Rates, Webhooks};
 
 /// How a gateway treats whoever asks.
 #[derive(Default)]
@@ -15,6 +15,8 @@ pub struct Rules {
     pub identity_providers: IdentityProviders,
     /// The name of the tenant whose people look after all tenants; without it nobody does by this gateway.
     pub platform_tenant: Option<String>,
+    /// To whom messages go; to nobody without.
+    pub webhooks: Option<Webhooks>,
 }
 
 impl Gateway {

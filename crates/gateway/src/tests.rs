@@ -42,7 +42,6 @@ pub(crate) fn gateway(store: Store, directory: &Path) -> Gateway {
         resolvers: Vec::new(),
         reports: Objects::directory(directory).unwrap(),
         tell: Box::new(|_| {}),
-        webhooks: None,
         counting: None,
         ending: CancellationToken::new(),
     };

@@ -301,6 +301,13 @@ pub struct ScheduleRecord {
     pub refused: Option<RefusedRun>,
 }
 
+impl ScheduleRecord {
+    /// What somebody may have changed; the rest goes on by itself.
+    pub fn settings(&self) -> (&Schedule, &ScanRequest, &[Target], bool) {
+        (&self.rule, &self.request, &self.targets, self.enabled)
+    }
+}
+
 /// A run of a schedule that could not begin its scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedRun {
@@ -446,6 +453,13 @@ pub struct UserRecord {
     pub issuer: Option<String>,
     /// Do they show a second factor beside their password?
     pub second_factor: bool,
+}
+
+impl UserRecord {
+    /// What somebody may have changed; the rest goes on by itself.
+    pub fn settings(&self) -> (&Role, Option<Timestamp>) {
+        (&self.role, self.disabled_at)
+    }
 }
 
 #[cfg(test)]

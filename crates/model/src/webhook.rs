@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     receivers::{Receivers, ReceiversError, Unreachable},
-    signature::{WebhookKey, WebhookKeyError, WebhookSecret},
+    signature::{WebhookKeyError, WebhookKeys, WebhookSecret},
 };
 use crate::{Happening, WebhookId, happening::HappeningKind};
 
@@ -114,6 +114,11 @@ impl WebhookRecord {
     pub fn secrets(&self, now: Timestamp) -> impl Iterator<Item = u32> {
         let old = self.old_secrets.iter().filter(move |old| now < old.until);
         std::iter::once(self.secret_number).chain(old.map(|old| old.number))
+    }
+
+    /// What somebody may have changed; the rest goes on by itself.
+    pub fn settings(&self) -> (&Url, &BTreeSet<HappeningKind>, bool, u32) {
+        (&self.url, &self.events, self.enabled, self.secret_number)
     }
 
     /// Is it told of that?

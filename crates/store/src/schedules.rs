@@ -283,10 +283,7 @@ impl Store {
             Box::pin(async move {
                 let before = tx.hold_schedule(id).await?;
                 // That it has begun a scan meanwhile changes nothing.
-                let said = |one: &ScheduleRecord| {
-                    (one.rule.clone(), one.request.clone(), one.targets.clone(), one.enabled)
-                };
-                if seen.is_some_and(|seen| said(&seen) != said(&before)) {
+                if seen.is_some_and(|seen| seen.settings() != before.settings()) {
                     return Err(StoreError::Changed { kind: "schedule", name: before.name });
                 }
                 let mut after = before.clone();

@@ -43,6 +43,7 @@ impl TenantTx<'_> {
         &mut self,
         filter: &TaskFilter,
         ended_before: Timestamp,
+        at_most: u64,
         by: &By,
     ) -> Result<u64, StoreError> {
         let mut wanted = filter.question(self.tenant());
@@ -51,7 +52,7 @@ impl TenantTx<'_> {
         let Question { condition, values } = wanted;
         let sql = format!(
             "DELETE FROM tasks WHERE tenant_id = $1 AND task_id IN \
-             (SELECT task_id FROM tasks WHERE {condition} LIMIT {PURGED_AT_ONCE})"
+             (SELECT task_id FROM tasks WHERE {condition} LIMIT {at_most})"
         );
         let purged = self.execute(&sql, &values).await?;
         if purged > 0 {
@@ -67,17 +68,18 @@ impl TenantTx<'_> {
 }
 
 impl Store {
-    /// Nobody wants them any more: what waits is gone at once, the workers of what is at work hear of it at their next look. How
-    /// many that were.
+    /// Nobody wants them any more, at most so many of them: what waits is gone at once, the workers of what is at work hear of it at
+    /// their next look. How many that were.
     pub async fn cancel_tasks(
         &self,
         tenant: TenantId,
         filter: TaskFilter,
+        at_most: u64,
         by: impl Into<By>,
     ) -> Result<u64, StoreError> {
         let by = by.into();
         let states = ["queued", "running"].to_vec();
-        let reached = self.command_all(tenant, filter, states, Sweep::Cancel, u64::MAX, by).await?;
+        let reached = self.command_all(tenant, filter, states, Sweep::Cancel, at_most, by).await?;
         Ok(reached.tasks)
     }
 
@@ -141,25 +143,27 @@ impl Store {
         Ok(total)
     }
 
-    /// Forgets tasks that have ended before a time, and keys that nobody remembers any more. How many tasks that were.
+    /// Forgets tasks that have ended before a time, at most so many of them, and keys that nobody remembers any more. How many
+    /// tasks that were.
     pub async fn purge_tasks(
         &self,
         tenant: TenantId,
         filter: TaskFilter,
         ended_before: Timestamp,
+        at_most: u64,
         by: impl Into<By>,
     ) -> Result<u64, StoreError> {
         let by = by.into();
         let mut all = 0;
         // However many there are, nobody waits behind one statement, and what is done is done when somebody stops in between.
         loop {
-            let (filter, by) = (filter.clone(), by.clone());
+            let (filter, by, limit) = (filter.clone(), by.clone(), PURGED_AT_ONCE.min(at_most - all));
             let purging = self.of_tenant(tenant, move |tx| {
-                Box::pin(async move { tx.purge_tasks(&filter, ended_before, &by).await })
+                Box::pin(async move { tx.purge_tasks(&filter, ended_before, limit, &by).await })
             });
             let purged = purging.await?;
             all += purged;
-            if purged < PURGED_AT_ONCE {
+            if purged < limit || all == at_most {
                 return Ok(all);
             }
         }

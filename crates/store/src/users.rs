@@ -519,7 +519,7 @@ impl Store {
 
 /// What may be changed is as somebody has seen it: that somebody has logged in meanwhile changes nothing.
 fn require_seen(user: &UserRecord, seen: Option<UserRecord>) -> Result<(), StoreError> {
-    match seen.is_none_or(|seen| seen.role == user.role && seen.disabled_at == user.disabled_at) {
+    match seen.is_none_or(|seen| seen.settings() == user.settings()) {
         true => Ok(()),
         false => Err(StoreError::Changed { kind: "user", name: user.name.to_string() }),
     }

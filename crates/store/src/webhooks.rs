@@ -266,10 +266,7 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.held_webhook(id).await?;
-                let said = |webhook: &WebhookRecord| {
-                    (webhook.url.clone(), webhook.events.clone(), webhook.enabled, webhook.secret_number)
-                };
-                if seen.is_some_and(|seen| said(&seen) != said(&before)) {
+                if seen.is_some_and(|seen| seen.settings() != before.settings()) {
                     return Err(StoreError::Changed { kind: "webhook", name: before.name });
                 }
                 let WebhookChange { url, events, enabled } = change;
@@ -279,7 +276,7 @@ impl Store {
                     enabled: enabled.unwrap_or(before.enabled),
                     ..before.clone()
                 };
-                if said(&after) == said(&before) {
+                if after.settings() == before.settings() {
                     return Ok(before);
                 }
                 if after.enabled && !before.enabled {

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Write},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -27,6 +28,9 @@ pub struct Options {
     pub settings: Vec<String>,
     /// Certificate chain and key in PEM, when the server is to encrypt.
     pub tls: Option<(String, String)>,
+    /// So many megabytes in all for what it keeps, on a disk of its own that goes with its process. It is started again whenever it
+    /// has ended in no good order, as by whoever looks after services.
+    pub room: Option<u32>,
 }
 
 /// A database and its user, made by [`Server::create_database_with_user`].
@@ -271,8 +275,17 @@ impl Server {
         if running.is_some() {
             return;
         }
-        let mut postgres = command(&program("postgresql", "postgres"));
-        postgres.arg("-D").arg(self.place.path().join("data")).args(["-p", &self.port.number().to_string()]);
+        let data = self.place.path().join("data");
+        let mut postgres = match self.options.room {
+            None => command(&program("postgresql", "postgres")),
+            Some(megabytes) => {
+                let mut shell = command("/bin/sh".as_ref());
+                shell.args(["-c", LIMITED, "limited", &megabytes.to_string()]).arg(&data);
+                shell.arg(program("postgresql", "postgres"));
+                shell
+            }
+        };
+        postgres.arg("-D").arg(&data).args(["-p", &self.port.number().to_string()]);
         let fsync = format!("fsync={}", if self.options.fsync { "on" } else { "off" });
         let ours = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", &fsync];
         for setting in ours.into_iter().chain(self.options.settings.iter().map(String::as_str)) {
@@ -284,6 +297,39 @@ impl Server {
         // It listens long before it has recovered.
         process.wait_until(|_| output(&mut asks).status.success());
         *running = Some(process);
+    }
+
+    /// Leaves no room on the disk of a server that has [`Options::room`].
+    #[track_caller]
+    pub fn fill_disk(&self) {
+        // Each until nothing goes into it any more: pieces, and then single bytes.
+        let fill = "for size in 65536 512 1; do dd if=/dev/zero bs=$size >>\"$0\" 2>/dev/null; done; true";
+        run(command("/bin/sh".as_ref()).args(["-c", fill]).arg(self.filler()));
+    }
+
+    /// Writes ahead, and nothing else, until it ends for want of room.
+    #[track_caller]
+    pub fn write_until_it_ends(&self) {
+        const SQL: &str = "SELECT count(pg_logical_emit_message(false, '', repeat('x', 1000000))) FROM generate_series(1, 1000)";
+        let mut psql = command(&program("postgresql", "psql"));
+        psql.args(["--no-psqlrc", "--quiet", "--dbname", &self.superuser_url(), "--command", SQL]);
+        let said = output(&mut psql);
+        assert!(!said.status.success(), "a gigabyte has room");
+    }
+
+    /// Takes back what [`Server::fill_disk`] has done.
+    #[track_caller]
+    pub fn free_disk(&self) {
+        run(command("/bin/rm".as_ref()).arg("--").arg(self.filler()));
+    }
+
+    /// As the process sees it.
+    fn filler(&self) -> PathBuf {
+        let process = self.process();
+        let process = process.as_ref().expect("it runs").pid();
+        let data = self.place.path().join("data");
+        let below = data.strip_prefix("/").expect("a place has a whole path");
+        Path::new(&format!("/proc/{process}/root")).join(below).join("filler")
     }
 
     /// Ends it in good order, throwing its clients out, and starts it again.
@@ -300,6 +346,21 @@ impl Server {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Megabytes, the data, the program and its arguments: on a disk that only it sees, for as long as it lives.
+const LIMITED: &str = r#"
+exec unshare --user --map-user="$(id -u)" --map-group="$(id -g)" --mount --keep-caps /bin/sh -c '
+    megabytes=$1 data=$2 program=$3
+    shift 3
+    set -e
+    cp -a "$data" "$data.first"
+    mount -t tmpfs -o "size=${megabytes}m,mode=0700" none "$data"
+    cp -a "$data.first/." "$data"
+    set +e
+    # What has no room to recover tries that until there is.
+    until setpriv --inh-caps=-all --ambient-caps=-all "$program" "$@"; do sleep 0.1; done
+' limited "$@"
+"#;
 
 /// Where a fresh data directory is, made once by each test process: making one takes seconds, copying it does not.
 fn initialised() -> &'static Place {

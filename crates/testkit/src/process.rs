@@ -269,7 +269,7 @@ impl Process {
         });
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().try_into().expect("process numbers are positive"))
     }
 }

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use model::{
     DomainName, Endpoint, Profile, TenantId,
     task::{Retry, TaskFailure},
-    webhook::{Delivery, Receivers, WebhookKey, WebhookRecord},
+    webhook::{Delivery, Receivers, WebhookKeys, WebhookRecord},
 };
 use rustls::{ClientConfig, pki_types::ServerName};
 use scanner::socket::{DialError, Dialer};
@@ -43,12 +43,25 @@ const MOST_TENANTS: usize = 10_000;
 
 /// Sends messages to whom this process may send some.
 pub struct Sender {
-    key: WebhookKey,
-    receivers: Receivers,
-    /// Each tenant has its own places for connections, so that who holds them all holds up nobody else.
-    dialers: Mutex<HashMap<TenantId, Dialer>>,
-    tls: TlsConnector,
+    state: Mutex<State>,
     product: String,
+}
+
+/// To whom messages are sent, and how.
+#[derive(Clone)]
+pub struct Sending {
+    /// What is sent is signed with each of these.
+    pub keys: WebhookKeys,
+    /// Who may be told.
+    pub receivers: Receivers,
+    /// Whose word on receivers is trusted.
+    pub tls: Arc<ClientConfig>,
+}
+
+struct State {
+    sending: Arc<Sending>,
+    /// Each tenant has its own places for connections, so that who holds them all holds up nobody else.
+    dialers: HashMap<TenantId, Dialer>,
 }
 
 /// Why a message did not arrive, as the tenant is told it.
@@ -93,20 +106,32 @@ impl Undelivered {
 }
 
 impl Sender {
-    /// Signs with this key, and trusts whom that says.
-    pub fn new(key: WebhookKey, receivers: Receivers, tls: Arc<ClientConfig>, product: String) -> Sender {
-        Sender { key, receivers, dialers: Mutex::default(), tls: TlsConnector::from(tls), product }
+    /// Tells receivers that it is this product.
+    pub fn new(sending: Sending, product: String) -> Sender {
+        let state = State { sending: Arc::new(sending), dialers: HashMap::new() };
+        Sender { state: Mutex::new(state), product }
     }
 
-    fn dialer(&self, tenant: TenantId, stop: &CancellationToken) -> Dialer {
-        // A map that is half changed is none that this leaves behind.
-        let mut dialers = self.dialers.lock().unwrap_or_else(PoisonError::into_inner);
+    /// From now on messages are sent like this; what is on its way is not held up.
+    pub fn follow(&self, sending: Sending) {
+        *self.state() = State { sending: Arc::new(sending), dialers: HashMap::new() };
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A state that is half changed is none that this leaves behind.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self, tenant: TenantId, stop: &CancellationToken) -> (Arc<Sending>, Dialer) {
+        let mut state = self.state();
+        let State { sending, dialers } = &mut *state;
         if dialers.len() >= MOST_TENANTS && !dialers.contains_key(&tenant) {
             dialers.clear();
         }
         let new =
-            || Dialer::new(self.receivers.scope(), Profile::Standard.limits(), CancellationToken::new());
-        dialers.entry(tenant).or_insert_with(new).with_stop(stop.clone())
+            || Dialer::new(sending.receivers.scope(), Profile::Standard.limits(), CancellationToken::new());
+        let dialer = dialers.entry(tenant).or_insert_with(new).with_stop(stop.clone());
+        (Arc::clone(sending), dialer)
     }
 
     /// Does one task, unless it is stopped in the middle. Its id is what the receiver knows the message by, the same each time that it is
@@ -163,11 +188,11 @@ impl Sender {
         id: &str,
         stop: &CancellationToken,
     ) -> Result<(), Trouble> {
-        self.receivers.permit(&webhook.url).map_err(|why| Undelivered::NotAllowed(why.to_string()))?;
+        let (sending, dialer) = self.now(tenant, stop);
+        sending.receivers.permit(&webhook.url).map_err(|why| Undelivered::NotAllowed(why.to_string()))?;
         let until = Instant::now() + TRY;
-        let request = self.request(tenant, webhook, body, id)?;
-        let dialer = self.dialer(tenant, stop);
-        let answered = timeout_at(until, self.exchange(&dialer, &webhook.url, request, until)).await;
+        let request = self.request(&sending.keys, tenant, webhook, body, id)?;
+        let answered = timeout_at(until, exchange(&sending, &dialer, &webhook.url, request, until)).await;
         let answer = answered.map_err(|_| Undelivered::Silent)??;
         let status = answer.status();
         if status.is_success() {
@@ -182,14 +207,15 @@ impl Sender {
 
     fn request(
         &self,
+        keys: &WebhookKeys,
         tenant: TenantId,
         webhook: &WebhookRecord,
         body: Vec<u8>,
         id: &str,
     ) -> Result<Request<Full<Bytes>>, Undelivered> {
         let now = Timestamp::now();
-        let sign = |number| self.key.secret(tenant, webhook.id, number).sign(id, now, &body);
-        let signatures = webhook.secrets(now).map(sign).collect::<Vec<_>>().join(" ");
+        let secrets = webhook.secrets(now).flat_map(|number| keys.secrets(tenant, webhook.id, number));
+        let signatures = secrets.map(|secret| secret.sign(id, now, &body)).collect::<Vec<_>>().join(" ");
         let url = &webhook.url;
         let host = match (url.host_str().unwrap_or_default(), url.port()) {
             (host, Some(port)) => format!("{host}:{port}"),
@@ -209,52 +235,53 @@ impl Sender {
             .body(Full::from(body))
             .map_err(|error| Undelivered::NotAllowed(format!("nothing can be sent to this URL: {error}")))
     }
+}
 
-    async fn exchange(
-        &self,
-        dialer: &Dialer,
-        url: &Url,
-        request: Request<Full<Bytes>>,
-        until: Instant,
-    ) -> Result<Response<Incoming>, Trouble> {
-        let port = url.port_or_known_default().unwrap_or(443);
-        let (name, addresses) = addresses(url, port).await?;
-        let permitted = |address: &IpAddr| self.receivers.permit_address(*address, name.as_ref(), port);
-        let permitted: Vec<IpAddr> = addresses.iter().copied().filter(permitted).collect();
-        let mut trouble = match permitted.is_empty() {
-            true => {
-                let why = "its name leads to no address that messages may go to: who runs the installation says to which, by --webhook-receivers";
-                Undelivered::NotAllowed(why.to_owned()).because(format!("{addresses:?}"))
-            }
-            false => Undelivered::Unreachable.into(),
-        };
-        for address in permitted {
-            let endpoint = Endpoint { name: name.clone(), address, port };
-            match dialer.connect(&endpoint, until).await {
-                Ok(connection) => {
-                    dialer.request_turn(address).await.map_err(|error| undialled(&error))?;
-                    if url.scheme() != "https" {
-                        return ask(connection, request).await;
-                    }
-                    let server = match &name {
-                        Some(name) => ServerName::try_from(name.to_string()),
-                        None => Ok(ServerName::from(address)),
-                    };
-                    let server = server.map_err(|error| Undelivered::Unencrypted.because(error))?;
-                    let encrypted = self.tls.connect(server, connection).await;
-                    return ask(encrypted.map_err(|error| Undelivered::Unencrypted.because(error))?, request)
-                        .await;
+async fn exchange(
+    sending: &Sending,
+    dialer: &Dialer,
+    url: &Url,
+    request: Request<Full<Bytes>>,
+    until: Instant,
+) -> Result<Response<Incoming>, Trouble> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    let (name, addresses) = addresses(url, port).await?;
+    let permitted = |address: &IpAddr| sending.receivers.permit_address(*address, name.as_ref(), port);
+    let permitted: Vec<IpAddr> = addresses.iter().copied().filter(permitted).collect();
+    let mut trouble = match permitted.is_empty() {
+        true => {
+            let why = "its name leads to no address that messages may go to: who runs the installation says to which, by --webhook-receivers";
+            Undelivered::NotAllowed(why.to_owned()).because(format!("{addresses:?}"))
+        }
+        false => Undelivered::Unreachable.into(),
+    };
+    for address in permitted {
+        let endpoint = Endpoint { name: name.clone(), address, port };
+        match dialer.connect(&endpoint, until).await {
+            Ok(connection) => {
+                dialer.request_turn(address).await.map_err(|error| undialled(&error))?;
+                if url.scheme() != "https" {
+                    return ask(connection, request).await;
                 }
-                Err(error) => {
-                    trouble = undialled(&error);
-                    if matches!(trouble, Trouble::Stopped) {
-                        break;
-                    }
+                let server = match &name {
+                    Some(name) => ServerName::try_from(name.to_string()),
+                    None => Ok(ServerName::from(address)),
+                };
+                let server = server.map_err(|error| Undelivered::Unencrypted.because(error))?;
+                let encrypted =
+                    TlsConnector::from(Arc::clone(&sending.tls)).connect(server, connection).await;
+                return ask(encrypted.map_err(|error| Undelivered::Unencrypted.because(error))?, request)
+                    .await;
+            }
+            Err(error) => {
+                trouble = undialled(&error);
+                if matches!(trouble, Trouble::Stopped) {
+                    break;
                 }
             }
         }
-        Err(trouble)
     }
+    Err(trouble)
 }
 
 /// The name, if it is one, and where it leads now: as every program of this machine is told it. A name server is no receiver.
@@ -320,10 +347,10 @@ mod tests {
         let work = Work::Deliver(Box::new(delivery.clone()));
         let task = store.enqueue(tenant, vec![NewTask::new(work)]).await.unwrap()[0].id;
         let lease = Lease { tenant, task, number: LeaseNumber::from_stored(1), scan: None };
-        let key = WebhookKey::new(&"k".repeat(32)).unwrap();
+        let keys = WebhookKeys::new(&"k".repeat(32)).unwrap();
         let receivers: Receivers = "127.0.0.1:9".parse().unwrap();
         let tls = Arc::new(client::Trusted::OfThisMachine.configuration().unwrap());
-        let sender = Sender::new(key, receivers, tls, "rampart/test".to_owned());
+        let sender = Sender::new(Sending { keys, receivers, tls }, "rampart/test".to_owned());
         let stop = CancellationToken::new();
         stop.cancel();
         assert_eq!(sender.deliver(&store, &lease, &delivery, &stop).await, None);

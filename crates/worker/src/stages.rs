@@ -25,7 +25,7 @@ pub struct Stages {
     pub(crate) engines: Engines,
     checks: Checks,
     reports: Objects,
-    sender: Option<Sender>,
+    sender: Option<Arc<Sender>>,
 }
 
 impl Stages {
@@ -36,7 +36,7 @@ impl Stages {
 
     /// Messages to webhooks are sent by this one.
     #[must_use]
-    pub fn sending(mut self, sender: Option<Sender>) -> Stages {
+    pub fn sending(mut self, sender: Option<Arc<Sender>>) -> Stages {
         self.sender = sender;
         self
     }

@@ -25,8 +25,9 @@ use crate::{
 
 /// Tasks that a request names one by one, at most.
 const MOST_NAMED: usize = 1_000;
-/// Tasks that one request brings back, at most: more go by asking again, so that workers are not flooded.
-const MOST_REDRIVEN: u64 = 10_000;
+/// Tasks that one request cancels, brings back or forgets, at most: more go by asking again. Nobody waits long for an answer, and
+/// workers are not flooded.
+const MOST_AT_ONCE: u64 = 10_000;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -160,13 +161,17 @@ pub(super) struct PurgeChoice {
 pub(super) struct CancelledTasks {
     /// So many were reached: those that waited have ended, those at work end when their workers hear of it.
     reached: u64,
+    /// There may be more, which are reached when it is asked for again.
+    more: bool,
 }
 
 /// What became of dead tasks that were to be brought back.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RedrivenTasks {
-    /// So many wait to be tried again; asked again, more of them do when it is as many as one request brings back.
+    /// So many wait to be tried again.
     redriven: u64,
+    /// There may be more, which are brought back when it is asked for again.
+    more: bool,
     /// So many stay dead by scan, as it gives up what is planned.
     left: BTreeMap<ScanId, u64>,
 }
@@ -176,6 +181,8 @@ pub(super) struct RedrivenTasks {
 pub(super) struct PurgedTasks {
     /// So many are.
     purged: u64,
+    /// There may be more, which are forgotten when it is asked for again.
+    more: bool,
 }
 
 /// Lists tasks.
@@ -257,12 +264,12 @@ pub(super) async fn cancel(
     Body(which): Body<TaskChoice>,
 ) -> Result<(StatusCode, Json<CancelledTasks>), Problem> {
     let tenant = caller.may(Permission::TasksManage)?;
-    let reached = gateway.store.cancel_tasks(tenant, which.filter()?, caller.by()).await?;
+    let reached = gateway.store.cancel_tasks(tenant, which.filter()?, MOST_AT_ONCE, caller.by()).await?;
     gateway.tasks.forget(|(owner, _), _| *owner == tenant);
     if reached > 0 {
         (gateway.around.tell)(News::Ended);
     }
-    Ok((StatusCode::ACCEPTED, Json(CancelledTasks { reached })))
+    Ok((StatusCode::ACCEPTED, Json(CancelledTasks { reached, more: reached == MOST_AT_ONCE })))
 }
 
 /// Brings dead tasks back, the oldest first.
@@ -280,10 +287,13 @@ pub(super) async fn redrive(
     Body(which): Body<TaskChoice>,
 ) -> Result<(StatusCode, Json<RedrivenTasks>), Problem> {
     let tenant = caller.may(Permission::TasksManage)?;
-    let came = gateway.store.redrive_tasks(tenant, which.filter()?, MOST_REDRIVEN, caller.by()).await?;
+    let came = gateway.store.redrive_tasks(tenant, which.filter()?, MOST_AT_ONCE, caller.by()).await?;
     gateway.tasks.forget(|(owner, _), _| *owner == tenant);
     let left = came.left.into_iter().map(|(scan, left)| (scan, left.tasks)).collect();
-    Ok((StatusCode::ACCEPTED, Json(RedrivenTasks { redriven: came.tasks, left })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(RedrivenTasks { redriven: came.tasks, more: came.tasks == MOST_AT_ONCE, left }),
+    ))
 }
 
 /// Forgets tasks that have ended.
@@ -304,7 +314,8 @@ pub(super) async fn purge(
     let too_long = || Problem::new(Kind::Invalid, "older_than is longer than anything is kept");
     let age = SignedDuration::try_from(asked.older_than).map_err(|_| too_long())?;
     let before: Timestamp = gateway.store.clock().await?.checked_sub(age).map_err(|_| too_long())?;
-    let purged = gateway.store.purge_tasks(tenant, asked.which.filter()?, before, caller.by()).await?;
+    let which = asked.which.filter()?;
+    let purged = gateway.store.purge_tasks(tenant, which, before, MOST_AT_ONCE, caller.by()).await?;
     gateway.tasks.forget(|(owner, _), _| *owner == tenant);
-    Ok(Json(PurgedTasks { purged }))
+    Ok(Json(PurgedTasks { purged, more: purged == MOST_AT_ONCE }))
 }

@@ -36,19 +36,19 @@ impl Changeable for TenantSettings {}
 
 impl Changeable for UserRecord {
     fn version(&self) -> impl Serialize {
-        (&self.role, self.disabled_at)
+        self.settings()
     }
 }
 
 impl Changeable for ScheduleRecord {
     fn version(&self) -> impl Serialize {
-        (&self.rule, &self.request, &self.targets, self.enabled)
+        self.settings()
     }
 }
 
 impl Changeable for WebhookRecord {
     fn version(&self) -> impl Serialize {
-        (&self.url, &self.events, self.enabled, self.secret_number)
+        self.settings()
     }
 }
 

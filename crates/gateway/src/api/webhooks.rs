@@ -23,7 +23,7 @@ use super::{
     words,
 };
 use crate::{
-    Gateway, Webhooks as Allowed,
+    Gateway,
     caller::Caller,
     problem::{AboutOne, Anywhere, BringsBody, HasQuery, Kind, MayConflict, MayHaveChanged, Problem},
 };
@@ -64,8 +64,9 @@ pub(super) struct SecretRequest {
 }
 
 /// Only where somebody allowed it something is sent.
-fn permit(allowed: Option<&Allowed>, url: &Url) -> Result<(), Problem> {
-    let Some(allowed) = allowed else {
+fn permit(gateway: &Gateway, url: &Url) -> Result<(), Problem> {
+    let rules = gateway.rules.load();
+    let Some(allowed) = &rules.webhooks else {
         let problem = Problem::new(Kind::Invalid, "this installation sends nothing to webhooks");
         return Err(
             problem.hint("who runs it says to whom, by --webhook-receivers, and signs with --webhook-key")
@@ -74,8 +75,14 @@ fn permit(allowed: Option<&Allowed>, url: &Url) -> Result<(), Problem> {
     allowed.receivers.permit(url).map_err(|why| Problem::new(Kind::Invalid, why.to_string()))
 }
 
-fn shown(allowed: &Allowed, tenant: TenantId, webhook: &WebhookRecord) -> String {
-    allowed.key.secret(tenant, webhook.id, webhook.secret_number).expose()
+/// With its secret, when that was made by this request.
+fn shown(gateway: &Gateway, tenant: TenantId, made: store::Made<WebhookRecord>) -> MadeWebhook {
+    let store::Made { record: webhook, is_new } = made;
+    let rules = gateway.rules.load();
+    let allowed = rules.webhooks.as_ref().filter(|_| is_new);
+    let secret =
+        allowed.map(|allowed| allowed.keys.secret(tenant, webhook.id, webhook.secret_number).expose());
+    MadeWebhook { secret, webhook }
 }
 
 /// Lists webhooks, never their secrets.
@@ -143,13 +150,10 @@ pub(super) async fn create(
 ) -> Result<Made<MadeWebhook>, Problem> {
     let tenant = caller.may(Permission::WebhooksManage)?;
     words::name(&new.name)?;
-    permit(gateway.around.webhooks.as_ref(), &new.url)?;
-    let store::Made { record: webhook, is_new } =
-        gateway.store.create_webhook_once(tenant, new, caller.by(), once.key).await?;
-    let place = Some(format!("/api/v1/webhooks/{}", webhook.id));
-    let allowed = gateway.around.webhooks.as_ref().filter(|_| is_new);
-    let secret = allowed.map(|allowed| shown(allowed, tenant, &webhook));
-    Ok(Made { status: StatusCode::CREATED, place, is_new, body: MadeWebhook { secret, webhook } })
+    permit(&gateway, &new.url)?;
+    let made = gateway.store.create_webhook_once(tenant, new, caller.by(), once.key).await?;
+    let (place, is_new) = (Some(format!("/api/v1/webhooks/{}", made.record.id)), made.is_new);
+    Ok(Made { status: StatusCode::CREATED, place, is_new, body: shown(&gateway, tenant, made) })
 }
 
 /// Changes a webhook: where to, what of, and whether anything is sent. With `If-Match`, only when nobody has changed it since.
@@ -175,7 +179,7 @@ pub(super) async fn change(
     let tenant = caller.may(Permission::WebhooksManage)?;
     let there = gateway.store.webhook(tenant, webhook).await?;
     if let Some(url) = &change.url {
-        permit(gateway.around.webhooks.as_ref(), url)?;
+        permit(&gateway, url)?;
     }
     let seen = expected(&headers, Some(there))?.flatten();
     let changed = gateway.store.change_webhook(tenant, webhook, change, seen, caller.by()).await?;
@@ -209,13 +213,11 @@ pub(super) async fn rotate(
 ) -> Result<Made<MadeWebhook>, Problem> {
     let tenant = caller.may(Permission::WebhooksManage)?;
     let there = gateway.store.webhook(tenant, webhook).await?;
-    permit(gateway.around.webhooks.as_ref(), &there.url)?;
+    permit(&gateway, &there.url)?;
     let overlap = Duration::from_secs(asked.overlap_seconds.unwrap_or(DAY).into());
-    let store::Made { record: webhook, is_new } =
-        gateway.store.rotate_webhook_once(tenant, webhook, overlap, caller.by(), once.key).await?;
-    let allowed = gateway.around.webhooks.as_ref().filter(|_| is_new);
-    let secret = allowed.map(|allowed| shown(allowed, tenant, &webhook));
-    Ok(Made { status: StatusCode::OK, place: None, is_new, body: MadeWebhook { secret, webhook } })
+    let made = gateway.store.rotate_webhook_once(tenant, webhook, overlap, caller.by(), once.key).await?;
+    let is_new = made.is_new;
+    Ok(Made { status: StatusCode::OK, place: None, is_new, body: shown(&gateway, tenant, made) })
 }
 
 /// Forgets a webhook. Messages that are on their way are not sent any more.

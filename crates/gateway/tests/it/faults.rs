@@ -1,6 +1,7 @@
 //! What happens to a gateway: its database is taken, stops, goes silent. Everybody is answered in time, nothing is done by half, and
 //! afterwards all is as if nothing had been.
 
+mod full;
 mod gone;
 
 use std::{

@@ -23,7 +23,7 @@ use model::{
     finding::Classification,
     record::CheckRecord,
     schedule::Rhythm,
-    webhook::{NewWebhook, WebhookKey},
+    webhook::{NewWebhook, WebhookKeys},
 };
 use serde_json::Value;
 use store::{
@@ -127,10 +127,6 @@ impl Ground {
         let told = Arc::<Mutex<Vec<News>>>::default();
         let reports = Objects::directory(directory.path()).unwrap();
         let around = Surroundings {
-            webhooks: Some(Webhooks {
-                receivers: "hooks.acme.test".parse().unwrap(),
-                key: WebhookKey::new(WEBHOOK_KEY).unwrap(),
-            }),
             terms: Terms { checks: "1".to_owned(), price: None },
             checks: checks(),
             resolvers: vec!["127.0.0.53:53".parse().unwrap()],
@@ -148,6 +144,10 @@ impl Ground {
             proxies: vec!["127.0.0.1/32".parse().unwrap()],
             identity_providers: IdentityProviders::new(identity_providers).unwrap(),
             platform_tenant: platform_tenant.map(str::to_owned),
+            webhooks: Some(Webhooks {
+                receivers: "hooks.acme.test".parse().unwrap(),
+                keys: WebhookKeys::new(WEBHOOK_KEY).unwrap(),
+            }),
         };
         let gateway = Gateway::new(store.clone(), around, rules);
         let watched = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -343,6 +343,17 @@ impl Ground {
             .header("idempotency-key", once)
             .body(Body::from(body.to_string()));
         self.send(asked.unwrap()).await
+    }
+
+    /// With the version that somebody has seen, if they say it.
+    pub(crate) async fn patch(&self, path: &str, key: &ApiKey, seen: Option<&str>, body: Value) -> Answer {
+        let mut asked = Request::patch(path)
+            .header("authorization", format!("Bearer {}", key.expose()))
+            .header("content-type", "application/json");
+        if let Some(tag) = seen {
+            asked = asked.header("if-match", tag);
+        }
+        self.send(asked.body(Body::from(body.to_string())).unwrap()).await
     }
 
     pub(crate) async fn post(&self, path: &str, key: &ApiKey, body: Value) -> Answer {

@@ -99,7 +99,7 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
     let key = ground.key(Role::Viewer).await;
     let (scan, _) = (ground.scan().await, ground.task().await);
     let unwanted = TaskFilter::one(ground.task().await);
-    ground.store.cancel_tasks(ground.tenant, unwanted, "test").await.unwrap();
+    ground.store.cancel_tasks(ground.tenant, unwanted, u64::MAX, "test").await.unwrap();
     for _ in 0..3 {
         assert_eq!(ground.get(&format!("/api/v1/scans/{scan}"), &key).await.status, 200);
     }

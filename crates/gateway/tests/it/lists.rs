@@ -1,7 +1,6 @@
 //! Lists: in the order that was asked for, of what was asked for, and each thing once, whatever is added meanwhile.
 
-use axum::body::Body;
-use hyper::{Method, Request};
+use hyper::Method;
 use jiff::{SignedDuration, Timestamp};
 use model::{ApiKey, Role, Scope, Severity};
 use serde_json::{Value, json};
@@ -238,14 +237,8 @@ async fn people_are_found_by_how_they_stand() {
     };
     let bob = listed("").await[1]["id"].as_str().unwrap().to_owned();
     let shown = ground.get(&format!("/api/v1/users/{bob}"), &owner).await;
-    let change = async |tag: &str, body: Value| {
-        let request = Request::patch(format!("/api/v1/users/{bob}"))
-            .header("authorization", format!("Bearer {}", owner.expose()))
-            .header("content-type", "application/json")
-            .header("if-match", tag)
-            .body(Body::from(body.to_string()));
-        ground.send(request.unwrap()).await
-    };
+    let path = format!("/api/v1/users/{bob}");
+    let change = async |tag: &str, body: Value| ground.patch(&path, &owner, Some(tag), body).await;
     let seen = shown.header("etag");
     let disabled = change(seen, json!({ "disabled": true })).await;
     assert_eq!((disabled.status.as_u16(), disabled.header("etag") == seen), (200, false), "{disabled:?}");

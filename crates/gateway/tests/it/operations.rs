@@ -1,9 +1,11 @@
 //! What keeps scans going: scopes, schedules, tasks, stops, and who did what.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use gateway::News;
 use hyper::{Method, Request};
-use model::{ApiKey, Authority, Reach, Role};
+use model::{ApiKey, Authority, NewTask, Reach, Role, Work};
 use serde_json::{Value, json};
 
 use crate::ground::{Answer, Ground};
@@ -25,15 +27,8 @@ async fn a_tenant_says_for_itself_how_long_scans_are_kept() {
     let (owner, viewer) = (ground.key(Role::Owner).await, ground.key(Role::Viewer).await);
     let first = ground.get("/api/v1/settings", &viewer).await;
     assert_eq!(first.body, json!({ "keep_scans_days": null }));
-    let change = async |condition: Option<&str>, body: Value| {
-        let mut asked = Request::patch("/api/v1/settings")
-            .header("authorization", format!("Bearer {}", owner.expose()))
-            .header("content-type", "application/json");
-        if let Some(tag) = condition {
-            asked = asked.header("if-match", tag);
-        }
-        ground.send(asked.body(Body::from(body.to_string())).unwrap()).await
-    };
+    let change =
+        async |seen: Option<&str>, body: Value| ground.patch("/api/v1/settings", &owner, seen, body).await;
     let seen = first.header("etag").to_owned();
     let changed = change(Some(&seen), json!({ "keep_scans_days": 30 })).await;
     assert_eq!((changed.status.as_u16(), &changed.body), (200, &json!({ "keep_scans_days": 30 })));
@@ -174,14 +169,7 @@ async fn a_schedule_is_made_stopped_and_forgotten() {
         let answer = ground.post("/api/v1/schedules", &operator, body).await;
         assert!(answer.problem(422, "invalid").contains(says), "{says}: {answer:?}");
     }
-    let patch = async |body: Value, tag: &str| {
-        let request = Request::patch(&path)
-            .header("authorization", format!("Bearer {}", operator.expose()))
-            .header("content-type", "application/json")
-            .header("if-match", tag)
-            .body(Body::from(body.to_string()));
-        ground.send(request.unwrap()).await
-    };
+    let patch = async |body: Value, tag: &str| ground.patch(&path, &operator, Some(tag), body).await;
     let seen = ground.get(&path, &operator).await;
     let tag = seen.header("etag");
     let change = json!({ "rule": { "every": "6h" }, "targets": ["127.0.0.2"] });
@@ -234,7 +222,7 @@ async fn tasks_are_counted_listed_cancelled_and_forgotten() {
 
     let chosen = json!({ "tasks": [first] });
     let cancelled = ground.post("/api/v1/tasks/cancel", &operator, chosen).await;
-    assert_eq!((cancelled.status.as_u16(), &cancelled.body), (202, &json!({ "reached": 1 })));
+    assert_eq!((cancelled.status.as_u16(), &cancelled.body), (202, &json!({ "reached": 1, "more": false })));
     assert_eq!(*ground.told.lock().unwrap(), [News::Ended]);
     let shown = ground.get(&format!("/api/v1/tasks/{first}"), &operator).await;
     assert_eq!(shown.body["life"]["state"], "cancelled", "{shown:?}");
@@ -242,15 +230,35 @@ async fn tasks_are_counted_listed_cancelled_and_forgotten() {
         ground.post("/api/v1/tasks/cancel", &operator, which).await.problem(422, "invalid");
     }
     let redriven = ground.post("/api/v1/tasks/redrive", &operator, json!({ "all": true })).await;
-    assert_eq!(redriven.body, json!({ "redriven": 0, "left": {} }));
+    assert_eq!(redriven.body, json!({ "redriven": 0, "more": false, "left": {} }));
     let purge = async |older_than: &str| {
         let asked = json!({ "which": { "tasks": [first, second] }, "older_than": older_than });
         ground.post("/api/v1/tasks/purge", &operator, asked).await
     };
-    assert_eq!(purge("PT1H").await.body, json!({ "purged": 0 }));
-    assert_eq!(purge("PT0S").await.body, json!({ "purged": 1 }));
+    assert_eq!(purge("PT1H").await.body, json!({ "purged": 0, "more": false }));
+    assert_eq!(purge("PT0S").await.body, json!({ "purged": 1, "more": false }));
     purge("an hour").await.problem(422, "invalid");
     ground.get(&format!("/api/v1/tasks/{first}"), &operator).await.problem(404, "not-found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_very_many_tasks_a_request_takes_some_and_says_that_there_are_more() {
+    let ground = Ground::start().await;
+    let operator = ground.key(Role::Operator).await;
+    let task = || NewTask::new(Work::Exercise { hold: Duration::ZERO });
+    for count in [5_000, 5_001] {
+        let tasks = std::iter::repeat_with(task).take(count).collect();
+        ground.store.enqueue(ground.tenant, tasks).await.unwrap();
+    }
+    for (count, more) in [(10_000, true), (1, false)] {
+        let cancelled = ground.post("/api/v1/tasks/cancel", &operator, json!({ "all": true })).await;
+        assert_eq!(cancelled.body, json!({ "reached": count, "more": more }));
+    }
+    for (count, more) in [(10_000, true), (1, false)] {
+        let asked = json!({ "which": { "all": true }, "older_than": "PT0S" });
+        let purged = ground.post("/api/v1/tasks/purge", &operator, asked).await;
+        assert_eq!(purged.body, json!({ "purged": count, "more": more }));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use model::TenantId;
 use store::{Location, Store};
-use testkit::postgres::{Database, Held, Server};
+use testkit::postgres::{Database, Held, Options, Server};
 
 pub(crate) struct Postgres {
     /// Unless it is on the one that the tests share.
@@ -20,7 +20,12 @@ impl Postgres {
 
     /// On a server of its own, which may be stopped.
     pub(crate) async fn alone() -> Postgres {
-        Postgres::on(|| Some(Arc::new(Server::start()))).await
+        Postgres::alone_with(Options::default()).await
+    }
+
+    /// The same, with such a server.
+    pub(crate) async fn alone_with(options: Options) -> Postgres {
+        Postgres::on(|| Some(Arc::new(Server::start_with(options)))).await
     }
 
     async fn on(server: impl FnOnce() -> Option<Arc<Server>> + Send + 'static) -> Postgres {

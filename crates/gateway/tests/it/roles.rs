@@ -48,12 +48,8 @@ async fn a_role_is_made_given_changed_and_taken_back() {
     let shown = ground.get("/api/v1/roles/triage", &owner).await;
     assert_eq!((&shown.body, shown.header("etag")), (&made.body, made.header("etag")));
     let change = async |tag: &str, permissions: Value| {
-        let request = hyper::Request::patch("/api/v1/roles/triage")
-            .header("authorization", format!("Bearer {}", owner.expose()))
-            .header("content-type", "application/json")
-            .header("if-match", tag);
-        let body = json!({ "permissions": permissions }).to_string();
-        ground.send(request.body(axum::body::Body::from(body)).unwrap()).await
+        let body = json!({ "permissions": permissions });
+        ground.patch("/api/v1/roles/triage", &owner, Some(tag), body).await
     };
     let changed = change(shown.header("etag"), json!(["scans.read"])).await;
     assert_eq!((changed.status.as_u16(), &changed.body["permissions"]), (200, &json!(["scans.read"])));

@@ -1,11 +1,10 @@
 //! Tenants, as who runs the platform sees them.
 
-use axum::body::Body;
-use hyper::{Method, Request};
+use hyper::Method;
 use model::Role;
 use serde_json::{Value, json};
 
-use crate::ground::{Answer, Ground, named};
+use crate::ground::{Ground, named};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_are_made_with_an_owner_who_can_come_in() {
@@ -44,33 +43,24 @@ async fn tenants_are_made_with_an_owner_who_can_come_in() {
     assert!(session.status.is_success(), "{session:?}");
 }
 
-async fn change(ground: &Ground, key: &str, id: &str, tag: Option<&str>, body: Value) -> Answer {
-    let mut asked = Request::patch(format!("/api/v1/tenants/{id}"))
-        .header("authorization", format!("Bearer {key}"))
-        .header("content-type", "application/json");
-    if let Some(tag) = tag {
-        asked = asked.header("if-match", tag);
-    }
-    ground.send(asked.body(Body::from(body.to_string())).unwrap()).await
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_may_take_is_changed_by_who_has_seen_it() {
     let ground = Ground::start().await;
     let owner = ground.key(Role::Owner).await;
     let id = ground.another_tenant().await.to_string();
-    let seen = ground.get(&format!("/api/v1/tenants/{id}"), &owner).await;
+    let path = format!("/api/v1/tenants/{id}");
+    let seen = ground.get(&path, &owner).await;
     let tag = seen.header("etag").to_owned();
-    let changed = change(&ground, owner.expose(), &id, Some(&tag), json!({ "weight": 5 })).await;
+    let changed = ground.patch(&path, &owner, Some(&tag), json!({ "weight": 5 })).await;
     assert_eq!((changed.status.as_u16(), &changed.body["weight"]), (200, &json!(5)));
     assert_eq!(changed.body["most_in_flight"], seen.body["most_in_flight"]);
-    change(&ground, owner.expose(), &id, Some(&tag), json!({ "weight": 6 })).await.problem(412, "changed");
+    ground.patch(&path, &owner, Some(&tag), json!({ "weight": 6 })).await.problem(412, "changed");
     for body in [json!({ "weight": 0 }), json!({ "most_in_flight": 1_000_001 })] {
-        change(&ground, owner.expose(), &id, None, body).await.problem(422, "invalid");
+        ground.patch(&path, &owner, None, body).await.problem(422, "invalid");
     }
-    let nowhere = "00000000-0000-7000-8000-000000000000";
-    change(&ground, owner.expose(), nowhere, None, json!({ "weight": 2 })).await.problem(404, "not-found");
-    assert_eq!(ground.get(&format!("/api/v1/tenants/{id}"), &owner).await.body, changed.body);
+    let nowhere = "/api/v1/tenants/00000000-0000-7000-8000-000000000000";
+    ground.patch(nowhere, &owner, None, json!({ "weight": 2 })).await.problem(404, "not-found");
+    assert_eq!(ground.get(&path, &owner).await.body, changed.body);
 
     // Who is told of it sees that it was none of theirs.
     let other = id.parse::<uuid::Uuid>().map(model::TenantId::new).unwrap();

@@ -1,22 +1,11 @@
 //! Webhooks are kept as somebody asks for them, where who runs the installation allows it.
 
-use axum::body::Body;
-use hyper::{Method, Request};
-use model::{Role, WebhookId, webhook::WebhookKey};
-use serde_json::{Value, json};
+use hyper::Method;
+use model::{Role, WebhookId, webhook::WebhookKeys};
+use serde_json::json;
 use store::Told;
 
-use crate::ground::{Answer, Ground, WEBHOOK_KEY};
-
-async fn change(ground: &Ground, key: &str, path: &str, tag: Option<&str>, body: Value) -> Answer {
-    let mut asked = Request::patch(path)
-        .header("authorization", format!("Bearer {key}"))
-        .header("content-type", "application/json");
-    if let Some(tag) = tag {
-        asked = asked.header("if-match", tag);
-    }
-    ground.send(asked.body(Body::from(body.to_string())).unwrap()).await
-}
+use crate::ground::{Ground, WEBHOOK_KEY};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_made_changed_and_forgotten() {
@@ -27,7 +16,7 @@ async fn a_webhook_is_made_changed_and_forgotten() {
     assert_eq!(made.status.as_u16(), 201, "{made:?}");
     let path = made.header("location").to_owned();
     let id: WebhookId = made.body["id"].as_str().unwrap().parse().unwrap();
-    let secret = |number| WebhookKey::new(WEBHOOK_KEY).unwrap().secret(ground.tenant, id, number).expose();
+    let secret = |number| WebhookKeys::new(WEBHOOK_KEY).unwrap().secret(ground.tenant, id, number).expose();
     assert_eq!(made.body["secret"], secret(0));
     let again = ground.post_once("/api/v1/webhooks", &owner, "first", &new).await;
     assert_eq!((again.header("idempotency-replayed"), &again.body["id"]), ("true", &made.body["id"]));
@@ -42,9 +31,9 @@ async fn a_webhook_is_made_changed_and_forgotten() {
     // That a message arrives meanwhile is no change that somebody would overwrite.
     ground.store.webhook_was_told(ground.tenant, id, Told::Arrived).await.unwrap();
     let off = json!({ "enabled": false, "events": [] });
-    let changed = change(&ground, owner.expose(), &path, Some(&tag), off.clone()).await;
+    let changed = ground.patch(&path, &owner, Some(&tag), off.clone()).await;
     assert_eq!((changed.status.as_u16(), &changed.body["events"]), (200, &json!([])), "{changed:?}");
-    change(&ground, owner.expose(), &path, Some(&tag), off).await.problem(412, "changed");
+    ground.patch(&path, &owner, Some(&tag), off).await.problem(412, "changed");
     let (another, overlap) = (format!("{path}/rotate"), json!({ "overlap_seconds": 60 }));
     let rotated = ground.post_once(&another, &owner, "second", &overlap).await;
     assert_eq!((rotated.status.as_u16(), &rotated.body["secret"]), (200, &json!(secret(1))), "{rotated:?}");
@@ -88,5 +77,5 @@ async fn where_nobody_allowed_it_no_webhook_leads() {
     let made = ground.post("/api/v1/webhooks", &owner, new).await;
     let path = made.header("location").to_owned();
     let elsewhere = json!({ "url": "https://elsewhere.test/" });
-    change(&ground, owner.expose(), &path, None, elsewhere).await.problem(422, "invalid");
+    ground.patch(&path, &owner, None, elsewhere).await.problem(422, "invalid");
 }

@@ -45,6 +45,9 @@ impl Process {
                 (answers, Fate::Taken)
             }
             "keep_scans" | "keep_audit" | "audit_key" => (looks_after, Fate::Taken),
+            "webhook_receivers" | "webhook_key" | "webhook_ca" => {
+                (self != Process::Orchestrator, Fate::Taken)
+            }
             "listen" | "metrics" | "tls_certificate" | "tls_key" => (answers, Fate::Start),
             "price_per_worker_hour" => (answers || looks_after, Fate::Start),
             "tenant" => (self == Process::Up, Fate::Start),
@@ -81,6 +84,15 @@ impl Configuration {
                 ("keep_scans", Fate::Taken) => next.keep_scans = says.keep_scans,
                 ("keep_audit", Fate::Taken) => next.keep_audit = says.keep_audit,
                 ("audit_key", Fate::Taken) => next.audit_key = says.audit_key.clone(),
+                // Who sends messages at all, and who does not, is known from the start.
+                ("webhook_receivers" | "webhook_key" | "webhook_ca", Fate::Taken)
+                    if self.webhooks.are_sent() != says.webhooks.are_sent() =>
+                {
+                    waiting.push(setting);
+                }
+                ("webhook_receivers" | "webhook_key" | "webhook_ca", Fate::Taken) => {
+                    next.webhooks = says.webhooks.clone();
+                }
                 (_, Fate::Start) => waiting.push(setting),
                 (_, Fate::Taken | Fate::Unused) => {}
             }
@@ -284,6 +296,10 @@ mod tests {
                 assert_eq!(next.differing(&now).is_empty(), is_taken, "{setting} {process:?}");
             }
         }
+        // Whoever sends nothing so far serves no such tasks.
+        let (before, now) = (read(""), read("webhook_receivers = 'a.test'\nwebhook_key = 'k'"));
+        let (next, waiting) = before.followed_by(&now, Process::Worker);
+        assert_eq!((waiting, next.webhooks.are_sent()), (vec!["webhook_receivers", "webhook_key"], false));
         let beside = |replica: &str| read(&format!("database = 'postgres://u:a@h/d'\nreplica = '{replica}'"));
         let (before, now) = (beside("postgres://u:a@r/d"), beside("postgres://u:b@r/d"));
         let (next, waiting) = before.followed_by(&now, Process::Gateway);

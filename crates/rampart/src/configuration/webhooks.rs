@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use clap::Args;
 use client::Trusted;
-use model::webhook::{Receivers, WebhookKey};
-use worker::deliver::Sender;
+use model::webhook::{Receivers, WebhookKeys};
+use worker::deliver::{Sender, Sending};
 
 use super::Configuration;
 
@@ -23,7 +23,8 @@ pub(crate) struct WebhooksArguments {
     )]
     webhook_receivers: Option<String>,
 
-    /// File with 32 characters or more that nobody can guess: of it the secrets of all webhooks are made [default: none]
+    /// File with 32 characters or more that nobody can guess: of them the secrets of all webhooks are made; those of older keys, each in a
+    /// line below, go on [default: none]
     #[arg(long, value_name = "FILE", env = "RAMPART_WEBHOOK_KEY", help_heading = "Platform", global = true)]
     webhook_key: Option<PathBuf>,
 
@@ -72,23 +73,29 @@ impl Webhooks {
 }
 
 impl Configuration {
-    fn webhook_key(&self) -> anyhow::Result<Option<WebhookKey>> {
+    fn webhook_keys(&self) -> anyhow::Result<Option<WebhookKeys>> {
         let Some(file) = &self.webhooks.key else { return Ok(None) };
         let text = fs::read_to_string(file)
             .with_context(|| format!("cannot read `{}` for webhook_key", file.display()))?;
-        let key = WebhookKey::new(&text);
-        key.map(Some).with_context(|| format!("webhook_key: the key in `{}`", file.display()))
+        let keys = WebhookKeys::new(&text);
+        keys.map(Some).with_context(|| format!("webhook_key: the keys in `{}`", file.display()))
     }
 
     /// As the gateway goes by it.
     pub(crate) fn webhooks(&self) -> anyhow::Result<Option<gateway::Webhooks>> {
         let receivers = self.webhooks.receivers.clone();
-        Ok(self.webhook_key()?.map(|key| gateway::Webhooks { receivers, key }))
+        Ok(self.webhook_keys()?.map(|keys| gateway::Webhooks { receivers, keys }))
     }
 
     /// Who sends messages, if any are sent.
-    pub(crate) fn sender(&self) -> anyhow::Result<Option<Sender>> {
-        let Some(key) = self.webhook_key()? else { return Ok(None) };
+    pub(crate) fn sender(&self) -> anyhow::Result<Option<Arc<Sender>>> {
+        let product = format!("rampart/{}", env!("CARGO_PKG_VERSION"));
+        Ok(self.sending()?.map(|sending| Arc::new(Sender::new(sending, product))))
+    }
+
+    /// How messages are sent, if any are.
+    pub(crate) fn sending(&self) -> anyhow::Result<Option<Sending>> {
+        let Some(keys) = self.webhook_keys()? else { return Ok(None) };
         let trusted = match &self.webhooks.authorities {
             Some(file) => Trusted::Only(
                 fs::read(file).with_context(|| format!("cannot read `{}` for webhook_ca", file.display()))?,
@@ -96,7 +103,6 @@ impl Configuration {
             None => Trusted::OfThisMachine,
         };
         let tls = Arc::new(trusted.configuration().context("webhook_ca")?);
-        let product = format!("rampart/{}", env!("CARGO_PKG_VERSION"));
-        Ok(Some(Sender::new(key, self.webhooks.receivers.clone(), tls, product)))
+        Ok(Some(Sending { keys, receivers: self.webhooks.receivers.clone(), tls }))
     }
 }

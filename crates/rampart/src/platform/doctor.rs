@@ -1,8 +1,9 @@
 //! `rampart doctor`: what is wrong, and what to do about it.
 
+mod judging;
 mod there;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use model::{Stage, attendance::Missing};
@@ -10,17 +11,15 @@ use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
 
+use self::judging::{clock, held, idle, left_dead, scoped};
 use super::{
     operate,
     place::Place,
     print_json, print_table,
-    schedules::began_nothing,
     stops::{Asked, Lifting},
 };
 use crate::configuration::{Configuration, DatabaseUrl, Whereabouts};
 
-/// How far the clocks of this machine and of the database may be apart.
-const CLOCKS: Duration = Duration::from_secs(5);
 /// Descriptors that a busy worker wants.
 const DESCRIPTORS: u64 = 4_096;
 
@@ -189,38 +188,24 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
     let mut findings = Vec::new();
     match store.clock().await {
         Ok(theirs) => {
-            let apart = jiff::Timestamp::now().duration_since(theirs).unsigned_abs();
-            let says = format!("{} ms apart from the database's", apart.as_millis());
-            findings.push(match apart > CLOCKS {
-                true => Finding::warning("clock", says, "synchronise this machine's clock and the server's"),
-                false => Finding::ok("clock", says),
-            });
+            findings
+                .push(clock(theirs, |apart| format!("{} ms apart from the database's", apart.as_millis())));
         }
         Err(error) => findings.push(Finding::broken("clock", error.to_string(), "check the database")),
     }
     let stops = async { Ok::<_, StoreError>((store.stops().await?, store.tenants().await?)) }.await;
     match stops {
-        Ok((stops, _)) if stops.is_empty() => findings.push(Finding::ok("emergency stop", "none holds")),
-        Ok((stops, tenants)) => findings.extend(stops.iter().map(|stop| {
+        Ok((stops, tenants)) => {
             let lifting = Lifting { tenants: &tenants, server: None, asked: Asked::Own };
-            let says = format!("{} since {}: {}", lifting.describe(&stop.reach), stop.at, stop.reason);
-            Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(stop)))
-        })),
+            findings.extend(held(&stops, &lifting));
+        }
         Err(error) => {
             findings.push(Finding::broken("emergency stop", error.to_string(), "check the database"))
         }
     }
     match store.tenant_named(&configuration.tenant).await {
         Ok(tenant) => match store.scopes(tenant.id).await {
-            Ok(scopes) if scopes.is_empty() => findings.push(Finding::warning(
-                "scope",
-                format!("tenant {} has none, so it can scan nothing", tenant.name),
-                "`rampart scope template`, then `rampart scope put`",
-            )),
-            Ok(scopes) => {
-                let names: Vec<&str> = scopes.iter().map(|(name, _)| name.as_str()).collect();
-                findings.push(Finding::ok("scope", names.join(", ")));
-            }
+            Ok(scopes) => findings.push(scoped(&tenant.name, &scopes)),
             Err(error) => findings.push(Finding::broken("scope", error.to_string(), "check the database")),
         },
         Err(error) => findings.push(Finding::broken("tenant", error.to_string(), "`rampart tenant create`")),
@@ -251,17 +236,7 @@ async fn dead_tasks(store: &Store, configuration: &Configuration) -> Option<Find
     Some(match counts.await {
         Err(StoreError::Missing { .. }) => return None,
         Err(error) => Finding::broken("dead tasks", error.to_string(), "check the database"),
-        Ok(dead) if dead.is_empty() => Finding::ok("dead tasks", "none"),
-        Ok(dead) => {
-            let total: u64 = dead.values().sum();
-            let words: Vec<String> =
-                dead.iter().map(|(stage, count)| format!("{count} in stage {stage}")).collect();
-            Finding::warning(
-                "dead tasks",
-                format!("{total} of tenant {}: {}", configuration.tenant, words.join(", ")),
-                "`rampart task list --state dead` shows them, `rampart task show` says why, `rampart task redrive` tries them again",
-            )
-        }
+        Ok(dead) => left_dead(&configuration.tenant, &dead),
     })
 }
 
@@ -274,16 +249,7 @@ async fn schedules(store: &Store, configuration: &Configuration) -> Vec<Finding>
     match schedules.await {
         Err(StoreError::Missing { .. }) => Vec::new(),
         Err(error) => vec![Finding::broken("schedule", error.to_string(), "check the database")],
-        Ok(schedules) => {
-            let enabled = schedules.iter().filter(|schedule| schedule.enabled);
-            let refused = enabled.filter_map(|schedule| Some((&schedule.name, schedule.refused.as_ref()?)));
-            refused
-                .map(|(name, refused)| {
-                    let says = format!("{name}: {}", began_nothing(refused));
-                    Finding::warning("schedule", says, "mend that, or make the schedule anew")
-                })
-                .collect()
-        }
+        Ok(schedules) => idle(&schedules),
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) fn rules(configuration: &Configuration, arguments: &ListenArguments) 
         proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
         identity_providers: configuration.identity_providers(public_url, file)?,
         platform_tenant: arguments.platform_tenant.clone().or_else(|| configuration.platform_tenant.clone()),
+        webhooks: configuration.webhooks()?,
     })
 }
 
@@ -90,7 +91,6 @@ pub(super) fn assemble(
         resolvers: scanner::dns::system_servers(),
         reports: configuration.objects()?,
         tell: Box::new(tell(doorbell)),
-        webhooks: configuration.webhooks()?,
         counting: counts.map(counting),
         ending,
     };
@@ -187,6 +187,7 @@ pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<Ex
             doorbell,
             answering: Some(answering),
             keeping: None,
+            sender: None,
         };
         hangup.follow(asked.reader(), running);
         watch(configuration, &arguments.listen, &gateway, &closed).await?;

@@ -59,6 +59,7 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
         let doorbell = configuration.changing_doorbell()?;
         let objects = configuration.make_objects()?;
         let store = configuration.with_evidence(store)?;
+        let sender = configuration.sender()?;
         let running = Running {
             process: Process::Worker,
             configuration: configuration.clone(),
@@ -67,11 +68,11 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
             doorbell: Arc::clone(&doorbell),
             answering: None,
             keeping: None,
+            sender: sender.clone(),
         };
         hangup.follow(asked.reader(), running);
         let stages = Stages::new(store.clone(), checks(false)?, objects);
-        let sender = configuration.sender()?;
-        let stages_served = served(&arguments.stages, sender.as_ref());
+        let stages_served = served(&arguments.stages, sender.as_deref());
         if stages_served.is_empty() {
             bail!(
                 "there is nothing to work for: messages are sent by who has --webhook-receivers and --webhook-key"
@@ -111,6 +112,7 @@ pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<Exi
             doorbell: Arc::clone(&doorbell),
             answering: None,
             keeping: Some(keeping),
+            sender: None,
         };
         hangup.follow(asked.reader(), running);
         worker::orchestrator::run(store, doorbell, configuration.terms(), kept, stop).await;

@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
-use gateway::Gateway;
+use gateway::{Gateway, Rules};
 use store::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use worker::{
+    deliver::Sender,
     doorbell::{self, Changing, Counts},
     orchestrator::Keeping,
 };
@@ -38,6 +39,8 @@ pub(super) struct Running {
     pub(super) answering: Option<Answering>,
     /// Of a process that looks after what is kept.
     pub(super) keeping: Option<watch::Sender<Keeping>>,
+    /// Of a process that sends messages to webhooks.
+    pub(super) sender: Option<Arc<Sender>>,
 }
 
 /// How requests are answered.
@@ -97,7 +100,10 @@ impl Running {
         let keeping = self.keeping.as_ref().map(|_| next.keeping()).transpose()?;
         let bell = next.doorbell != self.configuration.doorbell;
         let bell = bell.then(|| next.doorbell()).transpose()?;
+        let sending = self.sender.as_ref().map(|_| next.sending()).transpose()?.flatten();
         let rules = self.answering.as_ref().map(|answering| rules(says, &answering.arguments)).transpose()?;
+        let rules =
+            rules.map(|rules| anyhow::Ok(Rules { webhooks: next.webhooks()?, ..rules })).transpose()?;
         // It is asked whether it takes the password.
         self.store.turn_to(&next.location()).await.context("database")?;
         let is_rung_elsewhere = bell.is_some();
@@ -113,6 +119,9 @@ impl Running {
         }
         if let Some((sender, keeping)) = self.keeping.as_ref().zip(keeping) {
             sender.send_modify(|before| *before = keeping.after(before));
+        }
+        if let Some((sender, sending)) = self.sender.as_ref().zip(sending) {
+            sender.follow(sending);
         }
         self.configuration = next;
         self.logging.follow(filter)?;

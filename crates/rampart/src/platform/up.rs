@@ -76,8 +76,9 @@ async fn run(
     };
     let doorbell = configuration.changing_doorbell()?;
     let sender = configuration.sender()?;
-    let served = processes::served(&Stage::SERVED, sender.as_ref());
-    let stages = Stages::new(store.clone(), processes::checks(arguments.demo)?, objects).sending(sender);
+    let served = processes::served(&Stage::SERVED, sender.as_deref());
+    let stages =
+        Stages::new(store.clone(), processes::checks(arguments.demo)?, objects).sending(sender.clone());
     let options = PoolOptions {
         stages: served,
         concurrency: arguments.concurrency,
@@ -104,6 +105,7 @@ async fn run(
         doorbell,
         answering: Some(answering),
         keeping: Some(keeping),
+        sender,
     };
     hangup.follow(asked.reader(), running);
     gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;

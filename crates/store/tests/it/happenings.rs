@@ -58,7 +58,7 @@ async fn what_happens_is_told_in_order_from_a_place_on(ground: Ground) {
     ground.store.decide(ground.tenant, which, decision, "J. Doe", "it is true".to_owned()).await.unwrap();
     let tasks = ground.enqueue([NewTask::new(Work::Report), NewTask::new(Work::Report)]).await;
     let filter = TaskFilter { ids: tasks, ..TaskFilter::default() };
-    ground.store.cancel_tasks(ground.tenant, filter, "J. Doe").await.unwrap();
+    ground.store.cancel_tasks(ground.tenant, filter, u64::MAX, "J. Doe").await.unwrap();
     let reach = Reach::Tenant { tenant: ground.tenant };
     let why = || "too loud".to_owned();
     ground.store.order_stop(Authority::Tenant, reach, why(), "J. Doe").await.unwrap();
@@ -103,7 +103,7 @@ async fn however_many_write_at_once_nothing_is_left_out(ground: Ground) {
                 let filter =
                     TaskFilter { ids: ids.iter().map(|task| task.id).collect(), ..TaskFilter::default() };
                 let by = format!("writer {writer}");
-                ground.store.cancel_tasks(ground.tenant, filter, by).await.unwrap();
+                ground.store.cancel_tasks(ground.tenant, filter, u64::MAX, by).await.unwrap();
             }
         };
         join_all((0..WRITERS).map(write)).await;

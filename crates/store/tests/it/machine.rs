@@ -319,7 +319,7 @@ impl World {
             }
             Step::Cancel(which) => {
                 let Some(filter) = self.some(which) else { return self.unchanged() };
-                let reached = store.cancel_tasks(tenant, filter.clone(), by()).await.unwrap();
+                let reached = store.cancel_tasks(tenant, filter.clone(), u64::MAX, by()).await.unwrap();
                 let (wanted, expected) = self.command(&filter, &Command::Cancel, [before, self.now().await]);
                 assert_eq!(reached, wanted);
                 expected

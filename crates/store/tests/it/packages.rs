@@ -143,7 +143,7 @@ async fn what_failed_is_asked_for_anew(ground: Ground) {
     assert_eq!(body, None);
     let second = asked(&ground, LEFT_PAD).await.0.task_id;
     assert_ne!(second, first);
-    ground.store.cancel_tasks(ground.tenant, TaskFilter::one(second), "test").await.unwrap();
+    ground.store.cancel_tasks(ground.tenant, TaskFilter::one(second), u64::MAX, "test").await.unwrap();
     let (cancelled, _) = ground.store.package_result(ground.tenant, second).await.unwrap();
     assert_eq!(
         (cancelled.status, cancelled.failure.as_deref()),

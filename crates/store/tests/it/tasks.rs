@@ -183,7 +183,7 @@ async fn what_waits_is_cancelled_at_once_and_what_runs_is_told(ground: Ground) {
     let running = ground.enqueue([exercise()]).await[0];
     let lease = worker.claim(&ground, 1).await[0].lease;
     let waiting = ground.enqueue([exercise(), exercise()]).await;
-    let cancel = |filter| ground.store.cancel_tasks(ground.tenant, filter, "test".to_owned());
+    let cancel = |filter| ground.store.cancel_tasks(ground.tenant, filter, u64::MAX, "test".to_owned());
     assert_eq!(cancel(TaskFilter::one(waiting[0])).await.unwrap(), 1);
     assert_eq!(ground.state(waiting[0]).await, "cancelled");
     assert_eq!(cancel(TaskFilter::default()).await.unwrap(), 2, "the one that runs and the one that waits");
@@ -231,7 +231,8 @@ async fn the_dead_are_listed_redriven_and_purged(ground: Ground) {
 
     ground.advance(Duration::from_secs(60)).await;
     let by = || "somebody".to_owned();
-    let purge = |before| ground.store.purge_tasks(ground.tenant, TaskFilter::default(), before, by());
+    let purge =
+        |before| ground.store.purge_tasks(ground.tenant, TaskFilter::default(), before, u64::MAX, by());
     assert_eq!(purge(left[0].created_at).await.unwrap(), 0, "too young");
     let now = left[0].created_at + jiff::SignedDuration::from_secs(50);
     assert_eq!(purge(now).await.unwrap(), left.len() as u64);
@@ -329,6 +330,7 @@ async fn what_is_urgent_goes_first_and_what_is_not_goes_in_time(ground: Ground) 
         .cancel_tasks(
             ground.tenant,
             TaskFilter { state: Some("queued"), stage: Some(Stage::Crawl), ..TaskFilter::default() },
+            u64::MAX,
             "test".to_owned(),
         )
         .await
@@ -461,7 +463,11 @@ async fn what_ended_long_ago_is_forgotten_and_the_dead_are_not(ground: Ground) {
         let ending = if claim.lease.task == ids[0] { Ending::Completed } else { failure(Retry::Never) };
         settle(&ground, claim.lease, ending).await.unwrap();
     }
-    ground.store.cancel_tasks(ground.tenant, TaskFilter::one(ids[2]), "test".to_owned()).await.unwrap();
+    ground
+        .store
+        .cancel_tasks(ground.tenant, TaskFilter::one(ids[2]), u64::MAX, "test".to_owned())
+        .await
+        .unwrap();
     let retention = store::Retention::default();
     assert_eq!(ground.store.forget(retention).await.unwrap(), 0, "too young");
     ground.advance(retention.tasks + Duration::from_secs(60)).await;
@@ -477,9 +483,17 @@ async fn what_ended_long_ago_is_forgotten_and_the_dead_are_not(ground: Ground) {
     // More than are purged in one transaction.
     const MANY: usize = 5_001;
     ground.enqueue((0..MANY).map(|_| exercise())).await;
-    ground.store.cancel_tasks(ground.tenant, TaskFilter::default(), "test".to_owned()).await.unwrap();
+    ground
+        .store
+        .cancel_tasks(ground.tenant, TaskFilter::default(), u64::MAX, "test".to_owned())
+        .await
+        .unwrap();
     let now = ground.store.clock().await.unwrap() + jiff::SignedDuration::from_secs(1);
-    let purged = ground.store.purge_tasks(ground.tenant, TaskFilter::default(), now, "purger").await.unwrap();
+    let purged = ground
+        .store
+        .purge_tasks(ground.tenant, TaskFilter::default(), now, u64::MAX, "purger")
+        .await
+        .unwrap();
     assert_eq!(purged, MANY as u64 + 2, "with the dead one, and the one that was queued");
     assert_eq!(states().await, [""; 0]);
     let filter = AuditFilter { by: Some("purger".to_owned()), ..AuditFilter::default() };

@@ -104,7 +104,8 @@ async fn a_unit_that_is_cancelled_leaves_a_gap_and_no_complete_scan(ground: Grou
             .unwrap();
     let worker = Worker::new(1);
     let tasks = claim_ports(&ground, &worker).await;
-    let cancel = |id| ground.store.cancel_tasks(ground.tenant, TaskFilter::one(id), "test".to_owned());
+    let cancel =
+        |id| ground.store.cancel_tasks(ground.tenant, TaskFilter::one(id), u64::MAX, "test".to_owned());
     assert_eq!(cancel(tasks[0].lease.task).await.unwrap(), 1);
     settle(&ground, tasks[0].lease, Ending::HandedBack { not_before: None }).await.unwrap();
     settle(&ground, tasks[1].lease, Ending::HandedBack { not_before: None }).await.unwrap();
@@ -120,14 +121,18 @@ async fn what_was_cancelled_and_is_forgotten_was_cancelled_all_the_same(ground: 
     let tasks = claim_ports(&ground, &Worker::new(1)).await;
     let cancelled = async |task: &Claimed| {
         let this = TaskFilter::one(task.lease.task);
-        assert_eq!(ground.store.cancel_tasks(ground.tenant, this, "test".to_owned()).await.unwrap(), 1);
+        assert_eq!(
+            ground.store.cancel_tasks(ground.tenant, this, u64::MAX, "test".to_owned()).await.unwrap(),
+            1
+        );
         settle(&ground, task.lease, Ending::HandedBack { not_before: None }).await.unwrap();
         ground.advance(Duration::from_secs(1)).await;
     };
     // By a person.
     cancelled(&tasks[0]).await;
     let (these, now) = (TaskFilter::of_scan(scan), ground.store.clock().await.unwrap());
-    let purged = ground.store.purge_tasks(ground.tenant, these, now, "J. Doe".to_owned()).await.unwrap();
+    let purged =
+        ground.store.purge_tasks(ground.tenant, these, now, u64::MAX, "J. Doe".to_owned()).await.unwrap();
     assert_eq!((purged, in_state(&ground, scan, "cancelled").await), (1, vec![]));
     let told = stored::audited(&ground, "task.purge").await;
     assert_eq!(told, [["J. Doe", "task.purge", "1 tasks", &format!("scan {scan}, ended before {now}")]]);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use client::{Client, ClientError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use report::terminal;
 
-use super::{Asked, CLOCKS, Finding, Lifting, began_nothing};
+use super::{Asked, Finding, Lifting, clock, held, idle, left_dead, scoped};
 use crate::platform::place::Place;
 
 /// Whoever needs the key should make another one by then.
@@ -33,67 +33,23 @@ pub(super) async fn examine(place: &Place, client: &Client) -> Vec<Finding> {
         }
         _ => Finding::ok("key", says),
     });
-    findings.extend(seen("tenant", client.tenant().await.map_err(Into::into), |tenant| {
-        vec![Finding::ok("tenant", tenant.name)]
-    }));
-    findings.extend(seen("clock", place.clock().await, |theirs| {
-        let apart: SignedDuration = Timestamp::now().duration_since(theirs);
-        let says = format!("{} s apart from the server's", apart.unsigned_abs().as_secs());
-        // It tells whole seconds.
-        vec![match apart.unsigned_abs() > CLOCKS {
-            true => Finding::warning("clock", says, "synchronise this machine's clock and the server's"),
-            false => Finding::ok("clock", says),
-        }]
-    }));
+    let tenant = client.tenant().await.map(|tenant| tenant.name).map_err(Into::into);
+    let name = tenant.as_deref().unwrap_or("of the key").to_owned();
+    findings.extend(seen("tenant", tenant, |name| vec![Finding::ok("tenant", name)]));
+    // It tells whole seconds.
+    let say = |apart: Duration| format!("{} s apart from the server's", apart.as_secs());
+    findings.extend(seen("clock", place.clock().await, |theirs| vec![clock(theirs, say)]));
     let stops = async { anyhow::Ok((place.stops().await?, place.tenants().await?)) };
     findings.extend(seen("emergency stop", stops.await, |(stops, tenants)| {
-        let lifting = Lifting { tenants: &tenants, server: place.server(), asked: Asked::Own };
-        let found = stops.iter().map(|stop| {
-            let says = format!("{} since {}: {}", lifting.describe(&stop.reach), stop.at, stop.reason);
-            Finding::warning("emergency stop", says, &format!("`{}` lifts it", lifting.command(stop)))
-        });
-        or_one(found.collect(), || Finding::ok("emergency stop", "none holds"))
+        held(&stops, &Lifting { tenants: &tenants, server: place.server(), asked: Asked::Own })
     }));
-    findings.extend(seen("scope", place.stale_scopes().await, |scopes| {
-        let names: Vec<String> = scopes.into_iter().map(|(name, _)| name).collect();
-        vec![match names.is_empty() {
-            true => {
-                let remedy = "`rampart scope template`, then `rampart scope put`";
-                Finding::warning("scope", "there is none, so nothing can be scanned", remedy)
-            }
-            false => Finding::ok("scope", names.join(", ")),
-        }]
-    }));
+    findings.extend(seen("scope", place.stale_scopes().await, |scopes| vec![scoped(&name, &scopes)]));
     findings.extend(seen("dead tasks", place.stale_task_counts().await, |counts| {
-        let dead = counts.iter().filter(|((_, state), count)| state == "dead" && **count > 0);
-        let words: Vec<String> =
-            dead.map(|((stage, _), count)| format!("{count} in stage {stage}")).collect();
-        vec![match words.is_empty() {
-            true => Finding::ok("dead tasks", "none"),
-            false => Finding::warning(
-                "dead tasks",
-                words.join(", "),
-                "`rampart task list --state dead` shows them, `rampart task show` says why, `rampart task redrive` tries them again",
-            ),
-        }]
+        let dead = counts.into_iter().filter(|((_, state), count)| state == "dead" && *count > 0);
+        vec![left_dead(&name, &dead.map(|((stage, _), count)| (stage, count)).collect())]
     }));
-    findings.extend(seen("schedule", place.schedules().await, |schedules| {
-        let enabled = schedules.iter().filter(|schedule| schedule.enabled);
-        let refused = enabled.filter_map(|schedule| Some((&schedule.name, schedule.refused.as_ref()?)));
-        let found = refused.map(|(name, refused)| {
-            let says = format!("{name}: {}", began_nothing(refused));
-            Finding::warning("schedule", says, "mend that, or make the schedule anew")
-        });
-        found.collect()
-    }));
+    findings.extend(seen("schedule", place.schedules().await, |schedules| idle(&schedules)));
     findings
-}
-
-fn or_one(mut found: Vec<Finding>, otherwise: impl FnOnce() -> Finding) -> Vec<Finding> {
-    if found.is_empty() {
-        found.push(otherwise());
-    }
-    found
 }
 
 /// What came of a question. That a key may not see something is nothing that is wrong.

@@ -88,10 +88,22 @@ impl Place {
 
     /// How many were reached: those that waited have ended, those at work end when their workers hear of it.
     pub(in crate::platform) async fn cancel_tasks(&self, filter: TaskFilter) -> anyhow::Result<u64> {
-        Ok(match self {
-            Place::Here(desk) => desk.store.cancel_tasks(desk.tenant().await?, filter, operator()).await?,
-            Place::There(client) => client.cancel_tasks(&choice(filter)).await?,
-        })
+        match self {
+            Place::Here(desk) => {
+                let tenant = desk.tenant().await?;
+                Ok(desk.store.cancel_tasks(tenant, filter, u64::MAX, operator()).await?)
+            }
+            Place::There(client) => {
+                let (which, mut all) = (choice(filter), 0);
+                loop {
+                    let cancelled = client.cancel_tasks(&which).await?;
+                    all += cancelled.reached;
+                    if !cancelled.more {
+                        return Ok(all);
+                    }
+                }
+            }
+        }
     }
 
     pub(in crate::platform) async fn redrive_tasks(&self, filter: TaskFilter) -> anyhow::Result<Redriven> {
@@ -110,8 +122,7 @@ impl Place {
                     total.tasks += redriven.redriven;
                     // Those that stay are told each time, as far as it came.
                     total.left = redriven.left.into_iter().map(|(scan, left)| (scan, (left, None))).collect();
-                    // Those that are named come all at once: what dies again is left dead.
-                    if redriven.redriven == 0 || total.tasks >= dead || !which.tasks.is_empty() {
+                    if !redriven.more || total.tasks >= dead {
                         return Ok(total);
                     }
                 }
@@ -125,15 +136,25 @@ impl Place {
         filter: TaskFilter,
         older_than: Duration,
     ) -> anyhow::Result<u64> {
-        Ok(match self {
+        match self {
             Place::Here(desk) => {
                 // By the clock that says when they ended.
                 let now = desk.store.clock().await?;
                 let before = now.saturating_sub(SignedDuration::try_from(older_than)?)?;
-                desk.store.purge_tasks(desk.tenant().await?, filter, before, operator()).await?
+                let tenant = desk.tenant().await?;
+                Ok(desk.store.purge_tasks(tenant, filter, before, u64::MAX, operator()).await?)
             }
-            Place::There(client) => client.purge_tasks(&choice(filter), older_than).await?,
-        })
+            Place::There(client) => {
+                let (which, mut all) = (choice(filter), 0);
+                loop {
+                    let purged = client.purge_tasks(&which, older_than).await?;
+                    all += purged.purged;
+                    if !purged.more {
+                        return Ok(all);
+                    }
+                }
+            }
+        }
     }
 }
 

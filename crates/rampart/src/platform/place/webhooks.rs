@@ -25,7 +25,7 @@ fn permit(desk: &Desk, url: &Url) -> anyhow::Result<gateway::Webhooks> {
 }
 
 fn shown(allowed: &gateway::Webhooks, desk_tenant: model::TenantId, webhook: WebhookRecord) -> MadeWebhook {
-    let secret = allowed.key.secret(desk_tenant, webhook.id, webhook.secret_number).expose();
+    let secret = allowed.keys.secret(desk_tenant, webhook.id, webhook.secret_number).expose();
     MadeWebhook { secret, webhook }
 }
 

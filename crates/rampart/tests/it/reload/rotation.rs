@@ -7,7 +7,10 @@ use std::{
     thread,
 };
 
-use testkit::{postgres, redis};
+use testkit::{
+    http::{HttpServer, Seen, ok},
+    postgres, redis,
+};
 
 use super::status;
 use crate::{
@@ -187,4 +190,50 @@ fn another_key_signs_the_audit_from_sighup_on() {
     let verified = run(directory.path(), &[&["audit", "verify"], &both[..]].concat());
     assert_exit(&verified, 0);
     assert!(!text(&verified.stdout).contains("nothing"), "{}", text(&verified.stdout));
+}
+
+#[test]
+fn another_key_signs_messages_beside_the_one_before_from_sighup_on() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let receiver = runtime.block_on(HttpServer::start(|_| ok("")));
+    let directory = tempfile::tempdir().unwrap();
+    let [old, new] = ["0123456789abcdef", "fedcba9876543210"].map(|half| half.repeat(2));
+    let give = |keys: &str| fs::write(directory.path().join("webhook.key"), keys).unwrap();
+    give(&old);
+    let settings = "webhook_receivers = '127.0.0.0/8:*'\nwebhook_key = 'webhook.key'\n";
+    fs::write(directory.path().join("rampart.toml"), settings).unwrap();
+    let up = Logged::start(directory.path(), &[]);
+    let (key, json_type) = (format!("Authorization: Bearer {}", up.key), "Content-Type: application/json");
+    let send = |path: &str, body: &str| up.ask(path, &["-H", &key, "-H", json_type, "-d", body]);
+    let secret = |answer: &str| answer.split("\"secret\":\"").nth(1).unwrap()[..50].to_owned();
+    let url = format!("http://{}/hook", receiver.address());
+    let made =
+        send("/api/v1/webhooks", &format!(r#"{{"name":"chat","url":"{url}","events":["scan_begun"]}}"#));
+    assert_eq!(status(&made), "201", "{made}");
+    // How many signatures the next message has.
+    let signatures = || {
+        let before = receiver.seen().len();
+        let asked = r#"{"targets":["127.0.0.1:9"],"request":{"scope":"loopback","stages":["ports"]}}"#;
+        let begun = send("/api/v1/scans", asked);
+        assert_eq!(status(&begun), "202", "{begun}");
+        let message = until(|| receiver.seen().get(before).map(Seen::text));
+        let line = message.lines().find(|line| line.starts_with("webhook-signature: ")).unwrap();
+        line.split(' ').count() - 1
+    };
+    assert_eq!(signatures(), 1);
+    give("too short");
+    up.hang_up(REFUSED);
+    assert_eq!(signatures(), 1);
+    give(&format!("{new}\n{old}\n"));
+    up.hang_up(AGAIN);
+    assert_eq!(signatures(), 2);
+    // Who is given a secret is given one of the new key.
+    let id = made.split("\"id\":\"").nth(1).unwrap()[..36].to_owned();
+    let rotated = send(&format!("/api/v1/webhooks/{id}/rotate"), r#"{"overlap_seconds":0}"#);
+    assert_eq!((signatures(), secret(&rotated) == secret(&made)), (2, false), "{rotated}");
+    give(&new);
+    up.hang_up(AGAIN);
+    assert_eq!(signatures(), 1);
+    let said = up.end();
+    assert!(!said.contains(&old) && !said.contains(&new), "{said}");
 }

@@ -201,16 +201,20 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         "task_counts" => text(&store.task_counts(tenant).await),
         "dead_tasks" => text(&store.dead_tasks(tenant).await),
         "cancel_tasks" => {
-            let one = store.cancel_tasks(tenant, task, by()).await;
-            format!("{} {}", text(&one), text(&store.cancel_tasks(tenant, of_scan, by()).await))
+            let one = store.cancel_tasks(tenant, task, u64::MAX, by()).await;
+            format!("{} {}", text(&one), text(&store.cancel_tasks(tenant, of_scan, u64::MAX, by()).await))
         }
         "redrive_tasks" => {
             let one = store.redrive_tasks(tenant, task, 10, by()).await;
             format!("{} {}", text(&one), text(&store.redrive_tasks(tenant, of_scan, 10, by()).await))
         }
         "purge_tasks" => {
-            let one = store.purge_tasks(tenant, task, later, by()).await;
-            format!("{} {}", text(&one), text(&store.purge_tasks(tenant, of_scan, later, by()).await))
+            let one = store.purge_tasks(tenant, task, later, u64::MAX, by()).await;
+            format!(
+                "{} {}",
+                text(&one),
+                text(&store.purge_tasks(tenant, of_scan, later, u64::MAX, by()).await)
+            )
         }
         "submit_scan" => text(&store.submit_scan(tenant, new()).await),
         "submit_scan_once" => text(&store.submit_scan_once(tenant, new(), under_key()).await),

@@ -54,7 +54,7 @@ async fn nothing_of_a_tenant_stays_on_a_connection_of_a_pool() {
         .unwrap_err();
     ground
         .store
-        .cancel_tasks(ground.tenant, store::TaskFilter::of_scan(scan), "\0".to_owned())
+        .cancel_tasks(ground.tenant, store::TaskFilter::of_scan(scan), u64::MAX, "\0".to_owned())
         .await
         .unwrap();
     assert_eq!(state(other.simple_query(STATE).await.unwrap()).unwrap(), fresh, "after what did not");

@@ -24,8 +24,9 @@ async fn what_waits_is_gone_at_once_and_what_runs_is_cut(ground: Ground) {
     ground.until_state(running, "running").await;
     let waiting = ground.enqueue([exercise(FOR_EVER)]).await[0];
     let next = ground.enqueue([exercise(Duration::ZERO)]).await[0];
-    let cancel =
-        async |id| ground.store.cancel_tasks(ground.tenant, TaskFilter::one(id), "test".to_owned()).await;
+    let cancel = async |id| {
+        ground.store.cancel_tasks(ground.tenant, TaskFilter::one(id), u64::MAX, "test".to_owned()).await
+    };
     assert_eq!(cancel(waiting).await.unwrap(), 1);
     assert_eq!(ground.task(waiting).await.task.life.word(), "cancelled");
     assert_eq!(ground.task(running).await.task.life.word(), "running", "only what was named");

@@ -105,7 +105,7 @@ async fn the_dead_are_purged_and_nothing_else(ground: Ground) {
     ground.until_all(&ids, "dead").await;
     pool.end().await;
     let waits = ground.enqueue([hopeless()]).await[0];
-    let purge = |before| ground.store.purge_tasks(ground.tenant, dead(), before, "test".to_owned());
+    let purge = |before| ground.store.purge_tasks(ground.tenant, dead(), before, u64::MAX, "test".to_owned());
     assert_eq!(purge(ground.task(ids[0]).await.created_at).await.unwrap(), 0, "too young");
     assert_eq!(purge(ground.store.clock().await.unwrap()).await.unwrap(), 2);
     let left = ground.tasks(TaskFilter::default()).await;

@@ -213,7 +213,7 @@ impl Ground {
         self.doing_with(store, None)
     }
 
-    fn doing_with(&self, store: &Store, sender: Option<Sender>) -> Arc<Stages> {
+    fn doing_with(&self, store: &Store, sender: Option<Arc<Sender>>) -> Arc<Stages> {
         let check = checks::template::parse(super::site::CHECK, "answers.yaml").unwrap();
         let checks = Checks::new(vec![Arc::new(check)], "rampart/test".to_owned(), false);
         let reports = store::Objects::directory(self.directory.path()).unwrap();
@@ -229,7 +229,7 @@ impl Ground {
     }
 
     /// Starts a pool that sends messages to webhooks, and does nothing else.
-    pub(crate) fn start_sending(&self, sender: Sender) -> Running {
+    pub(crate) fn start_sending(&self, sender: Arc<Sender>) -> Running {
         let (store, stop) = (self.store.clone(), CancellationToken::new());
         let stages = self.doing_with(&store, Some(sender));
         let pool = Pool::new(store, self.broker.doorbell(), stages, pool_of(&[Stage::Deliver], 4));

@@ -87,7 +87,11 @@ async fn who_was_away_goes_before_a_flood_however_few_the_places(ground: Ground)
             "{others} of the flood were begun among the small tenant's ten, {places} places"
         );
         assert!(many.iter().any(|task| task.started_at.is_none()), "the flood waits");
-        ground.store.cancel_tasks(ground.tenant, TaskFilter::default(), "test".to_owned()).await.unwrap();
+        ground
+            .store
+            .cancel_tasks(ground.tenant, TaskFilter::default(), u64::MAX, "test".to_owned())
+            .await
+            .unwrap();
     }
 }
 

@@ -10,29 +10,32 @@ use std::{
 
 use model::{
     Happening, HappeningKind, NewTask, Stage, TaskId, TenantId, Work,
-    webhook::{NewWebhook, WebhookChange, WebhookKey, WebhookRecord},
+    webhook::{NewWebhook, WebhookChange, WebhookKeys, WebhookRecord},
 };
 use store::{AuditFilter, Retention, StoreError, TaskFilter, TaskRecord, Told};
 use testkit::{
     http::{HttpServer, ok, response},
     tls::{Wanted, acceptor, certify},
 };
-use worker::deliver::Sender;
+use worker::deliver::{Sender, Sending};
 
 use super::ground::{Brokers, Ground, everywhere};
 use crate::{broker::Kind, patience::eventually};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-fn key() -> WebhookKey {
-    WebhookKey::new(KEY).unwrap()
+fn keys(text: &str) -> WebhookKeys {
+    WebhookKeys::new(text).unwrap()
 }
 
-/// Who sends to these, and believes that authority.
-fn sender(receivers: &str, authority: &str) -> Sender {
+/// To these, and that authority is believed.
+fn sending(receivers: &str, authority: &str) -> Sending {
     let trusted = client::Trusted::Only(authority.as_bytes().to_vec()).configuration().unwrap();
-    let (receivers, product) = (receivers.parse().unwrap(), "rampart/test".to_owned());
-    Sender::new(key(), receivers, Arc::new(trusted), product)
+    Sending { keys: keys(KEY), receivers: receivers.parse().unwrap(), tls: Arc::new(trusted) }
+}
+
+fn sender(receivers: &str, authority: &str) -> Arc<Sender> {
+    Arc::new(Sender::new(sending(receivers, authority), "rampart/test".to_owned()))
 }
 
 async fn made(ground: &Ground, url: &str, events: &[HappeningKind]) -> WebhookRecord {
@@ -69,7 +72,8 @@ async fn what_happens_is_told_signed_and_once(ground: Ground) {
     let url = format!("https://localhost:{}/hook?token=1", server.address().port());
     let all = made(&ground, &url, &[]).await;
     made(&ground, &format!("{url}2"), &[HappeningKind::ScanEnded]).await;
-    let pool = ground.start_sending(sender("localhost:*,127.0.0.0/8:*", &authority));
+    let sender_here = sender("localhost:*,127.0.0.0/8:*", &authority);
+    let pool = ground.start_sending(Arc::clone(&sender_here));
     let scan = ground.submit(ground.tenant, Stage::Ports, "127.0.0.9").await;
     let task = given(&ground, 1).await[0];
     ground.until_state(task, "completed").await;
@@ -86,7 +90,7 @@ async fn what_happens_is_told_signed_and_once(ground: Ground) {
     );
     assert_eq!(header("webhook-id"), format!("msg_{}", task.as_uuid().simple()));
     let sent = jiff::Timestamp::from_second(header("webhook-timestamp").parse().unwrap()).unwrap();
-    let secret = key().secret(ground.tenant, all.id, 0);
+    let secret = keys(KEY).secret(ground.tenant, all.id, 0);
     assert_eq!(header("webhook-signature"), secret.sign(&header("webhook-id"), sent, body.as_bytes()));
     let told: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(told["type"], "scan_begun");
@@ -107,7 +111,21 @@ async fn what_happens_is_told_signed_and_once(ground: Ground) {
     let (header, body) = parts(&text);
     let sent = jiff::Timestamp::from_second(header("webhook-timestamp").parse().unwrap()).unwrap();
     let signatures = [1, 0].map(|number| {
-        key().secret(ground.tenant, all.id, number).sign(&header("webhook-id"), sent, body.as_bytes())
+        keys(KEY).secret(ground.tenant, all.id, number).sign(&header("webhook-id"), sent, body.as_bytes())
+    });
+    assert_eq!(header("webhook-signature"), signatures.join(" "));
+
+    // With another key, too, for as long as the one before is there.
+    let other = "fedcba9876543210fedcba9876543210";
+    let both = keys(&format!("{other}\n{KEY}"));
+    sender_here.follow(Sending { keys: both, ..sending("localhost:*,127.0.0.0/8:*", &authority) });
+    ground.submit(ground.tenant, Stage::Ports, "127.0.0.9").await;
+    ground.until_state(given(&ground, 1).await[0], "completed").await;
+    let text = server.seen()[2].text();
+    let (header, body) = parts(&text);
+    let sent = jiff::Timestamp::from_second(header("webhook-timestamp").parse().unwrap()).unwrap();
+    let signatures = [(other, 1), (KEY, 1), (other, 0), (KEY, 0)].map(|(key, number)| {
+        keys(key).secret(ground.tenant, all.id, number).sign(&header("webhook-id"), sent, body.as_bytes())
     });
     assert_eq!(header("webhook-signature"), signatures.join(" "));
 
@@ -127,7 +145,7 @@ async fn what_happens_is_told_signed_and_once(ground: Ground) {
     ground.store.delete_webhook(ground.tenant, all.id, "test").await.unwrap();
     let pool = ground.start_sending(sender("localhost:*,127.0.0.0/8:*", &authority));
     ground.until_state(task, "completed").await;
-    assert_eq!(server.seen().len(), 2);
+    assert_eq!(server.seen().len(), 3);
     pool.end().await;
 }
 
@@ -318,7 +336,7 @@ async fn messages_are_made_while_somebody_sends_them() {
     let filter = || TaskFilter { stage: Some(Stage::Deliver), ..TaskFilter::default() };
     ground.submit(ground.tenant, Stage::Ports, "127.0.0.9").await;
     let old = ground.enqueue([NewTask::new(Work::Exercise { hold: Duration::ZERO })]).await[0];
-    ground.store.cancel_tasks(ground.tenant, TaskFilter::one(old), "test").await.unwrap();
+    ground.store.cancel_tasks(ground.tenant, TaskFilter::one(old), u64::MAX, "test").await.unwrap();
     ground.advance(Duration::from_secs(8 * 24 * 60 * 60)).await;
     let orchestrator = ground.orchestrate();
     // That comes after webhooks in its first round.
