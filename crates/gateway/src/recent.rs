@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use tokio::sync::OnceCell;
 
 /// How long something is believed. What changes in another process is seen that much later.
 const FOR: Duration = Duration::from_secs(1);
-/// Things that are known at once.
+/// Things that are known at once, and twice as many when they come faster than they age.
 const MOST: usize = 10_000;
 
 /// One reading: whoever asks while it goes on waits for it.
@@ -21,13 +22,53 @@ struct Reading<V> {
     value: OnceCell<Arc<V>>,
 }
 
-/// Things by what they are asked for by.
+type Readings<K, V> = HashMap<K, Arc<Reading<V>>>;
+
+/// Things by what they are asked for by. What is too old to be believed goes with all that is as old, so that nobody looks for it: those
+/// of the last second are in the one or the other, and what comes is put among the younger.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V>(Mutex<HashMap<K, Arc<Reading<V>>>>);
+struct Known<K, V> {
+    younger: Readings<K, V>,
+    older: Readings<K, V>,
+    /// Since when the younger are kept.
+    since: Instant,
+}
+
+impl<K: Hash + Eq, V> Known<K, V> {
+    fn get(&self, key: &K) -> Option<&Arc<Reading<V>>> {
+        self.younger.get(key).or_else(|| self.older.get(key))
+    }
+
+    fn get_mut(&mut self, key: &K) -> Option<&mut Arc<Reading<V>>> {
+        self.younger.get_mut(key).or_else(|| self.older.get_mut(key))
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.younger.remove(key);
+        self.older.remove(key);
+    }
+
+    /// Gives back what nobody needs any more. Where there is no room what is older goes early, and is read anew.
+    fn keep(&mut self, key: K, reading: Arc<Reading<V>>, now: Instant) -> Readings<K, V> {
+        let mut gone = HashMap::new();
+        if self.younger.len() >= MOST || now.duration_since(self.since) >= FOR {
+            gone = mem::replace(&mut self.older, mem::take(&mut self.younger));
+            self.since = now;
+        }
+        self.older.remove(&key);
+        self.younger.insert(key, reading);
+        gone
+    }
+}
+
+/// Things that were read within the last second.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V>(Mutex<Known<K, V>>);
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Recent<K, V> {
-        Recent(Mutex::default())
+        let known = Known { younger: HashMap::new(), older: HashMap::new(), since: Instant::now() };
+        Recent(Mutex::new(known))
     }
 }
 
@@ -65,7 +106,10 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
 
     /// Something was changed here: it is read anew, also what is being read just now.
     pub(crate) fn forget(&self, is_changed: impl Fn(&K, Option<&V>) -> bool) {
-        self.lock().retain(|key, reading| !is_changed(key, reading.value.get().map(|value| &**value)));
+        let Known { younger, older, .. } = &mut *self.lock();
+        for known in [younger, older] {
+            known.retain(|key, reading| !is_changed(key, reading.value.get().map(|value| &**value)));
+        }
     }
 
     fn reading(&self, key: &K, now: Instant) -> Arc<Reading<V>> {
@@ -74,21 +118,14 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
             return Arc::clone(reading);
         }
         let reading = Arc::new(Reading { begun: now, value: OnceCell::new() });
-        self.keep(&mut known, key.clone(), Arc::clone(&reading), now);
+        let gone = known.keep(key.clone(), Arc::clone(&reading), now);
+        drop(known);
+        // Nobody waits for that.
+        drop(gone);
         reading
     }
 
-    fn keep(&self, known: &mut HashMap<K, Arc<Reading<V>>>, key: K, reading: Arc<Reading<V>>, now: Instant) {
-        if known.len() >= MOST && !known.contains_key(&key) {
-            known.retain(|_, reading| now.duration_since(reading.begun) < FOR);
-        }
-        // Where there is no room each reads for itself.
-        if known.len() < MOST || known.contains_key(&key) {
-            known.insert(key, reading);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Reading<V>>>> {
+    fn lock(&self) -> MutexGuard<'_, Known<K, V>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -174,10 +211,18 @@ mod tests {
             let known = recent.get(&number, begun, async || Ok::<_, ()>(number)).await;
             assert_eq!(*known.unwrap(), number);
         }
-        assert_eq!(recent.lock().len(), MOST);
-        let known = recent.get(&(3 * MOST), begun + FOR, async || Ok::<_, &str>(1)).await;
-        assert_eq!(*known.unwrap(), 1);
-        let known = recent.get(&(3 * MOST), begun + FOR, async || Err("what is old makes no room")).await;
-        assert_eq!(*known.unwrap(), 1);
+        let kept = || {
+            let known = recent.lock();
+            (known.younger.len(), known.older.len())
+        };
+        assert_eq!(kept(), (MOST, MOST));
+        let last = recent.get(&(3 * MOST - 1), begun, async || Err::<usize, _>("it is known")).await;
+        assert_eq!(*last.unwrap(), 3 * MOST - 1);
+        // What is too old goes by itself.
+        for (seconds, left) in [(1, (1, MOST)), (2, (1, 1)), (3, (1, 1))] {
+            let later = begun + seconds * FOR;
+            let known = recent.get(&(seconds as usize), later, async || Ok::<_, ()>(seconds as usize)).await;
+            assert_eq!((*known.unwrap(), kept()), (seconds as usize, left));
+        }
     }
 }
