@@ -19,6 +19,8 @@ PORT, BARE, PEER = 8440, 8441, 8442
 WANTED, SLOWEST = 10_000, 20
 CONNECTIONS = 32
 TASKS = 100_000
+# What the last of ten minutes may have more than the first.
+FLAT = 1.05
 # More than are answered at once: the others are told to come again.
 CROWD = 2_000
 UVICORN = Path("target/bench-peers/fastapi/bin/uvicorn")
@@ -39,15 +41,17 @@ function request() next_one = next_one % #requests + 1; return requests[next_one
 
 
 def load(directory, port, paths, key, seconds, connections=CONNECTIONS):
-    """What wrk says: answers a second, the 99th percentile in milliseconds, and how many of them were no 2xx."""
+    """What wrk says: answers a second, the 99th percentile in milliseconds, how many of them were no 2xx, and what went wrong; and how many
+    processors it took."""
     listed, script = directory / "paths", directory / "load.lua"
     listed.write_text("\n".join(paths * (1 + ADDRESSES // len(paths))) + "\n")
     script.write_text(SCRIPT)
     command = ["wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s", "--latency", "-s", script]
     command.append(f"http://127.0.0.1:{port}")
     around = {**os.environ, "PATHS": str(listed), "KEY": key, "ADDRESSES": str(ADDRESSES)}
-    done = subprocess.run(command, env=around, capture_output=True, text=True, check=True)
-    said = done.stdout
+    before = overload.taken()
+    said = subprocess.run(command, env=around, capture_output=True, text=True, check=True).stdout
+    generating = (overload.taken() - before) / seconds
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     errors = re.search(r"Socket errors: (.*)", said)
     total = int(re.search(r"(\d+) requests in", said).group(1))
@@ -56,7 +60,7 @@ def load(directory, port, paths, key, seconds, connections=CONNECTIONS):
     milliseconds = float(amount) * {"us": 0.001, "ms": 1, "s": 1_000}[unit]
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1))
     say(f"    {rate:.0f} a second, p99 {milliseconds:.2f} ms, {refused} of {total} refused{', ' + errors.group(1) if errors else ''}")
-    return rate, milliseconds, refused / total, errors and errors.group(1)
+    return rate, milliseconds, refused / total, errors and errors.group(1), generating
 
 
 def resident(process):
@@ -124,9 +128,12 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
     def measure(name, port, paths, server, **options):
         say(f"  {name}")
         load(directory, port, paths, key, 1, **options)
-        rate, slowest, refused, errors = load(directory, port, paths, key, seconds, **options)
+        rate, slowest, refused, errors, generating = load(directory, port, paths, key, seconds, **options)
         problems.expect(trying or not errors, f"gateway: {name}: {errors}")
-        rates[name] = rate, slowest, refused
+        # Whoever is refused is answered sooner.
+        crowded = options.get("connections", CONNECTIONS) > CONNECTIONS
+        problems.expect(crowded or refused == 0, f"gateway: {name}: {refused:.1%} of the answers are none")
+        rates[name] = rate, slowest, refused, generating
         rows.append((name, number(rate * (1 - refused)), f"{slowest:.1f} ms", megabytes(resident(server))))
 
     with gateway(directory, database) as server:
@@ -134,9 +141,9 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
         measure("Rampart, a task from memory", PORT, one, server)
         measure("Rampart, tasks by PostgreSQL", PORT, every, server)
         measure(f"Rampart, from memory, {number(CROWD)} connections", PORT, one, server, connections=CROWD)
-        carried, _, _ = rates["Rampart, tasks by PostgreSQL"]
-        poured = overload.main(directory, PORT, every, key, ADDRESSES, carried, trying, problems)
-        flat = steady(directory, server, one, key, trying)
+        carried, _, _, generating = rates["Rampart, tasks by PostgreSQL"]
+        poured = overload.main(directory, PORT, every, key, ADDRESSES, (carried, generating), trying, problems)
+        flat = steady(directory, server, every, key, trying, problems)
     (directory / "body").write_bytes(body)
     with process([os.environ["BARE"], f"127.0.0.1:{BARE}", directory / "body"], accepts("127.0.0.1", BARE)) as server:
         measure("bare axum, a text", BARE, ["/"], server)
@@ -148,9 +155,9 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
         measure("FastAPI, a task from memory", PEER, one, server)
         measure("FastAPI, tasks by PostgreSQL", PEER, every, server)
 
-    memory, slowest, _ = rates["Rampart, a task from memory"]
-    stored, stored_slowest, _ = rates["Rampart, tasks by PostgreSQL"]
-    crowd, _, refused = rates[f"Rampart, from memory, {number(CROWD)} connections"]
+    memory, slowest, _, _ = rates["Rampart, a task from memory"]
+    stored, stored_slowest, _, _ = rates["Rampart, tasks by PostgreSQL"]
+    crowd, _, refused, _ = rates[f"Rampart, from memory, {number(CROWD)} connections"]
     print(f"`GET /api/v1/tasks/{{task}}` ({len(body)} bytes of JSON) with a key: who asks, their role, three rates, metrics, a line in the log that nobody")
     print(f"wants. wrk with {CONNECTIONS} connections of {ADDRESSES} addresses, {seconds} s, on the same cores; FastAPI with two processes of uvicorn and uvloop does the same work.\n")
     print(f"From memory {memory / rates['bare axum, a text'][0]:.2f} of what bare axum does, {memory / rates['FastAPI, a task from memory'][0]:.1f} times FastAPI;")
@@ -167,11 +174,12 @@ def beside(directory, problems, trying, seconds, database, key, tenant, one, eve
     return rows
 
 
-def steady(directory, server, paths, key, trying):
-    """Memory over ten minutes of load."""
+def steady(directory, server, paths, key, trying, problems):
+    """Memory over ten minutes of load by PostgreSQL."""
     rounds = 2 if trying else 10
     held = []
     for _ in range(rounds):
         load(directory, PORT, paths, key, 1 if trying else 60)
         held.append(resident(server))
-    return f"Memory after each of {rounds} further minutes of load: " + ", ".join(f"{value:.0f}" for value in held) + " MB."
+    problems.expect(trying or held[-1] <= FLAT * held[0], f"gateway: memory grows from {held[0]:.0f} to {held[-1]:.0f} MB in {rounds - 1} minutes")
+    return f"Memory after each of {rounds} further minutes of load by PostgreSQL: " + ", ".join(f"{value:.0f}" for value in held) + " MB."
