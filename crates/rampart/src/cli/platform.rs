@@ -33,7 +33,7 @@ pub(crate) use self::{
         DiffArguments, OneScanArguments, ReportArguments, RequestArguments, ScanCommand, ScanListArguments,
         SubmitArguments,
     },
-    schedules::{ScheduleCommand, ScheduleCreateArguments},
+    schedules::{RuleArguments, ScheduleChangeArguments, ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},
     users::{UserChangeArguments, UserCommand},
     webhooks::{WebhookChangeArguments, WebhookCommand},

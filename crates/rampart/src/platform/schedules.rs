@@ -5,23 +5,27 @@ use std::{fmt::Write, process::ExitCode};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use model::{
-    Schedule,
-    schedule::{CatchUp, DuringBlackout, Overlap, Rhythm},
+    CheckId, ScanRequest, Schedule,
+    schedule::{CatchUp, DuringBlackout, Overlap, Rhythm, Zone},
 };
 use report::terminal;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{NewSchedule, RefusedRun, ScheduleChange, ScheduleRecord};
 
 use super::{length, operate, place::Place, print_json, print_table, short_time, targets};
 use crate::{
-    cli::{ScheduleCommand, ScheduleCreateArguments, say},
+    cli::{RuleArguments, ScheduleChangeArguments, ScheduleCommand, ScheduleCreateArguments, say},
     configuration::Whereabouts,
 };
+
+/// What takes something away that was said before.
+const NONE: &str = "none";
 
 pub(super) fn schedule(whereabouts: &Whereabouts, command: &ScheduleCommand) -> anyhow::Result<ExitCode> {
     operate(whereabouts, async |place| {
         match command {
             ScheduleCommand::Create(arguments) => create(&place, arguments).await?,
+            ScheduleCommand::Change(arguments) => change(&place, arguments).await?,
             ScheduleCommand::List { json } => {
                 let schedules = place.stale_schedules().await?;
                 if *json { print_json(&schedules)? } else { list(&schedules)? }
@@ -76,28 +80,99 @@ async fn switch(place: &Place, text: &str, enabled: bool) -> anyhow::Result<()> 
     Ok(())
 }
 
-async fn create(place: &Place, arguments: &ScheduleCreateArguments) -> anyhow::Result<()> {
+/// The rule that it was, with what somebody says of it.
+fn written(mut rule: Value, said: &RuleArguments, zone: Zone) -> anyhow::Result<Schedule> {
+    let RuleArguments {
+        cron,
+        every,
+        zone: said_zone,
+        jitter,
+        blackout,
+        during_blackout,
+        overlap,
+        starts,
+        ends,
+        catch_up,
+    } = said;
+    if cron.is_some() || every.is_some() {
+        rule["cron"] = json!(cron);
+        rule["every"] = json!(every);
+    }
+    if let Some(zone) = said_zone {
+        rule["zone"] = json!(zone);
+    }
+    let zone = said_zone.as_ref().unwrap_or(&zone);
     // The forms that people write have one reader: that of the schedule itself.
-    let mut written = json!({
-        "zone": arguments.zone,
-        "blackouts": arguments.blackout,
-        "during_blackout": arguments.during_blackout,
-        "catch_up": arguments.catch_up,
-        "overlap": arguments.overlap,
-    });
-    for (key, value) in
-        [("cron", &arguments.cron), ("every", &arguments.every), ("jitter", &arguments.jitter)]
-    {
+    let words = [
+        ("jitter", jitter),
+        ("during_blackout", during_blackout),
+        ("overlap", overlap),
+        ("catch_up", catch_up),
+    ];
+    for (key, value) in words {
         if let Some(value) = value {
-            written[key] = json!(value);
+            rule[key] = json!(value);
         }
     }
-    for (key, value) in [("starts", &arguments.starts), ("ends", &arguments.ends)] {
-        if let Some(value) = value {
-            written[key] = json!(arguments.zone.moment(value).with_context(|| format!("--{key}"))?);
+    match &blackout[..] {
+        [] => {}
+        [none] if none == NONE => rule["blackouts"] = json!([]),
+        blackouts => rule["blackouts"] = json!(blackouts),
+    }
+    for (key, value) in [("starts", starts), ("ends", ends)] {
+        match value.as_deref() {
+            None => {}
+            Some(NONE) => rule[key] = Value::Null,
+            Some(value) => rule[key] = json!(zone.moment(value).with_context(|| format!("--{key}"))?),
         }
     }
-    let rule: Schedule = serde_json::from_value(written).context("the schedule cannot be kept")?;
+    serde_json::from_value(rule).context("the schedule cannot be kept")
+}
+
+async fn change(place: &Place, arguments: &ScheduleChangeArguments) -> anyhow::Result<()> {
+    let ScheduleChangeArguments { which, targets: said, rule, .. } = arguments;
+    let before = named(place, &which.schedule).await?;
+    let rule = written(serde_json::to_value(&before.rule)?, rule, before.rule.zone.clone())?;
+    let ScheduleChangeArguments { scope, stages, profile, ports, only, priority, .. } = arguments;
+    let was = before.request.clone();
+    let request = ScanRequest {
+        scope: scope.clone().unwrap_or(was.scope),
+        stages: stages.as_ref().map_or(was.stages, |stages| stages.iter().copied().collect()),
+        profile: profile.unwrap_or(was.profile),
+        ports: ports.clone().or(was.ports),
+        only: only.as_ref().map_or(was.only, |only| only.iter().map(|id| CheckId::new(id)).collect()),
+        priority: priority.unwrap_or(was.priority),
+        ..was
+    };
+    let targets = if said.is_empty() { before.targets.clone() } else { targets(said)? };
+    // Only what is otherwise is said: somebody else may change the rest at the same time.
+    let change = ScheduleChange {
+        rule: (rule != before.rule).then_some(rule),
+        request: (request != before.request).then_some(request),
+        targets: (targets != before.targets).then_some(targets),
+        enabled: None,
+    };
+    if change == ScheduleChange::default() {
+        bail!(
+            "nothing of {} would be otherwise: `rampart schedule change --help` says what can be",
+            before.name
+        );
+    }
+    let schedule = place.change_schedule(before.id, change).await?;
+    if arguments.json {
+        return print_json(&schedule);
+    }
+    let next = if schedule.enabled {
+        format!("next run {}", next_run(&schedule.rule))
+    } else {
+        "disabled".to_owned()
+    };
+    say(&format!("changed: {}, {}, {next}\n", schedule.name, summary(&schedule.rule)));
+    Ok(())
+}
+
+async fn create(place: &Place, arguments: &ScheduleCreateArguments) -> anyhow::Result<()> {
+    let rule = written(json!({}), &arguments.rule, Zone::default())?;
     let new = NewSchedule {
         name: arguments.name.clone(),
         rule,

@@ -47,6 +47,42 @@ fn scans_and_schedules_are_begun_and_ended_there() {
     assert_eq!(schedules()[0]["enabled"], false);
     assert!(both.said(&["schedule", "enable", "nightly"]).starts_with("enabled: nightly, next run 2100"));
     assert_eq!(schedules()[0]["enabled"], true);
+    fn change<'w>(words: &[&'w str]) -> Vec<&'w str> {
+        [&["schedule", "change", "nightly"], words].concat()
+    }
+    let words = ["127.0.0.2:9", "--every", "6h", "--overlap", "queue", "--profile", "quick", "--ports", "9"];
+    let changed = both.said(&change(&words));
+    let rule = "changed: nightly, every 6h, overlap queue, from 2100-01-01 00:00:00, next run 2100-01-01 00:00:00 UTC\n";
+    assert_eq!(changed, rule);
+    let stands = &schedules()[0];
+    assert_eq!(
+        (&stands["targets"], &stands["request"]["profile"]),
+        (&document!(["127.0.0.2:9"]), &"quick".into())
+    );
+    assert_eq!((&stands["request"]["ports"], &stands["request"]["scope"]), (&"9".into(), &"loopback".into()));
+    let zone =
+        change(&["--cron", "@daily", "--zone", "Europe/Berlin", "--starts", "none", "--blackout", "Sa-Su"]);
+    let changed = both.said(&zone);
+    assert!(
+        changed.starts_with(
+            "changed: nightly, cron @daily Europe/Berlin, blackouts 1, postpone, overlap queue, next"
+        ),
+        "{changed}"
+    );
+    assert_eq!(schedules()[0]["rule"]["starts"], Value::Null);
+    assert!(both.said(&change(&["--blackout", "none"])).contains("Berlin, overlap queue, next run "));
+    for (words, says) in [
+        (&["--overlap", "queue"][..], "nothing of nightly would be otherwise"),
+        (&["--cron", "0 3 * *"], "the schedule cannot be kept"),
+        (&["--every", "6h", "--cron", "@daily"], "cannot be used with"),
+        (&["--scope", "nowhere"], "`nowhere`"),
+    ] {
+        for place in [Both::here, Both::there] {
+            let refused = place(&both, &change(words));
+            assert_exit(&refused, 2);
+            assert!(text(&refused.stderr).contains(says), "{says}: {}", text(&refused.stderr));
+        }
+    }
     assert_eq!(both.said(&["schedule", "delete", "nightly"]), "deleted: nightly\n");
     assert_eq!(schedules(), document!([]));
     both.up.end();
