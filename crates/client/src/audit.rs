@@ -29,6 +29,8 @@ pub struct AuditQuery {
     pub before: Option<u64>,
     /// Only newer than that one.
     pub after: Option<u64>,
+    /// Of what was done to all tenants at once, instead of the tenant's own; for who runs the platform.
+    pub installation: bool,
 }
 
 #[derive(Deserialize)]
@@ -44,7 +46,7 @@ struct Checkpoints {
 }
 
 impl Client {
-    /// What was done to the tenant.
+    /// What was done to the tenant, or to all at once.
     pub async fn audit(&self, query: &AuditQuery) -> Result<Page<AuditEntry, u64>, ClientError> {
         let request = self
             .get(&["audit"])
@@ -57,17 +59,24 @@ impl Client {
             .query("order", query.order)
             .query_if("limit", query.limit)
             .query_if("before", query.before)
-            .query_if("after", query.after);
+            .query_if("after", query.after)
+            .query_if("installation", query.installation.then_some(true));
         request.answer().await.map(|Entries { entries, next }| Page { items: entries, next })
     }
 
-    /// The signed checkpoints of the tenant's audit, the newest first; only those before the one with this number.
+    /// The signed checkpoints of the tenant's audit, or of that of what was done to all at once, the newest first; only those before the
+    /// one with this number.
     pub async fn audit_checkpoints(
         &self,
+        installation: bool,
         limit: Option<usize>,
         before: Option<u64>,
     ) -> Result<Page<Checkpoint, u64>, ClientError> {
-        let request = self.get(&["audit", "checkpoints"]).query_if("limit", limit).query_if("before", before);
+        let request = self
+            .get(&["audit", "checkpoints"])
+            .query_if("installation", installation.then_some(true))
+            .query_if("limit", limit)
+            .query_if("before", before);
         request.answer().await.map(|Checkpoints { checkpoints, next }| Page { items: checkpoints, next })
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use model::{
     CheckId, Evidence, Fingerprint, ScanId, Severity,
     finding::{EvidenceId, EvidenceRecord},
+    list::FindingCursor,
     record::KnownFinding,
 };
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ pub struct FindingQuery {
     /// How many, at most; as many as the server usually gives without.
     pub limit: Option<usize>,
     /// Only those after that one.
-    pub after: Option<Fingerprint>,
+    pub after: Option<FindingCursor>,
 }
 
 /// What a finding can be said to be.
@@ -80,7 +81,7 @@ pub struct DecidedFindings {
 #[derive(Deserialize)]
 struct Findings {
     findings: Vec<KnownFinding>,
-    next: Option<Fingerprint>,
+    next: Option<FindingCursor>,
 }
 
 #[derive(Deserialize)]
@@ -93,7 +94,7 @@ impl Client {
     pub async fn findings(
         &self,
         query: &FindingQuery,
-    ) -> Result<Page<KnownFinding, Fingerprint>, ClientError> {
+    ) -> Result<Page<KnownFinding, FindingCursor>, ClientError> {
         let order = match query.order {
             FindingOrder::WorstFirst => "worst_first",
             FindingOrder::Fingerprint => "fingerprint",

@@ -4,17 +4,21 @@ use std::{
     any::Any,
     error::Error,
     net::SocketAddr,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use http_body_util::BodyExt;
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{
+    Request,
+    body::{Bytes, Frame, Incoming, SizeHint},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -37,6 +41,8 @@ const MOST_HEAD: usize = 32 << 10;
 const STREAMS: u32 = 128;
 /// How often somebody who says nothing is asked whether they are there, and how long they have to say so.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
+/// So much of an answer goes out at once: whoever reads so much within the time for that is seen to read, however slowly.
+const PIECE: usize = 16 << 10;
 /// Within that much time something is asked, or some of an answer goes out: longer than an answer may take to be found.
 const PROGRESS: Duration = Duration::from_secs(60);
 
@@ -139,6 +145,51 @@ struct Asked {
     kept: Kept,
 }
 
+/// An answer in pieces, each of which is counted when it is asked for: it goes out as whoever reads has read what was before.
+struct Pieces {
+    body: Body,
+    rest: Bytes,
+    sent: Progress,
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (after, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(after.lower() + rest);
+        if let Some(upper) = after.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
 /// Answers what is asked, to the end of the connection; then, or when nobody asks or reads any more, ends it in order.
 async fn hold(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -163,12 +214,7 @@ async fn hold(
                 Ok(refused) => refused,
                 Err(answering) => answering.await?,
             };
-            let counted = response.map(|body| {
-                body.map_frame(move |frame| {
-                    sent.fetch_add(1, Ordering::Relaxed);
-                    frame
-                })
-            });
+            let counted = response.map(|body| Pieces { body, rest: Bytes::new(), sent });
             Ok::<_, std::convert::Infallible>(counted)
         }
     });
@@ -190,9 +236,28 @@ async fn hold(
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::BodyExt;
     use tokio::time::{Instant, sleep};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_long_answer_goes_out_in_pieces_that_are_counted() {
+        let long: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
+        let sent = Progress::default();
+        let mut pieces =
+            Pieces { body: Body::from(long.clone()), rest: Bytes::new(), sent: Arc::clone(&sent) };
+        let mut whole = Vec::new();
+        while let Some(frame) = pieces.frame().await {
+            let data = frame.unwrap().into_data().unwrap();
+            assert!(!data.is_empty() && data.len() <= PIECE, "{}", data.len());
+            whole.extend_from_slice(&data);
+            let left = (long.len() - whole.len()) as u64;
+            assert_eq!(hyper::body::Body::size_hint(&pieces).exact(), Some(left));
+        }
+        assert_eq!((whole == long, sent.load(Ordering::Relaxed)), (true, 7));
+        assert!(hyper::body::Body::is_end_stream(&pieces));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_or_reads_now_and_then_is_not_sent_away() {

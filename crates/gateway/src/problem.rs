@@ -129,6 +129,30 @@ impl Kind {
         }
     }
 
+    /// What to do about it, where nobody knows better.
+    fn hint(self) -> &'static str {
+        match self {
+            Kind::Malformed | Kind::Invalid => "/api/v1/ says what each route takes",
+            Kind::Unauthenticated => {
+                "send a key that is good as `Authorization: Bearer …`, or log in: POST /api/v1/session"
+            }
+            Kind::SecondFactor => {
+                "send the code of the second factor, or one of the recovery codes, as `code`"
+            }
+            Kind::Forbidden => "whoever manages keys and people gives a role that may",
+            Kind::Missing => "it may be gone by now; what belongs to another tenant is not there either",
+            Kind::Method => "/api/v1/openapi.json lists every route",
+            Kind::Conflict => "look at where it stands now, and ask for what fits that",
+            Kind::Changed => "look at it again, and send its new ETag as `If-Match`",
+            Kind::TooLarge => "send less at once",
+            Kind::MediaType => "send JSON, and `Content-Type: application/json`",
+            Kind::TooMany | Kind::Overloaded | Kind::NoWorker | Kind::Unavailable | Kind::Timeout => {
+                "wait as long as `Retry-After` says, and ask again"
+            }
+            Kind::Internal => "tell whoever runs the installation the request_id: its log says what happened",
+        }
+    }
+
     fn comes_back(self) -> bool {
         matches!(self, Kind::TooMany | Kind::Overloaded | Kind::NoWorker | Kind::Unavailable | Kind::Timeout)
     }
@@ -151,8 +175,7 @@ pub(crate) struct Told {
     /// By which the request is found in logs and in the audit.
     request_id: String,
     /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'static str>,
+    hint: &'static str,
 }
 
 impl Problem {
@@ -174,7 +197,7 @@ impl Problem {
             detail: self.detail,
             code,
             request_id,
-            hint: self.hint,
+            hint: self.hint.unwrap_or(self.kind.hint()),
         };
         let mut response = (status, axum::Json(told)).into_response();
         let headers = response.headers_mut();

@@ -226,7 +226,7 @@ async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<Ip
                 None => Ok(()),
             }
         }
-        (None, Kind::Unauthenticated, Some(origin)) => {
+        (None, kind, Some(origin)) if kind == Kind::Unauthenticated || is_untried(kind, &asked) => {
             let who = Who::Stranger(origin);
             match gateway.refusals.note(who.clone(), now) {
                 Some(times) => refusals::tell(&gateway.store, &who, times).await,
@@ -238,6 +238,11 @@ async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<Ip
     if let Err(error) = told {
         tracing::error!(%error, "the audit does not tell that somebody was refused");
     }
+}
+
+/// Is it a password or an invitation that was not looked at, as too many were?
+fn is_untried(kind: Kind, asked: &str) -> bool {
+    kind == Kind::TooMany && ["POST /api/v1/session", "POST /api/v1/invitations/accept"].contains(&asked)
 }
 
 /// What was asked for, as the audit keeps it: as long as what can be meant, and no key, whoever puts one there.

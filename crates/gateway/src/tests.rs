@@ -304,22 +304,46 @@ async fn what_is_asked_for_by_somebody_who_goes_away_is_done_wholly_or_not_at_al
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_changed_by_somebody_who_goes_away_is_as_it_was_or_as_they_wanted_it() {
     let ground = Ground::new().await;
-    let scope = |number: usize| Asked {
-        method: Method::PUT,
-        path: "/api/v1/scopes/changing".to_owned(),
-        body: Some(json!({ "authorised_by": format!("number {number}"), "networks": ["127.0.0.0/8"] })),
-        once: None,
-    };
-    let before = ground.audited("scope.put").await;
-    let asked = ground.go_away(scope).await;
-    assert!(asked >= 2 * AT_ONCE, "{asked} have asked");
-    ground.require_rest().await;
-    let entries = ground.audited("scope.put").await;
-    assert!(entries > before && entries <= before + asked, "{entries}");
-    ground.must_answer(&scope(asked)).await;
-    let stands = ground.must_answer(&get("/api/v1/scopes/changing")).await;
-    assert_eq!(stands["scope"]["authorised_by"], format!("number {asked}"), "{stands}");
-    assert_eq!(ground.audited("scope.put").await, entries + 1);
+    type Body = Box<dyn Fn(usize) -> Value>;
+    // What is changed, how it stands in the audit, and where in the answer what was said.
+    let changed: [(Method, &str, &str, &str, Body); 2] = [
+        (
+            Method::PUT,
+            "scopes/changing",
+            "scope.put",
+            "/scope/authorised_by",
+            Box::new(
+                |number| json!({ "authorised_by": format!("number {number}"), "networks": ["127.0.0.0/8"] }),
+            ),
+        ),
+        (
+            Method::PATCH,
+            "settings",
+            "settings.change",
+            "/keep_scans_days",
+            Box::new(|number| json!({ "keep_scans_days": number + 1 })),
+        ),
+    ];
+    for (method, path, action, place, body) in changed {
+        let path = format!("/api/v1/{path}");
+        let ask = |number| Asked {
+            method: method.clone(),
+            path: path.clone(),
+            body: Some(body(number)),
+            once: None,
+        };
+        let before = ground.audited(action).await;
+        let asked = ground.go_away(ask).await;
+        assert!(asked >= 2 * AT_ONCE, "{path}: {asked} have asked");
+        ground.require_rest().await;
+        let entries = ground.audited(action).await;
+        assert!(entries > before && entries <= before + asked, "{path}: {entries}");
+        ground.must_answer(&ask(asked)).await;
+        let (stands, said) = (ground.must_answer(&get(&path)).await, body(asked));
+        let name = place.rsplit('/').next().unwrap();
+        assert_eq!(stands.pointer(place), Some(&said[name]), "{path}: {stands}");
+        assert_eq!(ground.audited(action).await, entries + 1, "{path}");
+    }
 
     // Of those who log in and go away some have a session that nobody holds; none stands there half.
     let name: UserName = "amy".parse().unwrap();

@@ -115,6 +115,13 @@ pub enum Happening {
         /// Which.
         purl: PackageUrl,
     },
+    /// A package could not be analysed: its task is dead, which tells why.
+    PackageFailed {
+        /// Which task.
+        task: TaskId,
+        /// Of which package.
+        purl: PackageUrl,
+    },
     /// Somebody ordered an emergency stop.
     StopOrdered {
         /// Which.
@@ -157,6 +164,8 @@ pub enum HappeningKind {
     TasksDead,
     /// A package was analysed.
     PackageAnalyzed,
+    /// A package could not be analysed.
+    PackageFailed,
     /// Somebody ordered an emergency stop.
     StopOrdered,
     /// Somebody lifted one.
@@ -179,7 +188,7 @@ impl FromStr for HappeningKind {
 
 impl HappeningKind {
     /// All of them.
-    pub const ALL: [HappeningKind; 15] = [
+    pub const ALL: [HappeningKind; 16] = [
         HappeningKind::ScanBegun,
         HappeningKind::ScanStopping,
         HappeningKind::ScanEnded,
@@ -193,6 +202,7 @@ impl HappeningKind {
         HappeningKind::TasksRedriven,
         HappeningKind::TasksDead,
         HappeningKind::PackageAnalyzed,
+        HappeningKind::PackageFailed,
         HappeningKind::StopOrdered,
         HappeningKind::StopLifted,
     ];
@@ -213,6 +223,7 @@ impl HappeningKind {
             HappeningKind::TasksRedriven => "tasks_redriven",
             HappeningKind::TasksDead => "tasks_dead",
             HappeningKind::PackageAnalyzed => "package_analyzed",
+            HappeningKind::PackageFailed => "package_failed",
             HappeningKind::StopOrdered => "stop_ordered",
             HappeningKind::StopLifted => "stop_lifted",
         }
@@ -236,6 +247,7 @@ impl Happening {
             Happening::TasksRedriven { .. } => HappeningKind::TasksRedriven,
             Happening::TasksDead { .. } => HappeningKind::TasksDead,
             Happening::PackageAnalyzed { .. } => HappeningKind::PackageAnalyzed,
+            Happening::PackageFailed { .. } => HappeningKind::PackageFailed,
             Happening::StopOrdered { .. } => HappeningKind::StopOrdered,
             Happening::StopLifted { .. } => HappeningKind::StopLifted,
         }
@@ -261,7 +273,8 @@ impl Happening {
             Happening::TasksCancelled { .. }
             | Happening::TasksRedriven { .. }
             | Happening::TasksDead { .. }
-            | Happening::PackageAnalyzed { .. } => Permission::TasksRead,
+            | Happening::PackageAnalyzed { .. }
+            | Happening::PackageFailed { .. } => Permission::TasksRead,
             Happening::StopOrdered { .. } | Happening::StopLifted { .. } => Permission::StopsRead,
         }
     }
@@ -351,6 +364,10 @@ mod tests {
             Happening::TasksRedriven { count: 1 },
             Happening::TasksDead { count: 1 },
             Happening::PackageAnalyzed {
+                task: TaskId::new(Uuid::nil()),
+                purl: "pkg:npm/left-pad@1.3.0".parse().unwrap(),
+            },
+            Happening::PackageFailed {
                 task: TaskId::new(Uuid::nil()),
                 purl: "pkg:npm/left-pad@1.3.0".parse().unwrap(),
             },

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::{AssetId, KeyPrefix, ScanId, UserId};
+use crate::{AssetId, Fingerprint, KeyPrefix, ScanId, Severity, UserId};
 
 /// In which order things are told that have a time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -85,6 +85,68 @@ pub type ScanCursor = Cursor<ScanId>;
 /// A place in a list of people.
 pub type UserCursor = Cursor<UserId>;
 
+/// A place in a list of findings: right behind that one, as it was when it was told. Of the fingerprint alone it is where that one stands
+/// now, which in the order of severities is another place once somebody has looked again.
+///
+/// As text it is `FINGERPRINT_TIME_SEVERITY`, with the time in microseconds since 1970, or `FINGERPRINT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingCursor {
+    /// Of the finding that was told last.
+    pub fingerprint: Fingerprint,
+    /// When it was first seen, and how severe it was.
+    pub stood: Option<(Timestamp, Severity)>,
+}
+
+impl From<Fingerprint> for FindingCursor {
+    fn from(fingerprint: Fingerprint) -> FindingCursor {
+        FindingCursor { fingerprint, stood: None }
+    }
+}
+
+impl fmt::Display for FindingCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.fingerprint)?;
+        match self.stood {
+            Some((time, severity)) => write!(f, "_{}_{severity}", time.as_microsecond()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for FindingCursor {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<FindingCursor, CursorError> {
+        let whole = || {
+            let (fingerprint, rest) = match text.split_once('_') {
+                Some((fingerprint, rest)) => (fingerprint, Some(rest)),
+                None => (text, None),
+            };
+            let stood = match rest {
+                Some(rest) => {
+                    let (time, severity) = rest.split_once('_')?;
+                    Some((Timestamp::from_microsecond(time.parse().ok()?).ok()?, severity.parse().ok()?))
+                }
+                None => None,
+            };
+            Some(FindingCursor { fingerprint: fingerprint.parse().ok()?, stood })
+        };
+        whole().ok_or_else(|| CursorError(text.to_owned()))
+    }
+}
+
+impl Serialize for FindingCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FindingCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<FindingCursor, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// This is the place in no list.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{0}` is no place in a list: give the `next` of an answer")]
@@ -144,6 +206,27 @@ mod tests {
                 Ok(cursor) => prop_assert_eq!(cursor.to_string().parse(), Ok(cursor)),
                 Err(error) => prop_assert_eq!(error, CursorError(text)),
             }
+        }
+    }
+
+    #[test]
+    fn a_place_among_findings_is_written_with_where_it_stood_if_that_is_known() {
+        let fingerprint: Fingerprint = "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b".parse().unwrap();
+        let alone = FindingCursor::from(fingerprint);
+        assert_eq!((alone.to_string(), alone.to_string().parse()), (fingerprint.to_string(), Ok(alone)));
+        let time = Timestamp::from_microsecond(1_766_400_000_000_000).unwrap();
+        let whole = FindingCursor { stood: Some((time, Severity::High)), ..alone };
+        assert_eq!(whole.to_string(), format!("{fingerprint}_1766400000000000_high"));
+        assert_eq!(whole.to_string().parse(), Ok(whole));
+        for wrong in [
+            "",
+            "_",
+            "2f1a",
+            &format!("{fingerprint}_"),
+            &format!("{fingerprint}_1"),
+            &format!("{fingerprint}_1_bad"),
+        ] {
+            assert_eq!(wrong.parse::<FindingCursor>(), Err(CursorError(wrong.to_owned())));
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
     audit::{AuditKeyId, AuditSignature, Seal},
     comment::Older,
     finding::EvidenceId,
-    list::Cursor,
+    list::{Cursor, FindingCursor},
 };
 
 macro_rules! texts {
@@ -72,6 +72,7 @@ texts! {
     CheckId: "the id of a check template", "git-config";
     DomainName: "a domain name in lower case, without the dot at its end", "www.example.com";
     EvidenceId: "the fingerprint of a finding, a task and a number", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b.0190a0f0-7a5b-7c3d-8e1f-2a3b4c5d6e7f.0", "^[0-9a-fA-F]{32}\\.[0-9a-fA-F-]{36}\\.[0-9]{1,9}$";
+    FindingCursor: "a place in a list: `next` of an answer, or the fingerprint of a finding", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b_1766400000000000_high", "^[0-9a-fA-F]{32}(_[0-9]{1,17}_(critical|high|medium|low|info|unknown))?$";
     Fingerprint: "32 hexadecimal digits", "2f1a9c0e4b7d63815c0f8e7a6b5d4c3b", "^[0-9a-fA-F]{32}$";
     KeyPrefix: "the eight hexadecimal digits that a key begins with, after `rampart_`", "0a1b2c3d", "^[0-9a-f]{8}$";
     Money: "an amount, with at most six decimals", "12.50";

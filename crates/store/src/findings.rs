@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::{
-    By, CheckId, Fingerprint, Happening, ScanId, Severity, TenantId,
+    By, CheckId, Finding, Fingerprint, Happening, ScanId, Severity, TenantId,
     finding::{Decision, History},
+    list::FindingCursor,
     record::KnownFinding,
 };
 
@@ -33,13 +34,23 @@ pub struct FindingFilter {
     /// The most severe first and of these the newest, instead of in the order of their fingerprints.
     pub worst_first: bool,
     /// From after this one on.
-    pub after: Option<Fingerprint>,
+    pub after: Option<FindingCursor>,
 }
 
-const FINDING: &str = "findings.fingerprint, body, verdict, decided_at, decided_by, reason";
+const FINDING: &str = "findings.fingerprint, body, verdict, decided_at, decided_by, reason, first_seen";
 
 /// Nobody decided anything about what stands elsewhere.
 const DECIDED: [&str; 3] = ["triaged", "accepted", "false-positive"];
+
+impl FindingFilter {
+    /// Right behind that one, in this order.
+    fn place(&self, row: &Row) -> Result<FindingCursor, StoreError> {
+        let alone = FindingCursor::from(Fingerprint::from_stored(row.key(0)?));
+        let finding: Finding = row.json(1)?;
+        let stood = (row.time(6)?, finding.severity);
+        Ok(FindingCursor { stood: self.worst_first.then_some(stood), ..alone })
+    }
+}
 
 fn decision(row: &Row, verdict: usize, at: usize) -> Result<Option<Decision>, StoreError> {
     Ok(match (row.maybe_json(verdict)?, row.maybe_time(at)?) {
@@ -54,32 +65,32 @@ impl TenantTx<'_> {
         filter: &FindingFilter,
         at_most: usize,
         looks: usize,
-    ) -> Result<(Vec<KnownFinding>, Option<Fingerprint>), StoreError> {
-        let next = |found: &[KnownFinding]| found.last().map(|known| known.finding.fingerprint);
-        let mut after = filter.after.map(Fingerprint::bytes);
+    ) -> Result<(Vec<KnownFinding>, Option<FindingCursor>), StoreError> {
+        let mut after = filter.after;
         if filter.states.is_empty() {
             let rows = self.finding_rows(filter, after, at_most).await?;
             let found = self.known(&rows).await?;
-            let next = next(&found).filter(|_| found.len() >= at_most);
-            return Ok((found, next));
+            let next = rows.last().filter(|_| found.len() >= at_most).map(|last| filter.place(last));
+            return Ok((found, next.transpose()?));
         }
         // Where one stands is the model's to say, not a statement's.
         let (mut found, mut looked_at) = (Vec::new(), 0);
         loop {
             let rows = self.finding_rows(filter, after, PAGE).await?;
             let Some(last) = rows.last() else { return Ok((found, None)) };
-            let last = last.key(0)?;
+            let last = filter.place(last)?;
             after = Some(last);
             looked_at += rows.len();
             let known = self.known(&rows).await?;
             found.extend(known.into_iter().filter(|known| filter.states.contains(&known.life.word())));
             if found.len() >= at_most {
                 found.truncate(at_most);
-                let next = next(&found);
-                return Ok((found, next));
+                let last = found.last().map(|known| known.finding.fingerprint.bytes());
+                let place = rows.iter().find(|row| row.key(0).ok() == last).map(|row| filter.place(row));
+                return Ok((found, place.transpose()?));
             }
             if looked_at >= looks {
-                return Ok((found, Some(Fingerprint::from_stored(last))));
+                return Ok((found, Some(last)));
             }
         }
     }
@@ -87,7 +98,7 @@ impl TenantTx<'_> {
     async fn finding_rows(
         &mut self,
         filter: &FindingFilter,
-        after: Option<[u8; 16]>,
+        after: Option<FindingCursor>,
         at_most: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let mut wanted = Question::of(self.tenant());
@@ -96,14 +107,22 @@ impl TenantTx<'_> {
         wanted.with_any(seen, filter.scan.map(|scan| scan.to_string()));
         wanted.with_any("severity >= #", filter.at_least.map(|severity| severity as u8));
         wanted.with_any("check_id = #", filter.check.as_ref().map(CheckId::as_str));
-        let beyond = match filter.worst_first {
-            false => "fingerprint > #",
-            true => {
-                "(severity, first_seen, fingerprint) < (SELECT severity, first_seen, fingerprint FROM findings \
-                 WHERE tenant_id = $1 AND fingerprint = #)"
+        let at = after.map(|after| after.fingerprint.bytes());
+        match (filter.worst_first, after.and_then(|after| after.stood)) {
+            (false, _) => wanted.with_any("fingerprint > #", at),
+            (true, Some((first_seen, severity))) => {
+                wanted.values.extend([(severity as u8).into(), first_seen.into()]);
+                let last = wanted.values.len();
+                let beyond =
+                    format!("(severity, first_seen, fingerprint) < (${}, ${last}, #)", last - 1);
+                wanted.with_any(&beyond, at);
             }
-        };
-        wanted.with_any(beyond, after);
+            (true, None) => wanted.with_any(
+                "(severity, first_seen, fingerprint) < (SELECT severity, first_seen, fingerprint FROM findings \
+                 WHERE tenant_id = $1 AND fingerprint = #)",
+                at,
+            ),
+        }
         if !filter.states.is_empty() && filter.states.iter().all(|state| DECIDED.contains(state)) {
             wanted.also("verdict IS NOT NULL");
         }
@@ -227,7 +246,7 @@ impl Store {
         filter: FindingFilter,
         at_most: usize,
         looks: usize,
-    ) -> Result<(Vec<KnownFinding>, Option<Fingerprint>), StoreError> {
+    ) -> Result<(Vec<KnownFinding>, Option<FindingCursor>), StoreError> {
         self.read_tenant(tenant, move |tx| {
             Box::pin(async move { tx.read_findings(&filter, at_most, looks).await })
         })

@@ -177,6 +177,14 @@ impl TenantTx<'_> {
     }
 }
 
+/// It says what somebody has seen: that it has begun a scan meanwhile changes nothing.
+fn require_seen(schedule: &ScheduleRecord, seen: Option<ScheduleRecord>) -> Result<(), StoreError> {
+    match seen.is_none_or(|seen| seen.settings() == schedule.settings()) {
+        true => Ok(()),
+        false => Err(StoreError::Changed { kind: "schedule", name: schedule.name.clone() }),
+    }
+}
+
 impl Store {
     /// Keeps a schedule; it begins its first scan when the rule says so, counted from now.
     pub async fn create_schedule(
@@ -282,10 +290,7 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.hold_schedule(id).await?;
-                // That it has begun a scan meanwhile changes nothing.
-                if seen.is_some_and(|seen| seen.settings() != before.settings()) {
-                    return Err(StoreError::Changed { kind: "schedule", name: before.name });
-                }
+                require_seen(&before, seen)?;
                 let mut after = before.clone();
                 let ScheduleChange { rule, request, targets, enabled } = change;
                 after.rule = rule.unwrap_or(after.rule);
@@ -328,12 +333,14 @@ impl Store {
         &self,
         tenant: TenantId,
         id: ScheduleId,
+        seen: Option<ScheduleRecord>,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let schedule = tx.hold_schedule(id).await?;
+                require_seen(&schedule, seen)?;
                 let sql = "DELETE FROM schedules WHERE tenant_id = $1 AND schedule_id = $2";
                 tx.execute(sql, &[tx.tenant(), id.as_uuid().into()]).await?;
                 tx.audit(Act::new(&by, "schedule.delete", id).detail(&schedule.name).before(&schedule)?);

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::IpNet;
 use jiff::Timestamp;
 use model::{By, SessionId, TenantId, Token, UserId};
 use serde::Serialize;
@@ -62,14 +62,11 @@ fn read(row: &Row) -> Result<SessionRecord, StoreError> {
     })
 }
 
-/// Of IPv6 a machine has 64 bits, and changes its address within them.
+/// Of IPv6 a machine has 64 bits, and changes its address within them; of IPv4 whoever is given another address is mostly given one of
+/// the same 256.
 fn network(origin: IpAddr) -> IpNet {
-    match origin {
-        IpAddr::V6(address) => {
-            Ipv6Net::new(address, 64).map_or_else(|_| origin.into(), |network| network.trunc().into())
-        }
-        IpAddr::V4(_) => origin.into(),
-    }
+    let length = if origin.is_ipv4() { 24 } else { 64 };
+    IpNet::new(origin, length).map_or_else(|_| origin.into(), |network| network.trunc())
 }
 
 impl QueueTx<'_> {

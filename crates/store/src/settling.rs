@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use model::{
-    Happening, ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
+    Happening, PackageUrl, ScanId, Stage, TaskId, Traffic, Unit, UnitResult, Work,
     scan::ScanEnd,
     stage::add_counts,
     task::{Command, LeaseNumber, Life, Refused, Retry, TaskFailure},
@@ -117,7 +117,8 @@ impl TenantTx<'_> {
         let mut held: BTreeMap<TaskId, TaskRecord> =
             held.into_iter().map(|record| (record.id, record)).collect();
         let mut answers = Vec::with_capacity(settlements.len());
-        let (mut changes, mut ended, mut analyses, mut dead) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut changes, mut ended, mut analyses) = (Vec::new(), Vec::new(), Vec::new());
+        let mut dead = Dead::default();
         for (settlement, evidence) in settlements {
             let number = settlement.lease.number;
             // Which scan is held was said by the lease; the result must not go to another's account, nor to none.
@@ -163,7 +164,7 @@ impl TenantTx<'_> {
                 running.changes(record, &task.life, self.now);
             }
             answers.push(Ok(Settled { state: task.life.word(), again: false, follow_ups: BTreeMap::new() }));
-            dead += u64::from(is_news(record, &task.life));
+            dead.count_if(record, &task.life);
             // The same may be said twice in one batch.
             record.task = task.clone();
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
@@ -266,7 +267,7 @@ impl TenantTx<'_> {
             running.insert(scan, self.hold_scan(scan).await?);
         }
         let held = self.hold_tasks(&filter, ids.len()).await?;
-        let (mut changes, mut dead) = (Vec::new(), 0);
+        let (mut changes, mut dead) = (Vec::new(), Dead::default());
         for record in &held {
             let Ok((task, _)) = record.task.apply(command, &record.policy, self.now, dice()) else {
                 continue;
@@ -287,7 +288,7 @@ impl TenantTx<'_> {
                 }
                 running.changes(record, &task.life, self.now);
             }
-            dead += u64::from(is_news(record, &task.life));
+            dead.count_if(record, &task.life);
             changes.push(Change { tenant: record.tenant, id: record.id, before: record.due, task });
         }
         write_changes(self.session, &changes, self.now).await?;
@@ -300,9 +301,13 @@ impl TenantTx<'_> {
         Ok(commanded)
     }
 
-    fn tell_of_dead(&mut self, count: u64) {
+    fn tell_of_dead(&mut self, dead: Dead) {
+        let Dead { count, packages } = dead;
         if count > 0 {
             self.tell(Happening::TasksDead { count });
+        }
+        for (task, purl) in packages {
+            self.tell(Happening::PackageFailed { task, purl });
         }
     }
 
@@ -317,9 +322,24 @@ impl TenantTx<'_> {
     }
 }
 
-/// Is it told that it is dead? That a message is goes nowhere: it would be one more for who takes none.
-fn is_news(record: &TaskRecord, life: &Life) -> bool {
-    matches!(life, Life::Dead { .. }) && !matches!(record.work, Work::Deliver(_))
+/// What of some tasks is told that are dead.
+#[derive(Default)]
+struct Dead {
+    count: u64,
+    packages: Vec<(TaskId, PackageUrl)>,
+}
+
+impl Dead {
+    /// That a message is dead is told to nobody: it would be one more for who takes none.
+    fn count_if(&mut self, record: &TaskRecord, life: &Life) {
+        if !matches!(life, Life::Dead { .. }) || matches!(record.work, Work::Deliver(_)) {
+            return;
+        }
+        self.count += 1;
+        if let Work::Package { purl } = &record.work {
+            self.packages.push((record.id, purl.clone()));
+        }
+    }
 }
 
 /// What the end of a try means for its task.

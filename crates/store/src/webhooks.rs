@@ -177,6 +177,14 @@ impl TenantTx<'_> {
     }
 }
 
+/// It says what somebody has seen: that a message has arrived meanwhile changes nothing.
+fn require_seen(webhook: &WebhookRecord, seen: Option<WebhookRecord>) -> Result<(), StoreError> {
+    match seen.is_none_or(|seen| seen.settings() == webhook.settings()) {
+        true => Ok(()),
+        false => Err(StoreError::Changed { kind: "webhook", name: webhook.name.clone() }),
+    }
+}
+
 impl Store {
     /// Keeps a webhook. It is told of what happens from now on. Under a key the same request of the same asker is the same webhook for a
     /// day.
@@ -266,9 +274,7 @@ impl Store {
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let before = tx.held_webhook(id).await?;
-                if seen.is_some_and(|seen| seen.settings() != before.settings()) {
-                    return Err(StoreError::Changed { kind: "webhook", name: before.name });
-                }
+                require_seen(&before, seen)?;
                 let WebhookChange { url, events, enabled } = change;
                 let mut after = WebhookRecord {
                     url: url.unwrap_or_else(|| before.url.clone()),
@@ -336,12 +342,14 @@ impl Store {
         &self,
         tenant: TenantId,
         id: WebhookId,
+        seen: Option<WebhookRecord>,
         by: impl Into<By>,
     ) -> Result<(), StoreError> {
         let by = by.into();
         self.of_tenant(tenant, move |tx| {
             Box::pin(async move {
                 let webhook = tx.held_webhook(id).await?;
+                require_seen(&webhook, seen)?;
                 let sql = "DELETE FROM webhooks WHERE tenant_id = $1 AND webhook_id = $2";
                 tx.execute(sql, &[tx.tenant(), id.as_uuid().into()]).await?;
                 tx.audit(Act::new(&by, "webhook.delete", id).detail(&webhook.name).before(&webhook)?);

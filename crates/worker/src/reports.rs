@@ -101,7 +101,7 @@ impl Frame {
             let filter = FindingFilter { scan: Some(scan), after, ..FindingFilter::default() };
             let page = store.findings(tenant, filter, PAGE).await?;
             let Some(last) = page.last() else { break };
-            after = Some(last.finding.fingerprint);
+            after = Some(last.finding.fingerprint.into());
             for known in page {
                 let Finding { severity, confidence, check, location, fingerprint, .. } = known.finding;
                 *findings.entry(severity).or_default() += 1;

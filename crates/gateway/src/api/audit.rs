@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use model::{AuditEntry, Permission, audit::Checkpoint, list::TimeOrder};
+use model::{AuditEntry, Permission, TenantId, audit::Checkpoint, list::TimeOrder};
 use serde::{Deserialize, Serialize};
 use store::AuditFilter;
 use utoipa::{IntoParams, ToSchema};
@@ -42,6 +42,10 @@ pub(super) struct Which {
     before: Option<u64>,
     /// Only newer than that one: `next` of the answer before, when that was with the oldest first.
     after: Option<u64>,
+    /// Of what was done to all tenants at once, instead of the tenant's own; for people and programs of the one that runs the platform.
+    #[serde(default)]
+    #[param(default = false)]
+    installation: bool,
 }
 
 /// Some entries.
@@ -52,6 +56,17 @@ pub(super) struct AuditEntries {
     /// There may be more: `before` that one, or `after` it with the oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
+}
+
+/// Whose chain is read: that of the tenant, or that of nobody.
+async fn chain(gateway: &Gateway, caller: &Caller, installation: bool) -> Result<Option<TenantId>, Problem> {
+    let tenant = caller.may(Permission::AuditRead)?;
+    if !installation {
+        return Ok(Some(tenant));
+    }
+    // Whoever may read what was done to their own tenant was not asked to look after all others.
+    caller.may_to_all(gateway, Permission::TenantsRead).await?;
+    Ok(None)
 }
 
 /// Lists what was done to the tenant.
@@ -68,16 +83,19 @@ pub(super) async fn list(
     caller: Caller,
     InQuery(which): InQuery<Which>,
 ) -> Result<Json<AuditEntries>, Problem> {
-    let tenant = caller.may(Permission::AuditRead)?;
+    let chain = chain(&gateway, &caller, which.installation).await?;
     let limit = page::limit(which.limit)?;
-    let Which { action, by, since, until, request, refused, order, limit: _, before, after } = which;
+    let Which { action, by, since, until, request, refused, order, before, after, .. } = which;
     for (word, number) in [("before", before), ("after", after)] {
         if number.is_some_and(|number| i64::try_from(number).is_err()) {
             return Err(Problem::new(Kind::Malformed, format!("{word} is not the number of an entry")));
         }
     }
     let filter = AuditFilter { action, by, since, until, request, refused, before, after, order };
-    let entries = gateway.store.audit(tenant, filter, limit).await?;
+    let entries = match chain {
+        Some(tenant) => gateway.store.audit(tenant, filter, limit).await?,
+        None => gateway.store.audit_of_nobody(filter, limit).await?,
+    };
     let next = page::next(&entries, limit, |entry| entry.id);
     Ok(Json(AuditEntries { entries, next }))
 }
@@ -92,6 +110,10 @@ pub(super) struct WhichCheckpoints {
     limit: Option<usize>,
     /// Only those before the one with this number: `next` of the answer before.
     before: Option<u64>,
+    /// Of what was done to all tenants at once, instead of the tenant's own; for people and programs of the one that runs the platform.
+    #[serde(default)]
+    #[param(default = false)]
+    installation: bool,
 }
 
 /// Some checkpoints.
@@ -122,12 +144,12 @@ pub(super) async fn checkpoints(
     caller: Caller,
     InQuery(which): InQuery<WhichCheckpoints>,
 ) -> Result<Json<AuditCheckpoints>, Problem> {
-    let tenant = caller.may(Permission::AuditRead)?;
+    let chain = chain(&gateway, &caller, which.installation).await?;
     let limit = page::limit(which.limit)?;
     if which.before.is_some_and(|before| i64::try_from(before).is_err()) {
         return Err(Problem::new(Kind::Malformed, "before is not the number of a checkpoint"));
     }
-    let checkpoints = gateway.store.audit_checkpoints(Some(tenant), which.before, limit).await?;
+    let checkpoints = gateway.store.audit_checkpoints(chain, which.before, limit).await?;
     let next = page::next(&checkpoints, limit, |checkpoint| checkpoint.number);
     Ok(Json(AuditCheckpoints { checkpoints, next }))
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use model::{
     CheckId, Fingerprint, Permission, ScanId, Severity,
     finding::{Decision, Life, Verdict},
+    list::FindingCursor,
 };
 use serde::{Deserialize, Serialize};
 use store::{FindingFilter, KnownFinding};
@@ -110,7 +111,7 @@ pub(super) struct Which {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<usize>,
     /// Only those after that one: `next` of the answer before.
-    after: Option<Fingerprint>,
+    after: Option<FindingCursor>,
 }
 
 /// Some findings.
@@ -120,7 +121,7 @@ pub(super) struct Findings {
     findings: Vec<KnownFinding>,
     /// There may be more: `after` that one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<Fingerprint>,
+    next: Option<FindingCursor>,
 }
 
 /// What somebody makes of findings.

@@ -168,22 +168,27 @@ pub(super) async fn change(
     Ok(Versioned(changed))
 }
 
-/// Takes a role back that nobody has any more.
+/// Takes a role back that nobody has any more. With `If-Match`, only when nobody has changed it since.
 #[utoipa::path(
     delete,
     path = "/roles/{role}",
     tag = "roles",
     operation_id = "delete_role",
-    params(("role" = Role, Path, description = "what it is called")),
+    params(
+        ("role" = Role, Path, description = "what it is called"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the role that is to be forgotten"),
+    ),
     responses((status = NO_CONTENT, description = "there is none of that name any more"), Anywhere, AboutOne, MayConflict, MayHaveChanged),
 )]
 pub(super) async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(role): InPath<Role>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let caller = caller.anew(&gateway).await?;
     let (tenant, name, there) = own(&gateway, &caller, &role).await?;
+    expected(&headers, Some(&there))?;
     gateway.store.delete_role(tenant, name, Some(there.permissions), caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

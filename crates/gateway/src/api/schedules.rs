@@ -160,21 +160,27 @@ pub(super) async fn change(
     changed.map(Versioned).map_err(scans::refused)
 }
 
-/// Forgets a schedule. The scans that it began stay.
+/// Forgets a schedule. The scans that it began stay. With `If-Match`, only when nobody has changed it since.
 #[utoipa::path(
     delete,
     path = "/schedules/{schedule}",
     tag = "schedules",
     operation_id = "delete_schedule",
-    params(("schedule" = ScheduleId, Path, description = "which")),
-    responses((status = NO_CONTENT, description = "it begins nothing any more"), Anywhere, AboutOne),
+    params(
+        ("schedule" = ScheduleId, Path, description = "which"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the schedule that is to be forgotten"),
+    ),
+    responses((status = NO_CONTENT, description = "it begins nothing any more"), Anywhere, AboutOne, MayHaveChanged),
 )]
 pub(super) async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(id): InPath<ScheduleId>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::SchedulesManage)?;
-    gateway.store.delete_schedule(tenant, id, caller.by()).await?;
+    let there = gateway.store.schedule(tenant, id).await?;
+    let seen = expected(&headers, Some(there))?.flatten();
+    gateway.store.delete_schedule(tenant, id, seen, caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

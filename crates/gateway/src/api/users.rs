@@ -256,23 +256,28 @@ pub(super) async fn invite_again(
     })
 }
 
-/// Forgets somebody. Their sessions end; the audit still tells what they did.
+/// Forgets somebody. Their sessions end; the audit still tells what they did. With `If-Match`, only when nobody has changed them since.
 #[utoipa::path(
     delete,
     path = "/users/{user}",
     tag = "users",
     operation_id = "delete_user",
-    params(("user" = UserId, Path, description = "their id")),
+    params(
+        ("user" = UserId, Path, description = "their id"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the person that is to be forgotten"),
+    ),
     responses((status = NO_CONTENT, description = "they are forgotten"), Anywhere, AboutOne, MayConflict, MayHaveChanged),
 )]
 pub(super) async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(user): InPath<UserId>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let caller = caller.anew(&gateway).await?;
     let tenant = caller.may(Permission::UsersManage)?;
     let seen = gateway.store.user(tenant, user).await?;
+    expected(&headers, Some(&seen))?;
     caller.may_give_role(&gateway, &seen.role).await?;
     gateway.store.delete_user(tenant, user, Some(seen), caller.by()).await?;
     gateway.forget_sessions_of(user);

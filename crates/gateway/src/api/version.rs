@@ -77,8 +77,14 @@ pub(super) fn expected<T: Changeable>(
     headers: &HeaderMap,
     there: Option<T>,
 ) -> Result<Option<Option<T>>, Problem> {
-    let asked = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    // Several lines are one list (RFC 9110, 5.3).
+    let asked = |name: HeaderName| {
+        let lines = headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default());
+        let lines: Vec<&str> = lines.collect();
+        (!lines.is_empty()).then(|| lines.join(","))
+    };
     let (wanted, unwanted) = (asked(header::IF_MATCH), asked(header::IF_NONE_MATCH));
+    let (wanted, unwanted) = (wanted.as_deref(), unwanted.as_deref());
     if wanted.is_none() && unwanted.is_none() {
         return Ok(None);
     }
@@ -114,6 +120,14 @@ mod tests {
             super::expected(&headers, there).map_err(|problem| problem.kind)
         };
         assert_eq!(super::expected(&HeaderMap::new(), Some("seen")).unwrap(), None);
+        let mut lines = HeaderMap::new();
+        for line in ["\"other\"", &tag] {
+            lines.append("if-match", line.parse().unwrap());
+        }
+        assert_eq!(
+            super::expected(&lines, Some("seen")).map_err(|problem| problem.kind),
+            Ok(Some(Some("seen")))
+        );
         for (name, value, there, wanted) in [
             ("if-match", &tag[..], Some("seen"), Ok(Some(Some("seen")))),
             ("if-match", &two, Some("seen"), Ok(Some(Some("seen")))),

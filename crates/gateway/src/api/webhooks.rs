@@ -220,21 +220,27 @@ pub(super) async fn rotate(
     Ok(Made { status: StatusCode::OK, place: None, is_new, body: shown(&gateway, tenant, made) })
 }
 
-/// Forgets a webhook. Messages that are on their way are not sent any more.
+/// Forgets a webhook. Messages that are on their way are not sent any more. With `If-Match`, only when nobody has changed it since.
 #[utoipa::path(
     delete,
     path = "/webhooks/{webhook}",
     tag = "webhooks",
     operation_id = "delete_webhook",
-    params(("webhook" = WebhookId, Path, description = "which")),
-    responses((status = NO_CONTENT, description = "it is told nothing any more"), Anywhere, AboutOne),
+    params(
+        ("webhook" = WebhookId, Path, description = "which"),
+        ("If-Match" = Option<String>, Header, description = "the ETag of the webhook that is to be forgotten"),
+    ),
+    responses((status = NO_CONTENT, description = "it is told nothing any more"), Anywhere, AboutOne, MayHaveChanged),
 )]
 pub(super) async fn delete(
     State(gateway): State<Gateway>,
     caller: Caller,
     InPath(webhook): InPath<WebhookId>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let tenant = caller.may(Permission::WebhooksManage)?;
-    gateway.store.delete_webhook(tenant, webhook, caller.by()).await?;
+    let there = gateway.store.webhook(tenant, webhook).await?;
+    let seen = expected(&headers, Some(there))?.flatten();
+    gateway.store.delete_webhook(tenant, webhook, seen, caller.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

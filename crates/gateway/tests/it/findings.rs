@@ -1,10 +1,10 @@
 //! Findings, from the list to a decision, and what a scan saw.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hyper::Method;
 use model::{Role, Severity};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{NewKey, ObjectKey};
 
 use crate::ground::{Ground, SECRET_OF_THE_TARGET, named};
@@ -138,6 +138,35 @@ async fn pages_of_findings_hold_each_once_while_findings_are_added() {
         let once: BTreeSet<String> = seen.iter().cloned().collect();
         assert_eq!(once.len(), seen.len(), "{order}: {seen:?}");
         assert!(once.is_superset(&wanted), "{order}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_goes_on_where_the_one_before_ended_whatever_became_of_that_finding() {
+    let ground = Ground::start().await;
+    let viewer = ground.key(Role::Viewer).await;
+    let mut names = BTreeMap::new();
+    for number in 0..5 {
+        let name = format!("{number}.acme.test");
+        let (_, fingerprint) = ground.found(Severity::High, &name).await;
+        names.insert(fingerprint.to_string(), name);
+    }
+    for states in ["", "&state=open"] {
+        let path = format!("/api/v1/findings?limit=2{states}");
+        let page = ground.get(&path, &viewer).await;
+        let listed = |page: &Value| -> Vec<String> {
+            let known = page["findings"].as_array().unwrap().iter();
+            known.map(|known| names[known["fingerprint"].as_str().unwrap()].clone()).collect()
+        };
+        let seen = listed(&page.body);
+        // Somebody looks again, and it is worse, or better.
+        for severity in [Severity::Critical, Severity::Info] {
+            ground.found(severity, &seen[1]).await;
+            let next = format!("{path}&after={}", page.body["next"].as_str().unwrap());
+            let rest = listed(&ground.get(&next, &viewer).await.body);
+            assert!(rest.len() == 2 && rest.iter().all(|name| !seen.contains(name)), "{seen:?} {rest:?}");
+        }
+        ground.found(Severity::High, &seen[1]).await;
     }
 }
 

@@ -10,9 +10,9 @@ use futures_util::StreamExt;
 use gateway::Rates;
 use hyper::{Method, Request, client::conn::http1::handshake};
 use hyper_util::rt::TokioIo;
-use model::{ApiKey, Authority, NewTask, Reach, Role, Work};
+use model::{ApiKey, Authority, NewTask, Reach, Role, Token, Work};
 use serde_json::json;
-use store::{NewKey, TaskFilter};
+use store::{Expected, NewKey, TaskFilter};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -78,6 +78,13 @@ async fn as_many_passwords_and_invitations_are_looked_at_as_was_said() {
         assert_eq!(statuses.pop(), Some(429), "{path}: {statuses:?}");
         assert!(statuses.iter().all(|status| *status == 401), "{path}: {statuses:?}");
     }
+    // Those that were looked at, and those that were not.
+    ground.closed.cancel();
+    let Ground { store, answering, .. } = ground;
+    answering.await.unwrap();
+    let told = store.audit_of_nobody(Default::default(), 10).await.unwrap();
+    let tries = told.iter().map(|entry| entry.detail.split(' ').next().unwrap().parse::<u32>().unwrap());
+    assert_eq!(tries.sum::<u32>(), 7, "{told:?}");
 }
 
 pub(crate) async fn metrics(ground: &Ground) -> String {
@@ -98,6 +105,10 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
     let ground = Ground::start().await;
     let key = ground.key(Role::Viewer).await;
     let (scan, _) = (ground.scan().await, ground.task().await);
+    let (somebody, token) = (ground.user().await, Token::from_random(rand::random()));
+    let (kept, any) = ("kept", Expected::Anything);
+    ground.store.set_password(ground.tenant, somebody.id, any, kept.to_owned(), "test").await.unwrap();
+    ground.store.begin_session(&somebody, kept, None, &token, None, "test").await.unwrap();
     let unwanted = TaskFilter::one(ground.task().await);
     ground.store.cancel_tasks(ground.tenant, unwanted, u64::MAX, "test").await.unwrap();
     for _ in 0..3 {
@@ -124,12 +135,16 @@ async fn what_is_asked_for_is_counted_by_route_and_never_by_what_it_is_about() {
         "rampart_tasks{stage=\"exercise\",state=\"queued\"} 1",
         "rampart_tasks{stage=\"exercise\",state=\"cancelled\"} 1",
         "rampart_emergency_stops 1",
+        "rampart_sessions 1\n",
         "rampart_build_info{version=\"",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(text.ends_with("# EOF\n"), "{text}");
     assert!(!text.contains(&scan.to_string()) && !text.contains("/no/such/route"), "{text}");
+    let waits =
+        text.lines().find_map(|line| line.strip_prefix("rampart_tasks_waiting_seconds{stage=\"exercise\"} "));
+    assert!(waits.unwrap().parse::<f64>().unwrap() > 0.0, "{text}");
     let audited = text.lines().find_map(|line| line.strip_prefix("rampart_audit_entries ")).unwrap();
     assert!(audited.parse::<u64>().unwrap() > 3, "{audited}");
     assert!(

@@ -33,4 +33,5 @@ mod sessions;
 mod smuggling;
 mod tenants;
 mod undocumented;
+mod versions;
 mod webhooks;

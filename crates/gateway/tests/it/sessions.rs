@@ -314,6 +314,12 @@ async fn whoever_tries_passwords_waits_and_locks_nobody_out() {
         201,
         "who is known there does not wait with them"
     );
+    let mut beside = Browser::at(&ground, "192.0.2.77");
+    assert_eq!(
+        beside.log_in("j.doe", PASSWORD).await.status,
+        201,
+        "nor with another address of that network"
+    );
     let mut thief = Browser::at(&ground, "198.51.100.250");
     let mut tried = 0;
     while thief.log_in(&format!("name {tried}"), "x").await.status != 429 {

@@ -33,16 +33,22 @@ pub(super) fn audit(whereabouts: &Whereabouts, command: &AuditCommand) -> anyhow
 
 /// The chain that is meant.
 async fn chain(place: &Place, installation: bool) -> anyhow::Result<Option<TenantId>> {
-    if installation {
-        place.here("a key reads what was done to its own tenant, and --installation is about all")?;
-        return Ok(None);
+    match installation {
+        true => Ok(None),
+        false => place.tenant().await.map(Some),
     }
-    place.tenant().await.map(Some)
 }
 
 /// Of a chain that a server tells, a page from after an entry on.
-fn oldest_first(after: Option<u64>) -> AuditQuery {
-    AuditQuery { order: TimeOrder::OldestFirst, limit: Some(500), after, ..AuditQuery::default() }
+fn oldest_first(chain: Option<TenantId>, after: Option<u64>) -> AuditQuery {
+    let installation = chain.is_none();
+    AuditQuery {
+        order: TimeOrder::OldestFirst,
+        limit: Some(500),
+        after,
+        installation,
+        ..AuditQuery::default()
+    }
 }
 
 async fn checkpoints(place: &Place, asked: &AuditCheckpointsArguments) -> anyhow::Result<()> {
@@ -71,7 +77,7 @@ async fn checkpoints(place: &Place, asked: &AuditCheckpointsArguments) -> anyhow
 async fn export(place: &Place, tenant: Option<TenantId>, mut after: u64) -> anyhow::Result<()> {
     let desk = match place {
         Place::Here(desk) => desk,
-        Place::There(client) => return export_from(client, after).await,
+        Place::There(client) => return export_from(client, tenant, after).await,
     };
     loop {
         let page = match tenant {
@@ -87,10 +93,10 @@ async fn export(place: &Place, tenant: Option<TenantId>, mut after: u64) -> anyh
 }
 
 /// The same of what a server tells.
-async fn export_from(client: &Client, after: u64) -> anyhow::Result<()> {
+async fn export_from(client: &Client, chain: Option<TenantId>, after: u64) -> anyhow::Result<()> {
     let mut next = None;
     loop {
-        let page = client.audit(&oldest_first(next)).await?;
+        let page = client.audit(&oldest_first(chain, next)).await?;
         for entry in page.items.iter().filter(|entry| entry.position > after) {
             put(&(serde_json::to_string(entry)? + "\n"))?;
         }

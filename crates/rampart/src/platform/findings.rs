@@ -60,7 +60,7 @@ async fn list(place: &Place, asked: &FindingListArguments) -> anyhow::Result<()>
         check: asked.check.as_deref().map(CheckId::new),
         states: states.collect(),
         worst_first: true,
-        after: asked.after,
+        after: asked.after.map(Into::into),
     };
     let found = place.findings(filter, asked.limit).await?;
     if asked.json {

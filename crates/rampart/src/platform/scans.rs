@@ -215,7 +215,7 @@ async fn print_findings(place: &Place, id: ScanId) -> anyhow::Result<()> {
         let filter = FindingFilter { scan: Some(id), after, ..FindingFilter::default() };
         let page = place.findings(filter, PAGE).await?;
         let Some(last) = page.last() else { break };
-        after = Some(last.finding.fingerprint);
+        after = Some(last.finding.fingerprint.into());
         found.extend(page.into_iter().map(|known| (known.finding, known.life)));
     }
     found.sort_by_cached_key(|(finding, _)| {

@@ -239,7 +239,7 @@ async fn findings_are_found_by_where_they_stand(ground: Ground) {
             .unwrap()
             .pop()
         {
-            after = Some(known.finding.fingerprint);
+            after = Some(known.finding.fingerprint.into());
             seen.push(known.finding.check.to_string());
         }
         assert_eq!(seen, order);
@@ -279,7 +279,7 @@ async fn who_looks_for_few_among_many_goes_on_from_where_the_look_ended(ground: 
     let (found, next) = look(&["open"], None).await;
     assert!(found == 50 && next.is_some());
     // The last page is full, or says that it is the last.
-    assert_eq!(look(&[], Some(many.iter().map(|one| one.fingerprint).max().unwrap())).await, (0, None));
+    assert_eq!(look(&[], many.iter().map(|one| one.fingerprint).max().map(Into::into)).await, (0, None));
 }
 
 async fn hostile_text_comes_back_as_it_was(ground: Ground) {
@@ -316,7 +316,7 @@ async fn evidence_and_machines_are_in_the_documents(ground: Ground) {
     assert_eq!(ground.store.findings(ground.tenant, severe, 10).await.unwrap().len(), 3);
     let first = ground.store.findings(ground.tenant, FindingFilter::default(), 2).await.unwrap();
     let after = Some(first[1].finding.fingerprint);
-    let rest = FindingFilter { after, ..FindingFilter::default() };
+    let rest = FindingFilter { after: after.map(Into::into), ..FindingFilter::default() };
     assert_eq!(ground.store.findings(ground.tenant, rest, 10).await.unwrap().len(), 3);
     let other = ground.another_tenant("other").await;
     assert_eq!(ground.store.findings(other, FindingFilter::default(), 10).await.unwrap(), []);

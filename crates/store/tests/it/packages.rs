@@ -134,7 +134,12 @@ async fn an_analysis_is_made_once_and_answered_for_a_day(ground: Ground) {
 async fn what_failed_is_asked_for_anew(ground: Ground) {
     let worker = comes(&ground).await;
     let first = asked(&ground, LEFT_PAD).await.0.task_id;
+    let begin = ground.store.latest_happening(ground.tenant).await.unwrap();
     ends(&ground, &worker, failure(Retry::Never)).await;
+    let told = ground.store.happenings(ground.tenant, begin, 10).await.unwrap();
+    let told: Vec<Happening> = told.into_iter().map(|(_, happening)| happening.unwrap()).collect();
+    let purl = LEFT_PAD.parse().unwrap();
+    assert_eq!(told, [Happening::TasksDead { count: 1 }, Happening::PackageFailed { task: first, purl }]);
     let (failed, body) = ground.store.package_result(ground.tenant, first).await.unwrap();
     assert_eq!(
         (failed.status, failed.failure.as_deref()),

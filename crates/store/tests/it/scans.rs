@@ -469,7 +469,7 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     ground.advance(Duration::from_secs(3_601)).await;
     ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 3);
-    ground.store.delete_schedule(ground.tenant, schedule.id, "test".to_owned()).await.unwrap();
+    ground.store.delete_schedule(ground.tenant, schedule.id, None, "test".to_owned()).await.unwrap();
     assert_eq!(ground.store.schedules(ground.tenant).await.unwrap(), []);
 }
 

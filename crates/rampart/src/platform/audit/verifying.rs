@@ -99,7 +99,7 @@ async fn walk_checkpoints(
     tenant: Option<TenantId>,
     keys: &[AuditPublicKey],
 ) -> anyhow::Result<Result<Checkpoints, Broken>> {
-    let mut newest_first = place.audit_checkpoints(false, None, usize::MAX).await?;
+    let mut newest_first = place.audit_checkpoints(tenant.is_none(), None, usize::MAX).await?;
     let mut walked = Checkpoints::new(tenant, keys);
     while let Some(checkpoint) = newest_first.pop() {
         if let Err(broken) = walked.follow(checkpoint) {
@@ -125,7 +125,7 @@ async fn walk(
         };
         let purged = checkpoints.purged();
         let found = match Walk::begin(checkpoints, seen) {
-            Ok(walk) => walk_entries(client, walk).await?,
+            Ok(walk) => walk_entries(client, tenant, walk).await?,
             Err(broken) => Err(broken),
         };
         // What is purged in the middle of a walk is missing in it, and nothing is wrong with that.
@@ -140,10 +140,14 @@ async fn walk(
     }
 }
 
-async fn walk_entries(client: &Client, mut walk: Walk) -> anyhow::Result<Result<Verified, Broken>> {
+async fn walk_entries(
+    client: &Client,
+    tenant: Option<TenantId>,
+    mut walk: Walk,
+) -> anyhow::Result<Result<Verified, Broken>> {
     let (mut end, mut after) = (walk.beginning(), None);
     loop {
-        let page = client.audit(&oldest_first(after)).await?;
+        let page = client.audit(&oldest_first(tenant, after)).await?;
         for entry in &page.items {
             // What was purged may be there still: it is deleted after the checkpoint says so.
             if entry.position <= walk.beginning().position {

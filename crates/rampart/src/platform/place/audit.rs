@@ -17,25 +17,29 @@ impl Place {
         at_most: usize,
     ) -> anyhow::Result<Vec<AuditEntry>> {
         let order = filter.order;
-        match self {
-            Place::Here(desk) => {
-                let mut found = desk.store.audit(desk.tenant().await?, filter.clone(), at_most).await?;
-                if all {
-                    found.extend(desk.store.audit_of_nobody(filter, at_most).await?);
-                    match order {
-                        TimeOrder::NewestFirst => found.sort_unstable_by_key(|entry| Reverse(entry.id)),
-                        TimeOrder::OldestFirst => found.sort_unstable_by_key(|entry| entry.id),
-                    }
-                    found.truncate(at_most);
-                }
-                Ok(found)
+        let mut found = self.audit_of(false, filter.clone(), at_most).await?;
+        if all {
+            found.extend(self.audit_of(true, filter, at_most).await?);
+            match order {
+                TimeOrder::NewestFirst => found.sort_unstable_by_key(|entry| Reverse(entry.id)),
+                TimeOrder::OldestFirst => found.sort_unstable_by_key(|entry| entry.id),
             }
+            found.truncate(at_most);
+        }
+        Ok(found)
+    }
+
+    async fn audit_of(
+        &self,
+        installation: bool,
+        filter: AuditFilter,
+        at_most: usize,
+    ) -> anyhow::Result<Vec<AuditEntry>> {
+        match self {
+            Place::Here(desk) if installation => Ok(desk.store.audit_of_nobody(filter, at_most).await?),
+            Place::Here(desk) => Ok(desk.store.audit(desk.tenant().await?, filter, at_most).await?),
             Place::There(client) => {
-                if all {
-                    self.here("a key reads what was done to its own tenant, and --all is about all")?;
-                }
-                let AuditFilter { action, by, since, until, request, refused, before, after, order: _ } =
-                    filter;
+                let AuditFilter { action, by, since, until, request, refused, before, after, order } = filter;
                 let query = AuditQuery {
                     action,
                     by,
@@ -47,6 +51,7 @@ impl Place {
                     limit: None,
                     before,
                     after,
+                    installation,
                 };
                 let ask = async |limit, next: Option<u64>| {
                     let mut query = AuditQuery { limit: Some(limit), ..query.clone() };
@@ -74,13 +79,8 @@ impl Place {
                 Ok(desk.store.audit_checkpoints(tenant, before, at_most).await?)
             }
             Place::There(client) => {
-                if installation {
-                    self.here(
-                        "a key reads what was done to its own tenant, and --installation is about all",
-                    )?;
-                }
                 pages(at_most, before, async |limit, before| {
-                    client.audit_checkpoints(Some(limit), before).await
+                    client.audit_checkpoints(installation, Some(limit), before).await
                 })
                 .await
             }

@@ -69,7 +69,7 @@ impl Place {
     pub(in crate::platform) async fn delete_schedule(&self, id: ScheduleId) -> anyhow::Result<()> {
         match self {
             Place::Here(desk) => {
-                desk.store.delete_schedule(desk.tenant().await?, id, operator()).await?;
+                desk.store.delete_schedule(desk.tenant().await?, id, None, operator()).await?;
             }
             Place::There(client) => client.delete_schedule(id).await?,
         }

@@ -93,7 +93,9 @@ impl Place {
 
     pub(in crate::platform) async fn delete_webhook(&self, id: WebhookId) -> anyhow::Result<()> {
         match self {
-            Place::Here(desk) => desk.store.delete_webhook(desk.tenant().await?, id, operator()).await?,
+            Place::Here(desk) => {
+                desk.store.delete_webhook(desk.tenant().await?, id, None, operator()).await?
+            }
             Place::There(client) => client.delete_webhook(id).await?,
         }
         Ok(())

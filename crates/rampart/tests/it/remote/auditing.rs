@@ -10,7 +10,7 @@ use crate::{
 
 #[test]
 fn whoever_changes_the_audit_of_a_server_is_found_out_from_elsewhere() {
-    let both = Both::start(&[]);
+    let both = Both::start(&["--platform-tenant", "default"]);
     for reason in ["first", "second"] {
         assert_exit(&both.there(&["stop", "--reason", reason]), 0);
         assert_exit(&both.there(&["resume", "--reason", "it was nothing"]), 0);
@@ -50,6 +50,27 @@ fn whoever_changes_the_audit_of_a_server_is_found_out_from_elsewhere() {
     let kept = both.path().join("kept.jsonl");
     std::fs::write(&kept, &there.stdout).unwrap();
     assert_exit(&verify(&["--export", kept.to_str().unwrap()]), 0);
+
+    // What was done to all at once is read by who runs the platform.
+    assert_exit(&both.there(&["stop", "--reason", "of all", "--everything"]), 0);
+    assert_exit(&both.there(&["resume", "--reason", "it was nothing", "--everything"]), 0);
+    for words in [
+        &["audit", "list", "--all", "--json"][..],
+        &["audit", "list", "--all", "--oldest-first", "--limit", "3", "--json"],
+        &["audit", "export", "--installation"],
+        &["audit", "checkpoints", "--installation", "--json"],
+    ] {
+        let (here, there) = (both.here(words), both.there(words));
+        assert_exit(&there, 0);
+        assert_eq!(text(&there.stdout), text(&here.stdout), "{words:?}");
+    }
+    let all = text(&both.there(&["audit", "export", "--installation"]).stdout);
+    assert!(all.contains("of all") && !all.contains("\"first\""), "{all}");
+    // It may be signed by now, or soon.
+    let verified = verify(&["--installation"]);
+    assert!([Some(0), Some(3)].contains(&verified.status.code()), "{}", text(&verified.stderr));
+    let of_all = format!("whole: {} entries", all.lines().count());
+    assert!(text(&verified.stdout).starts_with(&of_all), "{}", text(&verified.stdout));
 
     let database = rusqlite::Connection::open(both.path().join("rampart-data/rampart.db")).unwrap();
     let forged =

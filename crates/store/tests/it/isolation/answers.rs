@@ -264,7 +264,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
         }
         "package_result" => text(&store.package_result(tenant, things.analysis).await),
         "findings" => {
-            let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
+            let after = FindingFilter { after: Some(things.finding.into()), ..FindingFilter::default() };
             let worst = FindingFilter { worst_first: true, ..after.clone() };
             let open = FindingFilter { states: vec!["open"], ..FindingFilter::default() };
             let mut answers = String::new();
@@ -337,7 +337,7 @@ async fn ask(store: &Store, method: &str, tenant: TenantId, things: Things) -> S
             let change = ScheduleChange { enabled: Some(false), ..ScheduleChange::default() };
             text(&store.change_schedule(tenant, things.schedule, change, None, by()).await)
         }
-        "delete_schedule" => text(&store.delete_schedule(tenant, things.schedule, by()).await),
+        "delete_schedule" => text(&store.delete_schedule(tenant, things.schedule, None, by()).await),
         "first_key" => text(&store.first_key(tenant, key(8), named("other"), by()).await),
         "create_key" => {
             // Another one each time, and nobody else's.

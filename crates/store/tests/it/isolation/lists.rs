@@ -88,7 +88,7 @@ pub(super) async fn ask(
             )
         }
         "look_for_findings" => {
-            let after = FindingFilter { after: Some(things.finding), ..FindingFilter::default() };
+            let after = FindingFilter { after: Some(things.finding.into()), ..FindingFilter::default() };
             let open = FindingFilter { states: vec!["open"], ..FindingFilter::default() };
             format!(
                 "{} {}",

@@ -46,7 +46,7 @@ pub(super) async fn ask(store: &Store, method: &str, tenant: TenantId, things: T
             let (overlap, once) = (Duration::from_secs(60), Some(method.to_owned()));
             text(&store.rotate_webhook_once(tenant, things.webhook, overlap, by, once).await)
         }
-        "delete_webhook" => text(&store.delete_webhook(tenant, things.webhook, by).await),
+        "delete_webhook" => text(&store.delete_webhook(tenant, things.webhook, None, by).await),
         "webhook_was_told" => {
             let told = store
                 .webhook_was_told(tenant, things.webhook, Told::Failed("by the intruder".to_owned()))

@@ -142,7 +142,7 @@ async fn what_happens_is_told_signed_and_once(ground: Ground) {
     pool.end().await;
     ground.submit(ground.tenant, Stage::Ports, "127.0.0.9").await;
     let task = given(&ground, 1).await[0];
-    ground.store.delete_webhook(ground.tenant, all.id, "test").await.unwrap();
+    ground.store.delete_webhook(ground.tenant, all.id, None, "test").await.unwrap();
     let pool = ground.start_sending(sender("localhost:*,127.0.0.0/8:*", &authority));
     ground.until_state(task, "completed").await;
     assert_eq!(server.seen().len(), 3);
