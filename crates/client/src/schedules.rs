@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::{Client, ClientError, Page};
+use crate::{Client, ClientError, Expected, Page, Versioned, scopes::versioned};
 
 #[derive(Deserialize)]
 struct Schedules {
@@ -28,8 +28,8 @@ impl Client {
     }
 
     /// A schedule as it stands.
-    pub async fn schedule(&self, id: ScheduleId) -> Result<ScheduleRecord, ClientError> {
-        self.get(&["schedules", &id.to_string()]).answer().await
+    pub async fn schedule(&self, id: ScheduleId) -> Result<Versioned<ScheduleRecord>, ClientError> {
+        self.get(&["schedules", &id.to_string()]).answer_with_headers().await.map(versioned)
     }
 
     /// Makes a schedule. It begins its first scan when its rule says so, counted from now. A connection that breaks neither loses nor
@@ -39,13 +39,15 @@ impl Client {
         self.post(&["schedules"]).body(new).once(&own)?.answer().await
     }
 
-    /// Changes a schedule; what is not given stays.
+    /// Changes a schedule, if it is what is expected; what is not given stays.
     pub async fn change_schedule(
         &self,
         id: ScheduleId,
         change: &ScheduleChange,
+        expected: Expected,
     ) -> Result<ScheduleRecord, ClientError> {
-        self.request(Method::PATCH, &["schedules", &id.to_string()]).body(change).answer().await
+        let request = self.request(Method::PATCH, &["schedules", &id.to_string()]);
+        request.body(change).expecting(expected).answer().await
     }
 
     /// Forgets a schedule. The scans that it began stay.

@@ -41,7 +41,8 @@ const MOST_HEAD: usize = 32 << 10;
 const STREAMS: u32 = 128;
 /// How often somebody who says nothing is asked whether they are there, and how long they have to say so.
 const ASKED_EVERY: Duration = Duration::from_secs(20);
-/// So much of an answer goes out at once: whoever reads so much within the time for that is seen to read, however slowly.
+/// So much of an answer is asked for at once. The next piece is when there is room for it, so whoever reads a few of them within the time
+/// for that is seen to read.
 const PIECE: usize = 16 << 10;
 /// Within that much time something is asked, or some of an answer goes out: longer than an answer may take to be found.
 const PROGRESS: Duration = Duration::from_secs(60);

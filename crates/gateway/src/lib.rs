@@ -102,6 +102,7 @@ pub struct Surroundings {
 }
 
 /// To whom messages go, and with what they are signed.
+#[derive(Clone)]
 pub struct Webhooks {
     /// Who may be told.
     pub receivers: Receivers,

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 /// How long something is believed. What changes in another process is seen that much later.
 const FOR: Duration = Duration::from_secs(1);
-/// Things that are known at once, and twice as many when they come faster than they age.
+/// Things that are known at once of those that came last, and of those before them.
 const MOST: usize = 10_000;
 
 /// One reading: whoever asks while it goes on waits for it.

@@ -20,6 +20,11 @@ pub struct Rules {
 }
 
 impl Gateway {
+    /// To whom messages go now.
+    pub fn webhooks(&self) -> Option<Webhooks> {
+        self.rules.load().webhooks.clone()
+    }
+
     /// Goes by these from now on. What is being answered goes on, and so do sessions, whoever vouched for them.
     pub fn rule(&self, rules: Rules) {
         let before = self.rules.load();

@@ -171,7 +171,13 @@ impl Database {
                     tracing::debug!(error = %error(reason), "a connection that is there is waited for");
                     tokio::time::sleep(TRY_AGAIN).await;
                 }
-                Err(PoolError::Backend(reason)) => return Err(error(reason)),
+                // Nothing was asked for yet: whatever is wrong is the server's.
+                Err(PoolError::Backend(reason)) => {
+                    return Err(match error(reason) {
+                        StoreError::Statement(text) => StoreError::Unavailable(text),
+                        other => other,
+                    });
+                }
                 Err(other) => return Err(StoreError::Unavailable(format!("no connection: {other}"))),
             }
         }
@@ -549,6 +555,8 @@ fn error(reason: tokio_postgres::Error) -> StoreError {
         // Not let in, which a person mends while everything waits.
         || code.code().starts_with("28")
         || code.code().starts_with("57P")
+        // Of its own disk and system.
+        || code.code().starts_with("58")
         || code.code().starts_with("53")
         || [SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, SqlState::READ_ONLY_SQL_TRANSACTION].contains(code)
     {

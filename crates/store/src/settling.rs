@@ -241,15 +241,6 @@ impl TenantTx<'_> {
     }
 
     /// Asks the same of many tasks; those that it does not fit stay as they are.
-    pub(crate) async fn command_tasks(
-        &mut self,
-        tasks: &[TaskRecord],
-        command: &Command,
-    ) -> Result<Commanded, StoreError> {
-        let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
-        self.command_ids(&ids, command).await
-    }
-
     pub(crate) async fn command_ids(
         &mut self,
         ids: &[TaskId],

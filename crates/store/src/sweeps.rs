@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use model::{By, Happening, ScanId, TenantId, list::TimeOrder, scan::ScanEnd, task::Command};
+use model::{By, Happening, ScanId, TaskId, TenantId, scan::ScanEnd, task::Command};
 
 use crate::{Store, StoreError, audit::Act, list::Question, session::TenantTx, tasks::TaskFilter};
 
+/// So many are looked at in one transaction that are to be cancelled or brought back.
+const SWEPT_AT_ONCE: usize = 1_000;
 /// So many are purged in one transaction.
 const PURGED_AT_ONCE: u64 = 5_000;
 
@@ -39,6 +41,24 @@ impl Redriven {
 }
 
 impl TenantTx<'_> {
+    /// The oldest that are meant, behind that one; without those that are on their way to what is wanted.
+    async fn sweepable(
+        &mut self,
+        sweep: Sweep,
+        filter: &TaskFilter,
+        after: Option<TaskId>,
+    ) -> Result<Vec<TaskId>, StoreError> {
+        let mut wanted = filter.question(self.tenant());
+        if sweep == Sweep::Cancel {
+            wanted.also("NOT cancelling");
+        }
+        wanted.with_any("task_id > #", after.map(|task| task.as_uuid()));
+        let Question { condition, values } = wanted;
+        let sql =
+            format!("SELECT task_id FROM tasks WHERE {condition} ORDER BY task_id LIMIT {SWEPT_AT_ONCE}");
+        self.query(&sql, &values).await?.iter().map(|row| Ok(TaskId::new(row.id(0)?))).collect()
+    }
+
     async fn purge_tasks(
         &mut self,
         filter: &TaskFilter,
@@ -106,20 +126,21 @@ impl Store {
         by: impl Into<By>,
     ) -> Result<Redriven, StoreError> {
         let by = by.into();
-        const AT_ONCE: u64 = 1_000;
         let mut total = Redriven::default();
         for state in states.iter().filter(|state| filter.state.is_none_or(|wanted| wanted == **state)) {
             let mut after = None;
             while total.tasks < at_most {
                 let filter = TaskFilter { state: Some(state), ..filter.clone() };
                 let by = by.clone();
-                let limit = AT_ONCE.min(at_most - total.tasks) as usize;
+                let limit = usize::try_from(at_most - total.tasks).unwrap_or(usize::MAX);
                 let (read, commanded, last) = self
                     .of_tenant(tenant, move |tx| {
                         Box::pin(async move {
-                            let ids = tx.read_tasks(&filter, TimeOrder::OldestFirst, after, limit).await?;
-                            let last = ids.last().map(|task| task.id);
-                            let commanded = tx.command_tasks(&ids, &sweep.command()).await?;
+                            let mut ids = tx.sweepable(sweep, &filter, after).await?;
+                            let read = ids.len();
+                            ids.truncate(limit);
+                            let last = ids.last().copied();
+                            let commanded = tx.command_ids(&ids, &sweep.command()).await?;
                             if commanded.changed > 0 {
                                 let subject = format!("{} tasks", commanded.changed);
                                 let act = Act::new(&by, sweep.word(), subject);
@@ -129,13 +150,13 @@ impl Store {
                                 let count = commanded.changed;
                                 tx.tell(sweep.happening(count));
                             }
-                            Ok((ids.len(), commanded, last))
+                            Ok((read, commanded, last))
                         })
                     })
                     .await?;
                 total.add(Redriven { tasks: commanded.changed, left: commanded.left });
                 after = last;
-                if read < limit {
+                if read < SWEPT_AT_ONCE {
                     break;
                 }
             }
@@ -157,13 +178,14 @@ impl Store {
         let mut all = 0;
         // However many there are, nobody waits behind one statement, and what is done is done when somebody stops in between.
         loop {
-            let (filter, by, limit) = (filter.clone(), by.clone(), PURGED_AT_ONCE.min(at_most - all));
+            let (filter, by, limit) =
+                (filter.clone(), by.clone(), PURGED_AT_ONCE.min(at_most.saturating_sub(all)));
             let purging = self.of_tenant(tenant, move |tx| {
                 Box::pin(async move { tx.purge_tasks(&filter, ended_before, limit, &by).await })
             });
             let purged = purging.await?;
             all += purged;
-            if purged < limit || all == at_most {
+            if purged < limit || all >= at_most {
                 return Ok(all);
             }
         }

@@ -29,7 +29,8 @@ pub struct Options {
     /// Certificate chain and key in PEM, when the server is to encrypt.
     pub tls: Option<(String, String)>,
     /// So many megabytes in all for what it keeps, on a disk of its own that goes with its process. It is started again whenever it
-    /// has ended in no good order, as by whoever looks after services.
+    /// has ended in no good order, as by whoever looks after services. Such a one is not restarted; whoever starts it must be let make
+    /// namespaces of its own (`unshare --user`).
     pub room: Option<u32>,
 }
 
@@ -302,6 +303,9 @@ impl Server {
     /// Leaves no room on the disk of a server that has [`Options::room`].
     #[track_caller]
     pub fn fill_disk(&self) {
+        // What is written ahead has most of a file that is there already: it is the tables that have no room first.
+        self.sql("postgres", "SELECT pg_switch_wal()");
+        self.sql("postgres", "CHECKPOINT");
         // Each until nothing goes into it any more: pieces, and then single bytes.
         let fill = "for size in 65536 512 1; do dd if=/dev/zero bs=$size >>\"$0\" 2>/dev/null; done; true";
         run(command("/bin/sh".as_ref()).args(["-c", fill]).arg(self.filler()));
@@ -335,6 +339,7 @@ impl Server {
     /// Ends it in good order, throwing its clients out, and starts it again.
     #[track_caller]
     pub fn restart(&self) {
+        assert!(self.options.room.is_none(), "what it keeps goes with its process");
         if let Some(process) = self.process().take() {
             // "Fast shutdown".
             process.end(Signal::SIGINT);

@@ -114,7 +114,11 @@ impl Sender {
 
     /// From now on messages are sent like this; what is on its way is not held up.
     pub fn follow(&self, sending: Sending) {
-        *self.state() = State { sending: Arc::new(sending), dialers: HashMap::new() };
+        let mut state = self.state();
+        if state.sending.receivers != sending.receivers {
+            state.dialers.clear();
+        }
+        state.sending = Arc::new(sending);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

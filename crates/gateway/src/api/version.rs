@@ -94,7 +94,8 @@ pub(super) fn expected<T: Changeable>(
         Some(_) if wanted.is_some_and(|tags| !names(tags)) => {
             Err(Problem::new(Kind::Changed, "somebody has changed it"))
         }
-        Some(_) if unwanted.is_some_and(names) => Err(Problem::new(Kind::Changed, "it is there already")),
+        Some(_) if unwanted.is_some_and(names) => Err(Problem::new(Kind::Changed, "it is there already")
+            .hint("leave `If-None-Match` out to change what is there")),
         _ => Ok(Some(there)),
     }
 }

@@ -26,7 +26,8 @@ async fn thrice(ground: &Ground, path: &str, key: &ApiKey, body: &Value) -> (Ans
     (made, last)
 }
 
-/// Whoever got no answer to a login has no cookie either: they log in again.
+/// Whoever got no answer to a login has no cookie either: they log in again. The others make nothing: asked for twice they come to the
+/// same.
 const NEEDS_NO_KEY: [&str; 5] = [
     "/api/v1/scans/cancel",
     "/api/v1/scans/{scan}/cancel",

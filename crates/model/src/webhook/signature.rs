@@ -68,7 +68,14 @@ impl WebhookKeys {
             length if length < SHORTEST_KEY => Err(WebhookKeyError::Short { line: number + 1, length }),
             _ => Ok(key.as_bytes().to_vec()),
         };
-        let mut keys = lines.map(long_enough).collect::<Result<VecDeque<Vec<u8>>, _>>()?;
+        let mut keys = VecDeque::new();
+        for key in lines.map(long_enough) {
+            let key = key?;
+            // Twice the same would be two signatures that are one.
+            if !keys.contains(&key) {
+                keys.push_back(key);
+            }
+        }
         if keys.len() > MOST_KEYS {
             return Err(WebhookKeyError::TooMany(keys.len()));
         }
@@ -191,6 +198,10 @@ mod tests {
         let refused = |text: &str| WebhookKeys::new(text).unwrap_err();
         assert_eq!(refused(" \n"), WebhookKeyError::Missing);
         assert_eq!(refused(&format!("{good}\n short\n")), WebhookKeyError::Short { line: 2, length: 5 });
-        assert_eq!(refused(&format!("{good}\n").repeat(5)), WebhookKeyError::TooMany(5));
+        let many: Vec<String> = (0..5).map(|number| format!("{good}{number}")).collect();
+        assert_eq!(refused(&many.join("\n")), WebhookKeyError::TooMany(5));
+        let (tenant, webhook) = (TenantId::new(Uuid::from_u128(1)), WebhookId::new(Uuid::from_u128(2)));
+        let same = WebhookKeys::new(&format!("{good}\n").repeat(5)).unwrap();
+        assert_eq!(same.secrets(tenant, webhook, 0).count(), 1);
     }
 }

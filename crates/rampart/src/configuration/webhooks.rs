@@ -66,14 +66,14 @@ impl Webhooks {
 }
 
 impl Webhooks {
-    /// Is anything sent?
+    /// Is anything sent? That is so or not so from the start on.
     pub(crate) fn are_sent(&self) -> bool {
         self.key.is_some()
     }
 }
 
 impl Configuration {
-    fn webhook_keys(&self) -> anyhow::Result<Option<WebhookKeys>> {
+    pub(crate) fn webhook_keys(&self) -> anyhow::Result<Option<WebhookKeys>> {
         let Some(file) = &self.webhooks.key else { return Ok(None) };
         let text = fs::read_to_string(file)
             .with_context(|| format!("cannot read `{}` for webhook_key", file.display()))?;
@@ -83,19 +83,22 @@ impl Configuration {
 
     /// As the gateway goes by it.
     pub(crate) fn webhooks(&self) -> anyhow::Result<Option<gateway::Webhooks>> {
-        let receivers = self.webhooks.receivers.clone();
-        Ok(self.webhook_keys()?.map(|keys| gateway::Webhooks { receivers, keys }))
+        Ok(self.webhook_keys()?.map(|keys| self.webhooks_with(keys)))
+    }
+
+    pub(crate) fn webhooks_with(&self, keys: WebhookKeys) -> gateway::Webhooks {
+        gateway::Webhooks { receivers: self.webhooks.receivers.clone(), keys }
     }
 
     /// Who sends messages, if any are sent.
     pub(crate) fn sender(&self) -> anyhow::Result<Option<Arc<Sender>>> {
+        let Some(keys) = self.webhook_keys()? else { return Ok(None) };
         let product = format!("rampart/{}", env!("CARGO_PKG_VERSION"));
-        Ok(self.sending()?.map(|sending| Arc::new(Sender::new(sending, product))))
+        Ok(Some(Arc::new(Sender::new(self.sending_with(keys)?, product))))
     }
 
-    /// How messages are sent, if any are.
-    pub(crate) fn sending(&self) -> anyhow::Result<Option<Sending>> {
-        let Some(keys) = self.webhook_keys()? else { return Ok(None) };
+    /// How messages are sent.
+    pub(crate) fn sending_with(&self, keys: WebhookKeys) -> anyhow::Result<Sending> {
         let trusted = match &self.webhooks.authorities {
             Some(file) => Trusted::Only(
                 fs::read(file).with_context(|| format!("cannot read `{}` for webhook_ca", file.display()))?,
@@ -103,6 +106,6 @@ impl Configuration {
             None => Trusted::OfThisMachine,
         };
         let tls = Arc::new(trusted.configuration().context("webhook_ca")?);
-        Ok(Some(Sending { keys, receivers: self.webhooks.receivers.clone(), tls }))
+        Ok(Sending { keys, receivers: self.webhooks.receivers.clone(), tls })
     }
 }

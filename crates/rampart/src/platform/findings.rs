@@ -60,9 +60,9 @@ async fn list(place: &Place, asked: &FindingListArguments) -> anyhow::Result<()>
         check: asked.check.as_deref().map(CheckId::new),
         states: states.collect(),
         worst_first: true,
-        after: asked.after.map(Into::into),
+        after: asked.after,
     };
-    let found = place.findings(filter, asked.limit).await?;
+    let (found, next) = place.some_findings(filter, asked.limit).await?;
     if asked.json {
         return print_json(&found);
     }
@@ -81,8 +81,8 @@ async fn list(place: &Place, asked: &FindingListArguments) -> anyhow::Result<()>
         })
         .collect();
     print_table(&["FINGERPRINT", "SEVERITY", "STATE", "LAST SEEN", "CHECK", "WHERE"], &rows)?;
-    if let Some(last) = found.last().filter(|_| found.len() == asked.limit) {
-        say(&format!("there may be more: --after {}\n", last.finding.fingerprint));
+    if let Some(next) = next {
+        say(&format!("there may be more: --after {next}\n"));
     }
     Ok(())
 }

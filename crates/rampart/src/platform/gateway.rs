@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
-use gateway::{Counting, Gateway, News, Rates, Rules, Surroundings, Tls};
+use gateway::{Counting, Gateway, News, Rates, Rules, Surroundings, Tls, Webhooks};
 use model::record::CheckRecord;
 use store::Store;
 use tokio::net::TcpListener;
@@ -56,7 +56,11 @@ pub(super) async fn listen(
 }
 
 /// How it treats whoever asks. Asked for first: what is wrong with it is told before anything is made or said.
-pub(super) fn rules(configuration: &Configuration, arguments: &ListenArguments) -> anyhow::Result<Rules> {
+pub(super) fn rules(
+    configuration: &Configuration,
+    arguments: &ListenArguments,
+    webhooks: Option<Webhooks>,
+) -> anyhow::Result<Rules> {
     let (public_url, file) = (arguments.public_url.as_deref(), arguments.identity_providers.as_deref());
     let Rates { address, key, tenant, login, sign_up } = configuration.rates;
     Ok(Rules {
@@ -70,7 +74,7 @@ pub(super) fn rules(configuration: &Configuration, arguments: &ListenArguments) 
         proxies: arguments.trusted_proxies.clone().unwrap_or_else(|| configuration.trusted_proxies.clone()),
         identity_providers: configuration.identity_providers(public_url, file)?,
         platform_tenant: arguments.platform_tenant.clone().or_else(|| configuration.platform_tenant.clone()),
-        webhooks: configuration.webhooks()?,
+        webhooks,
     })
 }
 
@@ -168,7 +172,7 @@ fn tell(doorbell: Arc<Changing>) -> impl Fn(News) {
 
 pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<ExitCode> {
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
-    let rules = rules(configuration, &arguments.listen)?;
+    let rules = rules(configuration, &arguments.listen, configuration.webhooks()?)?;
     processes::run(configuration, Process::Gateway, async |logging| {
         let (stop, hangup) = (interrupted()?, Hangup::listen()?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;

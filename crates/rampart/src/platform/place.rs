@@ -146,9 +146,18 @@ pub(super) fn is_passing(error: &anyhow::Error) -> bool {
 /// Turns pages until there is enough or no more.
 async fn pages<T, At>(
     at_most: usize,
-    mut from: Option<At>,
+    from: Option<At>,
     ask: impl AsyncFn(usize, Option<At>) -> Result<Page<T, At>, ClientError>,
 ) -> anyhow::Result<Vec<T>> {
+    Ok(some_pages(at_most, from, ask).await?.0)
+}
+
+/// The same, and where to go on when there may be more.
+async fn some_pages<T, At>(
+    at_most: usize,
+    mut from: Option<At>,
+    ask: impl AsyncFn(usize, Option<At>) -> Result<Page<T, At>, ClientError>,
+) -> anyhow::Result<(Vec<T>, Option<At>)> {
     let mut found = Vec::new();
     while found.len() < at_most {
         let page = ask(PAGE.min(at_most - found.len()), from).await?;
@@ -160,7 +169,7 @@ async fn pages<T, At>(
         }
     }
     found.truncate(at_most);
-    Ok(found)
+    Ok((found, from))
 }
 
 /// The way out of what somebody named wrongly.

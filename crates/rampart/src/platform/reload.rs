@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use gateway::{Gateway, Rules};
+use gateway::Gateway;
 use store::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -100,10 +100,20 @@ impl Running {
         let keeping = self.keeping.as_ref().map(|_| next.keeping()).transpose()?;
         let bell = next.doorbell != self.configuration.doorbell;
         let bell = bell.then(|| next.doorbell()).transpose()?;
-        let sending = self.sender.as_ref().map(|_| next.sending()).transpose()?.flatten();
-        let rules = self.answering.as_ref().map(|answering| rules(says, &answering.arguments)).transpose()?;
-        let rules =
-            rules.map(|rules| anyhow::Ok(Rules { webhooks: next.webhooks()?, ..rules })).transpose()?;
+        // Whoever is to send from the next start on, or nothing any more, goes on as before until then, with or without the file.
+        let keys = match says.webhooks.are_sent() == self.configuration.webhooks.are_sent() {
+            true => next.webhook_keys()?,
+            false => None,
+        };
+        let sending = self.sender.as_ref().zip(keys.clone());
+        let sending = sending.map(|(_, keys)| next.sending_with(keys)).transpose()?;
+        let rules = match &self.answering {
+            Some(Answering { arguments, gateway, .. }) => {
+                let webhooks = keys.map(|keys| next.webhooks_with(keys)).or_else(|| gateway.webhooks());
+                Some(rules(says, arguments, webhooks)?)
+            }
+            None => None,
+        };
         // It is asked whether it takes the password.
         self.store.turn_to(&next.location()).await.context("database")?;
         let is_rung_elsewhere = bell.is_some();

@@ -1,6 +1,6 @@
 //! `rampart schedule`.
 
-use std::{fmt::Write, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write, process::ExitCode};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -71,7 +71,7 @@ async fn named(place: &Place, text: &str) -> anyhow::Result<ScheduleRecord> {
 async fn switch(place: &Place, text: &str, enabled: bool) -> anyhow::Result<()> {
     let schedule = named(place, text).await?;
     let change = ScheduleChange { enabled: Some(enabled), ..ScheduleChange::default() };
-    let schedule = place.change_schedule(schedule.id, change).await?;
+    let schedule = place.change_schedule(schedule.id, change, None).await?;
     if enabled {
         say(&format!("enabled: {}, next run {}\n", schedule.name, next_run(&schedule.rule)));
     } else {
@@ -131,7 +131,8 @@ fn written(mut rule: Value, said: &RuleArguments, zone: Zone) -> anyhow::Result<
 
 async fn change(place: &Place, arguments: &ScheduleChangeArguments) -> anyhow::Result<()> {
     let ScheduleChangeArguments { which, targets: said, rule, .. } = arguments;
-    let before = named(place, &which.schedule).await?;
+    let seen = place.seen_schedule(named(place, &which.schedule).await?.id).await?;
+    let before = seen.document.clone();
     let rule = written(serde_json::to_value(&before.rule)?, rule, before.rule.zone.clone())?;
     let ScheduleChangeArguments { scope, stages, profile, ports, only, priority, .. } = arguments;
     let was = before.request.clone();
@@ -139,13 +140,20 @@ async fn change(place: &Place, arguments: &ScheduleChangeArguments) -> anyhow::R
         scope: scope.clone().unwrap_or(was.scope),
         stages: stages.as_ref().map_or(was.stages, |stages| stages.iter().copied().collect()),
         profile: profile.unwrap_or(was.profile),
-        ports: ports.clone().or(was.ports),
-        only: only.as_ref().map_or(was.only, |only| only.iter().map(|id| CheckId::new(id)).collect()),
+        ports: match ports.as_deref() {
+            None => was.ports,
+            Some(NONE) => None,
+            Some(ports) => Some(ports.parse().context("--ports")?),
+        },
+        only: match only.as_deref() {
+            None => was.only,
+            Some([none]) if none == NONE => BTreeSet::new(),
+            Some(only) => only.iter().map(|id| CheckId::new(id)).collect(),
+        },
         priority: priority.unwrap_or(was.priority),
         ..was
     };
     let targets = if said.is_empty() { before.targets.clone() } else { targets(said)? };
-    // Only what is otherwise is said: somebody else may change the rest at the same time.
     let change = ScheduleChange {
         rule: (rule != before.rule).then_some(rule),
         request: (request != before.request).then_some(request),
@@ -158,7 +166,7 @@ async fn change(place: &Place, arguments: &ScheduleChangeArguments) -> anyhow::R
             before.name
         );
     }
-    let schedule = place.change_schedule(before.id, change).await?;
+    let schedule = place.change_schedule(before.id, change, Some(seen)).await?;
     if arguments.json {
         return print_json(&schedule);
     }

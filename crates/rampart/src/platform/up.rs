@@ -38,7 +38,7 @@ const BY_DEMO: &str = "rampart up --demo";
 
 pub(super) fn up(asked: &OnPlatform<UpArguments>) -> anyhow::Result<ExitCode> {
     let configuration = asked.configuration()?;
-    let rules = gateway::rules(&configuration, &asked.arguments.listen)?;
+    let rules = gateway::rules(&configuration, &asked.arguments.listen, configuration.webhooks()?)?;
     scanner::socket::raise_descriptor_limit();
     processes::run(&configuration, Process::Up, async |logging| {
         run(asked, &configuration, logging, rules).await

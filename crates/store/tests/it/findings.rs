@@ -243,6 +243,17 @@ async fn findings_are_found_by_where_they_stand(ground: Ground) {
             seen.push(known.finding.check.to_string());
         }
         assert_eq!(seen, order);
+        // From where a page ended, and by a place that says where its last one stood.
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let filter = FindingFilter { after, ..worst(states) };
+            let (page, next) = ground.store.look_for_findings(ground.tenant, filter, 2, 500).await.unwrap();
+            seen.extend(page.iter().map(|known| known.finding.check.to_string()));
+            after = next;
+            let Some(next) = next else { break };
+            assert!(next.stood.is_some(), "{next}");
+        }
+        assert_eq!(seen, order);
     }
     let of_second = FindingFilter { scan: Some(second), ..worst(&["open", "fixed"]) };
     assert_eq!(found(of_second, 10).await, ["check-3"]);

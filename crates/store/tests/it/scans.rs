@@ -12,7 +12,7 @@ use model::{
 };
 use store::{
     AuditFilter, Claimed, Ending, Followed, NewScan, NewSchedule, Remarks, ScanFilter, ScanRecord,
-    ScheduleChange, StoreError, TaskFilter, Terms,
+    ScheduleChange, ScheduleRecord, StoreError, TaskFilter, Terms,
 };
 
 use crate::ground::{Ground, LEASE, Worker, failure, settle};
@@ -469,7 +469,11 @@ async fn a_schedule_begins_each_run_once(ground: Ground) {
     ground.advance(Duration::from_secs(3_601)).await;
     ground.store.follow_schedules(&terms).await.unwrap();
     assert_eq!(scans().await, 3);
-    ground.store.delete_schedule(ground.tenant, schedule.id, None, "test".to_owned()).await.unwrap();
+    // Whoever has seen it when it was disabled does not forget what it is now; that it has begun scans changes nothing.
+    let disabled = ScheduleRecord { enabled: false, ..schedule.clone() };
+    let late = ground.store.delete_schedule(ground.tenant, schedule.id, Some(disabled), "test").await;
+    assert!(matches!(late, Err(StoreError::Changed { kind: "schedule", .. })), "{late:?}");
+    ground.store.delete_schedule(ground.tenant, schedule.id, Some(schedule), "test").await.unwrap();
     assert_eq!(ground.store.schedules(ground.tenant).await.unwrap(), []);
 }
 

@@ -23,6 +23,7 @@ crate::contract! {
     tasks_that_are_delayed_wait_by_the_clock_of_the_store
     a_key_makes_two_requests_one_task
     what_waits_is_cancelled_at_once_and_what_runs_is_told
+    as_many_are_cancelled_as_was_said_and_none_twice
     the_dead_are_listed_redriven_and_purged
     a_stop_holds_claims_and_survives_a_restart
     tenants_take_turns_whatever_one_of_them_floods
@@ -196,6 +197,21 @@ async fn what_waits_is_cancelled_at_once_and_what_runs_is_told(ground: Ground) {
         "cancelled"
     );
     assert_eq!(cancel(TaskFilter::default()).await.unwrap(), 0, "nothing is left");
+}
+
+async fn as_many_are_cancelled_as_was_said_and_none_twice(ground: Ground) {
+    let worker = Worker::new(1);
+    let running = ground.enqueue((0..3).map(|_| exercise())).await;
+    assert_eq!(worker.claim(&ground, 3).await.len(), 3);
+    ground.enqueue((0..2).map(|_| exercise())).await;
+    let cancel =
+        async || ground.store.cancel_tasks(ground.tenant, TaskFilter::default(), 2, "test").await.unwrap();
+    assert_eq!([cancel().await, cancel().await, cancel().await, cancel().await], [2, 2, 1, 0]);
+    for task in running {
+        assert_eq!(ground.state(task).await, "running", "until its worker has heard of it");
+    }
+    let filter = AuditFilter { action: Some("task.cancel".to_owned()), ..AuditFilter::default() };
+    assert_eq!(ground.store.audit(ground.tenant, filter, 10).await.unwrap().len(), 3);
 }
 
 async fn the_dead_are_listed_redriven_and_purged(ground: Ground) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use model::{Fingerprint, ScanId, Severity, finding::Life};
+use model::{Fingerprint, ScanId, Severity, finding::Life, list::FindingCursor};
 
 use super::{CommentArguments, CommentListArguments};
 use crate::cli::values::{between, duration};
@@ -30,9 +30,9 @@ pub(crate) struct FindingListArguments {
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = between::<usize, 1, 100_000>)]
     pub(crate) limit: usize,
 
-    /// Go on after this one
-    #[arg(long, value_name = "FINGERPRINT")]
-    pub(crate) after: Option<Fingerprint>,
+    /// Go on behind this place, as an earlier list said it, or behind the finding with this fingerprint
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<FindingCursor>,
 
     /// As JSON
     #[arg(long)]

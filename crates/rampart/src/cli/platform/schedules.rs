@@ -1,7 +1,7 @@
 //! The options of `rampart schedule`.
 
 use clap::{ArgGroup, Args, Subcommand};
-use model::{PortSet, Priority, Profile, Stage, schedule::Zone};
+use model::{Priority, Profile, Stage, schedule::Zone};
 
 use super::RequestArguments;
 use crate::cli::{scan::scanning_stage, values::name};
@@ -97,11 +97,11 @@ pub(crate) struct ScheduleChangeArguments {
     #[arg(long)]
     pub(crate) profile: Option<Profile>,
 
-    /// Ports to look at
+    /// Ports to look at; none for the profile's
     #[arg(long, value_name = "PORTS")]
-    pub(crate) ports: Option<PortSet>,
+    pub(crate) ports: Option<String>,
 
-    /// Only these checks
+    /// Only these checks; none for all
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     pub(crate) only: Option<Vec<String>>,
 

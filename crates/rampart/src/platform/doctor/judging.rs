@@ -58,7 +58,7 @@ pub(super) fn idle(schedules: &[ScheduleRecord]) -> Vec<Finding> {
     let refused = enabled.filter_map(|schedule| Some((&schedule.name, schedule.refused.as_ref()?)));
     let found = refused.map(|(name, refused)| {
         let says = format!("{name}: {}", began_nothing(refused));
-        Finding::warning("schedule", says, "mend that, or make the schedule anew")
+        Finding::warning("schedule", says, "mend that, or say otherwise by `rampart schedule change`")
     });
     found.collect()
 }

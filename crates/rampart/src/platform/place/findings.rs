@@ -8,11 +8,12 @@ use jiff::SignedDuration;
 use model::{
     Fingerprint,
     finding::{Decision, Verdict},
+    list::FindingCursor,
     record::KnownFinding,
 };
 use store::FindingFilter;
 
-use super::{Place, on_behalf_of, pages, refuse_person};
+use super::{Place, on_behalf_of, refuse_person, some_pages};
 
 impl Place {
     pub(in crate::platform) async fn findings(
@@ -20,8 +21,20 @@ impl Place {
         filter: FindingFilter,
         at_most: usize,
     ) -> anyhow::Result<Vec<KnownFinding>> {
+        Ok(self.some_findings(filter, at_most).await?.0)
+    }
+
+    /// The same, and behind which there may be more.
+    pub(in crate::platform) async fn some_findings(
+        &self,
+        filter: FindingFilter,
+        at_most: usize,
+    ) -> anyhow::Result<(Vec<KnownFinding>, Option<FindingCursor>)> {
         match self {
-            Place::Here(desk) => Ok(desk.store.findings(desk.tenant().await?, filter, at_most).await?),
+            Place::Here(desk) => {
+                let tenant = desk.tenant().await?;
+                Ok(desk.store.look_for_findings(tenant, filter, at_most, usize::MAX).await?)
+            }
             Place::There(client) => {
                 let FindingFilter { scan, at_least, check, states, worst_first, after } = filter;
                 let order = if worst_first { FindingOrder::WorstFirst } else { FindingOrder::Fingerprint };
@@ -36,7 +49,7 @@ impl Place {
                 let ask = async |limit, after| {
                     client.findings(&FindingQuery { limit: Some(limit), after, ..query.clone() }).await
                 };
-                pages(at_most, after, ask).await
+                some_pages(at_most, after, ask).await
             }
         }
     }

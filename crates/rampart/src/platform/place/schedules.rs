@@ -1,6 +1,7 @@
 //! Schedules, wherever they are.
 
 use anyhow::Context;
+use client::{Expected, Versioned};
 use model::{
     ScheduleId,
     record::{NewSchedule, ScheduleChange, ScheduleRecord},
@@ -51,17 +52,40 @@ impl Place {
         made.context("the schedule was not made")
     }
 
+    /// As it stands, and by what it is known later whether it still does.
+    pub(in crate::platform) async fn seen_schedule(
+        &self,
+        id: ScheduleId,
+    ) -> anyhow::Result<Versioned<ScheduleRecord>> {
+        Ok(match self {
+            Place::Here(desk) => {
+                let document = desk.store.schedule(desk.tenant().await?, id).await?;
+                Versioned { document, version: None }
+            }
+            Place::There(client) => client.schedule(id).await?,
+        })
+    }
+
+    /// As it was seen, if somebody has.
     pub(in crate::platform) async fn change_schedule(
         &self,
         id: ScheduleId,
         change: ScheduleChange,
+        seen: Option<Versioned<ScheduleRecord>>,
     ) -> anyhow::Result<ScheduleRecord> {
         let changed = match self {
             Place::Here(desk) => {
-                let tenant = desk.tenant().await?;
-                desk.store.change_schedule(tenant, id, change, None, operator()).await.map_err(with_way_out)
+                if let Some(request) = &change.request {
+                    Library::require_built_in(&request.only)?;
+                }
+                let (tenant, seen) = (desk.tenant().await?, seen.map(|seen| seen.document));
+                desk.store.change_schedule(tenant, id, change, seen, operator()).await.map_err(with_way_out)
             }
-            Place::There(client) => client.change_schedule(id, &change).await.map_err(Into::into),
+            Place::There(client) => {
+                let version = seen.and_then(|seen| seen.version);
+                let expected = version.map_or(Expected::Whatever, Expected::Seen);
+                client.change_schedule(id, &change, expected).await.map_err(Into::into)
+            }
         };
         changed.context("the schedule was not changed")
     }

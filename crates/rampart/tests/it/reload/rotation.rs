@@ -234,6 +234,11 @@ fn another_key_signs_messages_beside_the_one_before_from_sighup_on() {
     give(&new);
     up.hang_up(AGAIN);
     assert_eq!(signatures(), 1);
+    // Whether anything is sent at all waits for a new start, and holds up nothing else until then.
+    fs::remove_file(directory.path().join("webhook.key")).unwrap();
+    fs::write(directory.path().join("rampart.toml"), "key_rate = 7\n").unwrap();
+    up.hang_up("webhook_receivers, webhook_key");
+    assert_eq!(signatures(), 1);
     let said = up.end();
     assert!(!said.contains(&old) && !said.contains(&new), "{said}");
 }

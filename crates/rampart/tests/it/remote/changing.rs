@@ -70,12 +70,16 @@ fn scans_and_schedules_are_begun_and_ended_there() {
         "{changed}"
     );
     assert_eq!(schedules()[0]["rule"]["starts"], Value::Null);
+    both.said(&change(&["--ports", "none"]));
+    assert_eq!(schedules()[0]["request"]["ports"], Value::Null);
     assert!(both.said(&change(&["--blackout", "none"])).contains("Berlin, overlap queue, next run "));
     for (words, says) in [
         (&["--overlap", "queue"][..], "nothing of nightly would be otherwise"),
         (&["--cron", "0 3 * *"], "the schedule cannot be kept"),
         (&["--every", "6h", "--cron", "@daily"], "cannot be used with"),
         (&["--scope", "nowhere"], "`nowhere`"),
+        (&["--only", "nowhere"], "nowhere"),
+        (&["--ports", "many"], "many"),
     ] {
         for place in [Both::here, Both::there] {
             let refused = place(&both, &change(words));
