@@ -218,7 +218,12 @@ fn no_secret_is_in_anything_that_is_said() {
     let traced =
         ["--log", "trace", "--traces", &collector.url(), "--traces-headers", "x-key=collectors-secret"];
     let told = ["--webhook-receivers", "127.0.0.0/8:*", "--webhook-key", key_file.to_str().unwrap()];
-    let up = Logged::start(directory.path(), &[&traced[..], &told].concat());
+    let providers = "[[provider]]\nname = 'company'\nissuer = 'http://127.0.0.1:1'\nclient_id = 'rampart'\n\
+                     client_secret_file = 'company.secret'\n[provider.roles]\nadmins = 'administrator'\n";
+    std::fs::write(directory.path().join("company.secret"), "secret-of-the-company").unwrap();
+    std::fs::write(directory.path().join("providers.toml"), providers).unwrap();
+    let vouched = ["--identity-providers", "providers.toml", "--public-url", "http://127.0.0.1:1"];
+    let up = Logged::start(directory.path(), &[&traced[..], &told, &vouched].concat());
     let json_type = "Content-Type: application/json";
     let (password, wrong, bad_key) = (
         "zyxw-vuts-rqpo-nmlk",
@@ -272,6 +277,11 @@ fn no_secret_is_in_anything_that_is_said() {
             ask("/api/v1/users", &[&[version], words].concat());
         }
     }
+    // A code that comes back to nobody who went, and a provider that is away.
+    for path in ["company", "company/callback?code=code-of-the-company&state=made-up-by-somebody"] {
+        let answer = ask(&format!("/api/v1/session/providers/{path}"), &[]);
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 5"), "{answer}");
+    }
     let webhooks = tell_webhooks(&up, &receiver, &key);
     for what in ["audit", "keys", "me", "settings", "tasks", "users", "webhooks"] {
         let answer = ask(&format!("/api/v1/{what}"), &["-H", &key]);
@@ -283,6 +293,7 @@ fn no_secret_is_in_anything_that_is_said() {
     assert_exit(&audit, 0);
     let doctor = rampart(directory.path())
         .args(["doctor", "--doorbell", "redis://:doorbell-secret@127.0.0.1:1"])
+        .args(["--objects", "s3://key:object-storage-secret@evidence?endpoint=http://127.0.0.1:1"])
         .env("RAMPART_DATABASE", "postgres://rampart:database-secret@127.0.0.1:1/rampart")
         .output()
         .unwrap();
@@ -327,6 +338,9 @@ fn no_secret_is_in_anything_that_is_said() {
         ("the doorbell's password", "doorbell-secret".to_owned()),
         ("what the collector is told", "collectors-secret".to_owned()),
         ("the key of all webhooks", webhook_key.to_owned()),
+        ("what the provider of identities knows us by", "secret-of-the-company".to_owned()),
+        ("a code of that provider", "code-of-the-company".to_owned()),
+        ("the key of object storage", "object-storage-secret".to_owned()),
         ("a webhook's secret", webhooks[0].1.clone()),
         ("another webhook's secret", webhooks[1].1.clone()),
     ];
