@@ -27,7 +27,7 @@ use crate::{
 const MOST_NAMED: usize = 1_000;
 /// Tasks that one request cancels, brings back or forgets, at most: more go by asking again. Nobody waits long for an answer, and
 /// workers are not flooded.
-const MOST_AT_ONCE: u64 = 10_000;
+const MOST_AT_ONCE: u64 = 5_000;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
