@@ -27,8 +27,6 @@ pub(crate) struct Follower {
     body: BodyDataStream,
     text: String,
     events: VecDeque<Event>,
-    /// All of it has come by then.
-    until: Instant,
 }
 
 impl Follower {
@@ -49,8 +47,7 @@ impl Follower {
         );
         assert_eq!(response.headers()["cache-control"], "no-store");
         let body = Body::new(response.into_body()).into_data_stream();
-        let mut follower =
-            Follower { body, text: String::new(), events: VecDeque::new(), until: Instant::now() + PATIENCE };
+        let mut follower = Follower { body, text: String::new(), events: VecDeque::new() };
         let (word, id, _) = follower.next().await.unwrap();
         if word == "missed" {
             follower.events.push_front((word, id, Value::Null));
@@ -68,12 +65,13 @@ impl Follower {
 
     /// The next event, whatever it is; nothing at the end.
     pub(crate) async fn next(&mut self) -> Option<Event> {
+        let until = Instant::now() + PATIENCE;
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
             }
             // Signs of life are no events.
-            let wait = self.until.saturating_duration_since(Instant::now());
+            let wait = until.saturating_duration_since(Instant::now());
             let more = timeout(wait, self.body.next()).await.expect("nothing comes any more")?;
             self.text.push_str(std::str::from_utf8(&more.unwrap()).unwrap());
             while let Some((block, rest)) = self.text.split_once("\n\n") {
@@ -85,7 +83,9 @@ impl Follower {
 
     /// The next that happened, and not how things stand.
     pub(crate) async fn happened(&mut self) -> Event {
+        let until = Instant::now() + PATIENCE;
         loop {
+            assert!(Instant::now() < until, "nothing happens any more");
             let event = self.next().await.expect("it ended");
             if !["scan_progress", "workers"].contains(&&event.0[..]) {
                 return event;
