@@ -109,7 +109,7 @@ async fn a_session_goes_on_while_it_is_used_and_not_for_ever(ground: Ground) {
     assert_eq!((known.origin, known.user.last_login), (origin, Some(begun.created_at)));
     assert!(!is_known(&ground, 2).await);
     let account = ground.store.account("acme".to_owned(), "a".parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(account.networks, ["192.0.2.1/32".parse().unwrap()]);
+    assert_eq!(account.networks, ["192.0.2.0/24".parse().unwrap()]);
     let wrong = ground.store.begin_session(&user, "another", None, &token(9), origin, "a").await;
     assert!(matches!(wrong, Err(StoreError::Changed { .. })), "it was changed meanwhile: {wrong:?}");
 
