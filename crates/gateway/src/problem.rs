@@ -29,6 +29,8 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<&'static str>,
     /// Who was refused, when somebody was who is known.
     pub(crate) refused: Option<Box<Refusal>>,
+    /// Nobody knows who was refused, and the audit tells how often.
+    pub(crate) is_strangers: bool,
     /// When to come again, where that is known.
     pub(crate) wait: Option<Duration>,
 }
@@ -180,7 +182,13 @@ pub(crate) struct Told {
 
 impl Problem {
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), hint: None, refused: None, wait: None }
+        let is_strangers = kind == Kind::Unauthenticated;
+        Problem { kind, detail: detail.into(), hint: None, refused: None, is_strangers, wait: None }
+    }
+
+    /// What somebody tried to be let in by was not looked at.
+    pub(crate) fn of_a_stranger(self) -> Problem {
+        Problem { is_strangers: true, ..self }
     }
 
     pub(crate) fn hint(self, hint: &'static str) -> Problem {

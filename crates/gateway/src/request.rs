@@ -211,7 +211,7 @@ async fn in_time(answer: impl Future<Output = Response>) -> Response {
 /// Who is refused is told in the audit: of the tenant if they are known, or say to be, otherwise in that of the installation.
 async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<IpAddr>, asked: String) {
     let now = Instant::now();
-    let told = match (problem.refused.clone(), problem.kind, origin) {
+    let told = match (problem.refused.clone(), problem.is_strangers, origin) {
         (Some(refused), ..) => {
             let Refusal { tenant, by } = *refused;
             match gateway.refusals.note(Who::Known(tenant, by.name.clone()), now) {
@@ -226,7 +226,7 @@ async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<Ip
                 None => Ok(()),
             }
         }
-        (None, kind, Some(origin)) if kind == Kind::Unauthenticated || is_untried(kind, &asked) => {
+        (None, true, Some(origin)) => {
             let who = Who::Stranger(origin);
             match gateway.refusals.note(who.clone(), now) {
                 Some(times) => refusals::tell(&gateway.store, &who, times).await,
@@ -238,11 +238,6 @@ async fn tell_of_refusal(gateway: &Gateway, problem: &Problem, origin: Option<Ip
     if let Err(error) = told {
         tracing::error!(%error, "the audit does not tell that somebody was refused");
     }
-}
-
-/// Is it a password or an invitation that was not looked at, as too many were?
-fn is_untried(kind: Kind, asked: &str) -> bool {
-    kind == Kind::TooMany && ["POST /api/v1/session", "POST /api/v1/invitations/accept"].contains(&asked)
 }
 
 /// What was asked for, as the audit keeps it: as long as what can be meant, and no key, whoever puts one there.

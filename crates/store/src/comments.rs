@@ -181,10 +181,8 @@ impl TenantTx<'_> {
         let sql = format!("SELECT 1 FROM comments WHERE tenant_id = $1 AND comment_id = $2{lock}");
         self.one(&sql, &[self.tenant(), id.as_uuid().into()], ("comment", id)).await?;
         let comment = self.read_comment(id).await?;
-        match seen.is_none_or(|seen| seen == comment) {
-            true => Ok(comment),
-            false => Err(StoreError::Changed { kind: "comment", name: id.to_string() }),
-        }
+        StoreError::changed_unless(seen.is_none_or(|seen| seen == comment), "comment", id)?;
+        Ok(comment)
     }
 
     /// The conversation about something, with the number of its last comment, which nobody else moves until this transaction ends.

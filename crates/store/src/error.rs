@@ -1,5 +1,7 @@
 //! What goes wrong between Rampart and its database.
 
+use std::fmt::Display;
+
 use model::{Refusal, Stage, task::Refused};
 
 /// Why something was not stored or read.
@@ -112,6 +114,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// An error, unless that thing is as somebody has seen it.
+    pub(crate) fn changed_unless(
+        is_as_seen: bool,
+        kind: &'static str,
+        name: impl Display,
+    ) -> Result<(), StoreError> {
+        match is_as_seen {
+            true => Ok(()),
+            false => Err(StoreError::Changed { kind, name: name.to_string() }),
+        }
+    }
+
     /// Is it worth asking again in a moment?
     pub fn is_passing(&self) -> bool {
         matches!(self, StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::Objects(_))

@@ -96,10 +96,9 @@ impl TenantTx<'_> {
     ) -> Result<RoleRecord, StoreError> {
         let lock = self.dialect().for_update();
         let role = self.role(name, lock).await?;
-        match seen.is_some_and(|seen| *seen != role.permissions) {
-            true => Err(StoreError::Changed { kind: "role", name: name.to_string() }),
-            false => Ok(role),
-        }
+        let is_as_seen = seen.is_none_or(|seen| *seen == role.permissions);
+        StoreError::changed_unless(is_as_seen, "role", name)?;
+        Ok(role)
     }
 
     async fn make_role(&mut self, new: NewRole, by: &By) -> Result<RoleRecord, StoreError> {

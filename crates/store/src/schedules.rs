@@ -179,10 +179,8 @@ impl TenantTx<'_> {
 
 /// It says what somebody has seen: that it has begun a scan meanwhile changes nothing.
 fn require_seen(schedule: &ScheduleRecord, seen: Option<ScheduleRecord>) -> Result<(), StoreError> {
-    match seen.is_none_or(|seen| seen.settings() == schedule.settings()) {
-        true => Ok(()),
-        false => Err(StoreError::Changed { kind: "schedule", name: schedule.name.clone() }),
-    }
+    let is_as_seen = seen.is_none_or(|seen| seen.settings() == schedule.settings());
+    StoreError::changed_unless(is_as_seen, "schedule", &schedule.name)
 }
 
 impl Store {

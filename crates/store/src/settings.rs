@@ -30,9 +30,7 @@ impl TenantTx<'_> {
         self.execute(sql, &[self.tenant()]).await?;
         let lock = self.dialect().for_update();
         let before = self.settings(lock).await?;
-        if seen.is_some_and(|seen| seen != before) {
-            return Err(StoreError::Changed { kind: "settings", name: self.tenant.to_string() });
-        }
+        StoreError::changed_unless(seen.is_none_or(|seen| seen == before), "settings", self.tenant)?;
         let after = change(before);
         let sql = "UPDATE tenant_settings SET keep_scans_days = $2 WHERE tenant_id = $1";
         let days = after.keep_scans_days.map(u64::from);

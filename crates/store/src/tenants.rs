@@ -197,9 +197,8 @@ impl Store {
             Box::pin(async move {
                 let lock = tx.session.dialect().for_update();
                 let before = tx.one_tenant(tenant, lock).await?;
-                if seen.is_some_and(|seen| seen != before) {
-                    return Err(StoreError::Changed { kind: "tenant", name: before.name });
-                }
+                let is_as_seen = seen.is_none_or(|seen| seen == before);
+                StoreError::changed_unless(is_as_seen, "tenant", &before.name)?;
                 let after = TenantRecord {
                     weight: change.weight.unwrap_or(before.weight),
                     most_in_flight: change.most_in_flight.unwrap_or(before.most_in_flight),

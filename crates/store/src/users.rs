@@ -519,10 +519,7 @@ impl Store {
 
 /// What may be changed is as somebody has seen it: that somebody has logged in meanwhile changes nothing.
 fn require_seen(user: &UserRecord, seen: Option<UserRecord>) -> Result<(), StoreError> {
-    match seen.is_none_or(|seen| seen.settings() == user.settings()) {
-        true => Ok(()),
-        false => Err(StoreError::Changed { kind: "user", name: user.name.to_string() }),
-    }
+    StoreError::changed_unless(seen.is_none_or(|seen| seen.settings() == user.settings()), "user", &user.name)
 }
 
 /// What a provider of identities says of somebody, nobody says here.

@@ -179,10 +179,8 @@ impl TenantTx<'_> {
 
 /// It says what somebody has seen: that a message has arrived meanwhile changes nothing.
 fn require_seen(webhook: &WebhookRecord, seen: Option<WebhookRecord>) -> Result<(), StoreError> {
-    match seen.is_none_or(|seen| seen.settings() == webhook.settings()) {
-        true => Ok(()),
-        false => Err(StoreError::Changed { kind: "webhook", name: webhook.name.clone() }),
-    }
+    let is_as_seen = seen.is_none_or(|seen| seen.settings() == webhook.settings());
+    StoreError::changed_unless(is_as_seen, "webhook", &webhook.name)
 }
 
 impl Store {

@@ -101,7 +101,7 @@ pub(super) async fn log_in(
     visitor: Visitor,
     Body(login): Body<Login>,
 ) -> Result<(StatusCode, HeaderMap, Json<Session>), Problem> {
-    visitor.take(&gateway, Scarce::Login).await?;
+    visitor.take(&gateway, Scarce::Login).await.map_err(Problem::of_a_stranger)?;
     let Login { tenant, name, password, code } = login;
     let account = match name.parse::<UserName>() {
         Ok(name) if tenant.len() <= LONGEST_TENANT => gateway.store.account(tenant.clone(), name).await?,
@@ -116,7 +116,7 @@ pub(super) async fn log_in(
     };
     let counted = gateway.guesses.begin(whose, Instant::now()).map_err(|wait| {
         gateway.metrics.limited();
-        Problem { refused: refused(), ..Problem::too_many("whoever tries this name", wait) }
+        Problem { refused: refused(), ..Problem::too_many("whoever tries this name", wait).of_a_stranger() }
     })?;
     let may = account.as_ref().filter(|account| account.user.disabled_at.is_none());
     let kept = may.and_then(|account| account.password.clone());
@@ -336,7 +336,7 @@ pub(super) async fn accept(
     visitor: Visitor,
     Body(acceptance): Body<Acceptance>,
 ) -> Result<StatusCode, Problem> {
-    visitor.take(&gateway, Scarce::SignUp).await?;
+    visitor.take(&gateway, Scarce::SignUp).await.map_err(Problem::of_a_stranger)?;
     let unknown = || Problem::new(Kind::Unauthenticated, "the invitation is not known, or not any more");
     let token: Token = acceptance.invitation.parse().map_err(|_| unknown())?;
     let account = gateway.store.invited(&token).await?.ok_or_else(unknown)?;

@@ -101,7 +101,8 @@ impl Running {
         let bell = next.doorbell != self.configuration.doorbell;
         let bell = bell.then(|| next.doorbell()).transpose()?;
         // Whoever is to send from the next start on, or nothing any more, goes on as before until then, with or without the file.
-        let keys = match says.webhooks.are_sent() == self.configuration.webhooks.are_sent() {
+        let is_as_before = says.webhooks.are_sent() == self.configuration.webhooks.are_sent();
+        let keys = match is_as_before && (self.sender.is_some() || self.answering.is_some()) {
             true => next.webhook_keys()?,
             false => None,
         };

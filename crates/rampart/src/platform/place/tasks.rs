@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use client::{Client, TaskChoice, TaskQuery};
+use client::{CancelledTasks, Client, ClientError, PurgedTasks, TaskChoice, TaskQuery};
 use jiff::SignedDuration;
 use model::{ScanId, TaskId, list::TimeOrder, record::TaskRecord, scan::ScanEnd};
 use store::{TaskCounts, TaskFilter};
@@ -94,14 +94,12 @@ impl Place {
                 Ok(desk.store.cancel_tasks(tenant, filter, u64::MAX, operator()).await?)
             }
             Place::There(client) => {
-                let (which, mut all) = (choice(filter), 0);
-                loop {
-                    let cancelled = client.cancel_tasks(&which).await?;
-                    all += cancelled.reached;
-                    if !cancelled.more {
-                        return Ok(all);
-                    }
-                }
+                let which = choice(filter);
+                until_no_more(async || {
+                    let CancelledTasks { reached, more } = client.cancel_tasks(&which).await?;
+                    Ok((reached, more))
+                })
+                .await
             }
         }
     }
@@ -145,15 +143,25 @@ impl Place {
                 Ok(desk.store.purge_tasks(tenant, filter, before, u64::MAX, operator()).await?)
             }
             Place::There(client) => {
-                let (which, mut all) = (choice(filter), 0);
-                loop {
-                    let purged = client.purge_tasks(&which, older_than).await?;
-                    all += purged.purged;
-                    if !purged.more {
-                        return Ok(all);
-                    }
-                }
+                let which = choice(filter);
+                until_no_more(async || {
+                    let PurgedTasks { purged, more } = client.purge_tasks(&which, older_than).await?;
+                    Ok((purged, more))
+                })
+                .await
             }
+        }
+    }
+}
+
+/// A server does so many at once, and says whether there may be more. How many that were in all.
+async fn until_no_more(ask: impl AsyncFn() -> Result<(u64, bool), ClientError>) -> anyhow::Result<u64> {
+    let mut all = 0;
+    loop {
+        let (some, more) = ask().await?;
+        all += some;
+        if !more {
+            return Ok(all);
         }
     }
 }
