@@ -10,6 +10,9 @@ use crate::{
     problem::{Kind, Problem},
 };
 
+/// Why it is not ready at its end.
+pub(crate) const ENDING: &str = "it is ending, and takes nothing new";
+
 /// The process lives: nothing else is asked, so that nothing else makes somebody kill it.
 pub(crate) async fn alive() -> Json<Value> {
     Json(json!({ "status": "alive" }))
@@ -18,7 +21,7 @@ pub(crate) async fn alive() -> Json<Value> {
 /// It can work: the store answers, and nobody asked it to end. Whoever asks, and however often, the store is asked once a second.
 pub(crate) async fn ready(State(gateway): State<Gateway>) -> Result<Json<Value>, Problem> {
     if gateway.around.ending.is_cancelled() {
-        return Err(Problem::new(Kind::Unavailable, "it is ending, and takes nothing new"));
+        return Err(Problem::new(Kind::Unavailable, ENDING));
     }
     started(State(gateway)).await
 }

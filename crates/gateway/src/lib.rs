@@ -30,8 +30,9 @@ mod tests;
 mod tls;
 mod together;
 mod visitor;
+mod watch;
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{collections::BTreeMap, mem, net::SocketAddr, ops::Deref, sync::Arc};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Bytes, middleware, routing::get};
@@ -40,6 +41,7 @@ use model::{
     record::CheckRecord,
     webhook::{Receivers, WebhookKeys},
 };
+use prometheus_client::registry::Registry;
 use store::{Objects, Store, Terms};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -60,9 +62,10 @@ pub use self::{
     limits::Rates,
     password::hash as hash_password,
     rules::Rules,
-    serve::{serve, serve_metrics},
+    serve::{serve, serve_metrics, serve_watched},
     shares::Counting,
     tls::{Tls, TlsError},
+    watch::{Watched, registry},
 };
 
 /// Requests that are worked on at once; what comes beside them is told to come again. More would only wait for the database.
@@ -97,6 +100,8 @@ pub struct Surroundings {
     pub tell: Box<dyn Fn(News) + Send + Sync>,
     /// Where all gateways of the platform count together what they give, if there is such a place.
     pub counting: Option<Counting>,
+    /// What else the process counts: [`registry`].
+    pub registry: Registry,
     /// Nothing new is taken from its end on: it says that it is not ready.
     pub ending: CancellationToken,
 }
@@ -125,6 +130,7 @@ impl Deref for Gateway {
 impl Gateway {
     /// Answers from this store.
     pub fn new(store: Store, mut around: Surroundings, rules: Rules) -> Gateway {
+        let metrics = Metrics::new(mem::take(&mut around.registry));
         let shares = Arc::new(Shares::new(around.counting.take()));
         Gateway(Arc::new(Shared {
             store,
@@ -134,7 +140,8 @@ impl Gateway {
             room: Semaphore::new(AT_ONCE),
             counting: Semaphore::new(COUNTING),
             refusals: Refusals::default(),
-            metrics: Metrics::default(),
+            metrics,
+            backlog: Recent::default(),
             keys: Recent::default(),
             tasks: Recent::default(),
             together: Together::default(),

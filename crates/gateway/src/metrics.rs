@@ -3,25 +3,34 @@
 //! Labels are of closed sets: routes as templates, roles, words. No tenant, no path, no address.
 
 use std::{
-    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    convert::Infallible,
+    fmt,
+    sync::atomic::AtomicU64,
     time::{Duration, Instant},
 };
 
 use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, Method, StatusCode},
     middleware,
     routing::get,
 };
+use model::{Stage, scaling::Backlog};
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use store::{Connections, TaskCounts, Workload};
+use serde_json::{Value, json};
+use store::{Connections, StoreError, TaskCounts, Workload};
 
-use crate::{AT_ONCE, Gateway, health, problem::Problem, request};
+use crate::{
+    AT_ONCE, Gateway, health,
+    problem::{Kind, Problem},
+    request,
+    watch::{self, Numbers},
+};
 
 /// What stands in the place of a status when whoever asked went away: no answer has it, and proxies write the same.
 const GONE: u16 = 499;
@@ -106,29 +115,14 @@ struct TasksOf {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WaitingOf {
+struct OfStage {
     stage: &'static str,
-}
-
-/// What a connection to the database is used for, and who has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Connection {
-    Used,
-    Idle,
-    /// It is not there yet: somebody waits for it.
-    Awaited,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConnectionsOf {
-    state: Connection,
 }
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    /// One who looks after the other: what is shown was counted in one go.
-    registry: Mutex<Registry>,
+    numbers: Numbers,
     database: Gauge<u64, AtomicU64>,
     answering: Gauge<u64, AtomicU64>,
     requests: Family<Answered, Counter>,
@@ -138,19 +132,19 @@ pub(crate) struct Metrics {
     /// When it was counted how many tasks have ended, and how many had.
     ended: tokio::sync::Mutex<(Option<Instant>, TaskCounts)>,
     tasks: Family<TasksOf, Gauge<u64, AtomicU64>>,
-    waiting: Family<WaitingOf, Gauge<f64, AtomicU64>>,
-    connections: Family<ConnectionsOf, Gauge<u64, AtomicU64>>,
+    waiting: Family<OfStage, Gauge<f64, AtomicU64>>,
     sessions: Gauge<u64, AtomicU64>,
     stops: Gauge<u64, AtomicU64>,
     audited: Gauge<u64, AtomicU64>,
     unsigned: Gauge<u64, AtomicU64>,
+    desired: Family<OfStage, Gauge<u64, AtomicU64>>,
 }
 
-impl Default for Metrics {
-    fn default() -> Metrics {
-        let mut registry = Registry::with_prefix("rampart");
-        let metrics = Metrics {
-            registry: Mutex::default(),
+impl Metrics {
+    /// Counts beside what else the process counts.
+    pub(crate) fn new(registry: Registry) -> Metrics {
+        let mut metrics = Metrics {
+            numbers: Numbers::new(registry),
             database: Gauge::default(),
             answering: Gauge::default(),
             requests: Family::default(),
@@ -160,12 +154,13 @@ impl Default for Metrics {
             ended: tokio::sync::Mutex::default(),
             tasks: Family::default(),
             waiting: Family::default(),
-            connections: Family::default(),
             sessions: Gauge::default(),
             stops: Gauge::default(),
             audited: Gauge::default(),
             unsigned: Gauge::default(),
+            desired: Family::default(),
         };
+        let registry = metrics.numbers.registry();
         registry.register("http_requests", "Requests that were answered", metrics.requests.clone());
         let answering = "Requests that are being answered now";
         registry.register("http_requests_at_once", answering, metrics.answering.clone());
@@ -180,20 +175,16 @@ impl Default for Metrics {
         registry.register_with_unit("tasks_waiting", longest, Unit::Seconds, metrics.waiting.clone());
         let answers = "Whether the database answers: 1, or 0, and then what it tells is as it was before";
         registry.register("database_answers", answers, metrics.database.clone());
-        let database = "Connections of this process to PostgreSQL";
-        registry.register("database_connections", database, metrics.connections.clone());
         registry.register("sessions", "Sessions of people that go on", metrics.sessions.clone());
         registry.register("emergency_stops", "Emergency stops that hold", metrics.stops.clone());
         registry.register("audit_entries", "Entries of the audit", metrics.audited.clone());
         let unsigned = "Entries of the audit after the last checkpoints";
         registry.register("audit_unsigned_entries", unsigned, metrics.unsigned.clone());
-        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "What runs", version);
-        Metrics { registry: Mutex::new(registry), ..metrics }
+        let desired = "Workers that the tasks of a stage want, stops considered";
+        registry.register("desired_workers", desired, metrics.desired.clone());
+        metrics
     }
-}
 
-impl Metrics {
     /// A request was answered; without a status nobody waited for the answer.
     pub(crate) fn answered(&self, method: &Method, route: &str, status: Option<StatusCode>, took: Duration) {
         let (method, route) = (Verb::from(method), route.to_owned());
@@ -216,27 +207,21 @@ impl Metrics {
     /// Without a workload the database does not answer: what is known without it is told all the same.
     fn told(
         &self,
-        workload: Option<Workload>,
+        workload: Option<(Workload, Backlog)>,
         connections: Option<Connections>,
         answering: usize,
-    ) -> Result<String, std::fmt::Error> {
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        self.answering.set(answering as u64);
-        self.database.set(u64::from(workload.is_some()));
-        if let Some(workload) = workload {
-            self.working(workload);
-        }
-        if let Some(Connections { open, idle, waiting }) = connections {
-            let used = open.saturating_sub(idle);
-            for (state, count) in
-                [(Connection::Used, used), (Connection::Idle, idle), (Connection::Awaited, waiting)]
-            {
-                self.connections.get_or_create(&ConnectionsOf { state }).set(count as u64);
+    ) -> Result<String, fmt::Error> {
+        self.numbers.told(connections, || {
+            self.answering.set(answering as u64);
+            self.database.set(u64::from(workload.is_some()));
+            if let Some((workload, backlog)) = workload {
+                self.working(workload);
+                for stage in Stage::SERVED {
+                    let desired = backlog.wanted_workers(&[stage]);
+                    self.desired.get_or_create(&OfStage { stage: stage.as_str() }).set(desired);
+                }
             }
-        }
-        let mut text = String::new();
-        encode(&mut text, &registry)?;
-        Ok(text)
+        })
     }
 
     fn working(&self, workload: Workload) {
@@ -247,7 +232,7 @@ impl Metrics {
         }
         self.waiting.clear();
         for (stage, waits) in workload.waiting {
-            self.waiting.get_or_create(&WaitingOf { stage: stage.as_str() }).set(waits.as_secs_f64());
+            self.waiting.get_or_create(&OfStage { stage: stage.as_str() }).set(waits.as_secs_f64());
         }
         self.sessions.set(workload.sessions);
         self.stops.set(workload.stops as u64);
@@ -261,6 +246,8 @@ pub(crate) fn routes(gateway: Gateway) -> Router {
     Router::new()
         .route("/metrics", get(show))
         .route("/health", get(health::alive))
+        .route("/ready", get(health::ready))
+        .route("/workers/{stages}", get(desired_workers))
         .layer(middleware::map_response(request::hardened))
         .with_state(gateway)
 }
@@ -280,9 +267,10 @@ async fn ended(gateway: &Gateway) -> TaskCounts {
     known.1.clone()
 }
 
-async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
-    let mut workload = match tokio::time::timeout(WITHIN, gateway.store.workload()).await {
-        Ok(Ok(workload)) => Some(workload),
+/// What there is to do, unless the database does not tell in time.
+async fn in_time<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    match tokio::time::timeout(WITHIN, asked).await {
+        Ok(Ok(told)) => Some(told),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the database does not tell what there is to do");
             None
@@ -291,15 +279,39 @@ async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Pro
             tracing::warn!(within = ?WITHIN, "the database does not tell in time what there is to do");
             None
         }
-    };
+    }
+}
+
+async fn show(State(gateway): State<Gateway>) -> Result<(HeaderMap, String), Problem> {
+    let mut workload = in_time(gateway.store.workload()).await;
     if let Some(workload) = &mut workload {
         workload.tasks.extend(ended(&gateway).await);
     }
+    let workload = match workload {
+        Some(workload) => in_time(gateway.store.backlog()).await.map(|backlog| (workload, backlog)),
+        None => None,
+    };
     let answering = AT_ONCE - gateway.room.available_permits();
-    let text = gateway.metrics.told(workload, gateway.store.connections(), answering).map_err(|error| {
-        tracing::error!(%error, "the metrics cannot be written");
-        Problem::new(crate::problem::Kind::Internal, "the metrics cannot be written")
-    })?;
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    Ok((HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]), text))
+    watch::page(gateway.metrics.told(workload, gateway.store.connections(), answering))
+}
+
+/// How many workers an autoscaler is to keep for stages, with commas between them. However many ask, the store is asked once a second;
+/// while it does not answer nobody is told a number, so that the autoscaler falls back on what it was told to.
+async fn desired_workers(
+    State(gateway): State<Gateway>,
+    Path(stages): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let served = |word: &str| Stage::SERVED.into_iter().find(|stage| stage.as_str() == word);
+    let known: Option<Vec<Stage>> = stages.split(',').map(served).collect();
+    let Some(known) = known else {
+        let detail = "there is no such stage that workers of this release work for";
+        return Err(Problem::new(Kind::Missing, detail));
+    };
+    let look = async || Ok::<_, Infallible>(in_time(gateway.store.backlog()).await);
+    let Ok(seen) = gateway.backlog.get(&(), Instant::now(), look).await;
+    let Some(backlog) = seen.as_ref() else {
+        return Err(Problem::new(Kind::Unavailable, "the database does not tell what there is to do"));
+    };
+    let (desired, tasks) = (backlog.wanted_workers(&known), backlog.depth(&known));
+    Ok(Json(json!({ "stages": known, "desired_workers": desired, "tasks": tasks })))
 }

@@ -258,6 +258,9 @@ fn asked_for(method: &Method, path: &str) -> String {
 
 /// The same for what is answered beside the API.
 pub(crate) async fn hardened(mut response: Response) -> Response {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.answer(RequestId::of(&HeaderMap::new()).0);
+    }
     harden(response.headers_mut(), None);
     response
 }

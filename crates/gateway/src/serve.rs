@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Gateway, Rules, Tls,
+    Gateway, Rules, Tls, Watched,
     conversation::{Conversation, Kept, converse},
     limits::{Machine, Parts},
     metrics, origin, refusals,
@@ -64,6 +64,13 @@ pub async fn serve(
 pub async fn serve_metrics(listener: TcpListener, gateway: Gateway, stop: CancellationToken) {
     let rules = Arc::clone(&gateway.rules);
     let answering = Answering { tls: None, router: metrics::routes(gateway), gateway: None, rules };
+    accept(listener, answering, stop, Duration::ZERO).await;
+}
+
+/// The same for a process that answers nobody else.
+pub async fn serve_watched(listener: TcpListener, watched: Watched, stop: CancellationToken) {
+    let rules = Arc::new(ArcSwap::from_pointee(Rules::default()));
+    let answering = Answering { tls: None, router: watched.routes(), gateway: None, rules };
     accept(listener, answering, stop, Duration::ZERO).await;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use model::{TaskId, TenantId};
+use model::{TaskId, TenantId, scaling::Backlog};
 use store::{KeyRecord, Known, SessionRecord, Store, TaskRecord};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,6 +39,8 @@ pub struct Shared {
     pub(crate) together: Together,
     /// How many stops hold, for those who only ask whether it is ready.
     pub(crate) readiness: Recent<(), Result<usize, Problem>>,
+    /// What there is to do, for autoscalers; nothing where the database does not tell.
+    pub(crate) backlog: Recent<(), Option<Backlog>>,
     /// Sessions that were used within the last second, by what their tokens hash to.
     pub(crate) sessions: Recent<[u8; 32], Known<SessionRecord>>,
     pub(crate) guesses: Guesses,

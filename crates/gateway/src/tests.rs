@@ -43,6 +43,7 @@ pub(crate) fn gateway(store: Store, directory: &Path) -> Gateway {
         reports: Objects::directory(directory).unwrap(),
         tell: Box::new(|_| {}),
         counting: None,
+        registry: crate::registry(),
         ending: CancellationToken::new(),
     };
     let rates = Rates { address: rate, key: rate, tenant: rate, ..Rates::default() };

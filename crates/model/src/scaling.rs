@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::{Reach, Stage, TenantId};
+
 /// Workers that are never exceeded.
 pub const MOST_WORKERS: u64 = 1_000;
 
@@ -20,6 +22,31 @@ pub fn wanted_workers(depth: u64, idle: bool) -> u64 {
         _ => depth / 2,
     };
     wanted.clamp(1, MOST_WORKERS)
+}
+
+/// What there is to do for workers, and what keeps them from it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// How many tasks run or are due, by stage and tenant. What waits for its time, such as another try, wants nobody yet.
+    pub tasks: Vec<(Stage, TenantId, u64)>,
+    /// The emergency stops that hold.
+    pub stops: Vec<Reach>,
+}
+
+impl Backlog {
+    /// Tasks of these stages that somebody could work on: a stop leaves nothing to do for those whom it reaches.
+    pub fn depth(&self, stages: &[Stage]) -> u64 {
+        let can = |stage, tenant| {
+            stages.contains(&stage) && !self.stops.iter().any(|reach| reach.covers(tenant, None, stage))
+        };
+        self.tasks.iter().filter(|(stage, tenant, _)| can(*stage, *tenant)).map(|(.., tasks)| tasks).sum()
+    }
+
+    /// Workers wanted for these stages, none when there is nothing to do: for how long that must have been so before the last ones go
+    /// is for the autoscaler ([`Pace::cooldown`]).
+    pub fn wanted_workers(&self, stages: &[Stage]) -> u64 {
+        wanted_workers(self.depth(stages), true)
+    }
 }
 
 /// How fast workers come and go. The autoscaler's manifest has the same figures (`behavior` of a HorizontalPodAutoscaler, and
@@ -221,6 +248,30 @@ mod tests {
             (u64::MAX, false, 1_000),
         ] {
             assert_eq!(wanted_workers(depth, idle), workers, "depth {depth}, idle {idle}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_wanted_for_what_is_stopped() {
+        let (amy, bob) = (TenantId::new(uuid::Uuid::from_u128(1)), TenantId::new(uuid::Uuid::from_u128(2)));
+        let scan = crate::ScanId::from_random(3);
+        let tasks = vec![(Stage::Ports, amy, 100), (Stage::Check, amy, 30), (Stage::Check, bob, 20)];
+        for (stops, ports, check, both) in [
+            (vec![], 20, 10, 30),
+            (vec![Reach::Everything], 0, 0, 0),
+            (vec![Reach::Stage { stage: Stage::Check }], 20, 0, 20),
+            (vec![Reach::Tenant { tenant: amy }], 0, 2, 2),
+            (vec![Reach::Tenant { tenant: amy }, Reach::Tenant { tenant: bob }], 0, 0, 0),
+            (vec![Reach::Scan { tenant: amy, scan }], 20, 10, 30),
+        ] {
+            let backlog = Backlog { tasks: tasks.clone(), stops: stops.clone() };
+            let wanted = |stages: &[Stage]| backlog.wanted_workers(stages);
+            assert_eq!(
+                (wanted(&[Stage::Ports]), wanted(&[Stage::Check]), wanted(&[Stage::Ports, Stage::Check])),
+                (ports, check, both),
+                "{stops:?}"
+            );
+            assert_eq!(wanted(&[Stage::Crawl]), 0, "{stops:?}");
         }
     }
 

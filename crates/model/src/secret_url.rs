@@ -12,6 +12,24 @@ impl SecretUrl {
         SecretUrl(url.into())
     }
 
+    /// The same with this password for whoever it names; nothing where it has one, or names nobody. In Redis nobody needs a name.
+    pub fn with_password(&self, password: &str) -> Option<SecretUrl> {
+        let (scheme, rest) = self.0.split_once("://").filter(|(scheme, _)| is_scheme(scheme))?;
+        let (user, place) = match rest.split_once('@') {
+            Some((user, place)) if !user.contains([':', '/', '?', '#']) && !place.contains('@') => {
+                (user, place)
+            }
+            None if scheme.starts_with("redis") => ("", rest),
+            _ => return None,
+        };
+        let escape = |byte: u8| match byte.is_ascii_alphanumeric() {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        };
+        let password: String = password.bytes().map(escape).collect();
+        Some(SecretUrl(format!("{scheme}://{user}:{password}@{place}")))
+    }
+
     /// All of it, for whoever connects there.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -84,6 +102,30 @@ fn is_port(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_put_where_it_belongs() {
+        for (url, with) in [
+            (
+                "postgres://me@db:5432/x?sslmode=require",
+                Some("postgres://me:s3%2F%40%C3%A4@db:5432/x?sslmode=require"),
+            ),
+            ("redis://queue/0", Some("redis://:s3%2F%40%C3%A4@queue/0")),
+            (
+                "rediss+sentinel://me@a:1,b:2/primary",
+                Some("rediss+sentinel://me:s3%2F%40%C3%A4@a:1,b:2/primary"),
+            ),
+            ("s3://KEY@bucket/prefix", Some("s3://KEY:s3%2F%40%C3%A4@bucket/prefix")),
+            ("amqp://queue", None),
+            ("postgres://me:already@db/x", None),
+            ("postgres://db/x?password=a@b", None),
+            ("sqlite:a.db", None),
+            ("none", None),
+        ] {
+            let put = SecretUrl::new(url).with_password("s3/@ä");
+            assert_eq!(put.as_ref().map(SecretUrl::reveal), with, "{url}");
+        }
+    }
 
     #[test]
     fn passwords_are_never_shown() {

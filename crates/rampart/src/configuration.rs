@@ -4,6 +4,8 @@ mod audit;
 mod changes;
 mod identity;
 mod logging;
+mod opening;
+mod passwords;
 mod server;
 mod traces;
 mod webhooks;
@@ -24,12 +26,9 @@ use ipnet::IpNet;
 use model::{SecretUrl, WorkerPrice};
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
-use store::{Location, Objects, ReplicaLocation, Retention, Store, StoreError, Terms};
+use store::{Retention, Terms};
 use url::Url;
-use worker::{
-    doorbell::{self, Changing, Counts, Doorbell},
-    orchestrator::Keeping,
-};
+use worker::orchestrator::Keeping;
 
 pub(crate) use self::{
     audit::public_key,
@@ -38,6 +37,7 @@ pub(crate) use self::{
     server::{ServerArguments, Whereabouts},
 };
 use self::{
+    passwords::{PasswordFile, PasswordsArguments},
     traces::TracesArguments,
     webhooks::{Webhooks, WebhooksArguments},
 };
@@ -190,6 +190,9 @@ pub(crate) struct ConfigurationArguments {
     pub(crate) log_format: Option<LogFormat>,
 
     #[command(flatten)]
+    pub(crate) passwords: PasswordsArguments,
+
+    #[command(flatten)]
     pub(crate) traces: TracesArguments,
 
     #[command(flatten)]
@@ -207,6 +210,9 @@ struct File {
     replica_lag: Option<String>,
     objects: Option<String>,
     doorbell: Option<String>,
+    database_password_file: Option<PathBuf>,
+    doorbell_password_file: Option<PathBuf>,
+    objects_password_file: Option<PathBuf>,
     tenant: Option<String>,
     price_per_worker_hour: Option<WorkerPrice>,
     keep_scans: Option<String>,
@@ -238,6 +244,8 @@ struct File {
 /// Everything that the roles and the operators' commands are told.
 #[derive(Debug, Clone)]
 pub(crate) struct Configuration {
+    /// Where it was read from.
+    path: Option<PathBuf>,
     pub(crate) data: PathBuf,
     pub(crate) database: DatabaseUrl,
     pub(crate) database_connections: usize,
@@ -246,6 +254,10 @@ pub(crate) struct Configuration {
     /// Evidence goes into the database, and reports into the data directory, without any.
     pub(crate) objects: Option<SecretUrl>,
     pub(crate) doorbell: SecretUrl,
+    /// Of the database and of its replica.
+    database_password: Option<PasswordFile>,
+    doorbell_password: Option<PasswordFile>,
+    objects_password: Option<PasswordFile>,
     pub(crate) tenant: String,
     pub(crate) price_per_worker_hour: Option<WorkerPrice>,
     /// For good without any.
@@ -295,11 +307,18 @@ impl fmt::Display for DatabaseUrl {
 impl Configuration {
     /// Flags before the environment before the file before what is usual.
     pub(crate) fn read(arguments: &ConfigurationArguments) -> anyhow::Result<Configuration> {
-        let file = match arguments.config.clone().or_else(Configuration::usual_file) {
-            Some(path) => read_file(&path)?,
-            None => File::default(),
-        };
-        Configuration::of(arguments, file)
+        let path = arguments.config.clone().or_else(Configuration::usual_file);
+        let file = path.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        Ok(Configuration { path, ..Configuration::of(arguments, file)? })
+    }
+
+    /// It and the files that it names, but for those that are looked at anyway.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let passwords = [&self.database_password, &self.doorbell_password];
+        let passwords = passwords.into_iter().flatten().map(|file| file.path().to_owned());
+        let Webhooks { key, authorities, .. } = &self.webhooks;
+        let named = [&self.path, &self.audit_key, &self.identity_providers, key, authorities];
+        named.into_iter().flatten().cloned().chain(passwords).collect()
     }
 
     /// The file that is read when none is named, if it is there.
@@ -328,6 +347,35 @@ impl Configuration {
             arguments.replica.or(file.replica).map(|url| replica_url(&url, &database)).transpose()?;
         let replica_lag =
             time("replica_lag", arguments.replica_lag, file.replica_lag)?.unwrap_or(REPLICA_LAG);
+        let objects = arguments.objects.or(file.objects).map(SecretUrl::new);
+        let doorbell =
+            SecretUrl::new(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned()));
+        let passwords = arguments.passwords;
+        let server = match &database {
+            DatabaseUrl::Postgres(url) => Some(url),
+            DatabaseUrl::Sqlite(_) => None,
+        };
+        let password = |setting, flag: Option<PathBuf>, file, urls: &[Option<&SecretUrl>]| {
+            PasswordFile::read(setting, flag.or(file), urls)
+        };
+        let database_password = password(
+            "database_password_file",
+            passwords.database_password_file,
+            file.database_password_file,
+            &[server, replica.as_ref()],
+        )?;
+        let doorbell_password = password(
+            "doorbell_password_file",
+            passwords.doorbell_password_file,
+            file.doorbell_password_file,
+            &[Some(&doorbell)],
+        )?;
+        let objects_password = password(
+            "objects_password_file",
+            passwords.objects_password_file,
+            file.objects_password_file,
+            &[objects.as_ref()],
+        )?;
         let TracesArguments { traces: collector, traces_headers: headers, traces_ratio: ratio } =
             arguments.traces;
         let collector = collector.or(file.traces);
@@ -343,15 +391,17 @@ impl Configuration {
             sign_up: file.sign_up_rate.unwrap_or(usual.sign_up),
         };
         Ok(Configuration {
+            path: None,
             data,
             database,
             database_connections: connections,
             replica,
             replica_lag,
-            objects: arguments.objects.or(file.objects).map(SecretUrl::new),
-            doorbell: SecretUrl::new(
-                arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned()),
-            ),
+            objects,
+            doorbell,
+            database_password,
+            doorbell_password,
+            objects_password,
             tenant: arguments.tenant.or(file.tenant).unwrap_or_else(|| "default".to_owned()),
             price_per_worker_hour: arguments.price_per_worker_hour.or(file.price_per_worker_hour),
             keep_scans: time("keep_scans", arguments.keep_scans, file.keep_scans)?,
@@ -408,80 +458,6 @@ impl Configuration {
     pub(crate) fn terms(&self) -> Terms {
         Terms { checks: library::version(), price: self.price_per_worker_hour }
     }
-
-    pub(crate) fn location(&self) -> Location {
-        match &self.database {
-            DatabaseUrl::Sqlite(path) => Location::Sqlite(path.clone()),
-            DatabaseUrl::Postgres(url) => Location::Postgres {
-                url: url.reveal().to_owned(),
-                connections: self.database_connections,
-                replica: self.replica.as_ref().map(|url| ReplicaLocation {
-                    url: url.reveal().to_owned(),
-                    most_behind: self.replica_lag,
-                }),
-            },
-        }
-    }
-
-    /// Opens the database that must be there: an operator who mistypes a path is told, and no empty file is left behind.
-    pub(crate) async fn open(&self) -> anyhow::Result<Store> {
-        if let DatabaseUrl::Sqlite(path) = &self.database
-            && !path.exists()
-        {
-            bail!(
-                "there is no database `{}`: `rampart up` makes one; --data or --database say where it is",
-                path.display()
-            );
-        }
-        self.make().await
-    }
-
-    /// Opens the database, and makes it when it is a file that is not there.
-    pub(crate) async fn make(&self) -> anyhow::Result<Store> {
-        Store::open(&self.location())
-            .await
-            .with_context(|| format!("cannot open the database {}", self.database))
-    }
-
-    /// For those who write evidence or sweep it. Nothing else, and least of all an emergency stop, may need object storage.
-    pub(crate) fn with_evidence(&self, store: Store) -> anyhow::Result<Store> {
-        Ok(match &self.objects {
-            Some(_) => store.with_evidence_in(self.objects()?),
-            None => store,
-        })
-    }
-
-    /// Where reports are kept.
-    pub(crate) fn objects(&self) -> anyhow::Result<Objects> {
-        self.objects_by(Objects::open)
-    }
-
-    /// The same for those who write reports: a directory that is not there is made.
-    pub(crate) fn make_objects(&self) -> anyhow::Result<Objects> {
-        self.objects_by(Objects::open_or_make)
-    }
-
-    fn objects_by(&self, open: fn(&str) -> Result<Objects, StoreError>) -> anyhow::Result<Objects> {
-        let opened = match &self.objects {
-            Some(url) => open(url.reveal()),
-            None => Objects::directory(&self.data),
-        };
-        opened.context("--objects says where evidence and reports are kept")
-    }
-
-    /// Where the processes count together what they give.
-    pub(crate) fn counts(&self) -> anyhow::Result<Option<Counts>> {
-        Ok(doorbell::counts(self.doorbell.reveal(), &doorbell::Settings::default())?)
-    }
-
-    /// For processes that go on when it has another password.
-    pub(crate) fn changing_doorbell(&self) -> anyhow::Result<Arc<Changing>> {
-        Ok(Arc::new(Changing::new(self.doorbell()?)))
-    }
-
-    pub(crate) fn doorbell(&self) -> anyhow::Result<Arc<dyn Doorbell>> {
-        Ok(doorbell::connect(self.doorbell.reveal(), &doorbell::Settings::default())?)
-    }
 }
 
 /// As the flag says, or else the file.
@@ -531,6 +507,8 @@ fn replica_url(text: &str, database: &DatabaseUrl) -> anyhow::Result<SecretUrl> 
 
 #[cfg(test)]
 mod tests {
+    use store::Location;
+
     use super::*;
 
     #[test]

@@ -133,7 +133,7 @@ impl Side {
         self.timed("severe findings", all).await?;
         self.timed("scopes", async |store, tenant| store.scopes(tenant).await).await?;
         self.timed("schedules", async |store, tenant| store.schedules(tenant).await).await?;
-        self.timed("depth of a stage", async |store, _| store.depth(Stage::Exercise).await).await?;
+        self.timed("backlog", async |store, _| store.backlog().await).await?;
         self.timed("stops", async |store, _| store.stops().await).await?;
         let put = async |store: &Store, tenant| {
             store.put_scope(tenant, "home", Scope::loopback(), "example".to_owned()).await

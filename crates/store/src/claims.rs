@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use model::{
     LeaseNumber, Priority, Reach, ScanId, Stage, Stop, TaskId, TenantId, TraceParent, Work, WorkerId,
     fairness::{Lane, Share, Turns},
+    scaling::Backlog,
     task::{Answer, Command, Refused},
 };
 
@@ -445,11 +446,15 @@ impl QueueTx<'_> {
         rows.iter().map(|row| Ok((TenantId::new(row.id(0)?), TaskId::new(row.id(1)?)))).collect()
     }
 
-    /// How many tasks of a stage wait or run: what workers are scaled by.
-    async fn depth(&mut self, stage: Stage) -> Result<u64, StoreError> {
-        let sql = "SELECT count(*) FROM tasks WHERE stage = $1 AND (state = 'queued' OR state = 'running')";
-        let rows = self.session.query(sql, &[stage.as_str().into()]).await?;
-        rows.first().map_or(Ok(0), |row| row.count(0))
+    /// What workers are scaled by.
+    async fn backlog(&mut self) -> Result<Backlog, StoreError> {
+        let sql = "SELECT stage, tenant_id, count(*) FROM tasks \
+                   WHERE state = 'running' OR (state = 'queued' AND not_before <= $1) GROUP BY stage, tenant_id";
+        let rows = self.session.query(sql, &[self.now.into()]).await?;
+        let tasks = rows.iter().map(|row| Ok((row.word(0)?, TenantId::new(row.id(1)?), row.count(2)?)));
+        let tasks = tasks.collect::<Result<_, StoreError>>()?;
+        let stops = self.stops_in_force().await?.into_iter().map(|stop| stop.reach).collect();
+        Ok(Backlog { tasks, stops })
     }
 }
 
@@ -549,8 +554,8 @@ impl Store {
         failed.map_or(Ok(reclaimed), Err)
     }
 
-    /// How many tasks of a stage wait or run, over all tenants.
-    pub async fn depth(&self, stage: Stage) -> Result<u64, StoreError> {
-        self.read_queue(move |tx| Box::pin(async move { tx.depth(stage).await })).await
+    /// What there is to do for workers, over all tenants.
+    pub async fn backlog(&self) -> Result<Backlog, StoreError> {
+        self.read_queue(|tx| Box::pin(async move { tx.backlog().await })).await
     }
 }

@@ -114,6 +114,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether a database that is being started and prepared says so for a while.
+    pub fn may_be_ready_soon(&self) -> bool {
+        matches!(self, StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::Schema(_))
+    }
+
     /// An error, unless that thing is as somebody has seen it.
     pub(crate) fn changed_unless(
         is_as_seen: bool,

@@ -7,6 +7,7 @@ pub mod orchestrator;
 pub mod pool;
 
 mod engines;
+mod figures;
 mod held;
 mod packets;
 mod presence;
@@ -17,6 +18,7 @@ mod stages;
 
 pub use self::{
     engines::Checks,
+    figures::{OrchestratorFigures, PoolFigures},
     pool::{Pool, PoolOptions},
     reports::FORMATS as REPORT_FORMATS,
     stages::Stages,

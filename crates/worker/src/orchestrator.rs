@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     doorbell::Doorbell,
+    figures::OrchestratorFigures,
     notary::Notary,
     settler::{tell_of_ended, wake},
 };
@@ -64,6 +65,7 @@ impl Keeping {
 /// Tries to lead until told to stop. Everything that a leader does is safe to be done by two at once: that there is one saves work.
 /// Schedules begin their scans on these terms. What is kept may be said anew.
 pub async fn run(
+    figures: Arc<OrchestratorFigures>,
     store: Store,
     doorbell: Arc<dyn Doorbell>,
     terms: Terms,
@@ -85,8 +87,8 @@ pub async fn run(
             () = stop.cancelled() => break,
             _ = round.tick() => {}
         }
-        let keeping = keeping.borrow().clone();
-        let mut done = look_after(&store, &doorbell, &terms, id, &mut leads).await;
+        let (keeping, begun) = (keeping.borrow().clone(), Instant::now());
+        let mut done = look_after(&figures, &store, &doorbell, &terms, id, &mut leads).await;
         if leads && Instant::now() >= forget_at {
             match store.forget(keeping.retention).await {
                 // More is left: the next round goes on.
@@ -116,6 +118,7 @@ pub async fn run(
             || sweeping_scans.try_join_next().is_some()
             || signing.try_join_next().is_some()
         {}
+        figures.round(begun.elapsed(), done.is_ok(), leads);
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {
@@ -162,6 +165,7 @@ async fn sign(notary: Arc<Notary>, store: Store) {
 }
 
 async fn look_after(
+    figures: &OrchestratorFigures,
     store: &Store,
     doorbell: &Arc<dyn Doorbell>,
     terms: &Terms,
@@ -177,7 +181,7 @@ async fn look_after(
         return Ok(());
     }
     // What is wrong with a row of one tenant holds up nothing else: each has its turn, and the first trouble is told.
-    let reclaimed = reclaim(store).await;
+    let reclaimed = reclaim(figures, store).await;
     let tended = store.tend_scans().await.map(|ended| tell_of_ended(doorbell, ended));
     let followed = follow(store, doorbell, terms).await;
     let given = give_to_webhooks(store, doorbell).await;
@@ -193,9 +197,10 @@ async fn give_to_webhooks(store: &Store, doorbell: &Arc<dyn Doorbell>) -> Result
     Ok(())
 }
 
-async fn reclaim(store: &Store) -> Result<(), StoreError> {
+async fn reclaim(figures: &OrchestratorFigures, store: &Store) -> Result<(), StoreError> {
     loop {
         let reclaimed = store.reclaim(RECLAIM).await?;
+        figures.reclaimed(reclaimed.tasks);
         for task in reclaimed.dead {
             tracing::warn!(%task, "a task is dead, its last worker was lost: `rampart task redrive {task}` tries it again");
         }

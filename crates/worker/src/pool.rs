@@ -27,6 +27,7 @@ use tracing::{
 use crate::{
     doorbell::{Bell, Doorbell},
     engines::sends,
+    figures::{End, PoolFigures},
     held::{Holdings, Permission},
     presence::Presence,
     pulse::Pulse,
@@ -61,17 +62,26 @@ pub struct Pool {
     doorbell: Arc<dyn Doorbell>,
     stages: Arc<Stages>,
     options: PoolOptions,
+    holdings: Arc<Holdings>,
+    figures: Arc<PoolFigures>,
 }
 
 impl Pool {
     /// A pool that does nothing yet.
     pub fn new(store: Store, doorbell: Arc<dyn Doorbell>, stages: Arc<Stages>, options: PoolOptions) -> Pool {
-        Pool { id: WorkerId::from_random(rand::random()), store, doorbell, stages, options }
+        let (id, holdings) = (WorkerId::from_random(rand::random()), Arc::new(Holdings::new()));
+        let figures = Arc::new(PoolFigures::new(options.concurrency, holdings.permission()));
+        Pool { id, store, doorbell, stages, options, holdings, figures }
+    }
+
+    /// What whoever watches it sees.
+    pub fn figures(&self) -> Arc<PoolFigures> {
+        Arc::clone(&self.figures)
     }
 
     /// Works until told to stop, then drains.
     pub async fn run(self, stop: CancellationToken) -> std::io::Result<()> {
-        let holdings = Arc::new(Holdings::new());
+        let holdings = Arc::clone(&self.holdings);
         let pulse = Pulse::start(
             self.store.clone(),
             Arc::clone(&self.doorbell),
@@ -151,7 +161,8 @@ impl Pool {
                             if stop.is_cancelled() {
                                 token.cancel();
                             }
-                            running.spawn(perform(Arc::clone(&self.stages), task, token, ended.clone()));
+                            let (stages, figures) = (Arc::clone(&self.stages), Arc::clone(&self.figures));
+                            running.spawn(perform(stages, figures, task, token, ended.clone()));
                         }
                     }
                     Err(error) => trouble.wait(&error, stop).await,
@@ -213,11 +224,13 @@ fn may_claim(permission: &watch::Receiver<Permission>) -> bool {
 /// Does one task, and says how it ended. Dropping the work closes its sockets: what is cut sends nothing more.
 async fn perform(
     stages: Arc<Stages>,
+    figures: Arc<PoolFigures>,
     task: Claimed,
     token: CancellationToken,
     ended: mpsc::Sender<Settlement>,
 ) {
     let stage = task.work.stage();
+    let at_work = figures.begun(stage);
     // Whoever looks for a request finds what was done for it.
     let span = tracing::info_span!("task", task = %task.lease.task, %stage, scan = Empty, request_id = task.request_id);
     if let Some(scan) = task.lease.scan {
@@ -250,12 +263,13 @@ async fn perform(
         // Of one that was lost the store refuses to hear.
         _ => Ending::HandedBack { not_before: None },
     };
-    let end = match &ending {
-        Ending::Completed | Ending::Unit(_) | Ending::Package(_) => "completed",
-        Ending::Failed(_) => "failed",
-        Ending::HandedBack { .. } => "handed_back",
+    let (end, word) = match &ending {
+        Ending::Completed | Ending::Unit(_) | Ending::Package(_) => (End::Completed, "completed"),
+        Ending::Failed(_) => (End::Failed, "failed"),
+        Ending::HandedBack { .. } => (End::HandedBack, "handed_back"),
     };
-    traces::ended(&span, end);
+    at_work.ended(end);
+    traces::ended(&span, word);
     let sent = stages.sent_for(&task);
     // The settler lives longer than everybody who works.
     let _ = ended.send(Settlement { lease: task.lease, ending, sent }).await;

@@ -136,6 +136,7 @@ impl Ground {
                 move |news| told.lock().unwrap().push(news)
             }),
             counting: None,
+            registry: gateway::registry(),
             ending: ending.clone(),
         };
         let rules = Rules {

@@ -145,7 +145,7 @@ pub(crate) enum PlatformCommand {
     /// Work on the platform's tasks
     Worker(OnPlatform<WorkerArguments>),
     /// Look after the platform: schedules, lost workers, deadlines; one leads, others stand by
-    Orchestrator(OnPlatform<NoArguments>),
+    Orchestrator(OnPlatform<OrchestratorArguments>),
     /// Emergency stop: nothing more is sent, until a person lifts it
     Stop(Anywhere<StopArguments>),
     /// Lift an emergency stop
@@ -213,9 +213,8 @@ pub(crate) struct ListenArguments {
     #[arg(long)]
     pub(crate) without_tls: bool,
 
-    /// Address for /metrics, in the OpenMetrics format [default: none]
-    #[arg(long, value_name = "ADDR", env = "RAMPART_METRICS")]
-    pub(crate) metrics: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) watch: WatchArguments,
 
     /// Requests a second that one address gets answered [default: 100]
     #[arg(long, value_name = "N", env = "RAMPART_ADDRESS_RATE", value_parser = rate)]
@@ -255,15 +254,40 @@ pub(crate) struct ListenArguments {
 }
 
 impl ListenArguments {
-    /// Whether a setting that needs a new start is said here, and goes before the configuration.
-    pub(crate) fn say(&self, setting: &str) -> bool {
-        match setting {
-            "listen" => self.listen.is_some(),
-            "metrics" => self.metrics.is_some(),
-            "tls_certificate" | "tls_key" => self.tls_certificate.is_some(),
-            _ => false,
-        }
+    /// The settings that need a new start and are said here, which goes before the configuration.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        let mut given = self.watch.given();
+        given.extend(self.listen.map(|_| "listen"));
+        given.extend(self.tls_certificate.iter().flat_map(|_| ["tls_certificate", "tls_key"]));
+        given
     }
+}
+
+/// Where whoever watches a process asks
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WatchArguments {
+    /// Address for /metrics in the OpenMetrics format, /health and /ready, for whoever watches [default: none]
+    #[arg(long, value_name = "ADDR", env = "RAMPART_METRICS")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+impl WatchArguments {
+    /// The settings that need a new start and are said here, which goes before the configuration.
+    pub(crate) fn given(&self) -> Vec<&'static str> {
+        self.metrics.map(|_| "metrics").into_iter().collect()
+    }
+}
+
+/// What a process begins with
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StartArguments {
+    /// How long to wait at the start for a database that is not there yet, or that nobody has prepared yet [default: not at all]
+    #[arg(long, value_name = "TIME", env = "RAMPART_DATABASE_WAIT", value_parser = duration)]
+    pub(crate) database_wait: Option<Duration>,
+
+    /// Look at rampart.toml and at the files that it names every five seconds, and take what has changed as with SIGHUP
+    #[arg(long, env = "RAMPART_FOLLOW_FILES")]
+    pub(crate) follow_files: bool,
 }
 
 /// So often within a second, a minute or an hour.
@@ -275,6 +299,9 @@ fn rate(text: &str) -> Result<NonZeroU32, String> {
 pub(crate) struct GatewayArguments {
     #[command(flatten)]
     pub(crate) listen: ListenArguments,
+
+    #[command(flatten)]
+    pub(crate) start: StartArguments,
 
     /// How long it goes on answering after the request to terminate, while it says that it is not ready
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
@@ -341,6 +368,21 @@ pub(crate) struct WorkerArguments {
 
     #[command(flatten)]
     pub(crate) ceilings: CeilingArguments,
+
+    #[command(flatten)]
+    pub(crate) watch: WatchArguments,
+
+    #[command(flatten)]
+    pub(crate) start: StartArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OrchestratorArguments {
+    #[command(flatten)]
+    pub(crate) watch: WatchArguments,
+
+    #[command(flatten)]
+    pub(crate) start: StartArguments,
 }
 
 /// Enough for common answers and for what is kept of them for other checks.
@@ -485,6 +527,9 @@ pub(crate) struct MigrateArguments {
     /// Who may work with the database: these users get the roles for it
     #[arg(long, value_name = "USER", value_delimiter = ',')]
     pub(crate) grant_to: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) start: StartArguments,
 
     /// As JSON
     #[arg(long)]

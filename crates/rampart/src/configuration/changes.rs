@@ -39,7 +39,7 @@ impl Process {
         let answers = matches!(self, Process::Up | Process::Gateway);
         let looks_after = matches!(self, Process::Up | Process::Orchestrator);
         let (is_used, fate) = match setting {
-            "log" => (true, Fate::Taken),
+            "log" | "database_password_file" | "doorbell_password_file" => (true, Fate::Taken),
             "address_rate" | "key_rate" | "tenant_rate" | "login_rate" | "sign_up_rate"
             | "trusted_proxies" | "platform_tenant" | "public_url" | "identity_providers" => {
                 (answers, Fate::Taken)
@@ -48,7 +48,7 @@ impl Process {
             "webhook_receivers" | "webhook_key" | "webhook_ca" => {
                 (self != Process::Orchestrator, Fate::Taken)
             }
-            "listen" | "metrics" | "tls_certificate" | "tls_key" => (answers, Fate::Start),
+            "listen" | "tls_certificate" | "tls_key" => (answers, Fate::Start),
             "price_per_worker_hour" => (answers || looks_after, Fate::Start),
             "tenant" => (self == Process::Up, Fate::Start),
             // Of what is somewhere else now, and of whatever else there is.
@@ -81,6 +81,12 @@ impl Configuration {
                 ("doorbell", _) if is_other_password((&self.doorbell, &says.doorbell)) => {
                     next.doorbell = says.doorbell.clone();
                 }
+                ("database_password_file", Fate::Taken) => {
+                    next.database_password = says.database_password.clone();
+                }
+                ("doorbell_password_file", Fate::Taken) => {
+                    next.doorbell_password = says.doorbell_password.clone();
+                }
                 ("keep_scans", Fate::Taken) => next.keep_scans = says.keep_scans,
                 ("keep_audit", Fate::Taken) => next.keep_audit = says.keep_audit,
                 ("audit_key", Fate::Taken) => next.audit_key = says.audit_key.clone(),
@@ -104,6 +110,7 @@ impl Configuration {
     fn differing(&self, other: &Configuration) -> Vec<&'static str> {
         // Whoever adds a setting says here how it is compared.
         let Configuration {
+            path: _,
             data,
             database,
             database_connections,
@@ -111,6 +118,9 @@ impl Configuration {
             replica_lag,
             objects,
             doorbell,
+            database_password,
+            doorbell_password,
+            objects_password,
             tenant,
             price_per_worker_hour,
             keep_scans,
@@ -141,6 +151,9 @@ impl Configuration {
             ("replica_lag", *replica_lag == other.replica_lag),
             ("objects", *objects == other.objects),
             ("doorbell", *doorbell == other.doorbell),
+            ("database_password_file", *database_password == other.database_password),
+            ("doorbell_password_file", *doorbell_password == other.doorbell_password),
+            ("objects_password_file", *objects_password == other.objects_password),
             ("tenant", *tenant == other.tenant),
             ("price_per_worker_hour", *price_per_worker_hour == other.price_per_worker_hour),
             ("keep_scans", *keep_scans == other.keep_scans),
@@ -190,7 +203,7 @@ mod tests {
     use super::{super::ConfigurationArguments, *};
 
     /// Each setting, as it is and as it may be some day; and what stands beside both.
-    const SETTINGS: [(&str, &str, &str, &str); 33] = [
+    const SETTINGS: [(&str, &str, &str, &str); 36] = [
         ("data", "'a'", "'b'", "database = 'sqlite:c.db'"),
         ("database", "'postgres://u:p@h/d'", "'postgres://u:p@other/d'", ""),
         ("database_connections", "10", "11", ""),
@@ -198,6 +211,9 @@ mod tests {
         ("replica_lag", "'1s'", "'2s'", ""),
         ("objects", "'file:a'", "'file:b'", ""),
         ("doorbell", "'redis://:p@a'", "'redis://:p@b'", ""),
+        ("database_password_file", "'Cargo.toml'", "'src/main.rs'", "database = 'postgres://u@h/d'"),
+        ("doorbell_password_file", "'Cargo.toml'", "'src/main.rs'", "doorbell = 'redis://h'"),
+        ("objects_password_file", "'Cargo.toml'", "'src/main.rs'", "objects = 's3://k@b'"),
         ("tenant", "'a'", "'b'", ""),
         ("price_per_worker_hour", "'1'", "'2'", ""),
         ("keep_scans", "'1d'", "'2d'", ""),

@@ -6,7 +6,7 @@ mod there;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use model::{Stage, attendance::Missing};
+use model::{Stage, attendance::Missing, scaling::Backlog};
 use serde::Serialize;
 use store::{Store, StoreError};
 use worker::doorbell::Bell;
@@ -213,18 +213,17 @@ async fn ask(store: &Store, configuration: &Configuration) -> Vec<Finding> {
     findings.extend(dead_tasks(store, configuration).await);
     findings.extend(schedules(store, configuration).await);
     findings.extend(attendance(store, configuration).await);
-    for stage in Stage::ALL {
-        match store.depth(stage).await {
-            Ok(0) => {}
-            Ok(depth) => {
-                let wanted = model::scaling::wanted_workers(depth, false);
-                let says = format!("{depth} tasks in stage {stage}, {wanted} workers wanted");
-                findings.push(Finding::ok("queue", says));
-            }
-            Err(error) => findings.push(Finding::broken("queue", error.to_string(), "check the database")),
-        }
+    match store.backlog().await {
+        Ok(backlog) => findings.extend(Stage::ALL.iter().filter_map(|stage| queue(&backlog, *stage))),
+        Err(error) => findings.push(Finding::broken("queue", error.to_string(), "check the database")),
     }
     findings
+}
+
+fn queue(backlog: &Backlog, stage: Stage) -> Option<Finding> {
+    let (depth, wanted) = (backlog.depth(&[stage]), backlog.wanted_workers(&[stage]));
+    let says = format!("{depth} tasks in stage {stage}, {wanted} workers wanted");
+    (depth > 0).then(|| Finding::ok("queue", says))
 }
 
 /// They wait for a person. Whose tenant is missing has none, and is told that elsewhere.

@@ -4,8 +4,9 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use checks::{Template, template::Info};
-use gateway::{Counting, Gateway, News, Rates, Rules, Surroundings, Tls, Webhooks};
+use gateway::{Counting, Gateway, News, Rates, Rules, Surroundings, Tls, Watched, Webhooks};
 use model::record::CheckRecord;
+use prometheus_client::registry::Registry;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,7 @@ use super::{
     reload::{Answering, Hangup, Running},
 };
 use crate::{
-    cli::{GatewayArguments, ListenArguments, OnPlatform, say},
+    cli::{GatewayArguments, ListenArguments, OnPlatform, WatchArguments, say},
     configuration::{Configuration, Process},
     library::Library,
 };
@@ -86,6 +87,7 @@ pub(super) fn assemble(
     doorbell: Arc<Changing>,
     counts: Option<Arc<Counts>>,
     ending: CancellationToken,
+    registry: Registry,
 ) -> anyhow::Result<Gateway> {
     let library = Library::built_in();
     let checks = library.templates.iter().map(|template| (template.id.clone(), record(template)));
@@ -96,6 +98,7 @@ pub(super) fn assemble(
         reports: configuration.objects()?,
         tell: Box::new(tell(doorbell)),
         counting: counts.map(counting),
+        registry,
         ending,
     };
     Ok(Gateway::new(store, around, rules))
@@ -135,17 +138,39 @@ fn record(template: &Template) -> CheckRecord {
 /// Answers those who watch, where somebody said so.
 pub(super) async fn watch(
     configuration: &Configuration,
-    arguments: &ListenArguments,
+    arguments: &WatchArguments,
     gateway: &Gateway,
     closed: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(address) = arguments.metrics.or(configuration.metrics) else { return Ok(()) };
+    if let Some(listener) = listen_to_watchers(configuration, arguments).await? {
+        tokio::spawn(gateway::serve_metrics(listener, gateway.clone(), closed.clone()));
+    }
+    Ok(())
+}
+
+/// The same of a process that answers nobody else.
+pub(super) async fn be_watched(
+    configuration: &Configuration,
+    arguments: &WatchArguments,
+    watched: Watched,
+) -> anyhow::Result<()> {
+    if let Some(listener) = listen_to_watchers(configuration, arguments).await? {
+        // Until the process has ended: that it ends is told there, too.
+        tokio::spawn(gateway::serve_watched(listener, watched, CancellationToken::new()));
+    }
+    Ok(())
+}
+
+async fn listen_to_watchers(
+    configuration: &Configuration,
+    arguments: &WatchArguments,
+) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = arguments.metrics.or(configuration.metrics) else { return Ok(None) };
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address} for --metrics"))?;
     let address = listener.local_addr().context("cannot tell where it listens")?;
     say(&format!("the metrics are at http://{address}/metrics\n"));
-    tokio::spawn(gateway::serve_metrics(listener, gateway.clone(), closed.clone()));
-    Ok(())
+    Ok(Some(listener))
 }
 
 /// Counts with the other gateways.
@@ -174,18 +199,27 @@ pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<Ex
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
     let rules = rules(configuration, &arguments.listen, configuration.webhooks()?)?;
     processes::run(configuration, Process::Gateway, async |logging| {
-        let (stop, hangup) = (interrupted()?, Hangup::listen()?);
+        let (stop, hangup) = (interrupted()?, Hangup::listen(arguments.start.follow_files)?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
-        let store = configuration.with_evidence(configuration.open().await?)?;
+        let store = configuration.with_evidence(processes::open(configuration, &arguments.start).await?)?;
         say(&format!("the gateway listens on {url}\n"));
         let closed = CancellationToken::new();
         let doorbell = configuration.changing_doorbell()?;
         let (counts, bell) = (configuration.counts()?.map(Arc::new), Arc::clone(&doorbell));
-        let gateway = assemble(configuration, rules, store.clone(), bell, counts.clone(), stop.clone())?;
+        let gateway = assemble(
+            configuration,
+            rules,
+            store.clone(),
+            bell,
+            counts.clone(),
+            stop.clone(),
+            gateway::registry(),
+        )?;
         let answering = Answering { arguments: arguments.listen.clone(), gateway: gateway.clone(), counts };
         let running = Running {
             process: Process::Gateway,
             configuration: configuration.clone(),
+            given: arguments.listen.given(),
             logging,
             store,
             doorbell,
@@ -194,7 +228,7 @@ pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<Ex
             sender: None,
         };
         hangup.follow(asked.reader(), running);
-        watch(configuration, &arguments.listen, &gateway, &closed).await?;
+        watch(configuration, &arguments.listen.watch, &gateway, &closed).await?;
         let answering = tokio::spawn(gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
         stop.cancelled().await;
         // Whoever sends requests here learns first that it is not ready any more.

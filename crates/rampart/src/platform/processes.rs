@@ -1,20 +1,26 @@
 //! An installation on several processes: workers and orchestrators.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
-use clap::Args;
+use gateway::Watched;
 use model::Stage;
+use store::{Store, StoreError};
 use tokio::sync::watch;
 use traces::Traces;
-use worker::{Checks, Pool, PoolOptions, Stages, deliver::Sender};
+use worker::{Checks, OrchestratorFigures, Pool, PoolOptions, Stages, deliver::Sender};
 
 use super::{
+    gateway::be_watched,
     interrupted,
     reload::{Hangup, Running},
 };
 use crate::{
-    cli::{OnPlatform, WorkerArguments},
+    cli::{OnPlatform, OrchestratorArguments, StartArguments, WorkerArguments},
     configuration::{Configuration, Logging, Process},
     library::Library,
 };
@@ -50,12 +56,35 @@ pub(super) fn run(
     ended
 }
 
+/// Opens the database, and waits for one that is not there yet, or that nobody has prepared yet: where everything is started at once,
+/// nobody says in which order.
+pub(super) async fn open(configuration: &Configuration, start: &StartArguments) -> anyhow::Result<Store> {
+    let wait = start.database_wait.unwrap_or_default();
+    let until = Instant::now() + wait;
+    let mut is_told = false;
+    loop {
+        let error = match configuration.open().await {
+            Ok(store) => return Ok(store),
+            Err(error) => error,
+        };
+        let may_come = error.downcast_ref::<StoreError>().is_some_and(StoreError::may_be_ready_soon);
+        if !may_come || Instant::now() >= until {
+            return Err(error);
+        }
+        if !is_told {
+            tracing::warn!(?wait, "waiting for the database: {error:#}");
+            is_told = true;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<ExitCode> {
     let (configuration, arguments) = (&asked.configuration()?, &asked.arguments);
     scanner::socket::raise_descriptor_limit();
     run(configuration, Process::Worker, async |logging| {
-        let (stop, hangup) = (interrupted()?, Hangup::listen()?);
-        let store = configuration.open().await?;
+        let (stop, hangup) = (interrupted()?, Hangup::listen(arguments.start.follow_files)?);
+        let store = open(configuration, &arguments.start).await?;
         let doorbell = configuration.changing_doorbell()?;
         let objects = configuration.make_objects()?;
         let store = configuration.with_evidence(store)?;
@@ -63,6 +92,7 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
         let running = Running {
             process: Process::Worker,
             configuration: configuration.clone(),
+            given: arguments.watch.given(),
             logging,
             store: store.clone(),
             doorbell: Arc::clone(&doorbell),
@@ -85,7 +115,11 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
             lease: arguments.lease,
         };
         let stages = Arc::new(stages.within(arguments.ceilings.of_tasks()).sending(sender));
-        let pool = Pool::new(store, doorbell, stages, options);
+        let pool = Pool::new(store.clone(), doorbell, stages, options);
+        let (figures, mut registry) = (pool.figures(), gateway::registry());
+        figures.register(&mut registry);
+        let watched = Watched::new(registry, store, move || figures.trouble(), stop.clone());
+        be_watched(configuration, &arguments.watch, watched).await?;
         if let Err(error) = pool.introduce().await {
             tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
         }
@@ -96,17 +130,18 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
     })
 }
 
-pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<ExitCode> {
-    let configuration = asked.configuration()?;
+pub(super) fn orchestrator(asked: &OnPlatform<OrchestratorArguments>) -> anyhow::Result<ExitCode> {
+    let (configuration, arguments) = (asked.configuration()?, &asked.arguments);
     run(&configuration, Process::Orchestrator, async |logging| {
-        let (stop, hangup) = (interrupted()?, Hangup::listen()?);
-        let store = configuration.open().await?;
+        let (stop, hangup) = (interrupted()?, Hangup::listen(arguments.start.follow_files)?);
+        let store = open(&configuration, &arguments.start).await?;
         let doorbell = configuration.changing_doorbell()?;
         let store = configuration.with_evidence(store)?;
         let (keeping, kept) = watch::channel(configuration.keeping()?);
         let running = Running {
             process: Process::Orchestrator,
             configuration: configuration.clone(),
+            given: arguments.watch.given(),
             logging,
             store: store.clone(),
             doorbell: Arc::clone(&doorbell),
@@ -115,7 +150,12 @@ pub(super) fn orchestrator<T: Args>(asked: &OnPlatform<T>) -> anyhow::Result<Exi
             sender: None,
         };
         hangup.follow(asked.reader(), running);
-        worker::orchestrator::run(store, doorbell, configuration.terms(), kept, stop).await;
+        let (figures, mut registry) = (Arc::new(OrchestratorFigures::default()), gateway::registry());
+        figures.register(&mut registry);
+        let (own, seen) = (store.clone(), Arc::clone(&figures));
+        let watched = Watched::new(registry, own, move || seen.trouble(), stop.clone());
+        be_watched(&configuration, &arguments.watch, watched).await?;
+        worker::orchestrator::run(figures, store, doorbell, configuration.terms(), kept, stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,8 +1,13 @@
-//! SIGHUP: the configuration is read again, and what can change without a new start does. Nothing that goes on is broken off.
+//! SIGHUP, or a file that has changed: the configuration is read again, and what can change without a new start does. Nothing that goes
+//! on is broken off.
 
 use std::{
+    future::pending,
     io::{IsTerminal, stderr},
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Context;
@@ -11,6 +16,7 @@ use store::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    time::{Interval, MissedTickBehavior, interval},
 };
 use worker::{
     deliver::Sender,
@@ -24,14 +30,22 @@ use crate::{
     configuration::{Configuration, Logging, Process},
 };
 
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Hears SIGHUP from when it is made. Not at a terminal: when that is closed, what runs in it ends as usual.
-pub(super) struct Hangup(Option<Signal>);
+pub(super) struct Hangup {
+    signal: Option<Signal>,
+    look: Option<Interval>,
+}
 
 /// A process, and what of it goes by the configuration.
 pub(super) struct Running {
     pub(super) process: Process,
     /// By which it goes now.
     pub(super) configuration: Configuration,
+    /// Settings that need a new start and were given by flags: what the configuration says of them holds no more after one.
+    pub(super) given: Vec<&'static str>,
     pub(super) logging: Logging,
     pub(super) store: Store,
     pub(super) doorbell: Arc<Changing>,
@@ -52,11 +66,45 @@ pub(super) struct Answering {
 }
 
 impl Hangup {
-    pub(super) fn listen() -> anyhow::Result<Hangup> {
-        if stderr().is_terminal() {
-            return Ok(Hangup(None));
+    /// And looks at files, too, where somebody wants that.
+    pub(super) fn listen(follow_files: bool) -> anyhow::Result<Hangup> {
+        let signal = match stderr().is_terminal() {
+            true => None,
+            false => Some(signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?),
+        };
+        let look = follow_files.then(|| {
+            let mut look = interval(LOOK);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            look
+        });
+        Ok(Hangup { signal, look })
+    }
+
+    /// Waits until the configuration is to be read again; `seen` is what its files looked like when it was read last.
+    async fn heard(&mut self, running: &Running, seen: &mut Vec<Look>) {
+        let Hangup { signal, look } = self;
+        let hung_up = async {
+            match signal {
+                // It never ends.
+                Some(signal) => drop(signal.recv().await),
+                None => pending().await,
+            }
+        };
+        let changed = async {
+            let Some(look) = look else { return pending().await };
+            loop {
+                look.tick().await;
+                let now = running.looks();
+                if now != *seen {
+                    *seen = now;
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = hung_up => {}
+            () = changed => {}
         }
-        signal(SignalKind::hangup()).map(Some).map(Hangup).context("cannot listen for SIGHUP")
     }
 
     /// Reads the configuration again each time. What cannot be used is told, and everything goes on as it was.
@@ -65,9 +113,11 @@ impl Hangup {
         read: impl Fn() -> anyhow::Result<Configuration> + Send + Sync + 'static,
         mut running: Running,
     ) {
-        let Hangup(Some(mut hangup)) = self else { return };
+        let mut hangup = self;
+        let mut seen = running.looks();
         tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
+            loop {
+                hangup.heard(&running, &mut seen).await;
                 let waiting = match read() {
                     Ok(says) => running.follow(&says).await,
                     Err(error) => Err(error),
@@ -91,14 +141,27 @@ impl Hangup {
     }
 }
 
+/// What a file looks like from outside: one that was put in its place looks different.
+type Look = Option<(u64, u64, Option<SystemTime>)>;
+
 impl Running {
+    fn looks(&self) -> Vec<Look> {
+        let look = |path: &PathBuf| {
+            let metadata = std::fs::metadata(path).ok()?;
+            Some((metadata.ino(), metadata.len(), metadata.modified().ok()))
+        };
+        let arguments = self.answering.as_ref().map(|answering| &answering.arguments);
+        let providers = arguments.and_then(|arguments| arguments.identity_providers.as_ref());
+        self.configuration.files().iter().chain(providers).map(look).collect()
+    }
+
     /// Goes by what the configuration says by now, and names what of it needs a new start.
     async fn follow(&mut self, says: &Configuration) -> anyhow::Result<Vec<&'static str>> {
         let (next, mut waiting) = self.configuration.followed_by(says, self.process);
         // First all is looked at, then it holds.
         let filter = says.filter()?;
         let keeping = self.keeping.as_ref().map(|_| next.keeping()).transpose()?;
-        let bell = next.doorbell != self.configuration.doorbell;
+        let bell = next.doorbell_url() != self.configuration.doorbell_url();
         let bell = bell.then(|| next.doorbell()).transpose()?;
         // Whoever is to send from the next start on, or nothing any more, goes on as before until then, with or without the file.
         let is_as_before = says.webhooks.are_sent() == self.configuration.webhooks.are_sent();
@@ -121,12 +184,12 @@ impl Running {
         if let Some(bell) = bell {
             self.doorbell.change(bell);
         }
-        if let Some((Answering { arguments, gateway, counts }, rules)) = self.answering.as_ref().zip(rules) {
+        waiting.retain(|setting| !self.given.contains(setting));
+        if let Some((Answering { gateway, counts, .. }, rules)) = self.answering.as_ref().zip(rules) {
             if let Some(counts) = counts.as_ref().filter(|_| is_rung_elsewhere) {
-                counts.turn_to(next.doorbell.reveal(), &doorbell::Settings::default())?;
+                counts.turn_to(next.doorbell_url().reveal(), &doorbell::Settings::default())?;
             }
             gateway.rule(rules);
-            waiting.retain(|setting| !arguments.say(setting));
         }
         if let Some((sender, keeping)) = self.keeping.as_ref().zip(keeping) {
             sender.send_modify(|before| *before = keeping.after(before));

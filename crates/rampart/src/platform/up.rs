@@ -15,7 +15,7 @@ use model::{ApiKey, Role, Scope, Stage, TenantId};
 use store::{NewKey, NewTenant, Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use worker::{Pool, PoolOptions, Stages, doorbell::Doorbell};
+use worker::{OrchestratorFigures, Pool, PoolOptions, Stages, doorbell::Doorbell};
 
 use super::{
     audit_keys,
@@ -52,7 +52,7 @@ async fn run(
     rules: Rules,
 ) -> anyhow::Result<ExitCode> {
     let arguments = &asked.arguments;
-    let (stop, hangup) = (interrupted()?, Hangup::listen()?);
+    let (stop, hangup) = (interrupted()?, Hangup::listen(false)?);
     DirBuilder::new().recursive(true).mode(0o700).create(&configuration.data).with_context(|| {
         format!("cannot make the directory `{}`; --data names another", configuration.data.display())
     })?;
@@ -94,12 +94,16 @@ async fn run(
     let closed = CancellationToken::new();
     let (own, counts) = (store.clone(), configuration.counts()?.map(Arc::new));
     let (bells, ending) = (Arc::clone(&doorbell), stop.clone());
-    let gateway = gateway::assemble(configuration, rules, own, bells, counts.clone(), ending)?;
+    let (figures, mut registry) = (Arc::new(OrchestratorFigures::default()), ::gateway::registry());
+    figures.register(&mut registry);
+    pool.figures().register(&mut registry);
+    let gateway = gateway::assemble(configuration, rules, own, bells, counts.clone(), ending, registry)?;
     let (keeping, kept) = watch::channel(configuration.keeping()?);
     let answering = Answering { arguments: arguments.listen.clone(), gateway: gateway.clone(), counts };
     let running = Running {
         process: Process::Up,
         configuration: configuration.clone(),
+        given: arguments.listen.given(),
         logging,
         store: store.clone(),
         doorbell,
@@ -108,10 +112,11 @@ async fn run(
         sender,
     };
     hangup.follow(asked.reader(), running);
-    gateway::watch(configuration, &arguments.listen, &gateway, &closed).await?;
+    gateway::watch(configuration, &arguments.listen.watch, &gateway, &closed).await?;
     let answering = tokio::spawn(::gateway::serve(listener, tls, gateway, closed.clone(), arguments.drain));
     let terms = configuration.terms();
-    let orchestrating = tokio::spawn(worker::orchestrator::run(store, bell, terms, kept, stop.clone()));
+    let orchestrating = worker::orchestrator::run(figures, store, bell, terms, kept, stop.clone());
+    let orchestrating = tokio::spawn(orchestrating);
     tokio::spawn(tell_of_the_end(stop.clone(), arguments.drain));
     let worked = pool.run(stop).await.context("the workers cannot work");
     closed.cancel();

@@ -9,6 +9,7 @@ mod redriving;
 mod shares;
 mod side_by_side;
 mod slow;
+pub(crate) mod watched;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

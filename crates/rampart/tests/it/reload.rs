@@ -1,5 +1,6 @@
 //! The configuration is read again while everything goes on.
 
+mod files;
 mod rotation;
 
 use std::{

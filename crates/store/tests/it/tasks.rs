@@ -43,7 +43,7 @@ async fn a_task_is_claimed_once_and_completed_once(ground: Ground) {
     assert_eq!(claimed.iter().map(|claim| claim.lease.task).collect::<Vec<_>>(), [id]);
     assert_eq!((claimed[0].attempt, claimed[0].lease.number.number()), (1, 1));
     assert_eq!(other.claim(&ground, 10).await, []);
-    assert_eq!(ground.store.depth(Stage::Exercise).await.unwrap(), 1);
+    assert_eq!(ground.store.backlog().await.unwrap().depth(&[Stage::Exercise]), 1);
     let settled = settle(&ground, claimed[0].lease, Ending::Completed).await.unwrap();
     assert_eq!((settled.state, settled.again), ("completed", false));
     // Whoever never heard the answer asks again.
@@ -52,7 +52,7 @@ async fn a_task_is_claimed_once_and_completed_once(ground: Ground) {
     let refused = settle(&ground, claimed[0].lease, failure(Retry::Later)).await.unwrap_err();
     assert!(matches!(refused, Refused::Fenced { .. }), "{refused}");
     assert_eq!(ground.state(id).await, "completed");
-    assert_eq!(ground.store.depth(Stage::Exercise).await.unwrap(), 0);
+    assert_eq!(ground.store.backlog().await.unwrap().depth(&[Stage::Exercise]), 0);
     assert_eq!(one.claim(&ground, 10).await, []);
     let record = ground.task(id).await;
     assert!(record.started_at.is_some() && record.ended_at >= record.started_at);

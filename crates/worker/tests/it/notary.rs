@@ -32,6 +32,7 @@ async fn whoever_leads_signs_when_it_begins_and_when_it_ends() {
     let terms = Terms { checks: "1".to_owned(), price: None };
     let bell = doorbell::connect("none", &doorbell::Settings::default()).unwrap();
     let running = tokio::spawn(orchestrator::run(
+        Arc::default(),
         store.clone(),
         bell,
         terms,

@@ -265,7 +265,7 @@ impl Ground {
         let terms = Terms { checks: "1".to_owned(), price: None };
         let keeping = Keeping { retention: Retention::default(), reports: None, notary: None };
         let keeping = watch::Sender::new(keeping).subscribe();
-        let running = orchestrator::run(store, doorbell, terms, keeping, stop.clone());
+        let running = orchestrator::run(Arc::default(), store, doorbell, terms, keeping, stop.clone());
         let task = tokio::spawn(async move {
             running.await;
             Ok(())
