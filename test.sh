@@ -4,18 +4,19 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-servers=(git curl nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv chromium chromium-driver)
-missing=()
-for package in "${servers[@]}"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
+servers=(git curl nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv chromium chromium-driver runc netavark golang-github-containers-common binutils ca-certificates)
+# What of it is not there yet.
+install_packages() {
+    local missing=() package as_root=() policy=/usr/sbin/policy-rc.d made_policy=
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    if [ ${#missing[@]} -eq 0 ]; then
+        return
+    fi
     echo "installing: ${missing[*]}"
-    as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     # No service may start by itself: the tests start their own.
-    policy=/usr/sbin/policy-rc.d
-    made_policy=
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
         "${as_root[@]}" chmod +x "$policy"
@@ -24,7 +25,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     [ -z "$made_policy" ] || "${as_root[@]}" rm -f "$policy"
-fi
+}
+install_packages "${servers[@]}"
 
 # name, version, what to install of it
 install_tool() {
@@ -42,6 +44,45 @@ install_tool() {
 install_tool schemathesis 4.32.5
 # A provider of identities, for people who log in by one.
 install_tool canaille 0.3.6 "[front,oidc,sqlite]"
+
+# Manifests are put together by kustomize, which is in Debian from release 13 on, and runs on release 12, too. Where Debian's packages come
+# from, this machine's configuration says.
+if [ ! -x target/tools/kustomize/usr/bin/kustomize ]; then
+    echo "installing: kustomize"
+    place=$PWD/target/tools/kustomize
+    rm -rf "$place"
+    mkdir -p "$place"/lists/partial "$place"/archives/partial
+    debian() { apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' | sed -n 's/^Debian Debian //p' | sort -u | head -n 1; }
+    site=$(debian)
+    if [ -z "$site" ]; then
+        apt-get update -qq
+        site=$(debian)
+    fi
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $site trixie main" >"$place/sources.list"
+    touch "$place/status"
+    cat >"$place/apt.conf" <<CONF
+Dir::State "$place"; Dir::State::status "$place/status"; Dir::State::lists "$place/lists"; Dir::Cache "$place";
+Dir::Etc::sourcelist "$place/sources.list"; Dir::Etc::sourceparts "-"; APT::Sandbox::User "root";
+CONF
+    APT_CONFIG=$place/apt.conf apt-get update -qq
+    (cd "$place" && APT_CONFIG=$place/apt.conf apt-get download -qq kustomize && dpkg-deb -x kustomize_*.deb .)
+    rm -rf "$place"/lists "$place"/archives "$place"/*.deb
+fi
+# The schemas of Kubernetes and of the operators whose resources are used; node reads those of operators.
+command -v node >/dev/null && command -v npm >/dev/null || install_packages nodejs npm
+schemas=crates/cluster/tests/it/schemas
+stamp=$(cat "$schemas"/requirements.txt "$schemas"/package-lock.json | sha256sum)
+if ! grep -qsF "$stamp" target/tools/schemas/version; then
+    echo "installing: schemas of Kubernetes"
+    rm -rf target/tools/schemas
+    python3 -m venv target/tools/schemas
+    target/tools/schemas/bin/pip install --quiet --no-deps -r "$schemas/requirements.txt"
+    cp "$schemas"/package.json "$schemas"/package-lock.json target/tools/schemas/
+    npm ci --prefix target/tools/schemas --ignore-scripts --no-audit --no-fund --loglevel=error
+    echo "$stamp" >target/tools/schemas/version
+fi
+# Rules about manifests, beside our own.
+install_tool checkov 3.3.30
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 

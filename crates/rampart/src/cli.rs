@@ -1,5 +1,6 @@
 //! The command line: every option once, with its help.
 
+mod deploy;
 mod platform;
 mod scan;
 mod simulate;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
+    deploy::{DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments},
     platform::{
         AdminCommand, AdminCreateArguments, Anywhere, AuditCheckpointsArguments, AuditCommand,
         AuditKeyCommand, AuditListArguments, AuditVerifyArguments, CommentArguments, CommentListArguments,
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Scope(ScopeCommand),
     #[command(flatten)]
     Platform(PlatformCommand),
+    /// Take the platform to a Kubernetes cluster: check, compare, make secrets
+    #[command(subcommand)]
+    Deploy(DeployCommand),
     /// Simulate a day of requests: how long they wait, how many workers there are, what that costs
     Simulate(SimulateArguments),
     /// Print the completion script for a shell

@@ -4,6 +4,7 @@ mod checks_command;
 mod cli;
 mod configuration;
 mod demo;
+mod deploy;
 mod library;
 mod platform;
 mod scan;
@@ -40,6 +41,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Checks(command) => checks_command::run(&command),
         Command::Scope(command) => scope_command::run(&command),
         Command::Platform(command) => platform::run(&command),
+        Command::Deploy(command) => deploy::run(&command),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions { shell } => cli::print_completions(shell),
         Command::Man { directory } => cli::write_manual(directory.as_deref()),

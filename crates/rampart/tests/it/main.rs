@@ -10,6 +10,7 @@
 mod command_line;
 mod demo;
 mod dependencies;
+mod deployed;
 mod emergency;
 mod endings;
 mod honesty;

@@ -1,0 +1,10 @@
+//! The manifests of `deploy/kubernetes`, as they are applied: every overlay, and every pair of components that exclude each other.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking; Clippy does not see that helpers of tests are tests"
+)]
+
+mod conformance;
+mod found;
+mod renders;
+mod schemas;

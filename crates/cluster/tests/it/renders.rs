@@ -1,0 +1,143 @@
+//! What kustomize makes of overlays, and of kustomizations that a test writes.
+
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    sync::{LazyLock, Mutex},
+    thread,
+};
+
+use cluster::{kustomize, manifests::Manifests};
+
+/// What is in a component's place in another installation: of each of these an installation has one.
+pub(crate) const CHOICES: [&[&[&str]]; 4] = [
+    // First what has pods of its own: what comes after it is about those, too.
+    &[&["entry-node-port"], &["entry-gateway-api"], &["entry-gateway-api", "live-events"]],
+    &[&["database-single"], &["database-operated"]],
+    &[&["doorbell-single"], &["doorbell-sentinel"]],
+    &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
+];
+/// What any installation may have beside them.
+pub(crate) const ADDITIONS: [&str; 7] = [
+    "audit-key",
+    "secrets-placeholder",
+    "scan-private",
+    "user-namespaces",
+    "webhooks",
+    "zones",
+    "autoscaling",
+];
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+pub(crate) fn kubernetes() -> PathBuf {
+    root().join("deploy/kubernetes")
+}
+
+/// A program that the tests' own installation has, or the machine.
+pub(crate) fn with_tools() -> OsString {
+    let tools = root().join("target/tools/kustomize/usr/bin");
+    let others = env::var_os("PATH").unwrap_or_default();
+    env::join_paths([tools].into_iter().chain(env::split_paths(&others))).unwrap()
+}
+
+/// One of the installations that are looked at.
+pub(crate) struct Render {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) manifests: Manifests,
+}
+
+/// Every overlay, and for each two choices an installation that has them.
+pub(crate) fn all() -> &'static [Render] {
+    static ALL: LazyLock<Vec<Render>> = LazyLock::new(|| {
+        let mut wanted: Vec<(String, PathBuf)> = Vec::new();
+        let mut overlays: Vec<PathBuf> =
+            fs::read_dir(kubernetes().join("overlays")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        overlays.sort();
+        assert!(overlays.len() >= 3, "{overlays:?}");
+        for overlay in overlays {
+            wanted.push((overlay.file_name().unwrap().to_str().unwrap().to_owned(), overlay));
+        }
+        let scratch = tempfile::tempdir_in(root().join("target")).unwrap();
+        for (number, components) in combinations().into_iter().enumerate() {
+            let directory = scratch.path().join(number.to_string());
+            write(&directory, &components);
+            wanted.push((components.join(" + "), directory));
+        }
+        let (wanted, rendered) = (Mutex::new(wanted), Mutex::new(Vec::new()));
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(2, |count| count.get()) {
+                scope.spawn(|| {
+                    while let Some((name, directory)) = { wanted.lock().unwrap().pop() } {
+                        let text = kustomize::build_with(&directory, &with_tools());
+                        let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
+                        let manifests =
+                            Manifests::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+                        rendered.lock().unwrap().push(Render { name, text, manifests });
+                    }
+                });
+            }
+        });
+        let mut rendered = rendered.into_inner().unwrap();
+        rendered.sort_by(|one, other| one.name.cmp(&other.name));
+        rendered
+    });
+    &ALL
+}
+
+pub(crate) fn overlay(name: &str) -> &'static Render {
+    all().iter().find(|render| render.name == name).unwrap_or_else(|| panic!("there is no overlay {name}"))
+}
+
+/// Lists of components in which any two choices meet, with none and with all of the additions that fit.
+fn combinations() -> Vec<Vec<&'static str>> {
+    let mut combinations: Vec<Vec<usize>> = Vec::new();
+    let meets =
+        |chosen: &[usize], pair: &[(usize, usize); 2]| pair.iter().all(|(of, choice)| chosen[*of] == *choice);
+    for (first, choices) in CHOICES.iter().enumerate() {
+        for (second, others) in CHOICES.iter().enumerate().skip(first + 1) {
+            for one in 0..choices.len() {
+                for other in 0..others.len() {
+                    let pair = [(first, one), (second, other)];
+                    if combinations.iter().any(|chosen| meets(chosen, &pair)) {
+                        continue;
+                    }
+                    // What is not in the pair is whatever makes most of the others.
+                    let number = combinations.len();
+                    let mut chosen: Vec<usize> = CHOICES
+                        .iter()
+                        .enumerate()
+                        .map(|(of, choices)| (number + of) % choices.len())
+                        .collect();
+                    (chosen[first], chosen[second]) = (one, other);
+                    combinations.push(chosen);
+                }
+            }
+        }
+    }
+    let components = |(number, chosen): (usize, &Vec<usize>)| {
+        let chosen = chosen.iter().enumerate().flat_map(|(of, choice)| CHOICES[of][*choice].iter().copied());
+        let additions = ADDITIONS.into_iter().filter(|_| number % 2 == 0);
+        chosen.chain(additions).collect()
+    };
+    combinations.iter().enumerate().map(components).collect()
+}
+
+/// A kustomization of the base and these components.
+fn write(directory: &Path, components: &[&str]) {
+    fs::create_dir_all(directory).unwrap();
+    // Kustomize wants relative paths: from two levels below `target`.
+    let up = "../../../deploy/kubernetes";
+    let components: String = components.iter().map(|name| format!("  - {up}/components/{name}\n")).collect();
+    let text = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: rampart\nresources:\n  - {up}/base\n\
+         components:\n{components}  - {up}/components/labels\nimages:\n  - name: rampart\n    digest: sha256:{}\n",
+        "1".repeat(64)
+    );
+    fs::write(directory.join("kustomization.yaml"), text).unwrap();
+}

@@ -1,0 +1,70 @@
+//! What is applied is what the versions of Kubernetes and the operators know, to the last field.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use cluster::manifests::list;
+use serde_json::Value;
+
+use crate::renders;
+
+fn check(files: &[PathBuf]) -> (Option<i32>, String) {
+    let here = renders::root().join("crates/cluster/tests/it/schemas");
+    let python = renders::root().join("target/tools/schemas/bin/python");
+    assert!(python.exists(), "{} is not there: test.sh installs it", python.display());
+    let output = Command::new(python).arg(here.join("check.py")).args(files).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said)
+}
+
+#[test]
+fn every_installation_is_as_the_schemas_want_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let files: Vec<PathBuf> = renders::all()
+        .iter()
+        .map(|render| {
+            let file = directory.path().join(format!("{}.yaml", render.name.replace(' ', "")));
+            fs::write(&file, &render.text).unwrap();
+            file
+        })
+        .collect();
+    assert_eq!(check(&files), (Some(0), String::new()));
+}
+
+#[test]
+fn the_schemas_find_what_is_wrong_and_nothing_else() {
+    let samples = renders::root().join("crates/cluster/tests/it/schemas/samples");
+    assert_eq!(check(&[samples.join("good.yaml")]), (Some(0), String::new()));
+    let wrong = fs::read_to_string(samples.join("bad.txt")).unwrap();
+    assert_eq!(check(&[samples.join("bad.yaml")]), (Some(1), wrong));
+}
+
+#[test]
+fn checkov_finds_nothing() {
+    let checkov = renders::root().join("target/tools/checkov/bin/checkov");
+    assert!(checkov.exists(), "{} is not there: test.sh installs it", checkov.display());
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(checkov);
+    command.args([
+        "--framework",
+        "kubernetes",
+        "--skip-download",
+        "--compact",
+        "--quiet",
+        "--output",
+        "json",
+    ]);
+    for render in renders::all() {
+        let file = directory.path().join(format!("{}.yaml", render.name.replace(' ', "")));
+        fs::write(&file, &render.text).unwrap();
+        command.arg("--file").arg(file);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let told: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+    let failed: Vec<String> = list(&told, "/results/failed_checks")
+        .map(|check| format!("{} {} {}", check["check_id"], check["resource"], check["file_path"]))
+        .collect();
+    assert_eq!(failed, [""; 0]);
+    assert!(told["summary"]["passed"].as_u64().unwrap() > 1_000, "{}", told["summary"]);
+    assert_eq!(told["summary"]["parsing_errors"], 0);
+}

@@ -1,0 +1,167 @@
+//! `rampart deploy`: what stands between an overlay and a cluster that people rely on.
+
+mod secrets;
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::bail;
+use cluster::{
+    checklist::{Line, Standing, checklist},
+    difference::{self, Change, ChangeKind, Difference},
+    kubectl, kustomize,
+    manifests::Manifests,
+};
+use report::terminal::sanitise;
+use serde_json::{Value, json};
+
+use crate::{
+    cli::{DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments, say},
+    scan::EXIT_UNDETERMINED,
+};
+
+/// Something is missing, or would change.
+const EXIT_MISSING: u8 = 1;
+/// Where overlays are in a checkout.
+const OVERLAYS: &str = "deploy/kubernetes/overlays";
+/// Where everything is that has a namespace.
+const NAMESPACE: &str = "rampart";
+
+pub(crate) fn run(command: &DeployCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        DeployCommand::Check(arguments) => check(arguments),
+        DeployCommand::Diff(arguments) => diff(arguments),
+        DeployCommand::Secrets(DeployOverlayArguments { overlay }) => {
+            secrets::print(&kustomize::read(&directory(overlay)?)?)
+        }
+    }
+}
+
+fn directory(overlay: &str) -> anyhow::Result<PathBuf> {
+    let has = |directory: &Path| directory.join("kustomization.yaml").is_file();
+    let places = [PathBuf::from(overlay), Path::new(OVERLAYS).join(overlay)];
+    match places.into_iter().find(|place| has(place)) {
+        Some(place) => Ok(place),
+        None => bail!(
+            "there is no overlay `{overlay}`: name a directory with a kustomization.yaml, or, in a checkout, one of {OVERLAYS}"
+        ),
+    }
+}
+
+fn check(arguments: &DeployCheckArguments) -> anyhow::Result<ExitCode> {
+    let manifests = kustomize::read(&directory(&arguments.overlay.overlay)?)?;
+    let served = match arguments.offline {
+        true => None,
+        false => match kubectl::served(arguments.context.as_deref(), NAMESPACE) {
+            Ok(served) => Some(served),
+            // Whoever names a cluster wants that one to be asked.
+            Err(error) if arguments.context.is_some() => return Err(error.into()),
+            Err(error) => {
+                say(&format!("no cluster is asked: {}\n", sanitise(&error.to_string())));
+                None
+            }
+        },
+    };
+    let lines = checklist(&manifests, served.as_ref());
+    match arguments.json {
+        true => put(&(serde_json::to_string_pretty(&lines)? + "\n"))?,
+        false => put(&table(&lines))?,
+    }
+    let any = |standing| lines.iter().any(|line| line.standing == standing);
+    Ok(match () {
+        () if any(Standing::Missing) => ExitCode::from(EXIT_MISSING),
+        () if any(Standing::NotCheckable) => ExitCode::from(EXIT_UNDETERMINED),
+        () => ExitCode::SUCCESS,
+    })
+}
+
+fn table(lines: &[Line]) -> String {
+    let word = |standing| match standing {
+        Standing::Ok => "ok",
+        Standing::Missing => "missing",
+        Standing::NotCheckable => "not checkable",
+    };
+    let mut text = String::new();
+    for Line { name, standing, says, mend } in lines {
+        for (number, says) in says.lines().enumerate() {
+            let (word, name) = if number == 0 { (word(*standing), *name) } else { ("", "") };
+            text.push_str(&format!("{word:<13}  {name:<13}  {}\n", sanitise(says)));
+        }
+        if let Some(mend) = mend {
+            text.push_str(&format!("{:<13}  {:<13}  -> {mend}\n", "", ""));
+        }
+    }
+    let count = |standing| lines.iter().filter(|line| line.standing == standing).count();
+    let [ok, missing, open] = [Standing::Ok, Standing::Missing, Standing::NotCheckable].map(count);
+    text + &format!("{ok} ok, {missing} missing, {open} not checkable\n")
+}
+
+fn diff(arguments: &DeployDiffArguments) -> anyhow::Result<ExitCode> {
+    let wanted = kustomize::read(&directory(&arguments.overlay.overlay)?)?;
+    let changes = match &arguments.against {
+        Some(other) => difference::between(&kustomize::read(&directory(other)?)?, &wanted),
+        None => in_cluster(&wanted, arguments.context.as_deref())?,
+    };
+    let mut text = String::new();
+    for change in &changes {
+        text.push_str(&shown(change));
+    }
+    if changes.is_empty() {
+        text.push_str("nothing changes\n");
+    }
+    put(&text)?;
+    Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_MISSING) })
+}
+
+/// What is there and what is not, object by object. What is there and not wanted any more is not known: others may have made it.
+fn in_cluster(wanted: &Manifests, context: Option<&str>) -> anyhow::Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for object in wanted.objects() {
+        let live = kubectl::live(context, object.kind(), object.group(), object.namespace(), object.name())?;
+        let (kind, replaces_pods) = match live {
+            None => (ChangeKind::Added, false),
+            Some(live) => {
+                let differences = difference::beside(&live, object.value());
+                if differences.is_empty() {
+                    continue;
+                }
+                let replaces =
+                    differences.iter().any(|difference| difference.place.starts_with("/spec/template/"));
+                (ChangeKind::Changed(differences), replaces)
+            }
+        };
+        changes.push(Change { object: object.path(), kind, replaces_pods });
+    }
+    Ok(changes)
+}
+
+fn shown(Change { object, kind, replaces_pods }: &Change) -> String {
+    let pods = if *replaces_pods { ", and its pods are replaced" } else { "" };
+    match kind {
+        ChangeKind::Added => format!("+ {object}\n"),
+        ChangeKind::Removed => format!("- {object}: it stays until somebody deletes it\n"),
+        ChangeKind::Changed(differences) => {
+            let mut text = format!("~ {object}{pods}\n");
+            for Difference { place, before, after } in differences {
+                // Secrets are told to be others, and not what they are.
+                let is_secret = object.starts_with("Secret/") && !place.starts_with("/metadata");
+                let say = |value: &Option<Value>| match value {
+                    None => "nothing".to_owned(),
+                    Some(_) if is_secret => "…".to_owned(),
+                    Some(value) => sanitise(&json!(value).to_string()).to_string(),
+                };
+                text.push_str(&format!("    {place}: {} -> {}\n", say(before), say(after)));
+            }
+            text
+        }
+    }
+}
+
+fn put(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,262 @@
+//! What the manifests of `deploy/` say is what this program takes: its arguments, its environment, its probes; and its image is one that
+//! a hardened cluster runs.
+
+mod image;
+
+use std::{
+    collections::BTreeSet,
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use cluster::{
+    kustomize,
+    manifests::{Manifests, list, text},
+    network::environment,
+};
+use serde_json::Value;
+
+use crate::run::{assert_exit, rampart, text as said};
+
+/// What each port of a role answers; the rest is the API.
+const ANSWERED: [(&str, &[&str]); 2] =
+    [("http", &["/health", "/ready", "/startup"]), ("metrics", &["/health", "/ready", "/metrics"])];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// Directories of programs, those that test.sh installs first.
+fn with_tools() -> OsString {
+    let tools = root().join("target/tools/kustomize/usr/bin");
+    let others = env::var_os("PATH").unwrap_or_default();
+    env::join_paths([tools].into_iter().chain(env::split_paths(&others))).unwrap()
+}
+
+fn overlay(name: &str) -> Manifests {
+    let directory = root().join("deploy/kubernetes/overlays").join(name);
+    Manifests::parse(&kustomize::build_with(&directory, &with_tools()).unwrap()).unwrap()
+}
+
+/// Runs a container's command here, with files where its volumes would be and a database that is not there.
+fn begun(manifests: &Manifests, container: &Value) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = rampart(directory.path());
+    command.args(list(container, "/args").filter_map(Value::as_str));
+    for (name, value) in environment(manifests, container) {
+        let mut value = value.to_owned();
+        // Roles would wait, and answer where somebody else does.
+        if ["RAMPART_DATABASE_WAIT", "OWNER_DATABASE"].contains(&name) {
+            continue;
+        }
+        let mounts = list(container, "/volumeMounts").filter_map(|mount| text(mount, "/mountPath"));
+        if let Some(at) = mounts.filter(|at| *at != "/tmp").find(|at| value.contains(at)) {
+            let here = directory.path().join(at.trim_start_matches('/'));
+            fs::create_dir_all(&here).unwrap();
+            value = value.replace(at, here.to_str().unwrap());
+            if name.ends_with("_FILE") {
+                fs::write(&value, "a password\n").unwrap();
+            }
+        } else {
+            assert!(!value.contains("/run/"), "{name} is {value}, and nothing is mounted there");
+        }
+        if name == "RAMPART_DATABASE" || name == "RAMPART_REPLICA" {
+            value = format!(
+                "postgres://{}",
+                value.split_once("://").unwrap().1.replace("@database", "@127.0.0.1.database")
+            );
+        }
+        command.env(name, value);
+    }
+    command.output().unwrap()
+}
+
+#[test]
+fn every_container_is_started_with_what_this_program_takes() {
+    let mut seen = BTreeSet::new();
+    for name in ["development", "staging", "production"] {
+        let manifests = overlay(name);
+        for pod in manifests.pods().filter(|pod| pod.role().is_some()) {
+            for container in pod.all_containers() {
+                let output = begun(&manifests, container);
+                let place = format!("{name} {} {}", pod.object.path(), text(container, "/name").unwrap());
+                assert_exit(&output, 2);
+                let said = said(&output.stderr);
+                // Nothing is wrong with what it is told: it goes on to a database that is not there.
+                assert!(said.contains("database") && said.contains("127.0.0.1.database"), "{place}: {said}");
+                seen.insert(place);
+            }
+        }
+    }
+    assert!(seen.len() > 20, "{seen:?}");
+}
+
+#[test]
+fn every_probe_asks_what_is_answered() {
+    for name in ["development", "staging", "production"] {
+        let manifests = overlay(name);
+        for pod in manifests.pods() {
+            let Some(role) = pod.role() else { continue };
+            for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+                let place = format!("{name} {} {probe}", pod.object.path());
+                let asked = role.get(probe).unwrap_or_else(|| panic!("{place} is not there"));
+                let (port, path) =
+                    (text(asked, "/httpGet/port").unwrap(), text(asked, "/httpGet/path").unwrap());
+                let answered = ANSWERED
+                    .iter()
+                    .find(|(name, _)| *name == port)
+                    .unwrap_or_else(|| panic!("{place}: {port}"));
+                assert!(answered.1.contains(&path), "{place}: {path}");
+                assert_eq!(
+                    path == "/ready",
+                    probe == "readinessProbe",
+                    "{place}: only who is not ready is left alone, and not killed"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn workers_are_scaled_as_the_simulation_says() {
+    let pace = model::scaling::PACE;
+    for scaled in
+        overlay("production").of_kind("ScaledObject").filter(|object| object.name().starts_with("worker-"))
+    {
+        let behavior = scaled.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior").unwrap();
+        let number = |place: &str| behavior.pointer(place).and_then(Value::as_u64).unwrap();
+        assert_eq!(
+            (
+                number("/scaleUp/policies/0/value"),
+                number("/scaleUp/policies/1/value"),
+                number("/scaleUp/policies/0/periodSeconds"),
+                number("/scaleUp/policies/1/periodSeconds"),
+                number("/scaleDown/policies/0/value"),
+                number("/scaleDown/policies/0/periodSeconds"),
+                number("/scaleDown/stabilizationWindowSeconds"),
+                scaled.number("/spec/cooldownPeriod").unwrap() as u32,
+            ),
+            (
+                pace.up_workers,
+                pace.up_percent,
+                pace.up_seconds.into(),
+                pace.up_seconds.into(),
+                pace.down_workers,
+                pace.down_seconds.into(),
+                pace.hold_seconds.into(),
+                pace.cooldown_seconds,
+            ),
+            "{}",
+            scaled.path()
+        );
+        assert_eq!(behavior.pointer("/scaleUp/selectPolicy"), Some(&Value::from("Max")), "{}", scaled.path());
+        assert!(scaled.number("/spec/maxReplicaCount").unwrap() as u64 <= pace.most, "{}", scaled.path());
+        // Half of a minute at most until somebody decides; the pod has the other half to start.
+        assert!(scaled.number("/spec/pollingInterval").unwrap() <= 15, "{}", scaled.path());
+        let url = scaled.text("/spec/triggers/0/metadata/url").unwrap();
+        let stages = url.rsplit('/').next().unwrap();
+        let arguments = overlay("production");
+        let worker = arguments.named("Deployment", scaled.name()).unwrap();
+        let given =
+            worker.list("/spec/template/spec/containers").flat_map(|container| list(container, "/args"));
+        let given: Vec<&str> = given
+            .filter_map(Value::as_str)
+            .filter_map(|argument| argument.strip_prefix("--stage="))
+            .collect();
+        assert_eq!(given, [stages], "{}: what is counted is what is worked on", scaled.path());
+    }
+}
+
+/// What a worker may need by its arguments fits into what its pod may take.
+#[test]
+fn a_worker_has_the_memory_that_its_tasks_may_take() {
+    let mebibytes = |text: &str| text.strip_suffix("MiB").and_then(|number| number.parse::<u128>().ok());
+    for name in ["development", "staging", "production"] {
+        let manifests = overlay(name);
+        for pod in manifests.pods().filter(|pod| pod.object.name().starts_with("worker-")) {
+            let role = pod.role().unwrap();
+            let argument = |wanted: &str| {
+                let arguments = list(role, "/args").filter_map(Value::as_str);
+                arguments
+                    .filter_map(|argument| argument.strip_prefix(wanted))
+                    .last()
+                    .unwrap_or_else(|| panic!("{wanted}"))
+            };
+            let each = mebibytes(argument("--task-memory=")).unwrap()
+                + mebibytes(argument("--task-output=")).unwrap();
+            let most = argument("--concurrency=").parse::<u128>().unwrap() * each + 256;
+            let limit =
+                cluster::manifests::quantity(role.pointer("/resources/limits/memory").unwrap()).unwrap();
+            let limit = limit / (1_000 << 20);
+            assert!(most <= limit, "{name} {}: {most} MiB of {limit}", pod.object.path());
+        }
+    }
+}
+
+/// Whoever wants to see a difference needs programs of Kubernetes: without them they are told which.
+#[test]
+fn without_kustomize_it_says_what_to_install() {
+    let overlay = root().join("deploy/kubernetes/overlays/development");
+    let mut command = rampart(&root());
+    let output = command
+        .args(["deploy", "check", "--offline", "--overlay"])
+        .arg(overlay)
+        .env("PATH", "/nowhere")
+        .output()
+        .unwrap();
+    assert_exit(&output, 2);
+    assert!(said(&output.stderr).contains("neither kustomize nor kubectl"), "{}", said(&output.stderr));
+}
+
+/// A command with the programs that test.sh installs.
+fn deploy(words: &[&str]) -> Output {
+    let mut command: Command = rampart(&root());
+    command.arg("deploy").args(words).env("PATH", with_tools()).output().unwrap()
+}
+
+#[test]
+fn secrets_are_printed_for_whatever_nobody_makes_and_differ_each_time() {
+    let [one, other] = [(); 2].map(|()| deploy(&["secrets", "--overlay", "staging"]));
+    assert_exit(&one, 0);
+    assert!(said(&one.stderr).contains("made elsewhere, and to be added: objects"), "{}", said(&one.stderr));
+    let manifests = Manifests::parse(&said(&one.stdout)).unwrap();
+    let names: Vec<&str> = manifests.of_kind("Secret").map(|secret| secret.name()).collect();
+    assert_eq!(names, ["audit", "database", "database-owner", "database-superuser", "doorbell"]);
+    let others = Manifests::parse(&said(&other.stdout)).unwrap();
+    for secret in manifests.objects() {
+        let data = secret.at("/stringData").unwrap();
+        assert_ne!(
+            Some(data),
+            others.named("Secret", secret.name()).unwrap().at("/stringData"),
+            "{}",
+            secret.path()
+        );
+        for value in data.as_object().unwrap().values().filter_map(Value::as_str) {
+            assert!(value.len() >= 64, "{}", secret.path());
+        }
+    }
+    let key = manifests.named("Secret", "audit").unwrap().text("/stringData/audit.key").unwrap().to_owned();
+    model::audit::AuditKey::from_pem(&key).unwrap();
+    assert_exit(&deploy(&["secrets", "--overlay", "development"]), 2);
+}
+
+#[test]
+fn a_difference_says_what_is_made_what_changes_and_what_stays() {
+    let output = deploy(&["diff", "--overlay", "production", "--against", "staging"]);
+    assert_exit(&output, 1);
+    let told = said(&output.stdout);
+    for line in [
+        "+ Cluster/rampart/database\n",
+        "- StatefulSet/rampart/database: it stays until somebody deletes it\n",
+        "~ Deployment/rampart/gateway, and its pods are replaced\n",
+        "    /spec/template/spec/containers/0/resources/limits/cpu: \"500m\" -> \"2\"\n",
+    ] {
+        assert!(told.contains(line), "{line}{told}");
+    }
+    let same = deploy(&["diff", "--overlay", "staging", "--against", "staging"]);
+    assert_exit(&same, 0);
+    assert_eq!(said(&same.stdout), "nothing changes\n");
+}
