@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-servers=(git curl nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv chromium chromium-driver runc netavark golang-github-containers-common binutils ca-certificates)
+servers=(git curl nginx knot redis-server redis-sentinel rabbitmq-server postgresql pgtap pgbouncer openssh-server dovecot-imapd dovecot-pop3d dovecot-submissiond vsftpd memcached mosquitto openssl iproute2 nftables iputils-ping unzip g++ python3-venv chromium chromium-driver haproxy runc netavark golang-github-containers-common binutils ca-certificates)
 # What of it is not there yet.
 install_packages() {
     local missing=() package as_root=() policy=/usr/sbin/policy-rc.d made_policy=

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod dns;
+pub mod haproxy;
 pub mod http;
 pub mod identity_provider;
 pub mod objects;

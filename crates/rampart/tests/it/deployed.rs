@@ -2,6 +2,7 @@
 //! a hardened cluster runs.
 
 mod image;
+mod rolling;
 
 use std::{
     collections::BTreeSet,

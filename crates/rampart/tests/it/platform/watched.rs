@@ -22,7 +22,7 @@ const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
 
 /// A role that runs until this is dropped.
 pub(crate) struct Watched {
-    child: Child,
+    pub(crate) child: Child,
     /// Where whoever watches it asks.
     address: String,
     /// What it said until then.
