@@ -20,7 +20,7 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What any installation may have beside them.
-pub(crate) const ADDITIONS: [&str; 7] = [
+pub(crate) const ADDITIONS: [&str; 8] = [
     "audit-key",
     "secrets-placeholder",
     "scan-private",
@@ -28,6 +28,7 @@ pub(crate) const ADDITIONS: [&str; 7] = [
     "webhooks",
     "zones",
     "autoscaling",
+    "autoscaling-slow",
 ];
 
 pub(crate) fn root() -> PathBuf {

@@ -3,6 +3,7 @@
 
 mod image;
 mod rolling;
+mod scaling;
 
 use std::{
     collections::BTreeSet,
