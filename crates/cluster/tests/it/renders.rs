@@ -16,7 +16,7 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     // First what has pods of its own: what comes after it is about those, too.
     &[&["entry-node-port"], &["entry-gateway-api"], &["entry-gateway-api", "live-events"]],
     &[&["database-single"], &["database-operated"]],
-    &[&["doorbell-single"], &["doorbell-sentinel"]],
+    &[&["doorbell-single"], &["doorbell-sentinel"], &["doorbell-rabbitmq"]],
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What any installation may have beside them.

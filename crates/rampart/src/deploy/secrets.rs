@@ -15,12 +15,13 @@ enum Made {
     AuditKey,
 }
 
-const KNOWN: [(&str, &str, Made); 6] = [
+const KNOWN: [(&str, &str, Made); 7] = [
     ("audit", "audit.key", Made::AuditKey),
     ("database", "password", Made::Password),
     ("database-owner", "password", Made::Password),
     ("database-superuser", "password", Made::Password),
     ("doorbell", "password", Made::Password),
+    ("doorbell-cookie", "cookie", Made::Password),
     ("webhooks", "key", Made::Password),
 ];
 
