@@ -41,6 +41,13 @@ pub fn most_pods(manifests: &Manifests, object: &Object) -> u64 {
     let most = scaler.and_then(|scaler| {
         scaler.number("/spec/maxReplicaCount").or_else(|| scaler.number("/spec/maxReplicas"))
     });
+    // A Rollout that has taken over a Deployment has its pods beside those that it had before, until these are gone.
+    let taken_over = manifests.of_kind("Rollout").find(|rollout| {
+        rollout.text("/spec/workloadRef/name") == Some(object.name()) && object.kind() == "Deployment"
+    });
+    if let Some(rollout) = taken_over {
+        return 2 * most_pods(manifests, rollout);
+    }
     let most = most.or_else(|| object.number("/spec/replicas")).unwrap_or(1).max(0) as u64;
     let surge = match object.at("/spec/strategy/rollingUpdate/maxSurge") {
         Some(Value::String(percent)) => {

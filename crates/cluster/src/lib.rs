@@ -2,8 +2,10 @@
 //!
 //! [`manifests`] reads what `kustomize build` writes. [`rules`] are the public rule lists, by their own names; [`network`] compares the
 //! edges that network policies leave open with those that the configuration needs; [`capacity`] adds up whether the most that
-//! autoscaling asks for fits. All of it is pure, but for [`kustomize`]: text in, defects out.
+//! autoscaling asks for fits. All of that is pure, but for
+//! [`kustomize`] and [`kubectl`]: text in, defects out. [`api`] is what a process within a cluster tells it.
 
+pub mod api;
 pub mod capacity;
 pub mod checklist;
 pub mod difference;

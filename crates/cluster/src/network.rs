@@ -173,6 +173,11 @@ fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSe
                 needed.extend(places.into_iter().map(|place| (place, Some(6_379))));
             }
         }
+        if environment.contains_key("RAMPART_TELL_KUBERNETES") {
+            // The cluster's API, before and behind the address of its service.
+            needed.extend(names());
+            needed.extend([443, 6_443].map(|port| (Place::Anywhere, Some(port))));
+        }
         if let Some(objects) =
             environment.get("RAMPART_OBJECTS").filter(|objects| !objects.starts_with("file:"))
         {

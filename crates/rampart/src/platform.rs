@@ -6,6 +6,7 @@ mod attendance;
 mod audit;
 mod audit_keys;
 mod comments;
+mod deletion_cost;
 mod doctor;
 mod findings;
 mod gateway;

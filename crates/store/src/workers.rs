@@ -1,9 +1,11 @@
 //! Which workers there are: each says from time to time that it is there, so that whoever waits can be told when nobody is.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use model::{
     Stage, WorkerId,
-    attendance::{Attendance, Presence},
+    attendance::{Attendance, Presence, SILENT_AFTER},
 };
 use uuid::Uuid;
 
@@ -20,6 +22,8 @@ pub struct Introduction {
     pub version: &'static str,
     /// Tasks at once.
     pub concurrency: usize,
+    /// The name of its machine, or of its pod, if it has one.
+    pub machine: Option<String>,
 }
 
 impl QueueTx<'_> {
@@ -44,10 +48,11 @@ impl Store {
                     crate::value::json(&who.stages)?,
                     who.version.into(),
                     who.concurrency.into(),
+                    who.machine.into(),
                     tx.now.into(),
                 ];
-                let sql = "INSERT INTO workers (worker, stages, version, concurrency, started_at, last_heard) \
-                           VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (worker) DO UPDATE SET last_heard = excluded.last_heard";
+                let sql = "INSERT INTO workers (worker, stages, version, concurrency, machine, started_at, last_heard) \
+                           VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (worker) DO UPDATE SET last_heard = excluded.last_heard";
                 tx.session.execute(sql, &values).await.map(drop)
             })
         })
@@ -60,6 +65,21 @@ impl Store {
             Box::pin(async move {
                 let values = [Uuid::from_u128(worker.bits()).into()];
                 tx.session.execute("DELETE FROM workers WHERE worker = $1", &values).await.map(drop)
+            })
+        })
+        .await
+    }
+
+    /// On which machines, or in which pods, workers are that were heard of lately, and how many tasks each has at work.
+    pub async fn machines_at_work(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.read_queue(|tx| {
+            Box::pin(async move {
+                let since = tx.now.saturating_sub(SILENT_AFTER).map_err(|error| StoreError::Invalid(error.to_string()))?;
+                let sql = "SELECT workers.machine, count(tasks.task_id) FROM workers \
+                           LEFT JOIN tasks ON tasks.worker = workers.worker AND tasks.state = 'running' \
+                           WHERE workers.machine IS NOT NULL AND workers.last_heard > $1 GROUP BY workers.machine";
+                let rows = tx.session.query(sql, &[since.into()]).await?;
+                rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.count(1)?))).collect()
             })
         })
         .await

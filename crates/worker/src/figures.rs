@@ -166,6 +166,11 @@ impl OrchestratorFigures {
         (done_at.elapsed() > UNABLE_AFTER).then_some("no round of looking after everything was done for 30 s")
     }
 
+    /// Whether this process leads.
+    pub fn leads(&self) -> bool {
+        self.leads.get() == 1
+    }
+
     pub(crate) fn round(&self, took: Duration, is_done: bool, leads: bool) {
         self.took.observe(took.as_secs_f64());
         self.leads.set(i64::from(leads));

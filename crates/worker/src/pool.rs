@@ -37,6 +37,8 @@ use crate::{
 
 /// How long a process may be silent before others get its tasks, unless somebody says otherwise.
 pub const LEASE: Duration = Duration::from_secs(30);
+/// Where Linux says what this machine is called.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 /// Claims take at most so many tasks: the more, the longer others wait for what this process has not begun.
 const CLAIM: usize = 128;
 /// How long somebody waits who was not rung for.
@@ -119,6 +121,8 @@ impl Pool {
             stages: self.options.stages.clone(),
             version: env!("CARGO_PKG_VERSION"),
             concurrency: self.options.concurrency,
+            // In a container the name of its pod.
+            machine: std::fs::read_to_string(HOSTNAME).ok().map(|name| name.trim().to_owned()),
         }
     }
 

@@ -161,7 +161,7 @@ pub(crate) async fn stays(store: Store) {
     loop {
         again.tick().await;
         let stages = vec![Stage::Package];
-        let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1 };
+        let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1, machine: None };
         store.worker_is_there(who).await.unwrap();
     }
 }

@@ -249,7 +249,7 @@ impl Ground {
     pub(crate) async fn package_worker(&self) -> WorkerId {
         let worker = WorkerId::from_random(rand::random());
         let stages = vec![Stage::Package];
-        let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1 };
+        let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1, machine: None };
         self.store.worker_is_there(who).await.unwrap();
         worker
     }

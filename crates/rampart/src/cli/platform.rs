@@ -18,6 +18,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 use clap::{ArgGroup, Args, Subcommand};
 use ipnet::IpNet;
 use model::{ScanId, Stage, UserName, limits::TaskCeilings};
+use url::Url;
 
 pub(crate) use self::{
     admin::{AdminCommand, AdminCreateArguments},
@@ -380,6 +381,22 @@ pub(crate) struct WorkerArguments {
 pub(crate) struct OrchestratorArguments {
     #[command(flatten)]
     pub(crate) watch: WatchArguments,
+
+    /// Tell the API of the Kubernetes cluster that this process is in which workers are busy: the others go first when there are to be
+    /// fewer
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "RAMPART_TELL_KUBERNETES",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "https://kubernetes.default.svc"
+    )]
+    pub(crate) tell_kubernetes: Option<Url>,
+
+    /// Where the files of the pod's service account are
+    #[arg(long, value_name = "DIR", default_value = cluster::api::ACCOUNT, requires = "tell_kubernetes")]
+    pub(crate) service_account: PathBuf,
 
     #[command(flatten)]
     pub(crate) start: StartArguments,

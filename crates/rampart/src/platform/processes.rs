@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use cluster::api::InCluster;
 use gateway::Watched;
 use model::Stage;
 use store::{Store, StoreError};
@@ -15,6 +16,7 @@ use traces::Traces;
 use worker::{Checks, OrchestratorFigures, Pool, PoolOptions, Stages, deliver::Sender};
 
 use super::{
+    deletion_cost,
     gateway::be_watched,
     interrupted,
     reload::{Hangup, Running},
@@ -155,6 +157,12 @@ pub(super) fn orchestrator(asked: &OnPlatform<OrchestratorArguments>) -> anyhow:
         let (own, seen) = (store.clone(), Arc::clone(&figures));
         let watched = Watched::new(registry, own, move || seen.trouble(), stop.clone());
         be_watched(&configuration, &arguments.watch, watched).await?;
+        if let Some(server) = &arguments.tell_kubernetes {
+            let cluster = InCluster::at(server.clone(), &arguments.service_account);
+            let cluster = cluster.context("--tell-kubernetes")?;
+            let telling = deletion_cost::tell(cluster, store.clone(), Arc::clone(&figures), stop.clone());
+            tokio::spawn(telling);
+        }
         worker::orchestrator::run(figures, store, doorbell, configuration.terms(), kept, stop).await;
         Ok(ExitCode::SUCCESS)
     })

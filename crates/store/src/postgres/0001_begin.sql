@@ -399,6 +399,8 @@ CREATE TABLE workers (
     stages      text NOT NULL,
     version     text NOT NULL,
     concurrency bigint NOT NULL,
+    -- The machine, or the pod.
+    machine     text,
     started_at  timestamptz NOT NULL,
     last_heard  timestamptz NOT NULL
 );

@@ -358,6 +358,8 @@ CREATE TABLE workers (
     stages      TEXT NOT NULL,
     version     TEXT NOT NULL,
     concurrency INTEGER NOT NULL,
+    -- The machine, or the pod.
+    machine     TEXT,
     started_at  INTEGER NOT NULL,
     last_heard  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -29,7 +29,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 async fn comes(ground: &Ground) -> Worker {
     let worker = Worker::new(1);
     let stages = vec![Stage::Package];
-    let who = Introduction { worker: worker.id(), stages, version: "1.2.3", concurrency: 1 };
+    let who = Introduction { worker: worker.id(), stages, version: "1.2.3", concurrency: 1, machine: None };
     ground.store.worker_is_there(who).await.unwrap();
     worker
 }
@@ -71,7 +71,13 @@ async fn nobody_waits_for_a_worker_that_is_not_there(ground: Ground) {
     let refused = ask(&ground, LEFT_PAD).await;
     assert!(matches!(refused, Err(StoreError::NoWorker(Stage::Package))), "{refused:?}");
     let other = WorkerId::from_random(7);
-    let who = Introduction { worker: other, stages: vec![Stage::Check], version: "1.2.3", concurrency: 1 };
+    let who = Introduction {
+        worker: other,
+        stages: vec![Stage::Check],
+        version: "1.2.3",
+        concurrency: 1,
+        machine: None,
+    };
     ground.store.worker_is_there(who).await.unwrap();
     assert!(
         matches!(ask(&ground, LEFT_PAD).await, Err(StoreError::NoWorker(_))),

@@ -6,19 +6,21 @@ use futures_util::future::join_all;
 use model::{Scope, Stage, WorkerId, attendance::Missing};
 use store::{AuditFilter, Introduction, Retention, StoreError};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Worker, exercise};
 
 crate::contract! {
     workers_are_there_until_they_leave_or_fall_silent
     who_was_silent_for_a_day_is_forgotten
     an_office_that_is_held_leads
+    each_machine_has_the_tasks_of_its_workers
     a_scope_is_forgotten_and_only_the_tenants_own
     a_scope_is_replaced_by_who_has_seen_it
 }
 
 async fn comes(ground: &Ground, number: u128, stages: &[Stage]) -> WorkerId {
     let worker = WorkerId::from_random(number);
-    let who = Introduction { worker, stages: stages.to_vec(), version: "1.2.3", concurrency: 4 };
+    let machine = Some(format!("machine-{}", number % 10));
+    let who = Introduction { worker, stages: stages.to_vec(), version: "1.2.3", concurrency: 4, machine };
     ground.store.worker_is_there(who).await.unwrap();
     worker
 }
@@ -51,6 +53,22 @@ async fn who_was_silent_for_a_day_is_forgotten(ground: Ground) {
     assert_eq!(forget().await, 0, "nobody was silent for a day");
     ground.advance(Duration::from_secs(120)).await;
     assert_eq!((forget().await, forget().await), (1, 0));
+}
+
+async fn each_machine_has_the_tasks_of_its_workers(ground: Ground) {
+    // Two of them on one machine.
+    for number in [1, 2, 11] {
+        comes(&ground, number, &[Stage::Exercise]).await;
+    }
+    ground.enqueue([exercise(), exercise(), exercise(), exercise()]).await;
+    assert_eq!(Worker::new(1).claim(&ground, 2).await.len(), 2);
+    assert_eq!(Worker::new(11).claim(&ground, 1).await.len(), 1);
+    let at_work = async || ground.store.machines_at_work().await.unwrap();
+    assert_eq!(at_work().await, [("machine-1".to_owned(), 3), ("machine-2".to_owned(), 0)].into());
+    ground.advance(Duration::from_secs(10)).await;
+    comes(&ground, 2, &[Stage::Exercise]).await;
+    ground.advance(Duration::from_secs(6)).await;
+    assert_eq!(at_work().await, [("machine-2".to_owned(), 0)].into(), "one was silent for too long");
 }
 
 async fn an_office_that_is_held_leads(ground: Ground) {

@@ -216,7 +216,8 @@ async fn settle_finding(ground: &Ground, tenant: &Furnished, scan: Value, marker
 async fn analyse(ground: &Ground, tenant: TenantId, marker: &str) {
     let worker = WorkerId::from_random(rand::random());
     let stages = vec![Stage::Package];
-    let who = Introduction { worker, stages: stages.clone(), version: "1.2.3", concurrency: 1 };
+    let who =
+        Introduction { worker, stages: stages.clone(), version: "1.2.3", concurrency: 1, machine: None };
     ground.store.worker_is_there(who).await.unwrap();
     let new = NewAnalysis {
         purl: format!("pkg:npm/{marker}@1.0.0").parse().unwrap(),

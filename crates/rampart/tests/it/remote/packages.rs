@@ -29,7 +29,7 @@ impl Analyst {
         let store = runtime.block_on(async {
             let store = Store::open(&location).await.unwrap();
             let stages = vec![Stage::Package];
-            let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1 };
+            let who = Introduction { worker, stages, version: "1.2.3", concurrency: 1, machine: None };
             store.worker_is_there(who).await.unwrap();
             store
         });

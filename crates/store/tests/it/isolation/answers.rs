@@ -460,8 +460,8 @@ pub(super) async fn furnished(ground: &Ground) -> Things {
 
 /// An analysis of a package, when the worker for it has gone again.
 async fn analysed(ground: &Ground, worker: &Worker) -> TaskId {
-    let who =
-        Introduction { worker: worker.id(), stages: vec![Stage::Package], version: "1.2.3", concurrency: 1 };
+    let (worker_id, stages) = (worker.id(), vec![Stage::Package]);
+    let who = Introduction { worker: worker_id, stages, version: "1.2.3", concurrency: 1, machine: None };
     ground.store.worker_is_there(who).await.unwrap();
     let (purl, deadline) = (PACKAGE.parse().unwrap(), Duration::from_secs(60));
     let new = NewAnalysis { purl, priority: Priority::Normal, deadline };
