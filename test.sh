@@ -81,8 +81,11 @@ if ! grep -qsF "$stamp" target/tools/schemas/version; then
     npm ci --prefix target/tools/schemas --ignore-scripts --no-audit --no-fund --loglevel=error
     echo "$stamp" >target/tools/schemas/version
 fi
-# Rules about manifests, beside our own.
+# Rules about manifests, beside our own; what is let into a cluster; what watches it.
 install_tool checkov 3.3.30
+install_tool cel-python 0.5.0
+target/tools/cel-python/bin/pip install --quiet PyYAML==6.0.3
+deploy/monitoring/install-tools --vrl >/dev/null
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
@@ -92,6 +95,8 @@ step cargo clippy --workspace --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" step cargo doc --workspace --no-deps --document-private-items --locked --quiet
 # The fuzz targets are a workspace of their own: they must go on compiling, as cargo-fuzz compiles them.
 step env RUSTFLAGS="--cfg fuzzing" cargo check --manifest-path fuzz/Cargo.toml --locked --quiet --target-dir target/fuzz
+step target/tools/cel-python/bin/python -B deploy/kubernetes/components/policies/test
+step target/tools/schemas/bin/python -B deploy/monitoring/check
 if cargo deny --version >/dev/null 2>&1; then
     step cargo deny --offline check bans licenses sources
 fi

@@ -19,8 +19,13 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     &[&["doorbell-single"], &["doorbell-sentinel"], &["doorbell-rabbitmq"]],
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
+/// What is put on top of an overlay.
+const ON_TOP: [(&str, &[&str]); 2] = [
+    ("production", &["rollouts", "rollouts/sizes", "spot", "monitoring-drills"]),
+    ("production", &["rollouts-blue-green", "rollouts/sizes"]),
+];
 /// What any installation may have beside them.
-pub(crate) const ADDITIONS: [&str; 8] = [
+pub(crate) const ADDITIONS: [&str; 15] = [
     "audit-key",
     "secrets-placeholder",
     "scan-private",
@@ -29,6 +34,13 @@ pub(crate) const ADDITIONS: [&str; 8] = [
     "zones",
     "autoscaling",
     "autoscaling-slow",
+    "spot",
+    "registry",
+    "policies",
+    "policies-kyverno",
+    "monitoring",
+    "monitoring-alerts",
+    "monitoring-dashboards",
 ];
 
 pub(crate) fn root() -> PathBuf {
@@ -65,10 +77,16 @@ pub(crate) fn all() -> &'static [Render] {
             wanted.push((overlay.file_name().unwrap().to_str().unwrap().to_owned(), overlay));
         }
         let scratch = tempfile::tempdir_in(root().join("target")).unwrap();
-        for (number, components) in combinations().into_iter().enumerate() {
+        let up = "../../../deploy/kubernetes";
+        let of_base = combinations().into_iter().map(|components| (format!("{up}/base"), components));
+        let on_top = ON_TOP
+            .iter()
+            .map(|(overlay, components)| (format!("{up}/overlays/{overlay}"), components.to_vec()));
+        for (number, (below, components)) in of_base.chain(on_top).enumerate() {
             let directory = scratch.path().join(number.to_string());
-            write(&directory, &components);
-            wanted.push((components.join(" + "), directory));
+            write(&directory, &below, &components);
+            let name = below.rsplit('/').next().unwrap_or_default();
+            wanted.push((format!("{name} + {}", components.join(" + ")), directory));
         }
         let (wanted, rendered) = (Mutex::new(wanted), Mutex::new(Vec::new()));
         thread::scope(|scope| {
@@ -129,14 +147,14 @@ fn combinations() -> Vec<Vec<&'static str>> {
     combinations.iter().enumerate().map(components).collect()
 }
 
-/// A kustomization of the base and these components.
-fn write(directory: &Path, components: &[&str]) {
+/// A kustomization of what is below, and these components.
+fn write(directory: &Path, below: &str, components: &[&str]) {
     fs::create_dir_all(directory).unwrap();
     // Kustomize wants relative paths: from two levels below `target`.
     let up = "../../../deploy/kubernetes";
     let components: String = components.iter().map(|name| format!("  - {up}/components/{name}\n")).collect();
     let text = format!(
-        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: rampart\nresources:\n  - {up}/base\n\
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: rampart\nresources:\n  - {below}\n\
          components:\n{components}  - {up}/components/labels\nimages:\n  - name: rampart\n    digest: sha256:{}\n",
         "1".repeat(64)
     );

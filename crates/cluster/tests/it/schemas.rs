@@ -1,6 +1,10 @@
 //! What is applied is what the versions of Kubernetes and the operators know, to the last field.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use cluster::manifests::list;
 use serde_json::Value;
@@ -16,18 +20,23 @@ fn check(files: &[PathBuf]) -> (Option<i32>, String) {
     (output.status.code(), said)
 }
 
+/// Each installation in a file of its own; a table of contents for whoever reads what is wrong with which.
+fn written(directory: &Path) -> (Vec<PathBuf>, String) {
+    let (mut files, mut contents) = (Vec::new(), String::new());
+    for (number, render) in renders::all().iter().enumerate() {
+        let file = directory.join(format!("{number}.yaml"));
+        fs::write(&file, &render.text).unwrap();
+        files.push(file);
+        contents.push_str(&format!("{number}.yaml is {}\n", render.name));
+    }
+    (files, contents)
+}
+
 #[test]
 fn every_installation_is_as_the_schemas_want_it() {
     let directory = tempfile::tempdir().unwrap();
-    let files: Vec<PathBuf> = renders::all()
-        .iter()
-        .map(|render| {
-            let file = directory.path().join(format!("{}.yaml", render.name.replace(' ', "")));
-            fs::write(&file, &render.text).unwrap();
-            file
-        })
-        .collect();
-    assert_eq!(check(&files), (Some(0), String::new()));
+    let (files, contents) = written(directory.path());
+    assert_eq!(check(&files), (Some(0), String::new()), "{contents}");
 }
 
 #[test]
@@ -53,9 +62,8 @@ fn checkov_finds_nothing() {
         "--output",
         "json",
     ]);
-    for render in renders::all() {
-        let file = directory.path().join(format!("{}.yaml", render.name.replace(' ', "")));
-        fs::write(&file, &render.text).unwrap();
+    let (files, contents) = written(directory.path());
+    for file in &files {
         command.arg("--file").arg(file);
     }
     let output = command.output().unwrap();
@@ -64,7 +72,7 @@ fn checkov_finds_nothing() {
     let failed: Vec<String> = list(&told, "/results/failed_checks")
         .map(|check| format!("{} {} {}", check["check_id"], check["resource"], check["file_path"]))
         .collect();
-    assert_eq!(failed, [""; 0]);
+    assert_eq!(failed, [""; 0], "{contents}");
     assert!(told["summary"]["passed"].as_u64().unwrap() > 1_000, "{}", told["summary"]);
     assert_eq!(told["summary"]["parsing_errors"], 0);
 }
