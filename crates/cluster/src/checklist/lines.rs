@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{EXAMPLE, Line, PLACEHOLDER, Served, secrets_to_make};
-use crate::manifests::{Manifests, Object, list, text};
+use crate::manifests::{Manifests, Object, Pod, list, selects, text};
 
 const NO_CLUSTER: &str = "give --context, or make one current: it is asked by kubectl";
 
@@ -51,22 +51,26 @@ fn setting<'a>(manifests: &'a Manifests, name: &str) -> Option<&'a str> {
 }
 
 pub(super) fn image(manifests: &Manifests) -> Line {
-    let images: BTreeSet<&str> = manifests
-        .pods()
-        .filter(|pod| pod.role().is_some())
-        .flat_map(|pod| pod.all_containers())
-        .filter_map(|container| text(container, "/image"))
-        .collect();
-    let pinned = |image: &&str| {
-        image.split_once("@sha256:").is_some_and(|(_, digest)| !digest.trim_matches('0').is_empty())
+    let images = |is_ours: bool| -> BTreeSet<&str> {
+        let pods = manifests.pods().filter(move |pod| pod.role().is_some() == is_ours);
+        pods.flat_map(|pod| pod.all_containers()).filter_map(|container| text(container, "/image")).collect()
     };
-    let wrong: Vec<&str> =
-        images.iter().copied().filter(|image| !pinned(image) || image.contains(EXAMPLE)).collect();
+    let digest = |image: &str| image.split_once("@sha256:").map(|(_, digest)| digest.to_owned());
+    let is_nowhere = |image: &str| {
+        image.contains(EXAMPLE) || digest(image).is_some_and(|digest| digest.trim_matches('0').is_empty())
+    };
+    let (ours, others) = (images(true), images(false));
+    let unpinned = ours.iter().copied().filter(|image| digest(image).is_none() || is_nowhere(image));
+    let wrong: Vec<&str> = unpinned.chain(others.iter().copied().filter(|image| is_nowhere(image))).collect();
     match wrong.is_empty() {
-        true => Line::ok("image", images.into_iter().collect::<Vec<_>>().join(", ")),
+        true => Line::ok("image", ours.into_iter().collect::<Vec<_>>().join(", ")),
         false => Line::missing(
             "image",
-            format!("{} is no image of a registry of yours by its digest", wrong.join(", ")),
+            wrong
+                .iter()
+                .map(|image| format!("{image} is no image of a registry of yours by its digest"))
+                .collect::<Vec<_>>()
+                .join("\n"),
             "in the overlay: kustomize edit set image rampart=REGISTRY/NAME@sha256:DIGEST",
         ),
     }
@@ -259,20 +263,26 @@ pub(super) fn audit_key(manifests: &Manifests) -> Line {
 
 pub(super) fn monitoring(manifests: &Manifests) -> Line {
     let has = |kind| manifests.of_kind(kind).next().is_some();
-    let missing: Vec<&str> = [
-        ("PodMonitor", has("PodMonitor") || has("ServiceMonitor")),
-        ("PrometheusRule", has("PrometheusRule")),
-    ]
-    .into_iter()
-    .filter(|(_, is_there)| !is_there)
-    .map(|(kind, _)| kind)
-    .collect();
-    match missing.is_empty() {
+    let mut wrong = Vec::new();
+    let is_watched = |pod: &Pod<'_>| {
+        let labels = pod.labels();
+        manifests.of_kind("PodMonitor").any(|monitor| selects(monitor.at("/spec/selector"), &labels))
+    };
+    let unwatched = manifests.pods().filter(|pod| pod.role().is_some() && !is_watched(pod));
+    wrong.extend(unwatched.map(|pod| format!("nobody collects the numbers of {}", pod.object.path())));
+    if !has("PrometheusRule") {
+        wrong.push("no rules look at them".to_owned());
+    }
+    let leading_nowhere = saying(manifests.of_kind("PrometheusRule"), &[EXAMPLE]).len();
+    if leading_nowhere > 0 {
+        wrong.push(format!("{leading_nowhere} links to runbooks lead to {EXAMPLE}"));
+    }
+    match wrong.is_empty() {
         true => Line::ok("monitoring", "numbers are collected, and rules look at them"),
         false => Line::missing(
             "monitoring",
-            format!("there is no {}", missing.join(" and no ")),
-            "add components/monitoring",
+            wrong.join("\n"),
+            "add components/monitoring, and say where runbooks are (docs/monitoring.md)",
         ),
     }
 }
@@ -292,13 +302,21 @@ pub(super) fn alert_channels(manifests: &Manifests) -> Line {
 }
 
 pub(super) fn policies(manifests: &Manifests) -> Line {
-    let policies = manifests.of_kind("ValidatingAdmissionPolicy").count();
+    let kinds = ["ValidatingAdmissionPolicy", "NamespacedImageValidatingPolicy", "ImageValidatingPolicy"];
+    let policies = || manifests.objects().filter(|object| kinds.contains(&object.kind()));
+    let parameters = manifests.of_kind("ConfigMap").filter(|map| map.name().starts_with("policies"));
+    let wrong = saying(policies().chain(parameters), &[PLACEHOLDER, EXAMPLE]);
     let bound = manifests.of_kind("ValidatingAdmissionPolicyBinding").count();
-    match (policies, bound) {
-        (0, _) | (_, 0) => {
+    match (bound, wrong.is_empty()) {
+        (0, _) => {
             Line::missing("admission", "nothing looks at what is applied later", "add components/policies")
         }
-        _ => Line::ok("admission", format!("{policies} policies look at what is applied")),
+        (_, false) => {
+            Line::missing("admission", wrong.join("\n"), "patch the ConfigMap policies, and who signs images")
+        }
+        (_, true) => {
+            Line::ok("admission", format!("{} policies look at what is applied", policies().count()))
+        }
     }
 }
 

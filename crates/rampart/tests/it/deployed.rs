@@ -1,6 +1,7 @@
 //! What the manifests of `deploy/` say is what this program takes: its arguments, its environment, its probes; and its image is one that
 //! a hardened cluster runs.
 
+mod checklist;
 mod deletion_cost;
 mod image;
 mod rolling;
