@@ -27,14 +27,14 @@ impl Server {
             .iter()
             .map(|server| {
                 format!(
-                    "    server of-{} {} check inter 250ms fall 1 rise 1\n",
+                    "    server of-{} {} check inter 250ms fall 3 rise 1\n",
                     server.number(),
                     server.address()
                 )
             })
             .collect();
         let settings = format!(
-            "defaults\n    mode http\n    timeout connect 2s\n    timeout client 60s\n    timeout server 60s\n    timeout check 2s\n\
+            "defaults\n    mode http\n    timeout connect 2s\n    timeout client 60s\n    timeout server 60s\n    timeout check 10s\n\
              frontend entry\n    bind {}\n    default_backend gateways\n\
              backend gateways\n    balance roundrobin\n    option httpchk GET /ready\n    option redispatch 1\n    retries 5\n    \
              retry-on conn-failure empty-response\n    \
