@@ -105,16 +105,16 @@ pub(crate) fn page(text: Result<String, fmt::Error>) -> Result<(HeaderMap, Strin
 /// A process that answers nobody but those who watch it.
 pub struct Watched {
     numbers: Numbers,
-    store: Store,
+    store: Option<Store>,
     trouble: Box<dyn Fn() -> Option<&'static str> + Send + Sync>,
     ending: CancellationToken,
 }
 
 impl Watched {
-    /// Counts in `registry`, works with `store`, says by `trouble` why it cannot work, and takes nothing new from the end of `ending` on.
+    /// Counts in `registry`, works with `store` if it does with any, says by `trouble` why it cannot work, and takes nothing new from the end of `ending` on.
     pub fn new(
         registry: Registry,
-        store: Store,
+        store: Option<Store>,
         trouble: impl Fn() -> Option<&'static str> + Send + Sync + 'static,
         ending: CancellationToken,
     ) -> Watched {
@@ -132,7 +132,7 @@ impl Watched {
 }
 
 async fn show(State(watched): State<Arc<Watched>>) -> Result<(HeaderMap, String), Problem> {
-    page(watched.numbers.told(watched.store.connections(), || {}))
+    page(watched.numbers.told(watched.store.as_ref().and_then(Store::connections), || {}))
 }
 
 async fn ready(State(watched): State<Arc<Watched>>) -> Result<Json<Value>, Problem> {

@@ -1,5 +1,6 @@
 //! The command line: every option once, with its help.
 
+mod backup;
 mod deploy;
 mod platform;
 mod scan;
@@ -16,6 +17,11 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 
 pub(crate) use self::{
+    backup::{
+        BackupArchiveArguments, BackupCommand, BackupCreateArguments, BackupDrillArguments,
+        BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, IdentityArguments,
+        MomentArguments, RecipientArguments,
+    },
     deploy::{DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments},
     platform::{
         AdminCommand, AdminCreateArguments, Anywhere, AuditCheckpointsArguments, AuditCommand,
@@ -58,6 +64,9 @@ pub(crate) enum Command {
     Scope(ScopeCommand),
     #[command(flatten)]
     Platform(PlatformCommand),
+    /// Back up the database, restore it to any moment, and practise that
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Take the platform to a Kubernetes cluster: check, compare, make secrets
     #[command(subcommand)]
     Deploy(DeployCommand),
@@ -200,6 +209,13 @@ mod tests {
         "rampart admin create",
         "rampart admin list",
         "rampart admin password",
+        "rampart backup archive",
+        "rampart backup create",
+        "rampart backup drill",
+        "rampart backup key",
+        "rampart backup list",
+        "rampart backup restore",
+        "rampart backup verify",
         "rampart checks lint",
         "rampart checks list",
         "rampart checks show",
@@ -207,6 +223,7 @@ mod tests {
         "rampart completions",
         "rampart deploy check",
         "rampart deploy diff",
+        "rampart deploy program",
         "rampart deploy secrets",
         "rampart gateway",
         "rampart man",

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use cluster::{
     checklist::{Line, Standing, checklist},
     difference::{self, Change, ChangeKind, Difference},
@@ -37,7 +37,18 @@ pub(crate) fn run(command: &DeployCommand) -> anyhow::Result<ExitCode> {
         DeployCommand::Secrets(DeployOverlayArguments { overlay }) => {
             secrets::print(&kustomize::read(&directory(overlay)?)?)
         }
+        DeployCommand::Program { into } => copy_program(into),
     }
+}
+
+/// Under its name it is there as a whole or not at all, and can be run.
+fn copy_program(into: &Path) -> anyhow::Result<ExitCode> {
+    let cannot = || format!("cannot copy this program into `{}`", into.display());
+    let program = std::env::current_exe().with_context(cannot)?;
+    let unfinished = into.join(".rampart");
+    std::fs::copy(program, &unfinished).with_context(cannot)?;
+    std::fs::rename(unfinished, into.join("rampart")).with_context(cannot)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn directory(overlay: &str) -> anyhow::Result<PathBuf> {

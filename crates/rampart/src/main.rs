@@ -1,5 +1,6 @@
 //! Rampart: finds what an organisation exposes, says what matters first, and helps to fix it safely.
 
+mod backup;
 mod checks_command;
 mod cli;
 mod configuration;
@@ -41,6 +42,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Checks(command) => checks_command::run(&command),
         Command::Scope(command) => scope_command::run(&command),
         Command::Platform(command) => platform::run(&command),
+        Command::Backup(command) => backup::run(&command),
         Command::Deploy(command) => deploy::run(&command),
         Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Completions { shell } => cli::print_completions(shell),

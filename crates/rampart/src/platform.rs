@@ -43,6 +43,8 @@ use worker::doorbell::Doorbell;
 
 use self::place::Place;
 pub(crate) use self::{
+    gateway::be_watched,
+    processes::run as run_role,
     scans::scan,
     scopes::{delete_scope, list_scopes, put_scope},
 };
@@ -190,7 +192,7 @@ fn operator() -> String {
 }
 
 /// Cancelled by Ctrl-C or the request to terminate; a second one ends the process at once.
-fn interrupted() -> anyhow::Result<CancellationToken> {
+pub(crate) fn interrupted() -> anyhow::Result<CancellationToken> {
     let token = CancellationToken::new();
     let stop = token.clone();
     let listen = |kind| signal(kind).context("cannot listen for interrupts");
@@ -227,7 +229,7 @@ fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
 }
 
 /// To standard output. That nobody reads any more (`| head`) is the reader's right: the command goes on to its usual end.
-fn put(text: &str) -> anyhow::Result<()> {
+pub(crate) fn put(text: &str) -> anyhow::Result<()> {
     put_bytes(text.as_bytes())
 }
 
@@ -241,12 +243,12 @@ fn put_bytes(bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 /// One JSON document on standard output.
-fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
+pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
     put(&(serde_json::to_string_pretty(document)? + "\n"))
 }
 
 /// Columns for people: as wide as they need to be, the last as it comes.
-fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
+pub(crate) fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     let mut widths: Vec<usize> = head.iter().map(|title| title.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -273,7 +275,7 @@ fn print_table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
 }
 
 /// For tables: to the second, in UTC.
-fn short_time(time: jiff::Timestamp) -> String {
+pub(crate) fn short_time(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 

@@ -82,6 +82,17 @@ impl Download {
     }
 }
 
+/// An object among others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub key: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// When it was written.
+    pub at: Timestamp,
+}
+
 /// The name of an object: what it is, whose it is, which it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
@@ -100,6 +111,18 @@ impl ObjectKey {
     /// How the keys of a scan's reports begin.
     pub fn reports(tenant: TenantId, scan: ScanId) -> String {
         format!("{REPORTS}/{tenant}/{scan}")
+    }
+
+    /// A part of a backup, in a place that has nothing but backups: names between slashes, none of them empty or of dots alone.
+    pub fn of_backups(path: &str) -> Result<ObjectKey, StoreError> {
+        let is_name = |name: &str| {
+            let known = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+            name.chars().all(known) && !name.trim_matches('.').is_empty()
+        };
+        match path.split('/').all(is_name) {
+            true => Ok(ObjectKey(path.to_owned())),
+            false => Err(StoreError::Invalid(format!("`{path}` is no name of an object"))),
+        }
     }
 
     /// Whose evidence it is, if it is any.
@@ -215,6 +238,18 @@ impl Objects {
         let pieces = found.into_stream().map_ok(Vec::from);
         let pieces = pieces.map_err(move |error| objects.trouble(&key, &error)).boxed();
         Ok(Download { shown: self.shown.clone(), pieces })
+    }
+
+    /// Everything that is there, in no particular order. What somebody has not finished is not there yet.
+    pub async fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let found = self.inner.list(None).try_collect::<Vec<_>>().await;
+        let found = found.map_err(|error| StoreError::Objects(format!("{self}: {}", brief(error))))?;
+        let listed = found.into_iter().map(|object| Listed {
+            key: object.location.to_string(),
+            bytes: object.size,
+            at: Timestamp::from_millisecond(object.last_modified.timestamp_millis()).unwrap_or_default(),
+        });
+        Ok(listed.filter(|object| !is_unfinished(&object.key)).collect())
     }
 
     /// That it is gone already is as good.

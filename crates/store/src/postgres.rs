@@ -37,6 +37,7 @@ pub(crate) use self::replica::Replica;
 pub use self::{
     migrate::migrate,
     replica::{ReplicaLocation, ReplicaState},
+    tls::is_on_this_machine,
 };
 use self::{
     tls::Server,

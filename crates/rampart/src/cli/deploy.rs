@@ -1,5 +1,7 @@
 //! The options of `rampart deploy`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
@@ -10,6 +12,12 @@ pub(crate) enum DeployCommand {
     Diff(DeployDiffArguments),
     /// Print the secrets that an overlay's pods mount and that nobody makes there, with values that nobody can guess
     Secrets(DeployOverlayArguments),
+    /// Copy this program into a directory, for a container that has the other programs it needs: PostgreSQL's, for backups
+    Program {
+        /// Directory that both containers see
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
 }
 
 /// Which installation

@@ -11,6 +11,7 @@ pub(crate) enum Process {
     Gateway,
     Worker,
     Orchestrator,
+    Archive,
 }
 
 /// What becomes of a setting that has changed.
@@ -32,6 +33,7 @@ impl Process {
             Process::Gateway => "rampart-gateway",
             Process::Worker => "rampart-worker",
             Process::Orchestrator => "rampart-orchestrator",
+            Process::Archive => "rampart-archive",
         }
     }
 

@@ -149,7 +149,7 @@ pub(super) async fn watch(
 }
 
 /// The same of a process that answers nobody else.
-pub(super) async fn be_watched(
+pub(crate) async fn be_watched(
     configuration: &Configuration,
     arguments: &WatchArguments,
     watched: Watched,

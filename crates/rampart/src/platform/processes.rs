@@ -42,7 +42,7 @@ pub(super) fn served(stages: &[Stage], sender: Option<&Sender>) -> Vec<Stage> {
 }
 
 /// Runs a role, which goes on until it is told to end, with what it says of itself.
-pub(super) fn run(
+pub(crate) fn run(
     configuration: &Configuration,
     process: Process,
     role: impl AsyncFnOnce(Logging) -> anyhow::Result<ExitCode>,
@@ -120,7 +120,7 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
         let pool = Pool::new(store.clone(), doorbell, stages, options);
         let (figures, mut registry) = (pool.figures(), gateway::registry());
         figures.register(&mut registry);
-        let watched = Watched::new(registry, store, move || figures.trouble(), stop.clone());
+        let watched = Watched::new(registry, Some(store), move || figures.trouble(), stop.clone());
         be_watched(configuration, &arguments.watch, watched).await?;
         if let Err(error) = pool.introduce().await {
             tracing::warn!(%error, "the worker cannot say that it is there; it goes on trying");
@@ -155,7 +155,7 @@ pub(super) fn orchestrator(asked: &OnPlatform<OrchestratorArguments>) -> anyhow:
         let (figures, mut registry) = (Arc::new(OrchestratorFigures::default()), gateway::registry());
         figures.register(&mut registry);
         let (own, seen) = (store.clone(), Arc::clone(&figures));
-        let watched = Watched::new(registry, own, move || seen.trouble(), stop.clone());
+        let watched = Watched::new(registry, Some(own), move || seen.trouble(), stop.clone());
         be_watched(&configuration, &arguments.watch, watched).await?;
         if let Some(server) = &arguments.tell_kubernetes {
             let cluster = InCluster::at(server.clone(), &arguments.service_account);

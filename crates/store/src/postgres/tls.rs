@@ -101,6 +101,11 @@ pub(super) fn server(url: &str) -> Result<Server, StoreError> {
     Ok(Server { config, tls })
 }
 
+/// Is the server of a URL on this machine? What is said to it there nobody else hears.
+pub fn is_on_this_machine(url: &str) -> Result<bool, StoreError> {
+    Ok(on_this_machine(&server(url)?.config))
+}
+
 /// None when it is no URL.
 fn options(url: &str) -> Option<Result<Asked, StoreError>> {
     let after = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"))?;

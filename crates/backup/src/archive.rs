@@ -1,0 +1,325 @@
+//! Keeps what a server writes ahead, while it is written: with it anything can be had again as it was at any moment since a backup.
+//!
+//! `pg_receivewal` follows the server into a directory, the spool. What is whole there goes to the place for backups, and of what is
+//! being written a look at every interval: so much is lost, at most, when the server is. A slot keeps at the server what has not come
+//! here yet, for as long as it takes.
+
+use std::{
+    collections::BTreeSet,
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+
+use crate::{
+    BackupError, Place, Recipients, Source, System,
+    postgres::{self, Running},
+    seal::{ending, seal},
+    segment::{Segment, SegmentSize, is_history},
+};
+
+/// How often the spool is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Backups and drills of others are counted so often.
+const COUNT: Duration = Duration::from_secs(60);
+/// How long the end of `pg_receivewal` is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is kept of which server, where, and how.
+pub struct Archive<'a> {
+    /// Where it goes.
+    pub place: &'a Place,
+    /// Whose it is.
+    pub source: &'a Source,
+    /// Who can read it.
+    pub recipients: &'a Recipients,
+    /// Where it waits. What is in there was written by nobody else, and is lost to nobody: it is on a disk of its own.
+    pub spool: &'a Path,
+    /// By which name the server knows that somebody follows.
+    pub slot: &'a str,
+    /// How often what is being written is kept.
+    pub every: Duration,
+}
+
+/// What has come to the place.
+#[derive(Debug, Clone, Default)]
+pub struct Shipped {
+    /// When everything that had come from the server was in the place, the last time.
+    pub current_at: Option<Timestamp>,
+    /// Files that were put there.
+    pub files: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Tries that failed.
+    pub failures: u64,
+    /// Files that wait in the spool, that are whole.
+    pub waiting: u64,
+    /// Is something missing between what is in the place and what comes now? A new backup mends it.
+    pub gap: bool,
+    /// When the newest backup in the place was done.
+    pub backup_at: Option<Timestamp>,
+    /// What the newest drill has shown.
+    pub drill: Option<crate::DrillReport>,
+    /// When the newest drill that showed nothing bad was done.
+    pub drill_passed_at: Option<Timestamp>,
+}
+
+/// What whoever watches sees of it.
+#[derive(Debug, Default)]
+pub struct ArchiveFigures(Mutex<Shipped>);
+
+impl ArchiveFigures {
+    /// As it is now.
+    pub fn now(&self) -> Shipped {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Shipped)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What is known of what is in the place.
+struct At {
+    system: System,
+    /// Whole files that are there.
+    whole: BTreeSet<String>,
+    /// The newest of them, to see what is missing.
+    newest: Option<Segment>,
+    size: Option<SegmentSize>,
+    /// The last look at what is being written: of which file, what it was, and under which name it is there.
+    look: Option<Look>,
+}
+
+struct Look {
+    file: String,
+    key: String,
+    /// What was there, unsealed, as its hash.
+    seen: String,
+}
+
+impl Archive<'_> {
+    /// Goes on until `stop` says so or is gone, and then keeps what has come by then. It ends by itself when the server is
+    /// not what it was, or `pg_receivewal` does not go on.
+    pub fn run(&self, figures: &ArchiveFigures, stop: &Receiver<()>) -> Result<(), BackupError> {
+        let failed = |why| BackupError::file("cannot make the spool", self.spool, why);
+        DirBuilder::new().recursive(true).mode(0o700).create(self.spool).map_err(failed)?;
+        let system = System::of_postgres(self.source.identify()?);
+        let catalogue = self.place.catalogue()?;
+        let mut at =
+            At { whole: BTreeSet::new(), newest: None, size: None, look: None, system: system.clone() };
+        for name in self.spooled()? {
+            if catalogue.has_whole(&system, &name) {
+                at.whole.insert(name);
+            }
+        }
+        let newest = catalogue.newest_whole(&system).map(|file| file.name.clone());
+        let mut make_slot = self.source.ask("pg_receivewal")?;
+        make_slot.args(["--slot", self.slot, "--create-slot", "--if-not-exists"]);
+        postgres::run("pg_receivewal", &mut make_slot)?;
+        let mut command = self.source.ask("pg_receivewal")?;
+        command.args(["--slot", self.slot, "--status-interval=5", "--directory"]).arg(self.spool);
+        let mut running = Running::start("pg_receivewal", &mut command, |line| {
+            tracing::warn!(line, "what is written ahead cannot be followed");
+        })?;
+        tracing::info!(%system, place = %self.place, spool = %self.spool.display(), every = ?self.every, "what is written ahead is kept");
+        let (mut looked, mut counted, mut in_trouble) = (None, None, false);
+        loop {
+            let wants_end = !matches!(stop.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout));
+            if wants_end {
+                running.tell(Signal::SIGINT);
+                running.ends_within(PATIENCE);
+            } else if running.ends_within(Duration::ZERO) {
+                return Err(running.finish().err().unwrap_or_else(|| {
+                    BackupError::Invalid("pg_receivewal ended although nobody asked it to".to_owned())
+                }));
+            }
+            let look = wants_end || looked.is_none_or(|at: Instant| at.elapsed() >= self.every);
+            match self.ship(&mut at, newest.as_deref(), look, figures) {
+                Ok(()) => {
+                    if look {
+                        looked = Some(Instant::now());
+                    }
+                    if std::mem::take(&mut in_trouble) {
+                        tracing::info!("what is written ahead is kept again");
+                    }
+                }
+                Err(error) => {
+                    figures.change(|shipped| shipped.failures += 1);
+                    if wants_end {
+                        return Err(error);
+                    }
+                    if !std::mem::replace(&mut in_trouble, true) {
+                        tracing::warn!(%error, "what is written ahead waits in the spool");
+                    }
+                }
+            }
+            if wants_end {
+                return Ok(());
+            }
+            if counted.is_none_or(|at: Instant| at.elapsed() >= COUNT) {
+                counted = Some(Instant::now());
+                self.count(&system, figures);
+            }
+        }
+    }
+
+    /// Counts what others have put there.
+    fn count(&self, system: &System, figures: &ArchiveFigures) {
+        match self.place.catalogue() {
+            Ok(catalogue) => figures.change(|shipped| {
+                let newest = catalogue.backups.iter().rfind(|backup| backup.system == *system);
+                shipped.backup_at = newest.map(|backup| backup.ended);
+                shipped.gap = newest
+                    .and_then(|backup| catalogue.chain(backup))
+                    .is_some_and(|chain| chain.gap.is_some());
+                let passed = catalogue.drills.iter().rfind(|drill| drill.troubles.is_empty());
+                shipped.drill_passed_at = passed.map(|drill| drill.ended);
+                shipped.drill = catalogue.drills.into_iter().next_back();
+            }),
+            Err(error) => tracing::warn!(%error, "it is unknown which backups and drills there are"),
+        }
+    }
+
+    /// The names of what is whole in the spool, in order.
+    fn spooled(&self) -> Result<Vec<String>, BackupError> {
+        let mut names = self.all_spooled()?;
+        names.retain(|name| !name.contains(".partial"));
+        Ok(names)
+    }
+
+    fn all_spooled(&self) -> Result<Vec<String>, BackupError> {
+        let failed = |why| BackupError::file("cannot read the spool", self.spool, why);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.spool).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            names.extend(name.to_str().map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Puts there what is whole, and, if it is time for that, what is being written.
+    fn ship(
+        &self,
+        at: &mut At,
+        newest: Option<&str>,
+        look: bool,
+        figures: &ArchiveFigures,
+    ) -> Result<(), BackupError> {
+        let begun = Timestamp::now();
+        let spooled = self.spooled()?;
+        let waiting = spooled.iter().filter(|name| !at.whole.contains(*name)).count();
+        figures.change(|shipped| shipped.waiting = waiting as u64);
+        for name in &spooled {
+            if at.whole.contains(name) {
+                continue;
+            }
+            let file = self.spool.join(name);
+            let bytes = read(&file)?;
+            if let Some(segment) = segment_in(name, bytes.len(), at) {
+                let before = at.newest.or_else(|| newest.and_then(|name| Segment::read(name, at.size?)));
+                if before.is_some_and(|before| segment.number > before.number + 1) {
+                    tracing::warn!(
+                        file = name,
+                        "between what is in the place and what comes now something is missing: make a new backup"
+                    );
+                    figures.change(|shipped| shipped.gap = true);
+                }
+                at.newest = Some(segment);
+            } else if !is_history(name) {
+                // Nothing of the server's: `pg_receivewal` says which files it makes.
+                continue;
+            }
+            self.put(&at.system, name, &bytes, figures)?;
+            at.whole.insert(name.clone());
+            if let Some(old) = at.look.take_if(|look| look.file == *name) {
+                self.place.delete(&old.key)?;
+            }
+        }
+        // From the newest `pg_receivewal` sees where to go on.
+        let keep = spooled.iter().rfind(|name| !is_history(name));
+        for name in spooled.iter().filter(|name| !is_history(name) && Some(*name) != keep) {
+            if at.whole.contains(name) {
+                let file = self.spool.join(name);
+                std::fs::remove_file(&file).map_err(|why| BackupError::file("cannot remove", &file, why))?;
+                at.whole.remove(name);
+            }
+        }
+        if look {
+            let unfinished: Vec<String> = self.all_spooled()?;
+            let unfinished = unfinished.iter().filter_map(|name| name.strip_suffix(".partial"));
+            if let Some(name) = unfinished.max() {
+                self.look(at, name, figures)?;
+            }
+            figures.change(|shipped| shipped.current_at = Some(begun));
+        }
+        Ok(())
+    }
+
+    fn look(&self, at: &mut At, name: &str, figures: &ArchiveFigures) -> Result<(), BackupError> {
+        let file = self.spool.join(format!("{name}.partial"));
+        let Some(bytes) = read_if_there(&file)? else { return Ok(()) };
+        let seen = digest(&bytes);
+        if at.look.as_ref().is_some_and(|look| look.file == name && look.seen == seen) {
+            return Ok(());
+        }
+        let named = format!("{name}.partial-{:013}", Timestamp::now().as_millisecond());
+        let key = self.put(&at.system, &named, &bytes, figures)?;
+        if let Some(old) = at.look.replace(Look { file: name.to_owned(), key, seen }) {
+            self.place.delete(&old.key)?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        system: &System,
+        name: &str,
+        bytes: &[u8],
+        figures: &ArchiveFigures,
+    ) -> Result<String, BackupError> {
+        let (sealed, sum) = seal(bytes, self.recipients)?;
+        let key = system.wal(&format!("{name}.{}{}", sum.sha256, ending(self.recipients)));
+        self.place.put(&key, sealed)?;
+        figures.change(|shipped| {
+            shipped.files += 1;
+            shipped.bytes += sum.bytes;
+        });
+        Ok(key)
+    }
+}
+
+fn segment_in(name: &str, bytes: usize, at: &mut At) -> Option<Segment> {
+    let size = SegmentSize::try_from(bytes as u64).ok()?;
+    let segment = Segment::read(name, size)?;
+    at.size = Some(size);
+    Some(segment)
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let mut counting = crate::seal::Counting::new(std::io::sink());
+    // Nothing can fail that goes nowhere.
+    std::io::Write::write_all(&mut counting, bytes).ok();
+    counting.finish().1.sha256
+}
+
+fn read(file: &PathBuf) -> Result<Vec<u8>, BackupError> {
+    std::fs::read(file).map_err(|why| BackupError::file("cannot read", file, why))
+}
+
+/// What is being written is renamed when it is whole.
+fn read_if_there(file: &PathBuf) -> Result<Option<Vec<u8>>, BackupError> {
+    match std::fs::read(file) {
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(|why| BackupError::file("cannot read", file, why)),
+    }
+}
