@@ -18,10 +18,10 @@ use crate::{
     cli::{
         BackupArchiveArguments, BackupCommand, BackupCreateArguments, BackupDrillArguments,
         BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, IdentityArguments,
-        MomentArguments, OnPlatform, RecipientArguments, say,
+        MomentArguments, OnPlatform, RecipientArguments, print_json, put, say,
     },
     configuration::{Configuration, Process},
-    platform::{be_watched, interrupted, print_json, print_table, put, run_role, short_time},
+    platform::{be_watched, interrupted, print_table, run_role, short_time},
 };
 
 pub(crate) fn run(command: &BackupCommand) -> anyhow::Result<ExitCode> {

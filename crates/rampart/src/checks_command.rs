@@ -12,22 +12,23 @@ use checks::{Template, examples};
 use report::terminal::sanitise;
 
 use crate::{
-    cli::ChecksCommand,
+    cli::{ChecksCommand, put_bytes},
     library::{self, Library},
 };
 
 pub(crate) fn run(command: &ChecksCommand) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let code = match command {
+    let mut out = Vec::new();
+    let ended = match command {
         ChecksCommand::List { paths, tag, json } => {
-            list(&Library::load(paths)?, tag.as_deref(), *json, &mut out)?
+            list(&Library::load(paths)?, tag.as_deref(), *json, &mut out)
         }
-        ChecksCommand::Lint { paths } => lint(&Library::load(paths)?, &mut out)?,
-        ChecksCommand::Test { path } => test(path.as_deref(), &mut out)?,
-        ChecksCommand::Show { id } => show(id, &mut out)?,
+        ChecksCommand::Lint { paths } => lint(&Library::load(paths)?, &mut out),
+        ChecksCommand::Test { path } => test(path.as_deref(), &mut out),
+        ChecksCommand::Show { id } => show(id, &mut out),
     };
-    out.flush()?;
-    Ok(code)
+    // What was found before something went wrong is told, too.
+    put_bytes(&out)?;
+    ended
 }
 
 fn protocols(template: &Template) -> String {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod deploy;
+mod output;
 mod platform;
 mod scan;
 mod simulate;
@@ -23,6 +24,7 @@ pub(crate) use self::{
         MomentArguments, RecipientArguments,
     },
     deploy::{DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments},
+    output::{print_json, put, put_bytes},
     platform::{
         AdminCommand, AdminCreateArguments, Anywhere, AuditCheckpointsArguments, AuditCommand,
         AuditKeyCommand, AuditListArguments, AuditVerifyArguments, CommentArguments, CommentListArguments,
@@ -138,7 +140,7 @@ pub(crate) enum ScopeCommand {
 pub(crate) fn print_completions(shell: clap_complete::Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "rampart", &mut script);
-    std::io::stdout().write_all(&script)?;
+    put_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -148,7 +150,7 @@ pub(crate) fn write_manual(directory: Option<&Path>) -> anyhow::Result<ExitCode>
         None => {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page)?;
-            std::io::stdout().write_all(&page)?;
+            put_bytes(&page)?;
         }
         Some(directory) => {
             std::fs::create_dir_all(directory)

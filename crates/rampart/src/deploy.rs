@@ -3,7 +3,6 @@
 mod secrets;
 
 use std::{
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -19,7 +18,10 @@ use report::terminal::sanitise;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments, say},
+    cli::{
+        DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments, print_json, put,
+        say,
+    },
     scan::EXIT_UNDETERMINED,
 };
 
@@ -78,7 +80,7 @@ fn check(arguments: &DeployCheckArguments) -> anyhow::Result<ExitCode> {
     };
     let lines = checklist(&manifests, served.as_ref());
     match arguments.json {
-        true => put(&(serde_json::to_string_pretty(&lines)? + "\n"))?,
+        true => print_json(&lines)?,
         false => put(&table(&lines))?,
     }
     let any = |standing| lines.iter().any(|line| line.standing == standing);
@@ -169,10 +171,4 @@ fn shown(Change { object, kind, replaces_pods }: &Change) -> String {
             text
         }
     }
-}
-
-fn put(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
 }

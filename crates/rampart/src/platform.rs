@@ -27,12 +27,11 @@ mod up;
 mod users;
 mod webhooks;
 
-use std::{io::Write, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use model::{Target, TenantId};
 use report::terminal;
-use serde::Serialize;
 use store::{StaleReads, Store, StoreError};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -49,7 +48,7 @@ pub(crate) use self::{
     scopes::{delete_scope, list_scopes, put_scope},
 };
 use crate::{
-    cli::PlatformCommand,
+    cli::{PlatformCommand, print_json, put, put_bytes},
     configuration::{Configuration, Whereabouts},
 };
 
@@ -226,25 +225,6 @@ fn targets(words: &[String]) -> anyhow::Result<Vec<Target>> {
         }
     }
     Ok(targets)
-}
-
-/// To standard output. That nobody reads any more (`| head`) is the reader's right: the command goes on to its usual end.
-pub(crate) fn put(text: &str) -> anyhow::Result<()> {
-    put_bytes(text.as_bytes())
-}
-
-/// The same of what may be cut in the middle of a letter.
-fn put_bytes(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write to standard output"),
-    }
-}
-
-/// One JSON document on standard output.
-pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
-    put(&(serde_json::to_string_pretty(document)? + "\n"))
 }
 
 /// Columns for people: as wide as they need to be, the last as it comes.

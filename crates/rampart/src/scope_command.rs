@@ -1,12 +1,16 @@
 //! `rampart scope`: scope files.
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use model::{Scope, Target, scope::ScopeFile};
 use report::terminal;
 
-use crate::{cli::ScopeCommand, configuration::toml_trouble, platform};
+use crate::{
+    cli::{ScopeCommand, put},
+    configuration::toml_trouble,
+    platform,
+};
 
 const TEMPLATE: &str = r#"# What Rampart may touch. Nothing outside of this is ever connected to. Unknown keys are an error.
 
@@ -48,36 +52,30 @@ networks = []
 "#;
 
 pub(crate) fn run(command: &ScopeCommand) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     match command {
-        ScopeCommand::Put(asked) => {
-            drop(out);
-            return platform::put_scope(&asked.whereabouts()?, &asked.arguments);
-        }
+        ScopeCommand::Put(asked) => return platform::put_scope(&asked.whereabouts()?, &asked.arguments),
         ScopeCommand::List(asked) => {
-            drop(out);
             return platform::list_scopes(&asked.whereabouts()?, asked.arguments.json);
         }
         ScopeCommand::Delete(asked) => {
-            drop(out);
             return platform::delete_scope(&asked.whereabouts()?, &asked.arguments.name);
         }
-        ScopeCommand::Template => out.write_all(TEMPLATE.as_bytes())?,
+        ScopeCommand::Template => put(TEMPLATE)?,
         ScopeCommand::Show { file, targets } => {
             let scope = read(file)?;
             let author = scope.authorised_by.as_deref().unwrap_or("nobody");
-            writeln!(out, "authorised by {}", terminal::sanitise(author))?;
+            put(&format!("authorised by {}\n", terminal::sanitise(author)))?;
             for line in scope.describe_in_full() {
-                writeln!(out, "{}", terminal::sanitise(&line))?;
+                put(&format!("{}\n", terminal::sanitise(&line)))?;
             }
             let mut refused = false;
             for text in targets {
                 let target: Target = text.parse()?;
                 match scope.permits_target(&target) {
-                    Ok(()) => writeln!(out, "{target}: in scope")?,
+                    Ok(()) => put(&format!("{target}: in scope\n"))?,
                     Err(refusal) => {
                         refused = true;
-                        writeln!(out, "{target}: refused: {refusal}")?;
+                        put(&format!("{target}: refused: {refusal}\n"))?;
                     }
                 }
             }

@@ -10,21 +10,17 @@ use std::{
 use anyhow::Context;
 use model::simulation::{self, Outcome};
 
-use crate::cli::SimulateArguments;
+use crate::cli::{SimulateArguments, put};
 
 pub(crate) fn run(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {
     let outcome = simulation::run(&arguments.scenario())?;
     if let Some(file) = &arguments.svg {
         draw(&outcome, file).with_context(|| format!("cannot write the drawing to `{}`", file.display()))?;
     }
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    if arguments.json {
-        serde_json::to_writer(&mut out, &outcome)?;
-        out.write_all(b"\n")?;
-    } else {
-        out.write_all(report::simulation::table(&outcome).as_bytes())?;
+    match arguments.json {
+        true => put(&(serde_json::to_string(&outcome)? + "\n"))?,
+        false => put(&report::simulation::table(&outcome))?,
     }
-    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 

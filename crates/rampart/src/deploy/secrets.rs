@@ -6,8 +6,8 @@ use anyhow::bail;
 use cluster::{checklist::secrets_to_make, manifests::Manifests};
 use model::audit::AuditKey;
 
-use super::{NAMESPACE, put};
-use crate::cli::say;
+use super::NAMESPACE;
+use crate::cli::{put, say};
 
 /// What a secret is made of: its key, and how its value comes to be.
 enum Made {
