@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::manifests::{Manifests, Object};
+use crate::{
+    kubectl::Live,
+    manifests::{Manifests, Object},
+};
 
 /// What becomes of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +14,14 @@ pub struct Change {
     pub object: String,
     /// In what way.
     pub kind: ChangeKind,
+}
+
+impl Change {
     /// Whether its pods are replaced.
-    pub replaces_pods: bool,
+    pub fn replaces_pods(&self) -> bool {
+        let ChangeKind::Changed(differences) = &self.kind else { return false };
+        differences.iter().any(|difference| difference.place.starts_with("/spec/template/"))
+    }
 }
 
 /// In what way an object changes.
@@ -20,6 +29,8 @@ pub struct Change {
 pub enum ChangeKind {
     /// It is made.
     Added,
+    /// It cannot be made: the cluster does not know what it is.
+    OfUnknownKind,
     /// It is there and is not applied any more: nothing takes it away by itself.
     Removed,
     /// These places in it say something else.
@@ -45,30 +56,39 @@ pub fn between(before: &Manifests, after: &Manifests) -> Vec<Change> {
             .find(|other| other.path() == object.path() && other.group() == object.group())
             .cloned()
     };
-    let applied = after.objects().filter_map(|object| match same(object, before) {
-        None => Some(Change { object: object.path(), kind: ChangeKind::Added, replaces_pods: false }),
-        Some(old) => {
-            let mut differences = Vec::new();
-            compare("", Some(old.value()), Some(object.value()), &mut differences);
-            let replaces_pods =
-                differences.iter().any(|difference| difference.place.starts_with("/spec/template/"));
-            let kind = ChangeKind::Changed(differences.clone());
-            (!differences.is_empty()).then(|| Change { object: object.path(), kind, replaces_pods })
-        }
+    let applied = after.objects().filter_map(|object| {
+        let Some(old) = same(object, before) else {
+            return Some(Change { object: object.path(), kind: ChangeKind::Added });
+        };
+        let mut differences = Vec::new();
+        compare("", Some(old.value()), Some(object.value()), &mut differences);
+        changed(object, differences)
     });
     let removed = before.objects().filter(|object| same(object, after).is_none());
-    let removed = removed.map(|object| Change {
-        object: object.path(),
-        kind: ChangeKind::Removed,
-        replaces_pods: false,
-    });
+    let removed = removed.map(|object| Change { object: object.path(), kind: ChangeKind::Removed });
     let mut changes: Vec<Change> = applied.chain(removed).collect();
     changes.sort_by(|one, other| one.object.cmp(&other.object));
     changes
 }
 
+/// What applying `wanted` changes in a cluster that has this of it. What is there and not wanted any more is not known: others may
+/// have made it.
+pub fn in_cluster(wanted: &[(&Object, Live)]) -> Vec<Change> {
+    let change = |(object, live): &(&Object, Live)| match live {
+        Live::There(live) => changed(object, beside(live, object.value())),
+        Live::Absent => Some(Change { object: object.path(), kind: ChangeKind::Added }),
+        Live::OfUnknownKind => Some(Change { object: object.path(), kind: ChangeKind::OfUnknownKind }),
+    };
+    wanted.iter().filter_map(change).collect()
+}
+
+fn changed(object: &Object, differences: Vec<Difference>) -> Option<Change> {
+    let is_any = !differences.is_empty();
+    is_any.then(|| Change { object: object.path(), kind: ChangeKind::Changed(differences) })
+}
+
 /// What of `live` is said otherwise by `wanted`; what a cluster adds by itself is none of it.
-pub fn beside(live: &Value, wanted: &Value) -> Vec<Difference> {
+fn beside(live: &Value, wanted: &Value) -> Vec<Difference> {
     let mut differences = Vec::new();
     compare("", Some(&only(live, wanted)), Some(wanted), &mut differences);
     differences
@@ -138,8 +158,9 @@ mod tests {
              kind: Secret\nmetadata: {name: new}\n---\nkind: Service\nmetadata: {name: same}\n",
         );
         let difference = |place: &str, before, after| Difference { place: place.to_owned(), before, after };
+        let changes = between(&before, &after);
         assert_eq!(
-            between(&before, &after),
+            changes,
             [
                 Change {
                     object: "Deployment/-/a".to_owned(),
@@ -147,12 +168,12 @@ mod tests {
                         difference("/spec/replicas", Some(json!(1)), Some(json!(2))),
                         difference("/spec/template/spec/y~1z", None, Some(json!([3]))),
                     ]),
-                    replaces_pods: true,
                 },
-                Change { object: "Secret/-/new".to_owned(), kind: ChangeKind::Added, replaces_pods: false },
-                Change { object: "Secret/-/old".to_owned(), kind: ChangeKind::Removed, replaces_pods: false },
+                Change { object: "Secret/-/new".to_owned(), kind: ChangeKind::Added },
+                Change { object: "Secret/-/old".to_owned(), kind: ChangeKind::Removed },
             ]
         );
+        assert_eq!(changes.iter().map(Change::replaces_pods).collect::<Vec<_>>(), [true, false, false]);
         assert_eq!(between(&before, &before), []);
     }
 

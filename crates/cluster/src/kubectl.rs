@@ -1,12 +1,18 @@
 //! Asking a cluster what it is, by `kubectl`, which knows how to come in.
 
-use std::{collections::BTreeSet, process::Command, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Output, Stdio},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 
 use crate::{
     checklist::Served,
-    manifests::{list, text},
+    manifests::{Manifests, Object, list, text},
 };
 
 /// For how long one question waits.
@@ -51,36 +57,90 @@ pub fn served(context: Option<&str>, namespace: &str) -> Result<Served, KubectlE
     })
 }
 
-/// What is in the cluster of these, if anything is.
-pub fn live(
+/// What a cluster has of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Live {
+    /// It is there, and is this.
+    There(Value),
+    /// It is not there.
+    Absent,
+    /// Nor can it be: the cluster does not know what it is.
+    OfUnknownKind,
+}
+
+/// What the cluster has of each of these.
+pub fn live<'m>(
     context: Option<&str>,
-    kind: &str,
-    group: &str,
-    namespace: Option<&str>,
-    name: &str,
-) -> Result<Option<Value>, KubectlError> {
-    let kind = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-    let namespace = namespace.map(|namespace| format!("--namespace={namespace}"));
-    let words = ["get", &kind, name, "--output=json", "--ignore-not-found"];
-    let told = ask(context, &words.into_iter().chain(namespace.as_deref()).collect::<Vec<_>>())?;
-    match told.trim() {
-        "" => Ok(None),
-        text => Ok(Some(serde_json::from_str(text)?)),
+    wanted: &'m Manifests,
+) -> Result<Vec<(&'m Object, Live)>, KubectlError> {
+    let mut unknown: BTreeSet<String> = BTreeSet::new();
+    loop {
+        let known = wanted.objects().filter(|object| !unknown.contains(&unknown_kind(object)));
+        let documents: Vec<String> = known.map(|object| object.value().to_string()).collect();
+        let words = ["get", "--filename=-", "--output=json", "--ignore-not-found"];
+        let output = run(context, &words, &documents.join("\n"))?;
+        if output.status.success() {
+            // Nothing at all is written where nothing is there.
+            let told = match output.stdout.trim_ascii() {
+                b"" => Value::Null,
+                text => serde_json::from_slice(text)?,
+            };
+            let live = |object| match unknown.contains(&unknown_kind(object)) {
+                true => Live::OfUnknownKind,
+                false => in_answer(&told, object).map_or(Live::Absent, |live| Live::There(live.clone())),
+            };
+            return Ok(wanted.objects().map(|object| (object, live(object))).collect());
+        }
+        // The others are asked for again: an answer beside an error may lack anything.
+        let (said, before) = (String::from_utf8_lossy(&output.stderr), unknown.len());
+        unknown.extend(wanted.objects().map(unknown_kind).filter(|words| said.contains(words)));
+        if unknown.len() == before {
+            return Err(refusal(&output));
+        }
     }
 }
 
+/// How kubectl says that a cluster does not know of what kind an object is.
+fn unknown_kind(object: &Object) -> String {
+    let version = object.text("/apiVersion").unwrap_or_default();
+    format!("no matches for kind {:?} in version {version:?}", object.kind())
+}
+
+fn in_answer<'a>(told: &'a Value, object: &Object) -> Option<&'a Value> {
+    list(told, "/items").find(|live| {
+        text(live, "/apiVersion") == object.text("/apiVersion")
+            && text(live, "/kind") == Some(object.kind())
+            && text(live, "/metadata/name") == Some(object.name())
+            // Without a namespace it is of the whole cluster, or in the namespace of the context.
+            && (object.namespace().is_none() || text(live, "/metadata/namespace") == object.namespace())
+    })
+}
+
 /// What kubectl answers.
-pub fn ask(context: Option<&str>, words: &[&str]) -> Result<String, KubectlError> {
-    let mut command = Command::new("kubectl");
-    command.arg(format!("--request-timeout={}s", PATIENCE.as_secs()));
-    command.args(context.map(|context| format!("--context={context}")));
-    let output = command.args(words).output()?;
+fn ask(context: Option<&str>, words: &[&str]) -> Result<String, KubectlError> {
+    let output = run(context, words, "")?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => {
-            // What it says before is how it tried.
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(KubectlError::Refused(said.lines().last().unwrap_or_default().to_owned()))
-        }
+        false => Err(refusal(&output)),
     }
+}
+
+fn refusal(output: &Output) -> KubectlError {
+    // What it says before is how it tried.
+    let said = String::from_utf8_lossy(&output.stderr);
+    KubectlError::Refused(said.lines().last().unwrap_or_default().to_owned())
+}
+
+fn run(context: Option<&str>, words: &[&str], input: &str) -> Result<Output, KubectlError> {
+    let mut command = Command::new("kubectl");
+    command.arg(format!("--request-timeout={}s", PATIENCE.as_secs()));
+    command.args(context.map(|context| format!("--context={context}"))).args(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let stdin = child.stdin.take();
+    thread::scope(|scope| {
+        // It may write before it has read everything. Why it does not read on it says itself.
+        scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.as_bytes())));
+        Ok(child.wait_with_output()?)
+    })
 }

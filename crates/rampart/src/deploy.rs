@@ -12,7 +12,6 @@ use cluster::{
     checklist::{Line, Standing, checklist},
     difference::{self, Change, ChangeKind, Difference},
     kubectl, kustomize,
-    manifests::Manifests,
 };
 use report::terminal::sanitise;
 use serde_json::{Value, json};
@@ -116,7 +115,7 @@ fn diff(arguments: &DeployDiffArguments) -> anyhow::Result<ExitCode> {
     let wanted = kustomize::read(&directory(&arguments.overlay.overlay)?)?;
     let changes = match &arguments.against {
         Some(other) => difference::between(&kustomize::read(&directory(other)?)?, &wanted),
-        None => in_cluster(&wanted, arguments.context.as_deref())?,
+        None => difference::in_cluster(&kubectl::live(arguments.context.as_deref(), &wanted)?),
     };
     let mut text = String::new();
     for change in &changes {
@@ -129,32 +128,14 @@ fn diff(arguments: &DeployDiffArguments) -> anyhow::Result<ExitCode> {
     Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_MISSING) })
 }
 
-/// What is there and what is not, object by object. What is there and not wanted any more is not known: others may have made it.
-fn in_cluster(wanted: &Manifests, context: Option<&str>) -> anyhow::Result<Vec<Change>> {
-    let mut changes = Vec::new();
-    for object in wanted.objects() {
-        let live = kubectl::live(context, object.kind(), object.group(), object.namespace(), object.name())?;
-        let (kind, replaces_pods) = match live {
-            None => (ChangeKind::Added, false),
-            Some(live) => {
-                let differences = difference::beside(&live, object.value());
-                if differences.is_empty() {
-                    continue;
-                }
-                let replaces =
-                    differences.iter().any(|difference| difference.place.starts_with("/spec/template/"));
-                (ChangeKind::Changed(differences), replaces)
-            }
-        };
-        changes.push(Change { object: object.path(), kind, replaces_pods });
-    }
-    Ok(changes)
-}
-
-fn shown(Change { object, kind, replaces_pods }: &Change) -> String {
-    let pods = if *replaces_pods { ", and its pods are replaced" } else { "" };
+fn shown(change: &Change) -> String {
+    let Change { object, kind } = change;
+    let pods = if change.replaces_pods() { ", and its pods are replaced" } else { "" };
     match kind {
         ChangeKind::Added => format!("+ {object}\n"),
+        ChangeKind::OfUnknownKind => {
+            format!("? {object}: the cluster does not know this kind; install what defines it first\n")
+        }
         ChangeKind::Removed => format!("- {object}: it stays until somebody deletes it\n"),
         ChangeKind::Changed(differences) => {
             let mut text = format!("~ {object}{pods}\n");

@@ -3,6 +3,7 @@
 
 mod checklist;
 mod deletion_cost;
+mod difference;
 mod image;
 mod rolling;
 mod scaling;
@@ -245,22 +246,4 @@ fn secrets_are_printed_for_whatever_nobody_makes_and_differ_each_time() {
     let key = manifests.named("Secret", "audit").unwrap().text("/stringData/audit.key").unwrap().to_owned();
     model::audit::AuditKey::from_pem(&key).unwrap();
     assert_exit(&deploy(&["secrets", "--overlay", "development"]), 2);
-}
-
-#[test]
-fn a_difference_says_what_is_made_what_changes_and_what_stays() {
-    let output = deploy(&["diff", "--overlay", "production", "--against", "staging"]);
-    assert_exit(&output, 1);
-    let told = said(&output.stdout);
-    for line in [
-        "+ Cluster/rampart/database\n",
-        "- StatefulSet/rampart/database: it stays until somebody deletes it\n",
-        "~ Deployment/rampart/gateway, and its pods are replaced\n",
-        "    /spec/template/spec/containers/0/resources/limits/cpu: \"500m\" -> \"2\"\n",
-    ] {
-        assert!(told.contains(line), "{line}{told}");
-    }
-    let same = deploy(&["diff", "--overlay", "staging", "--against", "staging"]);
-    assert_exit(&same, 0);
-    assert_eq!(said(&same.stdout), "nothing changes\n");
 }
