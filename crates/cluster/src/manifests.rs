@@ -159,6 +159,12 @@ impl Object {
     pub fn labels(&self) -> BTreeMap<&str, &str> {
         pairs(self.at("/metadata/labels"))
     }
+
+    /// Whether, being a service, it leads to pods with these labels. Without a selector, or with an empty one, others say where it leads.
+    pub fn leads_to(&self, labels: &BTreeMap<&str, &str>) -> bool {
+        let wanted = pairs(self.at("/spec/selector"));
+        !wanted.is_empty() && has_all(labels, &wanted)
+    }
 }
 
 impl<'a> Pod<'a> {
@@ -213,12 +219,15 @@ fn pairs(value: Option<&Value>) -> BTreeMap<&str, &str> {
     object.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect()
 }
 
+fn has_all(labels: &BTreeMap<&str, &str>, wanted: &BTreeMap<&str, &str>) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
 /// Whether a label selector chooses what has these labels. An empty one chooses everything, no selector at all nothing.
 pub fn selects(selector: Option<&Value>, labels: &BTreeMap<&str, &str>) -> bool {
     let Some(selector) = selector else { return false };
-    let is_equal =
-        pairs(selector.get("matchLabels")).iter().all(|(key, value)| labels.get(key) == Some(value));
-    is_equal && list(selector, "/matchExpressions").all(|expression| is_met(expression, labels))
+    has_all(labels, &pairs(selector.get("matchLabels")))
+        && list(selector, "/matchExpressions").all(|expression| is_met(expression, labels))
 }
 
 fn is_met(expression: &Value, labels: &BTreeMap<&str, &str>) -> bool {
@@ -305,6 +314,23 @@ mod tests {
             assert_eq!(selects(Some(&selector), &labels), chooses, "{selector}");
         }
         assert!(!selects(None, &labels));
+    }
+
+    #[test]
+    fn services_lead_where_kubernetes_says() {
+        let labels = BTreeMap::from([("a", "1"), ("b", "2")]);
+        for (specification, leads) in [
+            ("{selector: {a: '1'}}", true),
+            ("{selector: {a: '1', b: '2'}}", true),
+            ("{selector: {a: '1', c: '3'}}", false),
+            ("{selector: {}}", false),
+            ("{}", false),
+        ] {
+            let text = format!("kind: Service\nmetadata: {{name: a}}\nspec: {specification}\n");
+            let manifests = Manifests::parse(&text).unwrap();
+            let service = manifests.named("Service", "a").unwrap();
+            assert_eq!(service.leads_to(&labels), leads, "{specification}");
+        }
     }
 
     #[test]

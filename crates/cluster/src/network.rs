@@ -232,9 +232,7 @@ fn at_host(manifests: &Manifests, parties: &[Party<'_>], host: &str) -> BTreeSet
     let (first, second) = (labels.next().unwrap_or_default(), labels.next().unwrap_or_default());
     let service = [first, second].into_iter().find_map(|name| manifests.named("Service", name));
     let of_service = |service: &Object| {
-        let selector =
-            service.at("/spec/selector").map(|labels| serde_json::json!({ "matchLabels": labels }));
-        let chosen = parties.iter().filter(|party| selects(selector.as_ref(), &party.labels));
+        let chosen = parties.iter().filter(|party| service.leads_to(&party.labels));
         chosen.map(|party| Place::Pods(party.path.clone())).collect()
     };
     // As CloudNativePG names the services that it makes.
@@ -320,11 +318,7 @@ fn expected(manifests: &Manifests, party: &Party<'_>) -> BTreeSet<Edge> {
             .flat_map(|container| list(container, "/ports"));
         ports.filter_map(|one| one.get("containerPort")?.as_u64()).any(|one| one == port)
     };
-    let is_led_to = |service: &&Object| {
-        let selector =
-            service.at("/spec/selector").map(|labels| serde_json::json!({ "matchLabels": labels }));
-        selects(selector.as_ref(), &party.labels)
-    };
+    let is_led_to = |service: &&Object| service.leads_to(&party.labels);
     if answers(8_440) {
         let node_port = manifests
             .of_kind("Service")

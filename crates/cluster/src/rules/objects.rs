@@ -82,7 +82,7 @@ pub(super) const RULES: &[Rule] = &[
             if object.kind() != "Service" {
                 return Vec::new();
             }
-            let meant: Vec<Pod<'_>> = chosen(manifests, object.at("/spec/selector")).collect();
+            let meant: Vec<Pod<'_>> = manifests.pods().filter(|pod| object.leads_to(&pod.labels())).collect();
             if meant.is_empty() {
                 return vec!["leads to no pod".to_owned()];
             }
@@ -320,18 +320,6 @@ const WIDE: [&str; 10] = [
     "ClusterPolicy",
     "CiliumEgressGatewayPolicy",
 ];
-
-/// The pods that a service means.
-fn chosen<'a>(manifests: &'a Manifests, selector: Option<&'a Value>) -> impl Iterator<Item = Pod<'a>> {
-    let wanted = selector.and_then(Value::as_object);
-    manifests.pods().filter(move |pod| {
-        let labels = pod.labels();
-        wanted.is_some_and(|wanted| {
-            !wanted.is_empty()
-                && wanted.iter().all(|(key, value)| labels.get(key.as_str()).copied() == value.as_str())
-        })
-    })
-}
 
 /// The labels of pods that CloudNativePG makes of what stands here.
 pub(crate) fn operated(manifests: &Manifests) -> Vec<BTreeMap<&str, &str>> {
