@@ -19,7 +19,7 @@ const SCANNING: [&str; 4] = ["discover", "ports", "crawl", "check"];
 
 /// Where somebody goes, or comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+enum Place {
     /// Pods of an object.
     Pods(String),
     /// The cluster's name servers.
@@ -33,7 +33,7 @@ pub enum Place {
 }
 
 /// A way from or to a place, to a port; to all of them without one.
-pub type Edge = (Place, Option<u16>);
+type Edge = (Place, Option<u16>);
 
 /// A pod, or a kind of pod that an operator makes.
 struct Party<'a> {
@@ -98,13 +98,6 @@ pub fn defects(manifests: &Manifests) -> Vec<Defect> {
     defects
 }
 
-/// What a pod's configuration leads to.
-pub fn needed(manifests: &Manifests, object: &str) -> BTreeSet<Edge> {
-    let parties = parties(manifests);
-    let pod = parties.iter().find(|party| party.path == object).and_then(|party| party.pod);
-    pod.map(|pod| needs(manifests, &parties, &pod)).unwrap_or_default()
-}
-
 fn shown((place, port): &Edge) -> String {
     let port = port.map_or("any port".to_owned(), |port| format!("port {port}"));
     match place {
@@ -146,6 +139,7 @@ pub fn environment<'a>(manifests: &'a Manifests, container: &'a Value) -> BTreeM
     of_maps.chain(own).collect()
 }
 
+/// What a pod's configuration leads to.
 fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSet<Edge> {
     let mut needed = BTreeSet::new();
     if pod.role().is_none() {
