@@ -1,15 +1,13 @@
 //! `rampart migrate`.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::process::ExitCode;
 
 use anyhow::Context;
+use report::terminal::sanitise;
 use serde_json::json;
 use store::{Location, StoreError};
 
-use super::print_json;
+use super::{print_json, processes};
 use crate::{
     cli::{MigrateArguments, say},
     configuration::Configuration,
@@ -47,13 +45,11 @@ pub(super) fn migrate(
 
 /// Waits for a server that is not there yet.
 async fn migrate_within(url: &str, arguments: &MigrateArguments) -> Result<Vec<String>, StoreError> {
-    let until = Instant::now() + arguments.start.database_wait.unwrap_or_default();
-    loop {
-        match store::migrate(url, &arguments.grant_to).await {
-            Err(StoreError::Unavailable(_)) if Instant::now() < until => {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            ended => return ended,
-        }
-    }
+    let wait = arguments.start.database_wait.unwrap_or_default();
+    let may_come = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
+    let tell = |error: &StoreError| {
+        say(&format!("waiting for the database: {}\n", sanitise(&error.to_string())));
+    };
+    processes::until_there(wait, async || store::migrate(url, &arguments.grant_to).await, may_come, tell)
+        .await
 }

@@ -62,22 +62,33 @@ pub(crate) fn run(
 /// nobody says in which order.
 pub(super) async fn open(configuration: &Configuration, start: &StartArguments) -> anyhow::Result<Store> {
     let wait = start.database_wait.unwrap_or_default();
+    let may_come =
+        |error: &anyhow::Error| error.downcast_ref::<StoreError>().is_some_and(StoreError::may_be_ready_soon);
+    let tell = |error: &anyhow::Error| {
+        tracing::warn!(?wait, "waiting for the database: {error:#}");
+    };
+    until_there(wait, async || configuration.open().await, may_come, tell).await
+}
+
+/// Tries for so long, while errors say that the database may come. The first of them is told.
+pub(super) async fn until_there<T, E>(
+    wait: Duration,
+    attempt: impl AsyncFn() -> Result<T, E>,
+    may_come: impl Fn(&E) -> bool,
+    tell: impl FnOnce(&E),
+) -> Result<T, E> {
     let until = Instant::now() + wait;
-    let mut is_told = false;
+    let mut tell = Some(tell);
     loop {
-        let error = match configuration.open().await {
-            Ok(store) => return Ok(store),
-            Err(error) => error,
-        };
-        let may_come = error.downcast_ref::<StoreError>().is_some_and(StoreError::may_be_ready_soon);
-        if !may_come || Instant::now() >= until {
-            return Err(error);
+        match attempt().await {
+            Err(error) if may_come(&error) && Instant::now() < until => {
+                if let Some(tell) = tell.take() {
+                    tell(&error);
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            ended => return ended,
         }
-        if !is_told {
-            tracing::warn!(?wait, "waiting for the database: {error:#}");
-            is_told = true;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

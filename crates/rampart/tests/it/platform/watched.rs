@@ -15,7 +15,7 @@ use testkit::proxy::TcpProxy;
 use super::PATIENCE;
 use crate::{
     installation::Installation,
-    run::{assert_exit, rampart, send},
+    run::{assert_exit, rampart, send, text},
 };
 
 const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
@@ -196,7 +196,14 @@ fn roles_wait_for_a_database_that_is_prepared_later() {
     assert_exit(&impatient, 2);
     assert!(migrate.try_wait().unwrap().is_none(), "it waits");
     runtime.block_on(proxy.refuse(false));
-    assert!(migrate.wait().unwrap().success());
+    let migrate = migrate.wait_with_output().unwrap();
+    assert_exit(&migrate, 0);
+    assert_eq!(
+        text(&migrate.stderr).matches("waiting for the database").count(),
+        1,
+        "{}",
+        text(&migrate.stderr)
+    );
     for role in roles.into_iter().chain([gateway]) {
         let role = Watched::wait(role);
         assert!(role.said.contains("waiting for the database"), "{}", role.said);
