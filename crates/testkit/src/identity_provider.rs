@@ -1,11 +1,14 @@
 //! A provider of identities: Canaille (from the Python registry), with people of a test's own; and a browser that logs in there.
 
-use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc};
+use std::{collections::BTreeMap, process::Command, sync::Arc};
 
 use reqwest::{Client, Method, Response, Url, header, redirect::Policy};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::process::{Place, Port, Process};
+use crate::{
+    process::{Place, Port, Process},
+    tools,
+};
 
 const SERVER: &str = include_str!("identity_provider/server.py");
 /// Steps of one login, at most.
@@ -36,8 +39,6 @@ impl Server {
     #[track_caller]
     pub fn start(people: &[Person<'_>], clients: &[(&str, &str)]) -> Server {
         let (place, port): (Arc<Place>, _) = (Place::new("identity-provider"), Port::claim());
-        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/canaille/bin/python");
-        assert!(python.exists(), "Canaille is not installed: test.sh installs it below target/tools");
         let list = |texts: &[&str]| {
             format!("[{}]", texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(","))
         };
@@ -46,7 +47,7 @@ impl Server {
         });
         let people = format!("[{}]", people.collect::<Vec<_>>().join(","));
         let secret = format!("secret-{}", port.number());
-        let mut server = Command::new(python);
+        let mut server = Command::new(tools::program("canaille/bin/python"));
         server.arg(place.file("server.py", SERVER));
         let clients: Vec<String> = clients.iter().map(|(name, redirect)| list(&[name, redirect])).collect();
         let clients = format!("[{}]", clients.join(","));

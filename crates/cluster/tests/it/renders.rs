@@ -1,8 +1,6 @@
 //! What kustomize makes of overlays, and of kustomizations that a test writes.
 
 use std::{
-    env,
-    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     sync::{LazyLock, Mutex},
@@ -10,6 +8,7 @@ use std::{
 };
 
 use cluster::{kustomize, manifests::Manifests};
+use testkit::tools::{root, search_path};
 
 /// What is in a component's place in another installation: of each of these an installation has one.
 pub(crate) const CHOICES: [&[&[&str]]; 4] = [
@@ -43,19 +42,8 @@ pub(crate) const ADDITIONS: [&str; 15] = [
     "monitoring-dashboards",
 ];
 
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
 pub(crate) fn kubernetes() -> PathBuf {
     root().join("deploy/kubernetes")
-}
-
-/// A program that the tests' own installation has, or the machine.
-pub(crate) fn with_tools() -> OsString {
-    let tools = root().join("target/tools/kustomize/usr/bin");
-    let others = env::var_os("PATH").unwrap_or_default();
-    env::join_paths([tools].into_iter().chain(env::split_paths(&others))).unwrap()
 }
 
 /// One of the installations that are looked at.
@@ -93,7 +81,7 @@ pub(crate) fn all() -> &'static [Render] {
             for _ in 0..thread::available_parallelism().map_or(2, |count| count.get()) {
                 scope.spawn(|| {
                     while let Some((name, directory)) = { wanted.lock().unwrap().pop() } {
-                        let text = kustomize::build_with(&directory, &with_tools());
+                        let text = kustomize::build_with(&directory, &search_path());
                         let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));
                         let manifests =
                             Manifests::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -8,13 +8,13 @@ use std::{
 
 use cluster::manifests::list;
 use serde_json::Value;
+use testkit::tools;
 
 use crate::renders;
 
 fn check(files: &[PathBuf]) -> (Option<i32>, String) {
-    let here = renders::root().join("crates/cluster/tests/it/schemas");
-    let python = renders::root().join("target/tools/schemas/bin/python");
-    assert!(python.exists(), "{} is not there: test.sh installs it", python.display());
+    let here = tools::root().join("crates/cluster/tests/it/schemas");
+    let python = tools::program("schemas/bin/python");
     let output = Command::new(python).arg(here.join("check.py")).args(files).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     (output.status.code(), said)
@@ -41,7 +41,7 @@ fn every_installation_is_as_the_schemas_want_it() {
 
 #[test]
 fn the_schemas_find_what_is_wrong_and_nothing_else() {
-    let samples = renders::root().join("crates/cluster/tests/it/schemas/samples");
+    let samples = tools::root().join("crates/cluster/tests/it/schemas/samples");
     assert_eq!(check(&[samples.join("good.yaml")]), (Some(0), String::new()));
     let wrong = fs::read_to_string(samples.join("bad.txt")).unwrap();
     assert_eq!(check(&[samples.join("bad.yaml")]), (Some(1), wrong));
@@ -49,10 +49,8 @@ fn the_schemas_find_what_is_wrong_and_nothing_else() {
 
 #[test]
 fn checkov_finds_nothing() {
-    let checkov = renders::root().join("target/tools/checkov/bin/checkov");
-    assert!(checkov.exists(), "{} is not there: test.sh installs it", checkov.display());
     let directory = tempfile::tempdir().unwrap();
-    let mut command = Command::new(checkov);
+    let mut command = Command::new(tools::program("checkov/bin/checkov"));
     command.args([
         "--framework",
         "kubernetes",

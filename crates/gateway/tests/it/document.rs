@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
     process::Command,
     sync::{Arc, LazyLock, Mutex},
 };
@@ -13,6 +12,7 @@ use jsonschema::Validator;
 use model::{Permission, Role, Severity, Stage, WorkerId, attendance::HEARD_EVERY};
 use serde_json::{Value, json};
 use store::{Introduction, NewRole, Store};
+use testkit::tools;
 
 use crate::{
     ground::{Answer, Ground},
@@ -114,13 +114,10 @@ impl Asker {
 /// run asks the next one asks again, so that nobody's change fails for what was there before. How many operations were not asked for
 /// within that time.
 fn try_out(ground: &Ground, asker: &Asker, seconds: u32, which: &[&str]) -> u64 {
-    let program =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/schemathesis/bin/schemathesis");
-    assert!(program.exists(), "schemathesis is not installed: test.sh does that");
     let place = tempfile::tempdir().unwrap();
     let (configuration, report) = (place.path().join("schemathesis.toml"), place.path().join("report.json"));
     std::fs::write(&configuration, CONFIGURATION).unwrap();
-    let mut command = Command::new(program);
+    let mut command = Command::new(tools::program("schemathesis/bin/schemathesis"));
     command
         .current_dir(place.path())
         .args(["--config-file", configuration.to_str().unwrap(), "--no-color", "run"])

@@ -10,10 +10,7 @@ mod scaling;
 
 use std::{
     collections::BTreeSet,
-    env,
-    ffi::OsString,
     fs,
-    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -23,6 +20,7 @@ use cluster::{
     network::environment,
 };
 use serde_json::Value;
+use testkit::tools::{root, search_path};
 
 use crate::run::{assert_exit, rampart, text as said};
 
@@ -30,20 +28,9 @@ use crate::run::{assert_exit, rampart, text as said};
 const ANSWERED: [(&str, &[&str]); 2] =
     [("http", &["/health", "/ready", "/startup"]), ("metrics", &["/health", "/ready", "/metrics"])];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// Directories of programs, those that test.sh installs first.
-fn with_tools() -> OsString {
-    let tools = root().join("target/tools/kustomize/usr/bin");
-    let others = env::var_os("PATH").unwrap_or_default();
-    env::join_paths([tools].into_iter().chain(env::split_paths(&others))).unwrap()
-}
-
 fn overlay(name: &str) -> Manifests {
     let directory = root().join("deploy/kubernetes/overlays").join(name);
-    Manifests::parse(&kustomize::build_with(&directory, &with_tools()).unwrap()).unwrap()
+    Manifests::parse(&kustomize::build_with(&directory, &search_path()).unwrap()).unwrap()
 }
 
 /// Runs a container's command here, with files where its volumes would be and a database that is not there.
@@ -219,7 +206,7 @@ fn without_kustomize_it_says_what_to_install() {
 /// A command with the programs that test.sh installs.
 fn deploy(words: &[&str]) -> Output {
     let mut command: Command = rampart(&root());
-    command.arg("deploy").args(words).env("PATH", with_tools()).output().unwrap()
+    command.arg("deploy").args(words).env("PATH", search_path()).output().unwrap()
 }
 
 #[test]

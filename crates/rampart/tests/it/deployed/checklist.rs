@@ -7,8 +7,9 @@ use std::{
 };
 
 use serde_json::Value;
+use testkit::tools::root;
 
-use super::{deploy, root};
+use super::deploy;
 use crate::run::text;
 
 /// Lines about what only a cluster can tell.

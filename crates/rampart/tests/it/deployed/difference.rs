@@ -3,8 +3,9 @@
 use std::{env, fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 use serde_json::{Value, json};
+use testkit::tools::{root, search_path};
 
-use super::{deploy, overlay, root, with_tools};
+use super::{deploy, overlay};
 use crate::run::{assert_exit, rampart, text as said};
 
 /// What kubectl writes when it is asked for what a cluster does not know.
@@ -43,7 +44,7 @@ fn kubectl(directory: &Path, answer: &Value) {
 }
 
 fn beside_cluster(directory: &Path) -> Output {
-    let path = env::join_paths([directory.to_owned()].into_iter().chain(env::split_paths(&with_tools())));
+    let path = env::join_paths([directory.to_owned()].into_iter().chain(env::split_paths(&search_path())));
     let words = ["deploy", "diff", "--overlay", "production", "--context", "ours"];
     rampart(&root()).args(words).env("PATH", path.unwrap()).output().unwrap()
 }

@@ -12,8 +12,8 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
+use testkit::tools::root;
 
-use super::root;
 use crate::{
     platform::PATIENCE,
     run::{assert_exit, send, text},

@@ -7,6 +7,7 @@ use cluster::manifests::{Manifests, Object, text};
 use jiff::{SignedDuration, Timestamp};
 use model::scaling::{Decision, Pace, paced_workers};
 use serde_json::Value;
+use testkit::tools::root;
 
 use super::overlay;
 use crate::{
@@ -189,7 +190,7 @@ fn from_none_to_a_thousand_and_back_takes_as_long_as_the_guide_says() {
     }
     // One is wanted all the time: they go one by one.
     let down = fast.until(Some(1), 1);
-    let guide = std::fs::read_to_string(super::root().join("docs/kubernetes.md")).unwrap();
+    let guide = std::fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
     for told in [
         format!("| none to 1,000 | {up} minutes | {slowly} minutes |"),
         format!(
