@@ -3,14 +3,22 @@
 //! Labels are of closed sets: stages and words. No tenant, no target, no id.
 
 use std::{
-    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    fmt,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
 use model::Stage;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
 use tokio::sync::watch;
@@ -125,10 +133,30 @@ enum Round {
     Failed,
 }
 
+/// Until when this process leads, as far as it knows. Who cannot ask any more whether it still does, does not from then on: another one
+/// may have taken over.
+#[derive(Debug, Clone, Default)]
+struct Office(Arc<Mutex<Option<Instant>>>);
+
+impl Office {
+    fn is_held(&self) -> bool {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl Collector for Office {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let leads = "Whether this process leads: 1, or 0 where it stands by";
+        let gauge = encoder.encode_descriptor("orchestrator_leads", leads, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(self.is_held())).encode(gauge)
+    }
+}
+
 /// The figures of an orchestrator.
 #[derive(Debug)]
 pub struct OrchestratorFigures {
-    leads: Gauge,
+    office: Office,
     rounds: Family<Looked, Counter>,
     took: Histogram,
     reclaimed: Counter,
@@ -139,7 +167,7 @@ pub struct OrchestratorFigures {
 impl Default for OrchestratorFigures {
     fn default() -> OrchestratorFigures {
         OrchestratorFigures {
-            leads: Gauge::default(),
+            office: Office::default(),
             rounds: Family::default(),
             took: Histogram::new(ROUND_TAKES),
             reclaimed: Counter::default(),
@@ -151,8 +179,7 @@ impl Default for OrchestratorFigures {
 impl OrchestratorFigures {
     /// Shows them with what else this process counts.
     pub fn register(&self, registry: &mut Registry) {
-        let leads = "Whether this process leads: 1, or 0 where it stands by";
-        registry.register("orchestrator_leads", leads, self.leads.clone());
+        registry.register_collector(Box::new(self.office.clone()));
         registry.register("orchestrator_rounds", "Rounds of looking after everything", self.rounds.clone());
         let took = "How long rounds took";
         registry.register_with_unit("orchestrator_round_duration", took, Unit::Seconds, self.took.clone());
@@ -168,12 +195,16 @@ impl OrchestratorFigures {
 
     /// Whether this process leads.
     pub fn leads(&self) -> bool {
-        self.leads.get() == 1
+        self.office.is_held()
     }
 
-    pub(crate) fn round(&self, took: Duration, is_done: bool, leads: bool) {
+    /// It leads until then without being heard of; or it does not.
+    pub(crate) fn holds(&self, until: Option<Instant>) {
+        *self.office.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    pub(crate) fn round(&self, took: Duration, is_done: bool) {
         self.took.observe(took.as_secs_f64());
-        self.leads.set(i64::from(leads));
         let result = if is_done { Round::Done } else { Round::Failed };
         self.rounds.get_or_create(&Looked { result }).inc();
         if is_done {

@@ -118,7 +118,7 @@ pub async fn run(
             || sweeping_scans.try_join_next().is_some()
             || signing.try_join_next().is_some()
         {}
-        figures.round(begun.elapsed(), done.is_ok(), leads);
+        figures.round(begun.elapsed(), done.is_ok());
         match done {
             Ok(()) => quiet_since = Instant::now(),
             Err(error) => {
@@ -172,7 +172,9 @@ async fn look_after(
     id: WorkerId,
     leads: &mut bool,
 ) -> Result<(), StoreError> {
+    let asked = Instant::now();
     let office = store.lead(OFFICE, id, TERM).await?;
+    figures.holds(office.is_some().then(|| asked.into_std() + TERM));
     if office.is_some() != *leads {
         *leads = office.is_some();
         tracing::info!(leads = *leads, "the orchestrator changed hands");

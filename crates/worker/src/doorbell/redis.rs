@@ -123,6 +123,13 @@ impl Ear for Lists {
         ready: &mut (dyn FnMut() + Send),
     ) -> Result<Infallible, BrokerError> {
         let mut connection = self.address.connect().await?;
+        // A server may take connections and refuse to be written to, as one that has lost its replicas. This changes nothing where
+        // there is no ring, and keeps those that are there for as long as new ones are.
+        let mut keep = cmd("EXPIRE");
+        for bell in self.bells.first() {
+            keep.arg(self.keys.key(*bell)).arg(KEPT_FOR.as_secs());
+        }
+        answered::<i64, _>(ANSWER_WITHIN, keep.query_async(&mut connection)).await?;
         ready();
         loop {
             desk.wanted().await;
@@ -168,8 +175,12 @@ impl Ear for Stops {
     ) -> Result<Infallible, BrokerError> {
         let mut connection = self.address.connect().await?;
         let key = self.keys.key(Bell::Stop);
-        let mut read = match self.read.take() {
-            Some(read) => read,
+        let mut read = match self.read.clone() {
+            Some(read) => {
+                // That it may be asked at all.
+                answered::<u64, _>(ANSWER_WITHIN, cmd("XLEN").arg(&key).query_async(&mut connection)).await?;
+                read
+            }
             None => {
                 let mut newest = cmd("XREVRANGE");
                 newest.arg(&key).arg(&["+", "-", "COUNT", "1"]);

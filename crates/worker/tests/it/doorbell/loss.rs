@@ -146,6 +146,36 @@ async fn wiped(kind: Kind) {
     .await;
 }
 
+/// As one that has lost its replicas: it takes connections, and nothing that would be written.
+async fn refused_after_the_greeting(kind: Kind) {
+    const TRIES: u64 = 7;
+    let ground = Ground::private(kind);
+    let Server::Redis(server) = &ground.server else { panic!("{kind:?} is no Redis") };
+    let mut listener = ground.doorbell().listen(&[CHECK]).await;
+    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let trouble = in_trouble(&*listener).await;
+    let refused = || {
+        let counted = server.ask(&["INFO", "errorstats"]);
+        let count = counted.lines().find_map(|line| line.strip_prefix("errorstat_NOREPLICAS:count="));
+        count.map_or(0, |count| count.trim().parse::<u64>().unwrap())
+    };
+    let (before, begun) = (refused(), Instant::now());
+    within(format!("{TRIES} tries after {trouble}"), async {
+        while refused() < before + TRIES {
+            assert!(listener.trouble().is_some(), "it is not heard");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    // Each try waits longer than the one before.
+    assert!(begun.elapsed() > Duration::from_millis(700), "{:?}", begun.elapsed());
+    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    well(&*listener).await;
+    ring_until_taken(&ground.doorbell(), CHECK).await;
+    assert_eq!(heard(&mut listener).await, CHECK);
+}
+
 async fn another_primary(kind: Kind) {
     let ground = Ground::private(kind);
     let Server::Sentinel(sentinel) = &ground.server else { panic!("{kind:?} has no primary") };
@@ -175,7 +205,7 @@ async fn another_primary(kind: Kind) {
 }
 
 cases! {
-    Redis: killed_and_started_again cut_refused_and_stalled wiped;
+    Redis: killed_and_started_again cut_refused_and_stalled refused_after_the_greeting wiped;
     RedisTls: killed_and_started_again cut_refused_and_stalled wiped;
     Sentinel: killed_and_started_again wiped another_primary;
     RabbitMq: killed_and_started_again killed_before_it_wrote_down cut_refused_and_stalled wiped;
