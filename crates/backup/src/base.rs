@@ -66,7 +66,7 @@ pub fn create(
     recipients: &Recipients,
 ) -> Result<Backup, BackupError> {
     let begun = Timestamp::now();
-    let id = begun.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let id = begun.strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
     // Which system it is is known only once everything has come by; where it goes is to be said before.
     let (system, base, extent) = match what {
         BaseBackup::Sqlite(file) => {

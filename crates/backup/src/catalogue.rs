@@ -85,7 +85,7 @@ pub struct Kept {
 /// A copy of a whole database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backup {
-    /// When it was begun, to the second; no two of a database begin in one.
+    /// When it was begun, to the millisecond: no two of a database are begun in one.
     pub id: String,
     /// Of which databases.
     pub system: System,
@@ -131,6 +131,8 @@ pub(crate) struct InPlace {
     pub(crate) bytes: u64,
     /// When it was put there: it has nothing that is later.
     pub(crate) at: Timestamp,
+    /// It was still being written: a newer look takes its place, and the whole file that of all looks.
+    pub(crate) is_look: bool,
 }
 
 /// What is written ahead of one system.
@@ -352,6 +354,7 @@ impl Wal {
             sha256: sha256.to_owned(),
             bytes: object.bytes,
             at: object.at,
+            is_look: look.is_some(),
         };
         match look {
             None if is_history(name) => drop(self.histories.insert(name.to_owned(), found)),

@@ -10,7 +10,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::{Location, Store, StoreError};
 
-use crate::{BackupError, Keys, Place, Until, place::scratch, restore::restore, scratch::Scratch, sqlite};
+use crate::{
+    BackupError, Keys, Place, Until,
+    place::scratch,
+    restore::restore,
+    scratch::{Scratch, require_no_root},
+    sqlite,
+};
 
 /// Who looks at the restored database as every process of Rampart does, without a superuser's rights.
 const VISITOR: &str = "rampart_drill";
@@ -74,6 +80,9 @@ pub fn drill(place: &Place, asked: &Drill, keys: &Keys) -> Result<DrillReport, B
     let directory = scratch(asked.scratch.as_ref())?;
     let data = directory.path().join("data");
     let catalogue = place.catalogue()?;
+    if catalogue.choose(asked.backup.as_deref(), None)?.server().is_some() {
+        require_no_root()?;
+    }
     let restored = restore(place, &catalogue, asked.backup.as_deref(), asked.until, keys, &data)?;
     let mut troubles = Vec::new();
     if let Some(gap) = &restored.gap {
@@ -122,7 +131,7 @@ pub fn drill(place: &Place, asked: &Drill, keys: &Keys) -> Result<DrillReport, B
     };
     let document = serde_json::to_vec_pretty(&report)
         .map_err(|why| BackupError::Invalid(format!("the drill cannot be described: {why}")))?;
-    place.put(&format!("drills/{}.json", begun.strftime("%Y%m%dT%H%M%SZ")), document)?;
+    place.put(&format!("drills/{}.json", begun.strftime("%Y%m%dT%H%M%S.%3fZ")), document)?;
     Ok(report)
 }
 

@@ -115,7 +115,9 @@ impl Place {
         let mut counting = self.reading(key)?;
         let done = {
             let mut unsealed = unseal(&mut counting, key, keys)?;
-            let done = read(&mut unsealed)?;
+            let done = read(&mut unsealed);
+            self.go_on()?;
+            let done = done?;
             // To its end: what is missing or changed there is seen only then.
             io::copy(&mut unsealed, &mut io::sink()).map_err(|why| self.broken(key, &why))?;
             done
@@ -137,6 +139,10 @@ impl Place {
     }
 
     pub(crate) fn broken(&self, key: &str, why: &io::Error) -> BackupError {
+        // Whatever breaks off then, this is why.
+        if let Err(interrupted) = self.go_on() {
+            return interrupted;
+        }
         BackupError::Damaged(format!("`{key}` in {self}: {why}"))
     }
 

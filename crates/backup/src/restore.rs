@@ -2,7 +2,6 @@
 //! brings to the moment that was asked for by itself. Nothing that is there is overwritten.
 
 use std::{
-    collections::BTreeSet,
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -11,11 +10,15 @@ use std::{
 
 use jiff::Timestamp;
 
+use store::StoreError;
+
 use crate::{
-    Backup, BackupError, Catalogue, Keys, Place,
+    Backup, BackupError, Catalogue, Chain, Keys, Place,
     catalogue::{Extent, InPlace, Kept},
-    segment::{Segment, is_history},
 };
+
+/// How often what is being written may change while it is fetched.
+const LOOKS: usize = 10;
 
 /// As it was when?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub struct Restored {
     pub bytes: u64,
 }
 
-/// Restores the database into a directory that is not there yet or empty.
+/// Restores the database into a directory that is not there yet or empty, and leaves it so when it cannot.
 pub fn restore(
     place: &Place,
     catalogue: &Catalogue,
@@ -55,7 +58,7 @@ pub fn restore(
     let backup = catalogue.choose(id, time)?;
     let Some(extent) = &backup.extent else {
         // Of SQLite there are no moments between backups: the newest by then is as near as it gets.
-        let bytes = restore_database(place, backup, keys, into)?;
+        let bytes = as_a_whole(into, || restore_database(place, backup, keys, into))?;
         return Ok(Restored { backup: backup.clone(), wal_files: 0, gap: None, bytes });
     };
     let chain = catalogue.chain_of(backup, extent);
@@ -65,14 +68,62 @@ pub fn restore(
             chain.until
         )));
     }
-    let mut bytes = restore_database(place, backup, keys, into)?;
-    let wal = into.join("pg_wal");
-    let files = fitting(&chain.files, extent);
-    for file in &files {
-        bytes += fetch(place, file, keys, &wal)?;
+    as_a_whole(into, || {
+        let mut bytes = restore_database(place, backup, keys, into)?;
+        let chain = fetch_chain(place, backup, extent, chain, keys, &into.join("pg_wal"), &mut bytes)?;
+        tell_server(into, until)?;
+        Ok(Restored { backup: backup.clone(), wal_files: chain.files.len(), gap: chain.gap, bytes })
+    })
+}
+
+/// Fetches what was written ahead. Of what is being written there may be a newer look by the time when it is asked for.
+fn fetch_chain(
+    place: &Place,
+    backup: &Backup,
+    extent: &Extent,
+    mut chain: Chain,
+    keys: &Keys,
+    wal: &Path,
+    bytes: &mut u64,
+) -> Result<Chain, BackupError> {
+    let mut looks_left = LOOKS;
+    loop {
+        let (looks, whole): (Vec<&InPlace>, _) = chain.files.iter().partition(|file| file.is_look);
+        for file in whole {
+            *bytes += fetch(place, file, keys, wal)?;
+        }
+        let mut fetched = Vec::new();
+        let done = looks.into_iter().try_for_each(|file| {
+            *bytes += fetch(place, file, keys, wal)?;
+            fetched.push(wal.join(&file.name));
+            Ok(())
+        });
+        match done {
+            Ok(()) => return Ok(chain),
+            Err(BackupError::Store(StoreError::Missing { .. })) if looks_left > 0 => {
+                // Of what is whole by now the look is not enough.
+                for file in fetched {
+                    std::fs::remove_file(&file)
+                        .map_err(|why| BackupError::file("cannot remove", &file, why))?;
+                }
+                looks_left -= 1;
+                chain = place.catalogue()?.chain_of(backup, extent);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    tell_server(into, until)?;
-    Ok(Restored { backup: backup.clone(), wal_files: files.len(), gap: chain.gap, bytes })
+}
+
+/// What was begun in an empty directory and failed is taken away again: half a database looks like one.
+fn as_a_whole<T>(into: &Path, fill: impl FnOnce() -> Result<T, BackupError>) -> Result<T, BackupError> {
+    empty_directory(into)?;
+    let filled = fill();
+    if filled.is_err()
+        && let Err(why) = empty(into)
+    {
+        tracing::warn!(directory = %into.display(), %why, "what was restored in part cannot be removed");
+    }
+    filled
 }
 
 /// Restores the configuration and keys that are beside a database into a directory that is not there yet or empty.
@@ -83,21 +134,10 @@ pub fn restore_files(place: &Place, backup: &Backup, keys: &Keys, into: &Path) -
             backup.id
         )));
     };
-    empty_directory(into)?;
-    unpack(place, &backup.key(&files.name), files, keys, into)
+    as_a_whole(into, || unpack(place, &backup.key(&files.name), files, keys, into))
 }
 
-/// Only what was looked at last of a file that never became whole, and no file that another timeline goes on with.
-fn fitting<'a>(files: &'a [InPlace], extent: &Extent) -> Vec<&'a InPlace> {
-    let mut seen = BTreeSet::new();
-    let fits = |file: &&InPlace| {
-        let is_wal = Segment::read(&file.name, extent.segment_size).is_some() || is_history(&file.name);
-        is_wal && seen.insert(file.name.clone())
-    };
-    files.iter().filter(fits).collect()
-}
-
-pub(crate) fn empty_directory(directory: &Path) -> Result<(), BackupError> {
+fn empty_directory(directory: &Path) -> Result<(), BackupError> {
     let failed = |why: io::Error| BackupError::file("cannot use the directory", directory, why);
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     match std::fs::read_dir(directory).map_err(failed)?.next() {
@@ -136,14 +176,25 @@ fn told(why: &io::Error) -> String {
     said
 }
 
-/// The database as the backup has it, into a directory that is not there yet or empty.
+fn empty(directory: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The database as the backup has it, into an empty directory.
 pub(crate) fn restore_database(
     place: &Place,
     backup: &Backup,
     keys: &Keys,
     into: &Path,
 ) -> Result<u64, BackupError> {
-    empty_directory(into)?;
     let key = backup.key(&backup.base.name);
     if backup.extent.is_some() {
         return unpack(place, &key, &backup.base, keys, into);

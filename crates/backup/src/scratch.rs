@@ -60,6 +60,16 @@ pub(crate) struct Scratch {
     runtime: Handle,
 }
 
+/// Said before everything was restored in vain.
+pub(crate) fn require_no_root() -> Result<(), BackupError> {
+    match nix::unistd::geteuid().is_root() {
+        false => Ok(()),
+        true => Err(BackupError::Invalid(
+            "PostgreSQL does not run as root: run the drill as another user, who may read the key".to_owned(),
+        )),
+    }
+}
+
 impl Scratch {
     /// Starts the major version that fits on what was restored into `data`, and waits until it has recovered. Its own files go
     /// into `beside`.
@@ -70,12 +80,6 @@ impl Scratch {
         version: u32,
         superuser: &str,
     ) -> Result<Scratch, BackupError> {
-        if nix::unistd::geteuid().is_root() {
-            return Err(BackupError::Invalid(
-                "PostgreSQL does not run as root: run the drill as another user, who may read the key"
-                    .to_owned(),
-            ));
-        }
         let socket = beside.join("socket");
         if socket.as_os_str().len() > LONGEST_SOCKET {
             return Err(BackupError::file(

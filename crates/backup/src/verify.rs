@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, io, path::PathBuf};
 
+use store::StoreError;
+
 use crate::{
     Backup, BackupError, Catalogue, Keys, Place,
     catalogue::{InPlace, Kept},
@@ -55,11 +57,14 @@ pub fn verify(
         let chain = catalogue.chain(backup);
         for file in chain.iter().flat_map(|chain| &chain.files) {
             if read.insert(file.key.clone()) {
-                let done = if opens {
-                    open_file(place, file, keys)
-                } else {
-                    compare(place, &file.key, &file.sha256, file.bytes)
+                let done = match !keys.is_none() || !file.key.ends_with(".age") {
+                    true => open_file(place, file, keys),
+                    false => compare(place, &file.key, &file.sha256, file.bytes),
                 };
+                if file.is_look && matches!(done, Err(BackupError::Store(StoreError::Missing { .. }))) {
+                    // Somebody has looked anew meanwhile.
+                    continue;
+                }
                 checked.count(done, file.bytes);
             }
         }
@@ -111,6 +116,7 @@ fn open(
 ) -> Result<(), BackupError> {
     let directory = scratch(within)?;
     let into = directory.path().join("opened");
+    std::fs::create_dir(&into).map_err(|why| BackupError::file("cannot make", &into, why))?;
     if *kept != backup.base {
         return unpack(place, &backup.key(&kept.name), kept, keys, &into).map(drop);
     }

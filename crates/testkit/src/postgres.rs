@@ -153,6 +153,28 @@ impl Server {
         replica
     }
 
+    /// Starts one on the data directory that `make` makes at a path, as the user of the servers: one that was restored, with the
+    /// users and databases of another. It answers once it has recovered.
+    #[track_caller]
+    pub fn start_on(make: impl FnOnce(&Path)) -> Server {
+        let place = Place::new("postgresql-restored");
+        make(&place.path().join("data"));
+        let server = Server {
+            place,
+            port: Port::claim(),
+            options: Options::default(),
+            process: Mutex::default(),
+            databases: AtomicU32::new(0),
+        };
+        server.start_again();
+        server
+    }
+
+    /// Where what it keeps is.
+    pub fn data(&self) -> PathBuf {
+        self.place.path().join("data")
+    }
+
     /// Waits until a replica has everything that was committed here.
     #[track_caller]
     pub fn wait_for_replica(&self, replica: &Server) {

@@ -4,7 +4,10 @@ use std::{
     env,
     ffi::OsString,
     path::{Path, PathBuf},
+    process::Command,
 };
+
+use crate::process::{self, command};
 
 /// Where those are that are called by their name alone.
 const BY_NAME: &str = "kustomize/usr/bin";
@@ -24,6 +27,20 @@ pub fn program(path: &str) -> PathBuf {
     let program = installed(path);
     assert!(program.exists(), "{} is not there: test.sh installs it", program.display());
     program
+}
+
+/// A command that runs as the user of the servers when the tests run as root: some programs refuse to be that.
+pub fn as_servers(program: &Path) -> Command {
+    command(program)
+}
+
+/// A program of a Debian package, on PATH or where that package puts it.
+///
+/// # Panics
+/// When it is not installed.
+#[track_caller]
+pub fn of_debian(package: &str, name: &str) -> PathBuf {
+    process::program(package, name)
 }
 
 /// What `PATH` is for programs that call one of them, or the machine's own.

@@ -23,6 +23,7 @@ mod operators;
 mod platform;
 mod politeness;
 mod real;
+mod recovery;
 mod reload;
 mod remote;
 mod replica;

@@ -68,10 +68,21 @@ impl Watched {
     /// Asks until that is the answer, or something within it.
     #[track_caller]
     pub(crate) fn comes_to(&self, path: &str, status: u16, part: &str) -> String {
+        self.asks_until(path, |answered, body| answered == status && body.contains(part))
+    }
+
+    /// Asks until a good answer is as it should be.
+    #[track_caller]
+    pub(crate) fn until(&self, path: &str, is_so: impl Fn(&str) -> bool) -> String {
+        self.asks_until(path, |answered, body| answered == 200 && is_so(body))
+    }
+
+    #[track_caller]
+    fn asks_until(&self, path: &str, is_so: impl Fn(u16, &str) -> bool) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             let (answered, body) = self.ask(path);
-            if answered == status && body.contains(part) {
+            if is_so(answered, &body) {
                 return body;
             }
             assert!(Instant::now() < until, "{path}: {answered} {body}");
