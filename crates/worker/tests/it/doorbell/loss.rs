@@ -154,6 +154,8 @@ async fn refused_after_the_greeting(kind: Kind) {
     let mut listener = ground.doorbell().listen(&[CHECK]).await;
     server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
+    // Who does not wait does not look whether there is still a line.
+    assert!(tokio::time::timeout(IMPATIENT, listener.rung()).await.is_err());
     let trouble = in_trouble(&*listener).await;
     let refused = || {
         let counted = server.ask(&["INFO", "errorstats"]);
