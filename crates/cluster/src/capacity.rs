@@ -117,7 +117,9 @@ pub struct Connections {
 /// As they are in these manifests; nothing where no server stands in them.
 pub fn connections(manifests: &Manifests) -> Option<Connections> {
     let wanted = manifests.pods().filter_map(|pod| {
-        let role = pod.role()?;
+        // Who copies the database replicates, for which it has places of its own (max_wal_senders).
+        let role =
+            pod.role().filter(|role| list(role, "/args").next().is_none_or(|what| what != "backup"))?;
         let each = environment(manifests, role)
             .get("RAMPART_DATABASE_CONNECTIONS")
             .and_then(|text| text.parse().ok());

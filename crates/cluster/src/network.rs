@@ -172,10 +172,9 @@ fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSe
             needed.extend(names());
             needed.extend([443, 6_443].map(|port| (Place::Anywhere, Some(port))));
         }
-        if let Some(objects) =
-            environment.get("RAMPART_OBJECTS").filter(|objects| !objects.starts_with("file:"))
-        {
-            let endpoint = objects.split_once("endpoint=").and_then(|(_, url)| hosts(url).pop());
+        let places = ["RAMPART_OBJECTS", "RAMPART_BACKUPS"].iter().filter_map(|name| environment.get(name));
+        for place in places.filter(|place| !place.starts_with("file:")) {
+            let endpoint = place.split_once("endpoint=").and_then(|(_, url)| hosts(url).pop());
             needed.extend(names());
             needed.insert((Place::Outside, Some(endpoint.map_or(443, |(_, _, port)| port))));
         }

@@ -26,6 +26,8 @@ use crate::{
 
 /// Something is missing, or would change.
 const EXIT_MISSING: u8 = 1;
+/// Whom Debian trusts, and with it the image.
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Where overlays are in a checkout.
 const OVERLAYS: &str = "deploy/kubernetes/overlays";
 /// Where everything is that has a namespace.
@@ -42,14 +44,23 @@ pub(crate) fn run(command: &DeployCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Under its name it is there as a whole or not at all, and can be run.
+/// What another container runs, and the certificates that are trusted here, as an image of others may trust nobody.
 fn copy_program(into: &Path) -> anyhow::Result<ExitCode> {
     let cannot = || format!("cannot copy this program into `{}`", into.display());
+    let certificates = Path::new(CERTIFICATES);
+    if certificates.exists() {
+        copy_whole(certificates, into, "ca-certificates.crt").with_context(cannot)?;
+    }
     let program = std::env::current_exe().with_context(cannot)?;
-    let unfinished = into.join(".rampart");
-    std::fs::copy(program, &unfinished).with_context(cannot)?;
-    std::fs::rename(unfinished, into.join("rampart")).with_context(cannot)?;
+    copy_whole(&program, into, "rampart").with_context(cannot)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Under its name it is there as a whole or not at all, and can be run if it could be.
+fn copy_whole(file: &Path, into: &Path, name: &str) -> std::io::Result<()> {
+    let unfinished = into.join(format!(".{name}"));
+    std::fs::copy(file, &unfinished)?;
+    std::fs::rename(unfinished, into.join(name))
 }
 
 fn directory(overlay: &str) -> anyhow::Result<PathBuf> {

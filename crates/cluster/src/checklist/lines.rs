@@ -51,9 +51,15 @@ fn setting<'a>(manifests: &'a Manifests, name: &str) -> Option<&'a str> {
 }
 
 pub(super) fn image(manifests: &Manifests) -> Line {
-    let images = |is_ours: bool| -> BTreeSet<&str> {
-        let pods = manifests.pods().filter(move |pod| pod.role().is_some() == is_ours);
-        pods.flat_map(|pod| pod.all_containers()).filter_map(|container| text(container, "/image")).collect()
+    let images = |wants_ours: bool| -> BTreeSet<&str> {
+        let containers = manifests
+            .pods()
+            .flat_map(|pod| pod.all_containers().map(move |container| (pod.role().is_some(), container)));
+        // Who says what is run in it runs this program in an image of others, which lacks it.
+        let is_meant = |(is_role, container): &(bool, &Value)| {
+            (*is_role && container.get("command").is_none()) == wants_ours
+        };
+        containers.filter(is_meant).filter_map(|(_, container)| text(container, "/image")).collect()
     };
     let digest = |image: &str| image.split_once("@sha256:").map(|(_, digest)| digest.to_owned());
     let is_nowhere = |image: &str| {
@@ -230,20 +236,40 @@ pub(super) fn objects(manifests: &Manifests) -> Line {
 }
 
 pub(super) fn backup(manifests: &Manifests) -> Line {
-    let stores: Vec<&Object> = manifests.of_kind("ObjectStore").collect();
-    let wrong = saying(stores.iter().copied(), &[PLACEHOLDER]);
+    let own = |name: &str| {
+        let said = manifests.of_kind("ConfigMap").filter_map(|map| map.at("/data")?.get(name)?.as_str());
+        said.filter(|text| text.contains(PLACEHOLDER) || text.contains(EXAMPLE))
+            .map(|text| format!("{name} is {text}"))
+            .collect::<Vec<_>>()
+    };
+    let (mut wrong, mut mends) = (Vec::new(), Vec::new());
+    for (found, mend) in [
+        (
+            saying(manifests.of_kind("ObjectStore"), &[PLACEHOLDER]),
+            "patch the ObjectStore to a bucket of another account, with object lock",
+        ),
+        (
+            own("RAMPART_BACKUPS"),
+            "set RAMPART_BACKUPS to a bucket of another account, with object lock, in the overlay's ConfigMap backup",
+        ),
+        (
+            own("RAMPART_BACKUP_RECIPIENTS"),
+            "make a key with rampart backup key, and set RAMPART_BACKUP_RECIPIENTS there to what it prints",
+        ),
+    ] {
+        if !found.is_empty() {
+            wrong.extend(found);
+            mends.push(mend);
+        }
+    }
     let is_regular = manifests.of_kind("ScheduledBackup").next().is_some()
         || manifests.of_kind("CronJob").any(|job| job.name().contains("backup"));
     match (wrong.is_empty(), is_regular) {
-        (false, _) => Line::missing(
-            "backup",
-            wrong.join("\n"),
-            "patch the ObjectStore to a bucket of another account, with object lock",
-        ),
+        (false, _) => Line::missing("backup", wrong.join("\n"), mends.join("; ")),
         (true, false) => Line::missing(
             "backup",
             "nothing copies the database regularly",
-            "add components/database-operated, or a backup of your own",
+            "add components/backup, or database-operated with its own",
         ),
         (true, true) => Line::ok("backup", "copies are made regularly"),
     }
@@ -268,7 +294,8 @@ pub(super) fn monitoring(manifests: &Manifests) -> Line {
         let labels = pod.labels();
         manifests.of_kind("PodMonitor").any(|monitor| selects(monitor.at("/spec/selector"), &labels))
     };
-    let unwatched = manifests.pods().filter(|pod| pod.role().is_some() && !is_watched(pod));
+    // What a job has to tell is told by others.
+    let unwatched = manifests.pods().filter(|pod| pod.role().is_some() && !pod.is_job() && !is_watched(pod));
     wrong.extend(unwatched.map(|pod| format!("nobody collects the numbers of {}", pod.object.path())));
     if !has("PrometheusRule") {
         wrong.push("no rules look at them".to_owned());

@@ -535,6 +535,24 @@ fn ways_that_are_missing_or_needless_are_found() {
             "Deployment/rampart/gateway: needs a way to the outside at port 5671",
         ),
         (
+            "NetworkPolicy/rampart/to-backups",
+            "/spec/egress/1",
+            None,
+            "CronJob/rampart/drill: needs a way to the outside at port 443",
+        ),
+        (
+            "NetworkPolicy/rampart/backup-to-database",
+            "/spec/podSelector/matchExpressions/0/values/x",
+            Some(json!("drill")),
+            "CronJob/rampart/drill: has a way to Cluster/database at port 5432",
+        ),
+        (
+            "NetworkPolicy/rampart/database-from-backup",
+            "/spec/podSelector/matchLabels/cnpg.io~1cluster",
+            Some(json!("another")),
+            "Cluster/database: is closed to Deployment/rampart/archive at port 5432",
+        ),
+        (
             settings,
             "/data/RAMPART_TRACES",
             Some(json!("https://collector.example.com:4318")),

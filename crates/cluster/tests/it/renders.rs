@@ -14,13 +14,18 @@ use testkit::tools::{root, search_path};
 pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     // First what has pods of its own: what comes after it is about those, too.
     &[&["entry-node-port"], &["entry-gateway-api"], &["entry-gateway-api", "live-events"]],
-    &[&["database-single"], &["database-operated"]],
+    &[
+        &["database-single"],
+        &["database-operated"],
+        &["database-single", "backup", "backup-key", "backup-database-single"],
+        &["database-operated", "backup", "backup-database-operated"],
+    ],
     &[&["doorbell-single"], &["doorbell-sentinel"], &["doorbell-rabbitmq"]],
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What is put on top of an overlay.
 const ON_TOP: [(&str, &[&str]); 2] = [
-    ("production", &["rollouts", "rollouts/sizes", "spot", "monitoring-drills"]),
+    ("production", &["rollouts", "rollouts/sizes", "spot"]),
     ("production", &["rollouts-blue-green", "rollouts/sizes"]),
 ];
 /// What any installation may have beside them.

@@ -12,7 +12,8 @@ pub(crate) enum DeployCommand {
     Diff(DeployDiffArguments),
     /// Print the secrets that an overlay's pods mount and that nobody makes there, with values that nobody can guess
     Secrets(DeployOverlayArguments),
-    /// Copy this program into a directory, for a container that has the other programs it needs: PostgreSQL's, for backups
+    /// Copy this program, and the certificates that are trusted here, into a directory, for a container that has the other programs it
+    /// needs: PostgreSQL's, for backups
     Program {
         /// Directory that both containers see
         #[arg(long, value_name = "DIR")]

@@ -15,9 +15,10 @@ enum Made {
     AuditKey,
 }
 
-const KNOWN: [(&str, &str, Made); 7] = [
+const KNOWN: [(&str, &str, Made); 8] = [
     ("audit", "audit.key", Made::AuditKey),
     ("database", "password", Made::Password),
+    ("database-backup", "password", Made::Password),
     ("database-owner", "password", Made::Password),
     ("database-superuser", "password", Made::Password),
     ("doorbell", "password", Made::Password),

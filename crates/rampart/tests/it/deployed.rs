@@ -77,8 +77,17 @@ fn every_container_is_started_with_what_this_program_takes() {
                 let place = format!("{name} {} {}", pod.object.path(), text(container, "/name").unwrap());
                 assert_exit(&output, 2);
                 let said = said(&output.stderr);
-                // Nothing is wrong with what it is told: it goes on to a database that is not there.
-                assert!(said.contains("database") && said.contains("127.0.0.1.database"), "{place}: {said}");
+                // Nothing is wrong with what it is told: it goes on to what is not there.
+                let arguments: Vec<&str> = list(container, "/args").filter_map(Value::as_str).collect();
+                let lacking: &[&str] = match arguments[..] {
+                    ["deploy", "program", ..] => &["cannot copy this program into `/program`"],
+                    ["backup", "drill", ..] => &["cannot read the key file"],
+                    ["backup", ..] => {
+                        &["`placeholder-of-the-recipients` is no recipient", "database-ca/ca.crt`"]
+                    }
+                    _ => &["127.0.0.1.database"],
+                };
+                assert!(lacking.iter().any(|lacking| said.contains(lacking)), "{place}: {said}");
                 seen.insert(place);
             }
         }
@@ -91,7 +100,7 @@ fn every_probe_asks_what_is_answered() {
     for name in ["development", "staging", "production"] {
         let manifests = overlay(name);
         for pod in manifests.pods() {
-            let Some(role) = pod.role() else { continue };
+            let Some(role) = pod.role().filter(|_| !pod.is_job()) else { continue };
             for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
                 let place = format!("{name} {} {probe}", pod.object.path());
                 let asked = role.get(probe).unwrap_or_else(|| panic!("{place} is not there"));
@@ -203,6 +212,22 @@ fn without_kustomize_it_says_what_to_install() {
     assert!(said(&output.stderr).contains("neither kustomize nor kubectl"), "{}", said(&output.stderr));
 }
 
+/// The other container finds it in a directory that both see, with whom it trusts.
+#[test]
+fn the_program_is_copied_for_a_container_of_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let into = directory.path().to_str().unwrap();
+    // Again, as when a pod begins anew with the same directory.
+    for _ in 0..2 {
+        assert_exit(&deploy(&["program", "--into", into]), 0);
+    }
+    let output = Command::new(directory.path().join("rampart")).arg("--version").output().unwrap();
+    assert_eq!(said(&output.stdout), said(&rampart(&root()).arg("--version").output().unwrap().stdout));
+    let trusted = fs::read("/etc/ssl/certs/ca-certificates.crt").ok();
+    assert_eq!(fs::read(directory.path().join("ca-certificates.crt")).ok(), trusted);
+    assert_exit(&deploy(&["program", "--into", "/nowhere"]), 2);
+}
+
 /// A command with the programs that test.sh installs.
 fn deploy(words: &[&str]) -> Output {
     let mut command: Command = rampart(&root());
@@ -213,10 +238,14 @@ fn deploy(words: &[&str]) -> Output {
 fn secrets_are_printed_for_whatever_nobody_makes_and_differ_each_time() {
     let [one, other] = [(); 2].map(|()| deploy(&["secrets", "--overlay", "staging"]));
     assert_exit(&one, 0);
-    assert!(said(&one.stderr).contains("made elsewhere, and to be added: objects"), "{}", said(&one.stderr));
+    let elsewhere = "made elsewhere, and to be added: backup-identity, backups, objects\n";
+    assert!(said(&one.stderr).contains(elsewhere), "{}", said(&one.stderr));
     let manifests = Manifests::parse(&said(&one.stdout)).unwrap();
     let names: Vec<&str> = manifests.of_kind("Secret").map(|secret| secret.name()).collect();
-    assert_eq!(names, ["audit", "database", "database-owner", "database-superuser", "doorbell"]);
+    assert_eq!(
+        names,
+        ["audit", "database", "database-backup", "database-owner", "database-superuser", "doorbell"]
+    );
     let others = Manifests::parse(&said(&other.stdout)).unwrap();
     for secret in manifests.objects() {
         let data = secret.at("/stringData").unwrap();
