@@ -301,3 +301,39 @@ async fn a_stopped_scan_asks_nothing() {
     assert!(matches!(failure, Failure::Skipped(model::SkipReason::Cancelled)), "{failure:?}");
     assert_eq!(server.connections(), 0);
 }
+
+/// What a server does that hears TLS: nothing, or what it does with everything else.
+#[derive(Clone, Copy, PartialEq)]
+enum Hello {
+    Stalls,
+    Closes,
+}
+
+#[tokio::test]
+async fn a_handshake_that_takes_too_long_leaves_open_what_listens() {
+    const ALERT: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+    for (otherwise, hello, is_open) in [
+        (&[][..], Hello::Stalls, true),
+        (ALERT, Hello::Stalls, true),
+        // Who closes has answered.
+        (&[][..], Hello::Closes, false),
+    ] {
+        let server = TcpServer::start(move |mut stream, _| async move {
+            let mut heard = [0_u8; 512];
+            let count = stream.read(&mut heard).await?;
+            if count > 0 && heard[0] == 22 && hello == Hello::Stalls {
+                while stream.read(&mut heard).await? > 0 {}
+            }
+            stream.write_all(otherwise).await
+        })
+        .await;
+        let to = server.address();
+        let endpoint = Endpoint { name: None, address: to.ip(), port: to.port() };
+        let limits = Limits { request_deadline: Duration::from_secs(1), ..Profile::Deep.limits() };
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let identified = identify(&dialer(limits), &identity(), &endpoint, deadline).await.unwrap();
+        assert_eq!(identified.service.protocol, Protocol::UNKNOWN);
+        let says = identified.doubt.unwrap_or_default();
+        assert_eq!(says.contains("no handshake of TLS came to its end"), is_open, "{otherwise:?}: {says}");
+    }
+}

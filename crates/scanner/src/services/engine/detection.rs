@@ -55,6 +55,8 @@ pub(in crate::services) struct Detection<'a> {
     tls_tried: bool,
     /// A handshake failed that a TLS server refused or broke.
     sealed: bool,
+    /// It is open whether it speaks TLS: it has said so in the clear, or a handshake took too long, and none came to its end.
+    tls_open: bool,
 }
 
 /// What the port turned out to be.
@@ -90,6 +92,7 @@ impl<'a> Detection<'a> {
             tls: None,
             tls_tried: false,
             sealed: false,
+            tls_open: false,
         }
     }
 
@@ -106,7 +109,11 @@ impl<'a> Detection<'a> {
         };
         let cpe = recognised.cpe_name();
         let silent = banner.is_empty() && (self.silences > 0 || Instant::now() >= self.deadline);
+        let tls_open = self.tls.is_none() && self.tls_open && (banner.is_empty() || asks_for_tls(&banner));
         let doubt = match protocol == Protocol::UNKNOWN {
+            true if tls_open && !silent => Some(
+                "no handshake of TLS came to its end: whether it speaks that, and what listens inside, is not known",
+            ),
             true if self.tls.is_some() && self.sealed => {
                 Some("it speaks TLS, but no handshake came to its end: what listens inside is not known")
             }
@@ -247,6 +254,8 @@ impl<'a> Detection<'a> {
                 if matches!(failure, Failure::Failed(FailReason::Tls, _)) && self.tls.is_none() {
                     self.tls = self.old_tls().await?;
                     self.sealed = self.tls.is_some();
+                } else {
+                    self.tls_open |= is_late(&failure);
                 }
                 Ok(None)
             }
@@ -254,7 +263,7 @@ impl<'a> Detection<'a> {
     }
 
     /// A server may know only versions of TLS that are too old to be spoken; what it shows is kept.
-    async fn old_tls(&self) -> Result<Option<TlsSummary>, Failure> {
+    async fn old_tls(&mut self) -> Result<Option<TlsSummary>, Failure> {
         let endpoint = self.asker.endpoint;
         let request = TlsRequest {
             host: endpoint.host().to_string(),
@@ -266,8 +275,11 @@ impl<'a> Detection<'a> {
         match tls::handshake(self.dialer, endpoint, &request).await {
             Ok(response) => Ok(summary::of_handshake(&response)),
             Err(stopped @ Failure::Skipped(SkipReason::Cancelled)) => Err(stopped),
-            // It does not speak TLS at all.
-            Err(_) => Ok(None),
+            Err(failure) => {
+                // Otherwise it does not speak TLS at all.
+                self.tls_open |= is_late(&failure);
+                Ok(None)
+            }
         }
     }
 
@@ -303,6 +315,7 @@ impl<'a> Detection<'a> {
         {
             return Ok(found("echo", Recognised::protocol()));
         }
+        self.tls_open |= asks_for_tls(words);
         if layer == Layer::Plain
             && asks_for_tls(words)
             && let Some(inside) = Box::pin(self.inside_tls()).await?
@@ -325,6 +338,11 @@ pub(in crate::services) fn recognise<'p>(
     let mut believed =
         answers.filter(|(probe, told)| told.confidence > Confidence::Tentative || was_asked(probe));
     believed.next()
+}
+
+/// Whoever closes has answered; nothing is known of who did not come to it.
+fn is_late(failure: &Failure) -> bool {
+    matches!(failure, Failure::Failed(FailReason::TimedOut | FailReason::Deadline, _))
 }
 
 /// Words that sound like a protocol, without being proof, make its question the next one.
