@@ -200,8 +200,11 @@ impl Archive<'_> {
         let failed = |why| BackupError::file("cannot read the spool", self.spool, why);
         let mut names = Vec::new();
         for entry in std::fs::read_dir(self.spool).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            names.extend(name.to_str().map(str::to_owned));
+            let entry = entry.map_err(failed)?;
+            // Some file systems have a directory of their own there.
+            if entry.file_type().map_err(failed)?.is_file() {
+                names.extend(entry.file_name().to_str().map(str::to_owned));
+            }
         }
         names.sort_unstable();
         Ok(names)
