@@ -62,6 +62,7 @@ pub struct PoolFigures {
     took: Family<Of, Histogram>,
     at_work: Family<Of, Gauge>,
     places: Gauge<u64, AtomicU64>,
+    hears: Gauge<u64, AtomicU64>,
 }
 
 impl PoolFigures {
@@ -74,6 +75,7 @@ impl PoolFigures {
             took: Family::new_with_constructor(|| Histogram::new(TASK_TAKES)),
             at_work: Family::default(),
             places,
+            hears: Gauge::default(),
         }
     }
 
@@ -84,6 +86,8 @@ impl PoolFigures {
         registry.register_with_unit("worker_try_duration", took, Unit::Seconds, self.took.clone());
         registry.register("worker_tasks_at_work", "Tasks that are worked on now", self.at_work.clone());
         registry.register("worker_places", "Tasks that can be worked on at once", self.places.clone());
+        let hears = "Whether the doorbell is heard: 1, or 0 where the database is looked at instead";
+        registry.register("worker_hears_doorbell", hears, self.hears.clone());
     }
 
     /// Why nothing can be worked on, if so. A stop is none: it is heard, and that is what a worker is to be able to.
@@ -92,6 +96,10 @@ impl PoolFigures {
             Permission::Granted(_) => None,
             Permission::Unknown => Some("the database does not say whether there is a stop"),
         }
+    }
+
+    pub(crate) fn hears(&self, hears: bool) {
+        self.hears.set(u64::from(hears));
     }
 
     pub(crate) fn begun(&self, stage: Stage) -> AtWork<'_> {

@@ -145,6 +145,7 @@ impl Pool {
         let mut trouble = Trouble::default();
         while !stop.is_cancelled() {
             while running.try_join_next().is_some() {}
+            self.figures.hears(listener.trouble().is_none());
             let free = self.options.concurrency.saturating_sub(running.len());
             let mut got = 0;
             if free > 0 && may_claim(&permission) {

@@ -124,6 +124,7 @@ fn each_role_says_whether_it_lives_can_work_and_is_ending() {
     let numbers = worker.comes_to("/metrics", 200, ended);
     for line in [
         "rampart_worker_places 7\n",
+        "rampart_worker_hears_doorbell 1\n",
         "rampart_worker_try_duration_seconds_count{stage=\"exercise\"} 3\n",
         "rampart_worker_tasks_at_work{stage=\"exercise\"} 0\n",
     ] {
