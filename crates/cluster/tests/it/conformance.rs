@@ -40,6 +40,24 @@ fn the_ways_that_are_open_are_those_that_are_needed() {
 }
 
 #[test]
+fn autoscalers_of_kubernetes_keep_the_pace_of_those_of_keda() {
+    let production = &renders::overlay("production").manifests;
+    let native = &renders::overlay("development + autoscaling-native").manifests;
+    let mut seen = 0;
+    for scaled in native.of_kind("HorizontalPodAutoscaler") {
+        let asked = production.named("ScaledObject", scaled.name()).unwrap();
+        let behavior = asked.at("/spec/advanced/horizontalPodAutoscalerConfig/behavior");
+        assert_eq!(scaled.at("/spec/behavior"), behavior, "{}", scaled.path());
+        assert_eq!(scaled.at("/spec/maxReplicas"), asked.at("/spec/maxReplicaCount"), "{}", scaled.path());
+        assert_eq!(scaled.at("/spec/scaleTargetRef"), asked.at("/spec/scaleTargetRef"), "{}", scaled.path());
+        let least = if scaled.name() == "gateway" { 3 } else { 0 };
+        assert_eq!(scaled.number("/spec/minReplicas"), Some(least), "{}", scaled.path());
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
+}
+
+#[test]
 fn the_most_that_autoscaling_asks_for_fits() {
     let wrong = told(["development", "staging", "production"].into_iter().flat_map(|name| {
         let render = renders::overlay(name);

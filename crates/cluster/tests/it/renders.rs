@@ -24,7 +24,8 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What is put on top of an overlay.
-const ON_TOP: [(&str, &[&str]); 2] = [
+const ON_TOP: [(&str, &[&str]); 3] = [
+    ("development", &["autoscaling-native"]),
     ("production", &["rollouts", "rollouts/sizes", "spot"]),
     ("production", &["rollouts-blue-green", "rollouts/sizes"]),
 ];
