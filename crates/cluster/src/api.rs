@@ -68,6 +68,17 @@ impl InCluster {
         }
     }
 
+    /// Says how many pods a Deployment is to have, and nothing else of it; false when there is no such Deployment.
+    pub async fn scale(&self, deployment: &str, count: u32) -> Result<bool, ApiError> {
+        let change = json!({ "spec": { "replicas": count } });
+        let path = ["apis", "apps", "v1", "namespaces", &self.namespace, "deployments", deployment, "scale"];
+        match self.patch(&path, &change).await {
+            Ok(()) => Ok(true),
+            Err(ApiError::Refused(StatusCode::NOT_FOUND, _)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn patch(&self, path: &[&str], change: &Value) -> Result<(), ApiError> {
         let mut url = self.server.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

@@ -167,7 +167,9 @@ fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSe
                 needed.extend(places.into_iter().map(|place| (place, Some(6_379))));
             }
         }
-        if environment.contains_key("RAMPART_TELL_KUBERNETES") {
+        let arguments: Vec<&str> = list(container, "/args").filter_map(Value::as_str).collect();
+        if environment.contains_key("RAMPART_TELL_KUBERNETES") || arguments.starts_with(&["deploy", "scale"])
+        {
             // The cluster's API, before and behind the address of its service.
             needed.extend(names());
             needed.extend([443, 6_443].map(|port| (Place::Anywhere, Some(port))));
@@ -178,8 +180,8 @@ fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSe
             needed.extend(names());
             needed.insert((Place::Outside, Some(endpoint.map_or(443, |(_, _, port)| port))));
         }
-        let arguments = list(container, "/args").filter_map(Value::as_str);
         let stages = arguments
+            .iter()
             .filter_map(|argument| argument.strip_prefix("--stage="))
             .flat_map(|stages| stages.split(','));
         // Without receivers nobody sends messages.

@@ -23,7 +23,10 @@ pub(crate) use self::{
         BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, IdentityArguments,
         MomentArguments, RecipientArguments,
     },
-    deploy::{DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments},
+    deploy::{
+        DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments,
+        DeployScaleArguments,
+    },
     output::{print_json, put, put_bytes},
     platform::{
         AdminCommand, AdminCreateArguments, Anywhere, AuditCheckpointsArguments, AuditCommand,
@@ -226,6 +229,7 @@ mod tests {
         "rampart deploy check",
         "rampart deploy diff",
         "rampart deploy program",
+        "rampart deploy scale",
         "rampart deploy secrets",
         "rampart gateway",
         "rampart man",

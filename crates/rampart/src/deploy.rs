@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cluster::{
+    api::InCluster,
     checklist::{Line, Standing, checklist},
     difference::{self, Change, ChangeKind, Difference},
     kubectl, kustomize,
@@ -18,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::{
-        DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments, print_json, put,
-        say,
+        DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments,
+        DeployScaleArguments, print_json, put, say,
     },
     scan::EXIT_UNDETERMINED,
 };
@@ -41,6 +42,7 @@ pub(crate) fn run(command: &DeployCommand) -> anyhow::Result<ExitCode> {
             secrets::print(&kustomize::read(&directory(overlay)?)?)
         }
         DeployCommand::Program { into } => copy_program(into),
+        DeployCommand::Scale(arguments) => scale(arguments),
     }
 }
 
@@ -61,6 +63,25 @@ fn copy_whole(file: &Path, into: &Path, name: &str) -> std::io::Result<()> {
     let unfinished = into.join(format!(".{name}"));
     std::fs::copy(file, &unfinished)?;
     std::fs::rename(unfinished, into.join(name))
+}
+
+/// What one of them is refused keeps nobody from scaling the others.
+fn scale(arguments: &DeployScaleArguments) -> anyhow::Result<ExitCode> {
+    let cluster = InCluster::at(arguments.kubernetes.clone(), &arguments.service_account)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let mut refused = Vec::new();
+    for (name, count) in &arguments.wanted {
+        match runtime.block_on(cluster.scale(name, *count)) {
+            Ok(true) => say(&format!("{name}: {count}\n")),
+            Ok(false) => say(&format!("{name} is not there\n")),
+            Err(error) => refused.push(format!("{name}: {}", sanitise(&error.to_string()))),
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => bail!("{}", refused.join("\n")),
+    }
 }
 
 fn directory(overlay: &str) -> anyhow::Result<PathBuf> {

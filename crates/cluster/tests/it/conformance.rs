@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cluster::{Defect, capacity, network, rules};
+use cluster::{Defect, capacity, manifests::list, network, rules};
 
 use crate::renders;
 
@@ -55,6 +55,28 @@ fn autoscalers_of_kubernetes_keep_the_pace_of_those_of_keda() {
         seen += 1;
     }
     assert_eq!(seen, 6);
+}
+
+/// Whoever is put to sleep is woken again, as many as there were, by somebody who may do that and no more.
+#[test]
+fn staging_wakes_as_it_was() {
+    let staging = &renders::overlay("staging + sleeping").manifests;
+    let said = |name: &str| -> BTreeMap<String, i64> {
+        let container =
+            staging.named("CronJob", name).unwrap().at("/spec/jobTemplate/spec/template/spec/containers/0");
+        let wanted = list(container.unwrap(), "/args").filter_map(|word| word.as_str()?.split_once('='));
+        wanted.map(|(name, count)| (name.to_owned(), count.parse().unwrap())).collect()
+    };
+    let roles = staging.pods().filter(|pod| pod.labels().get("app.kubernetes.io/name") == Some(&"rampart"));
+    let had: BTreeMap<String, i64> = roles
+        .map(|pod| (pod.object.name().to_owned(), pod.object.number("/spec/replicas").unwrap()))
+        .collect();
+    assert_eq!(said("wake"), had);
+    assert_eq!(said("sleep"), had.keys().map(|name| (name.clone(), 0)).collect());
+    let rules = staging.named("Role", "sleeping").unwrap().list("/rules");
+    let named: BTreeSet<&str> =
+        rules.flat_map(|rule| list(rule, "/resourceNames")).filter_map(|name| name.as_str()).collect();
+    assert_eq!(named, had.keys().map(String::as_str).collect());
 }
 
 #[test]

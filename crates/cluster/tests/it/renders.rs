@@ -24,8 +24,9 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What is put on top of an overlay.
-const ON_TOP: [(&str, &[&str]); 3] = [
+const ON_TOP: [(&str, &[&str]); 4] = [
     ("development", &["autoscaling-native"]),
+    ("staging", &["sleeping"]),
     ("production", &["rollouts", "rollouts/sizes", "spot"]),
     ("production", &["rollouts-blue-green", "rollouts/sizes"]),
 ];

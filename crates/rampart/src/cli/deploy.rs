@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use url::Url;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeployCommand {
@@ -19,6 +20,35 @@ pub(crate) enum DeployCommand {
         #[arg(long, value_name = "DIR")]
         into: PathBuf,
     },
+    /// In a pod whose service account may patch their scale, say how many pods Deployments are to have
+    Scale(DeployScaleArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployScaleArguments {
+    /// Which, and how many: `worker-check=2`. One that is not there is told, and left out
+    #[arg(required = true, value_name = "DEPLOYMENT=COUNT", value_parser = scale)]
+    pub(crate) wanted: Vec<(String, u32)>,
+
+    /// Where the API of the pod's cluster is
+    #[arg(long, value_name = "URL", default_value = "https://kubernetes.default.svc")]
+    pub(crate) kubernetes: Url,
+
+    /// Where the files of the pod's service account are
+    #[arg(long, value_name = "DIR", default_value = cluster::api::ACCOUNT)]
+    pub(crate) service_account: PathBuf,
+}
+
+fn scale(text: &str) -> Result<(String, u32), String> {
+    let wanted = text.split_once('=').and_then(|(name, count)| Some((name, count.parse().ok()?)));
+    // It becomes a part of a path.
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    match wanted {
+        Some((name, count)) if is_name(name) => Ok((name.to_owned(), count)),
+        _ => Err("expected the name of a Deployment and a number, such as `worker-check=2`".to_owned()),
+    }
 }
 
 /// Which installation

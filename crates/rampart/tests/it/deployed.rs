@@ -6,6 +6,7 @@ mod deletion_cost;
 mod difference;
 mod image;
 mod rolling;
+mod scale;
 mod scaling;
 
 use std::{
