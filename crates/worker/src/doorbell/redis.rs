@@ -126,10 +126,10 @@ impl Ear for Lists {
         // A server may take connections and refuse to be written to, as one that has lost its replicas. This changes nothing where
         // there is no ring, and keeps those that are there for as long as new ones are.
         let mut keep = cmd("EXPIRE");
-        for bell in self.bells.first() {
+        if let Some(bell) = self.bells.first() {
             keep.arg(self.keys.key(*bell)).arg(KEPT_FOR.as_secs());
+            answered::<i64, _>(ANSWER_WITHIN, keep.query_async(&mut connection)).await?;
         }
-        answered::<i64, _>(ANSWER_WITHIN, keep.query_async(&mut connection)).await?;
         ready();
         loop {
             desk.wanted().await;
