@@ -80,8 +80,9 @@ impl Hangup {
         Ok(Hangup { signal, look })
     }
 
-    /// Waits until the configuration is to be read again; `seen` is what its files looked like when it was read last.
-    async fn heard(&mut self, running: &Running, seen: &mut Vec<Look>) {
+    /// Waits until the configuration is to be read again: what its files look like differs from what was `seen` when it was read
+    /// last, or what they said then could not be used, `again`.
+    async fn heard(&mut self, running: &Running, seen: &mut Vec<Look>, again: bool) {
         let Hangup { signal, look } = self;
         let hung_up = async {
             match signal {
@@ -95,7 +96,7 @@ impl Hangup {
             loop {
                 look.tick().await;
                 let now = running.looks();
-                if now != *seen {
+                if now != *seen || again {
                     *seen = now;
                     return;
                 }
@@ -115,15 +116,18 @@ impl Hangup {
     ) {
         let mut hangup = self;
         let mut seen = running.looks();
+        let mut refused: Option<String> = None;
         tokio::spawn(async move {
             loop {
-                hangup.heard(&running, &mut seen).await;
+                // What is refused may be right a moment later: a file has its new password before the database does.
+                hangup.heard(&running, &mut seen, refused.is_some()).await;
                 let waiting = match read() {
                     Ok(says) => running.follow(&says).await,
                     Err(error) => Err(error),
                 };
                 match waiting {
                     Ok(waiting) => {
+                        refused = None;
                         tracing::info!("the configuration was read again, and holds");
                         if !waiting.is_empty() {
                             let settings = waiting.join(", ");
@@ -131,9 +135,13 @@ impl Hangup {
                         }
                     }
                     Err(error) => {
-                        tracing::error!(
-                            "the configuration cannot be used, and all goes on as it was: {error:#}"
-                        );
+                        let why = format!("{error:#}");
+                        if refused.as_ref() != Some(&why) {
+                            tracing::error!(
+                                "the configuration cannot be used, and all goes on as it was: {why}"
+                            );
+                        }
+                        refused = Some(why);
                     }
                 }
             }

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -25,8 +26,10 @@ pub(crate) struct Watched {
     pub(crate) child: Child,
     /// Where whoever watches it asks.
     address: String,
-    /// What it said until then.
+    /// What it said until then,
     said: String,
+    /// and since.
+    later: Arc<Mutex<String>>,
 }
 
 impl Drop for Watched {
@@ -48,9 +51,16 @@ impl Watched {
         while !said.contains("/metrics\n") {
             assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
         }
-        std::thread::spawn(move || lines.read_to_end(&mut Vec::new()));
+        let later: Arc<Mutex<String>> = Arc::default();
+        let hears = Arc::clone(&later);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+                hears.lock().unwrap().push_str(&std::mem::take(&mut line));
+            }
+        });
         let at = said.split("metrics are at http://").nth(1).unwrap();
-        Watched { address: at.split('/').next().unwrap().to_owned(), child, said }
+        Watched { address: at.split('/').next().unwrap().to_owned(), child, said, later }
     }
 
     /// Status and body of an answer.
@@ -69,6 +79,16 @@ impl Watched {
     #[track_caller]
     pub(crate) fn comes_to(&self, path: &str, status: u16, part: &str) -> String {
         self.asks_until(path, |answered, body| answered == status && body.contains(part))
+    }
+
+    /// Waits until it has said that so often since it was up.
+    #[track_caller]
+    pub(crate) fn says(&self, part: &str, times: usize) {
+        let until = Instant::now() + PATIENCE;
+        while self.later.lock().unwrap().matches(part).count() < times {
+            assert!(Instant::now() < until, "{part}: {}", self.later.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Asks until a good answer is as it should be.

@@ -42,7 +42,7 @@ fn a_password_in_a_file_is_taken_when_the_file_has_another() {
         let mut command = installation.command(words);
         command.env("RAMPART_DATABASE", &url).env("RAMPART_FOLLOW_FILES", "true");
         command.env("RAMPART_DATABASE_PASSWORD_FILE", directory.path().join("password"));
-        command.args(["--metrics", "127.0.0.1:0", "--log", "warn"]);
+        command.args(["--metrics", "127.0.0.1:0", "--log", "info"]);
         Watched::start(command)
     };
     let roles = [
@@ -61,6 +61,17 @@ fn a_password_in_a_file_is_taken_when_the_file_has_another() {
     }
     volume.put("password", "another one");
     for role in &roles {
+        role.comes_to("/ready", 200, "ready");
+    }
+    // The other way round: what is refused is asked again, also when nothing changes any more but the database.
+    volume.put("password", "the third one");
+    for role in &roles {
+        role.says("the configuration cannot be used", 1);
+    }
+    sql("ALTER ROLE app PASSWORD 'the third one'");
+    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'");
+    for role in &roles {
+        role.says("the configuration was read again, and holds", 2);
         role.comes_to("/ready", 200, "ready");
     }
 }
