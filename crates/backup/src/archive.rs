@@ -16,22 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use nix::sys::signal::Signal;
-
 use crate::{
     BackupError, Place, Recipients, Source, System,
-    postgres::{self, Running},
+    following::{Followed, Following},
     seal::{ending, seal},
     segment::{Segment, SegmentSize, is_history},
 };
+use jiff::Timestamp;
 
 /// How often the spool is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// Backups and drills of others are counted so often.
 const COUNT: Duration = Duration::from_secs(60);
-/// How long the end of `pg_receivewal` is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is kept of which server, where, and how.
 pub struct Archive<'a> {
@@ -87,8 +83,10 @@ impl ArchiveFigures {
     }
 }
 
-/// What is known of what is in the place.
+/// What is known of what is in the spool and in the place.
 struct At {
+    /// The directory of this system.
+    spool: PathBuf,
     system: System,
     /// Whole files that are there.
     whole: BTreeSet<String>,
@@ -99,6 +97,36 @@ struct At {
     look: Option<Look>,
 }
 
+impl At {
+    /// The names of what is whole, in order.
+    fn whole_files(&self) -> Result<Vec<String>, BackupError> {
+        let mut names = self.files()?;
+        names.retain(|name| !name.contains(".partial"));
+        Ok(names)
+    }
+
+    fn files(&self) -> Result<Vec<String>, BackupError> {
+        let failed = |why| BackupError::file("cannot read the spool", &self.spool, why);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.spool).map_err(failed)? {
+            names.extend(entry.map_err(failed)?.file_name().to_str().map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Forgets where it was to go on. Everything that was there is in the place.
+    fn begin_anew(&mut self) -> Result<(), BackupError> {
+        for name in self.files()? {
+            let file = self.spool.join(name);
+            std::fs::remove_file(&file).map_err(|why| BackupError::file("cannot remove", &file, why))?;
+        }
+        self.whole.clear();
+        self.look = None;
+        Ok(())
+    }
+}
+
 struct Look {
     file: String,
     key: String,
@@ -107,46 +135,57 @@ struct Look {
 }
 
 impl Archive<'_> {
-    /// Goes on until `stop` says so or is gone, and then keeps what has come by then. It ends by itself when the server is
-    /// not what it was, or `pg_receivewal` does not go on.
+    /// Goes on until `stop` says so or is gone, and then keeps what has come by then. A server that is away is waited for; it ends by
+    /// itself when another one answers.
     pub fn run(&self, figures: &ArchiveFigures, stop: &Receiver<()>) -> Result<(), BackupError> {
-        let failed = |why| BackupError::file("cannot make the spool", self.spool, why);
-        DirBuilder::new().recursive(true).mode(0o700).create(self.spool).map_err(failed)?;
         let system = System::of_postgres(self.source.identify()?);
+        // Of each system its own: what is there says where to go on.
+        let spool = std::path::absolute(self.spool.join(system.to_string()));
+        let failed = |why| BackupError::file("cannot make the spool", self.spool, why);
+        let spool = spool.map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&spool).map_err(failed)?;
         let catalogue = self.place.catalogue()?;
-        let mut at =
-            At { whole: BTreeSet::new(), newest: None, size: None, look: None, system: system.clone() };
-        for name in self.spooled()? {
+        let newest = catalogue.newest_whole(&system).map(|file| file.name.clone());
+        let mut at = At {
+            spool,
+            whole: BTreeSet::new(),
+            newest: None,
+            size: None,
+            look: None,
+            system: system.clone(),
+        };
+        for name in at.whole_files()? {
             if catalogue.has_whole(&system, &name) {
                 at.whole.insert(name);
             }
         }
-        let newest = catalogue.newest_whole(&system).map(|file| file.name.clone());
-        let mut make_slot = self.source.ask("pg_receivewal")?;
-        make_slot.args(["--slot", self.slot, "--create-slot", "--if-not-exists"]);
-        postgres::run("pg_receivewal", &mut make_slot)?;
-        let mut command = self.source.ask("pg_receivewal")?;
-        command.args(["--slot", self.slot, "--status-interval=5", "--directory"]).arg(self.spool);
-        let mut running = Running::start("pg_receivewal", &mut command, |line| {
-            tracing::warn!(line, "what is written ahead cannot be followed");
-        })?;
-        tracing::info!(%system, place = %self.place, spool = %self.spool.display(), every = ?self.every, "what is written ahead is kept");
+        let directory = at.spool.clone();
+        let mut following = Following::start(self.source, &system, &directory, self.slot)?;
+        tracing::info!(%system, place = %self.place, spool = %directory.display(), every = ?self.every, "what is written ahead is kept");
         let (mut looked, mut counted, mut in_trouble) = (None, None, false);
         loop {
             let wants_end = !matches!(stop.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout));
-            if wants_end {
-                running.tell(Signal::SIGINT);
-                running.ends_within(PATIENCE);
-            } else if running.ends_within(Duration::ZERO) {
-                return Err(running.finish().err().unwrap_or_else(|| {
-                    BackupError::Invalid("pg_receivewal ended although nobody asked it to".to_owned())
-                }));
-            }
+            let followed = match wants_end {
+                true => {
+                    following.end();
+                    Followed::Not
+                }
+                false => following.look()?,
+            };
             let look = wants_end || looked.is_none_or(|at: Instant| at.elapsed() >= self.every);
-            match self.ship(&mut at, newest.as_deref(), look, figures) {
+            let look = look || followed == Followed::Never;
+            match self.ship(&mut at, newest.as_deref(), look, followed == Followed::Well, figures) {
                 Ok(()) => {
                     if look {
                         looked = Some(Instant::now());
+                    }
+                    if followed == Followed::Never {
+                        tracing::warn!(
+                            "what comes next is not to be had any more: it goes on from now, and a new backup is needed"
+                        );
+                        following.forget_slot();
+                        at.begin_anew()?;
+                        figures.change(|shipped| shipped.gap = true);
                     }
                     if std::mem::take(&mut in_trouble) {
                         tracing::info!("what is written ahead is kept again");
@@ -189,44 +228,24 @@ impl Archive<'_> {
         }
     }
 
-    /// The names of what is whole in the spool, in order.
-    fn spooled(&self) -> Result<Vec<String>, BackupError> {
-        let mut names = self.all_spooled()?;
-        names.retain(|name| !name.contains(".partial"));
-        Ok(names)
-    }
-
-    fn all_spooled(&self) -> Result<Vec<String>, BackupError> {
-        let failed = |why| BackupError::file("cannot read the spool", self.spool, why);
-        let mut names = Vec::new();
-        for entry in std::fs::read_dir(self.spool).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            // Some file systems have a directory of their own there.
-            if entry.file_type().map_err(failed)?.is_file() {
-                names.extend(entry.file_name().to_str().map(str::to_owned));
-            }
-        }
-        names.sort_unstable();
-        Ok(names)
-    }
-
     /// Puts there what is whole, and, if it is time for that, what is being written.
     fn ship(
         &self,
         at: &mut At,
         newest: Option<&str>,
         look: bool,
+        is_followed: bool,
         figures: &ArchiveFigures,
     ) -> Result<(), BackupError> {
         let begun = Timestamp::now();
-        let spooled = self.spooled()?;
+        let spooled = at.whole_files()?;
         let waiting = spooled.iter().filter(|name| !at.whole.contains(*name)).count();
         figures.change(|shipped| shipped.waiting = waiting as u64);
         for name in &spooled {
             if at.whole.contains(name) {
                 continue;
             }
-            let file = self.spool.join(name);
+            let file = at.spool.join(name);
             let bytes = read(&file)?;
             if let Some(segment) = segment_in(name, bytes.len(), at) {
                 let before = at.newest.or_else(|| newest.and_then(|name| Segment::read(name, at.size?)));
@@ -252,24 +271,26 @@ impl Archive<'_> {
         let keep = spooled.iter().rfind(|name| !is_history(name));
         for name in spooled.iter().filter(|name| !is_history(name) && Some(*name) != keep) {
             if at.whole.contains(name) {
-                let file = self.spool.join(name);
+                let file = at.spool.join(name);
                 std::fs::remove_file(&file).map_err(|why| BackupError::file("cannot remove", &file, why))?;
                 at.whole.remove(name);
             }
         }
         if look {
-            let unfinished: Vec<String> = self.all_spooled()?;
+            let unfinished = at.files()?;
             let unfinished = unfinished.iter().filter_map(|name| name.strip_suffix(".partial"));
             if let Some(name) = unfinished.max() {
                 self.look(at, name, figures)?;
             }
-            figures.change(|shipped| shipped.current_at = Some(begun));
+            if is_followed {
+                figures.change(|shipped| shipped.current_at = Some(begun));
+            }
         }
         Ok(())
     }
 
     fn look(&self, at: &mut At, name: &str, figures: &ArchiveFigures) -> Result<(), BackupError> {
-        let file = self.spool.join(format!("{name}.partial"));
+        let file = at.spool.join(format!("{name}.partial"));
         let Some(bytes) = read_if_there(&file)? else { return Ok(()) };
         if at.look.as_ref().is_some_and(|look| look.file == name && look.seen == bytes) {
             return Ok(());

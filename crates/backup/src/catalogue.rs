@@ -13,6 +13,7 @@ use store::Listed;
 use crate::{
     BackupError,
     drill::DrillReport,
+    history::Way,
     segment::{Lsn, Segment, SegmentSize, is_history},
 };
 
@@ -211,22 +212,28 @@ impl Catalogue {
         Ok(found)
     }
 
-    /// The newest backup that was done by then, or the one that is named.
-    pub fn choose(&self, id: Option<&str>, until: Option<Timestamp>) -> Result<&Backup, BackupError> {
+    /// Backups that were done by then, or the one that is named, newest first: at least one.
+    pub(crate) fn candidates(
+        &self,
+        id: Option<&str>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<&Backup>, BackupError> {
         let fits = |backup: &&Backup| {
             id.is_none_or(|id| backup.id == id) && until.is_none_or(|until| backup.ended <= until)
         };
-        self.backups.iter().rfind(fits).ok_or_else(|| {
-            BackupError::Missing(match (id, until) {
-                (Some(id), _) if !self.backups.iter().any(|backup| backup.id == id) => {
-                    format!("there is no backup `{id}`: `rampart backup list` shows those that are there")
-                }
-                (_, Some(until)) => format!(
-                    "no backup was done by {until}: only what came after one can be had again, and `rampart backup list` shows them"
-                ),
-                _ => "there is no backup in this place".to_owned(),
-            })
-        })
+        let found: Vec<&Backup> = self.backups.iter().rev().filter(fits).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        Err(BackupError::Missing(match (id, until) {
+            (Some(id), _) if !self.backups.iter().any(|backup| backup.id == id) => {
+                format!("there is no backup `{id}`: `rampart backup list` shows those that are there")
+            }
+            (_, Some(until)) => format!(
+                "no backup was done by {until}: only what came after one can be had again, and `rampart backup list` shows them"
+            ),
+            _ => "there is no backup in this place".to_owned(),
+        }))
     }
 
     /// What was written since a backup. None for databases that write nothing ahead.
@@ -235,19 +242,12 @@ impl Catalogue {
     }
 
     pub(crate) fn chain_of(&self, backup: &Backup, extent: &Extent) -> Chain {
-        let (size, first) = (extent.segment_size, extent.first());
+        let size = extent.segment_size;
         let mut chain = Chain { files: Vec::new(), gap: None, until: backup.ended, bytes: 0 };
         // It is whole by itself up to here.
         let mut next = extent.last().number;
         let Some(wal) = self.wal.get(&backup.system) else { return chain };
-        let of = |files: &BTreeMap<String, InPlace>| -> BTreeMap<Segment, InPlace> {
-            let read = |(name, file): (&String, &InPlace)| Some((Segment::read(name, size)?, file.clone()));
-            files.iter().filter_map(read).filter(|(segment, _)| segment.number >= first.number).collect()
-        };
-        let mut files = of(&wal.whole);
-        for (segment, file) in of(&wal.partial) {
-            files.entry(segment).or_insert(file);
-        }
+        let files = wal.since(extent.first(), size);
         for (segment, file) in files.into_iter().filter(|(segment, _)| segment.timeline >= extent.timeline) {
             if chain.gap.is_none() && segment.number > next {
                 chain.gap = Some(Segment { number: next, timeline: segment.timeline }.name(size));
@@ -261,6 +261,37 @@ impl Catalogue {
         }
         chain.files.extend(wal.histories.values().cloned());
         chain
+    }
+
+    /// The same on the way to a timeline, where it is known which file of which timeline is needed.
+    pub(crate) fn chain_on(&self, backup: &Backup, extent: &Extent, way: &Way) -> Chain {
+        let (size, whole) = (extent.segment_size, extent.last().number);
+        let mut chain = Chain { files: Vec::new(), gap: None, until: backup.ended, bytes: 0 };
+        let Some(wal) = self.wal.get(&backup.system) else { return chain };
+        let mut files = wal.since(extent.first(), size);
+        files.retain(|segment, _| way.has(segment.timeline));
+        let of_end =
+            files.keys().filter(|segment| segment.timeline == way.end()).map(|segment| segment.number);
+        let there = |timeline, number| files.contains_key(&Segment { number, timeline });
+        let gap = way.gap(whole, &there, of_end.max().unwrap_or(whole));
+        chain.gap = gap.map(|(timeline, number)| Segment { number, timeline }.name(size));
+        for (segment, file) in files {
+            if gap.is_none_or(|(_, number)| segment.number < number) {
+                chain.until = chain.until.max(file.at);
+            }
+            chain.bytes += file.bytes;
+            chain.files.push(file);
+        }
+        chain.files.extend(wal.histories.values().cloned());
+        chain
+    }
+
+    /// Where it is said which timelines lead to a later one, of those that had begun by then.
+    pub(crate) fn histories(&self, system: &System, by: Option<Timestamp>) -> Vec<(u32, &InPlace)> {
+        let timeline = |name: &str| u32::from_str_radix(name.strip_suffix(".history")?, 16).ok();
+        let found = self.wal.get(system).into_iter().flat_map(|wal| wal.histories.values());
+        let found = found.filter(|file| by.is_none_or(|by| file.at <= by));
+        found.filter_map(|file| Some((timeline(&file.name)?, file))).collect()
     }
 
     /// The newest file of a system that is whole.
@@ -334,6 +365,18 @@ fn read<T: for<'a> Deserialize<'a>>(key: &str, document: &[u8]) -> Result<T, Bac
 }
 
 impl Wal {
+    /// Everything from a file on, the newest look where there is no whole one.
+    fn since(&self, first: Segment, size: SegmentSize) -> BTreeMap<Segment, InPlace> {
+        let mut files = BTreeMap::new();
+        for (name, file) in self.whole.iter().chain(&self.partial) {
+            if let Some(segment) = Segment::read(name, size).filter(|segment| segment.number >= first.number)
+            {
+                files.entry(segment).or_insert_with(|| file.clone());
+            }
+        }
+        files
+    }
+
     /// Is it a name that this program gives?
     fn take(&mut self, file: &str, object: &Listed) -> bool {
         let unsealed = file.strip_suffix(".age").unwrap_or(file);

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::{Location, Store, StoreError};
 
 use crate::{
-    BackupError, Keys, Place, Until,
+    BackupError, Keys, Moment, Place, Until,
     place::scratch,
     restore::restore,
     scratch::{Scratch, require_no_root},
@@ -23,10 +23,8 @@ const VISITOR: &str = "rampart_drill";
 
 /// What is to be tried.
 pub struct Drill {
-    /// Which backup; the newest that fits without it.
-    pub backup: Option<String>,
-    /// As it was when.
-    pub until: Until,
+    /// What is to be had again.
+    pub moment: Moment,
     /// Where the restored database is for as long as the drill takes; where temporary files are without it.
     pub scratch: Option<PathBuf>,
     /// Somebody who may do anything in the restored database.
@@ -80,16 +78,16 @@ pub fn drill(place: &Place, asked: &Drill, keys: &Keys) -> Result<DrillReport, B
     let directory = scratch(asked.scratch.as_ref())?;
     let data = directory.path().join("data");
     let catalogue = place.catalogue()?;
-    if catalogue.choose(asked.backup.as_deref(), None)?.server().is_some() {
+    if catalogue.candidates(asked.moment.backup.as_deref(), None)?[0].server().is_some() {
         require_no_root()?;
     }
-    let restored = restore(place, &catalogue, asked.backup.as_deref(), asked.until, keys, &data)?;
+    let restored = restore(place, &catalogue, &asked.moment, keys, &data)?;
     let mut troubles = Vec::new();
     if let Some(gap) = &restored.gap {
         troubles
             .push(format!("`{gap}` is missing of what was written ahead: nothing after it can be had again"));
     }
-    let wanted = match asked.until {
+    let wanted = match asked.moment.until {
         Until::Newest => begun,
         Until::Time(time) => time,
     };

@@ -22,6 +22,8 @@ mod base;
 mod catalogue;
 mod drill;
 mod error;
+mod following;
+mod history;
 mod keys;
 mod place;
 mod postgres;
@@ -41,6 +43,6 @@ pub use self::{
     keys::{Keys, Recipients, make_key},
     place::Place,
     postgres::Source,
-    restore::{Restored, Until, restore, restore_files},
+    restore::{Moment, Restored, Until, restore, restore_files},
     verify::{Checked, verify},
 };

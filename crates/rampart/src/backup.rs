@@ -7,7 +7,7 @@ use std::{process::ExitCode, sync::mpsc::channel};
 use anyhow::{Context, bail};
 use backup::{
     Archive, ArchiveFigures, Backup, BackupError, BaseBackup, Catalogue, Checked, Drill, DrillReport, Keys,
-    Place, Recipients, Source, Until,
+    Moment, Place, Recipients, Source, Until,
 };
 use gateway::Watched;
 use jiff::Timestamp;
@@ -74,8 +74,9 @@ fn keys(asked: &IdentityArguments) -> Result<Keys, BackupError> {
     asked.identity.as_deref().map_or_else(|| Ok(Keys::default()), Keys::read)
 }
 
-fn until(asked: &MomentArguments) -> Until {
-    asked.until.map_or(Until::Newest, Until::Time)
+fn moment(asked: &MomentArguments) -> Moment {
+    let until = asked.until.map_or(Until::Newest, Until::Time);
+    Moment { backup: asked.backup.clone(), until, timeline: asked.timeline }
 }
 
 fn create(configuration: &Configuration, asked: &BackupCreateArguments) -> anyhow::Result<ExitCode> {
@@ -245,12 +246,12 @@ fn verify(asked: &BackupVerifyArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn restore(asked: &BackupRestoreArguments) -> anyhow::Result<ExitCode> {
-    let (url, keys, until) = (asked.place.backups.clone(), keys(&asked.identity)?, until(&asked.moment));
-    let (id, into, files) = (asked.moment.backup.clone(), asked.into.clone(), asked.files.clone());
+    let (url, keys, moment) = (asked.place.backups.clone(), keys(&asked.identity)?, moment(&asked.moment));
+    let (into, files) = (asked.into.clone(), asked.files.clone());
     let restored = at_place(
         move || Place::open(&url),
         move |place| {
-            let restored = backup::restore(place, &place.catalogue()?, id.as_deref(), until, &keys, &into)?;
+            let restored = backup::restore(place, &place.catalogue()?, &moment, &keys, &into)?;
             if let Some(files) = files {
                 backup::restore_files(place, &restored.backup, &keys, &files)?;
             }
@@ -280,8 +281,7 @@ fn restore(asked: &BackupRestoreArguments) -> anyhow::Result<ExitCode> {
 fn drill(asked: &BackupDrillArguments) -> anyhow::Result<ExitCode> {
     let (url, keys) = (asked.place.backups.clone(), keys(&asked.identity)?);
     let drill = Drill {
-        backup: asked.moment.backup.clone(),
-        until: until(&asked.moment),
+        moment: moment(&asked.moment),
         scratch: asked.scratch.clone(),
         superuser: asked.superuser.clone(),
         most_lost: asked.rpo,

@@ -121,13 +121,14 @@ fn what_is_outdated_goes_and_what_is_needed_stays() {
 #[test]
 fn the_newest_that_was_done_by_then_is_chosen() {
     let found = catalogue(&[backup("one", 0, 2), backup("two", 100, 4)], Vec::new());
-    let chosen =
-        |until| found.choose(None, until).map(|backup| backup.id.clone()).map_err(|error| error.to_string());
+    let chosen = |until| {
+        found.candidates(None, until).map(|found| found[0].id.clone()).map_err(|error| error.to_string())
+    };
     assert_eq!(chosen(None).as_deref(), Ok("two"));
     assert_eq!(chosen(Some(at(101))).as_deref(), Ok("two"));
     assert_eq!(chosen(Some(at(100))).as_deref(), Ok("one"));
     assert!(chosen(Some(at(0))).unwrap_err().contains("no backup was done by"));
-    assert!(found.choose(Some("three"), None).unwrap_err().to_string().contains("no backup `three`"));
+    assert!(found.candidates(Some("three"), None).unwrap_err().to_string().contains("no backup `three`"));
 }
 
 #[test]

@@ -149,6 +149,10 @@ pub(crate) struct MomentArguments {
     /// With everything that was committed by then and nothing later, such as 2026-11-23T10:15:00Z [default: all there is]
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<Timestamp>,
+
+    /// Of a database that was restored before, and has gone on from there: in which of its timelines [default: the one it was in by then]
+    #[arg(long, value_name = "N")]
+    pub(crate) timeline: Option<u32>,
 }
 
 #[derive(Debug, Args)]

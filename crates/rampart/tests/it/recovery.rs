@@ -1,6 +1,7 @@
 //! What was lost is had again: the platform on PostgreSQL, backed up while it works, and every way in which it may be lost.
 
 mod disaster;
+mod following;
 mod one_file;
 mod places;
 
@@ -189,4 +190,17 @@ fn let_write(server: &postgres::Server, database: &str, rows: u64) {
         assert!(begun.elapsed() < crate::platform::PATIENCE, "nobody writes");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+/// A moment of the database, as it says it, and what was committed by then.
+fn moment(server: &postgres::Server, database: &str) -> (String, u64) {
+    let sql = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+               (SELECT count(*) FROM written)";
+    let said = server.sql(database, sql);
+    let (time, rows) = said.trim().split_once('|').unwrap();
+    (time.to_owned(), rows.parse().unwrap())
+}
+
+fn rows(server: &postgres::Server, database: &str) -> u64 {
+    server.sql(database, "SELECT count(*) FROM written").trim().parse().unwrap()
 }

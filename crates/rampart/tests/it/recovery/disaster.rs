@@ -5,20 +5,7 @@ use std::{fs, io::Write, os::unix::fs::FileExt, path::PathBuf};
 use serde_json::Value;
 use testkit::objects::{self, Access};
 
-use super::{Site, Writing, let_write, prepared};
-
-/// A moment of the database, as it says it, and what was committed by then.
-fn moment(server: &testkit::postgres::Server, database: &str) -> (String, u64) {
-    let sql = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-               (SELECT count(*) FROM written)";
-    let said = server.sql(database, sql);
-    let (time, rows) = said.trim().split_once('|').unwrap();
-    (time.to_owned(), rows.parse().unwrap())
-}
-
-fn rows(server: &testkit::postgres::Server, database: &str) -> u64 {
-    server.sql(database, "SELECT count(*) FROM written").trim().parse().unwrap()
-}
+use super::{Site, Writing, let_write, moment, prepared, rows};
 
 #[test]
 fn whatever_is_lost_is_had_again_with_seconds_missing_at_most() {
@@ -90,11 +77,11 @@ fn whatever_is_lost_is_had_again_with_seconds_missing_at_most() {
     assert_eq!(ids, [&first, &second]);
     assert!(list["backups"].as_array().unwrap().iter().all(|one| one["gap"].is_null()), "{list}");
     assert_eq!(list["drills"].as_array().unwrap().len(), 1);
-    damaged(&site, &objects.objects(), &first, &second);
+    damaged(&site, &objects.objects(), [&first, &second], &database, &before);
 }
 
 /// A byte that has changed, a file that is missing: seen by who looks, refused by who restores.
-fn damaged(site: &Site, objects: &std::path::Path, first: &str, second: &str) {
+fn damaged(site: &Site, objects: &std::path::Path, [first, second]: [&str; 2], database: &str, before: &str) {
     for with in [&["backup", "verify"][..], &["backup", "verify", "--identity", "key"]] {
         let said = site.says(with);
         assert_eq!(said.lines().count(), 2, "{said}");
@@ -131,11 +118,25 @@ fn damaged(site: &Site, objects: &std::path::Path, first: &str, second: &str) {
     assert!(said.contains(&format!("`{name}` is missing")), "{said}");
     let drilled = site.refuses(&["backup", "drill", "--identity", "key", "--backup", first], 1);
     assert!(drilled.contains(&format!("trouble: `{name}` is missing")), "{drilled}");
-    fs::write(&missing, kept).unwrap();
+    fs::write(&missing, &kept).unwrap();
     site.says(&["backup", "verify", "--backup", first]);
+
+    // A byte of it has changed: what is later than that cannot be had, and what is earlier can.
+    let mut changed = fs::read(&missing).unwrap();
+    changed[30] ^= 1;
+    fs::write(&missing, changed).unwrap();
+    let said =
+        site.refuses(&["backup", "restore", "--identity", "key", "--backup", first, "--into", &into], 2);
+    assert!(said.contains("damaged") && said.contains(&name) && said.contains("--until"), "{said}");
+    let again = site.restored(&["--backup", first, "--until", before]);
+    assert_eq!(again.sql(database, "SELECT to_regclass('afterwards')").trim(), "");
+    drop(again);
+    fs::write(&missing, &kept).unwrap();
 
     // A key that is not the right one, and none.
     site.says(&["backup", "key", "another"]);
+    let said = site.says(&["backup", "verify", "--identity", "another"]);
+    assert!(said.contains("as it was put there") && !said.contains("damaged"), "{said}");
     for (with, says) in [(&["--identity", "another"][..], "encrypted for others"), (&[][..], "--identity")] {
         let words = [&["backup", "restore", "--into", &into][..], with].concat();
         let said = site.refuses(&words, 2);
