@@ -149,7 +149,7 @@ fn copy_server(
 fn look_through(from: impl Read, to: &mut impl Write) -> Result<(Seen, u64), BackupError> {
     let broken = |why: io::Error| BackupError::Damaged(format!("the copy broke off: {why}"));
     let mut seen = Seen::default();
-    let mut passing = Counting::new(Passing { from, to });
+    let mut passing = Passing { from, to, bytes: 0 };
     let mut archive = tar::Archive::new(&mut passing);
     for entry in archive.entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
@@ -179,7 +179,7 @@ fn look_through(from: impl Read, to: &mut impl Write) -> Result<(Seen, u64), Bac
     }
     // What follows the last file is part of the archive.
     io::copy(&mut passing, &mut io::sink()).map_err(broken)?;
-    Ok((seen, passing.finish().1.bytes))
+    Ok((seen, passing.bytes))
 }
 
 fn extent(seen: &Seen) -> Result<Extent, String> {
@@ -201,12 +201,14 @@ fn extent(seen: &Seen) -> Result<Extent, String> {
 struct Passing<R, W> {
     from: R,
     to: W,
+    bytes: u64,
 }
 
 impl<R: Read, W: Write> Read for Passing<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.from.read(buffer)?;
         self.to.write_all(&buffer[..read])?;
+        self.bytes += read as u64;
         Ok(read)
     }
 }

@@ -93,7 +93,7 @@ impl Place {
     ) -> Result<(T, Sum), BackupError> {
         let upload = {
             let _within = self.runtime.enter();
-            self.objects.begin(&ObjectKey::of_backups(key)?)?
+            self.objects.begin_large(&ObjectKey::of_backups(key)?)?
         };
         let mut sealing = Sealing::new(OnItsWay { upload, place: self.clone() }, recipients)?;
         let written = write(&mut sealing);

@@ -4,11 +4,7 @@ use std::{io, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{
-    BackupError, Kept, Place, Recipients,
-    place::scratch,
-    seal::{Counting, ending},
-};
+use crate::{BackupError, Kept, Place, Recipients, place::scratch, seal::ending};
 
 /// A copy that is one moment of the database, made by it: <https://www.sqlite.org/lang_vacuum.html#vacuuminto>.
 pub(crate) fn copy(
@@ -29,9 +25,8 @@ pub(crate) fn copy(
     let name = format!("base.sqlite{}", ending(recipients));
     let copied = place.put_sealed(&format!("{within}/{name}"), recipients, |sealing| {
         let open = std::fs::File::open(&copy);
-        let mut counting = Counting::new(open.map_err(|why| BackupError::file("cannot read", &copy, why))?);
-        io::copy(&mut counting, sealing).map_err(|why| BackupError::file("cannot back up", &copy, why))?;
-        Ok(counting.finish().1.bytes)
+        let mut open = open.map_err(|why| BackupError::file("cannot read", &copy, why))?;
+        io::copy(&mut open, sealing).map_err(|why| BackupError::file("cannot back up", &copy, why))
     });
     let (plain_bytes, sum) = copied?;
     Ok(Kept { name, bytes: sum.bytes, plain_bytes, sha256: sum.sha256 })

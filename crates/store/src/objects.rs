@@ -285,10 +285,19 @@ impl Objects {
 
     /// A document that is written piece by piece, on a thread that may wait, within a runtime.
     pub fn begin(&self, key: &ObjectKey) -> Result<Upload, StoreError> {
+        self.begin_in_parts(key, upload::PART)
+    }
+
+    /// The same of what may have hundreds of gigabytes; it holds a hundred megabytes of it.
+    pub fn begin_large(&self, key: &ObjectKey) -> Result<Upload, StoreError> {
+        self.begin_in_parts(key, upload::LARGE_PART)
+    }
+
+    fn begin_in_parts(&self, key: &ObjectKey, part: usize) -> Result<Upload, StoreError> {
         self.make_room(key)?;
         let (above, _) = key.0.rsplit_once('/').unwrap_or_default();
         self.remove_unfinished(&[above])?;
-        Ok(Upload::begin(self.clone(), key.clone()))
+        Ok(Upload::begin(self.clone(), key.clone(), part))
     }
 
     /// What is in a directory is nobody else's, whoever may look into the one above.

@@ -10,7 +10,9 @@ use super::{ObjectKey, Objects, brief};
 use crate::StoreError;
 
 /// What is sent at once: the least that every object storage takes as a part.
-const PART: usize = 5 << 20;
+pub(super) const PART: usize = 5 << 20;
+/// The same of what may be a whole database: object storage takes ten thousand parts, so 320 GB.
+pub(super) const LARGE_PART: usize = 32 << 20;
 /// Parts on their way at once.
 const PARTS: usize = 2;
 
@@ -27,9 +29,9 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(super) fn begin(objects: Objects, key: ObjectKey) -> Upload {
+    pub(super) fn begin(objects: Objects, key: ObjectKey, part: usize) -> Upload {
         let runtime = Handle::current();
-        let writer = BufWriter::with_capacity(objects.inner.clone(), key.path(), PART);
+        let writer = BufWriter::with_capacity(objects.inner.clone(), key.path(), part);
         let writer = SyncIoBridge::new_with_handle(writer.with_max_concurrency(PARTS), runtime.clone());
         Upload { objects, key, runtime, writer: Some(writer) }
     }

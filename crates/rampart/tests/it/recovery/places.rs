@@ -11,7 +11,7 @@ use testkit::{
 use super::{Site, Writing, figure, let_write, prepared};
 use crate::run::{assert_exit, send, text};
 
-fn objects_below(directory: &Path) -> Vec<String> {
+fn all_below(directory: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
@@ -64,16 +64,13 @@ fn who_ends_it_in_the_middle_leaves_nothing_behind() {
     let words = ["backup", "create", "--database", &copier, "--recipient", &site.recipient];
     let child = site.command(&words).spawn().unwrap();
     let place = site.directory.path().join("place");
-    let begun = std::time::Instant::now();
-    while objects_below(&place).is_empty() {
-        assert!(begun.elapsed() < crate::platform::PATIENCE, "it does not begin");
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    let streamed = "SELECT coalesce(max(backup_streamed), 0) > 1000000 FROM pg_stat_progress_basebackup";
+    server.wait_for_answer(streamed, "t");
     send(Signal::SIGINT, &child);
     let output = child.wait_with_output().unwrap();
     assert_exit(&output, 2);
     assert!(text(&output.stderr).contains("interrupted"), "{}", text(&output.stderr));
-    assert_eq!(objects_below(&place), Vec::<String>::new());
+    assert_eq!(all_below(&place), Vec::<String>::new());
     let temporary = fs::read_dir(site.directory.path()).unwrap().map(|entry| entry.unwrap().file_name());
     let temporary: Vec<_> =
         temporary.filter(|name| name.to_str().unwrap().starts_with("rampart-backup-")).collect();
@@ -96,7 +93,7 @@ fn older_backups_go_and_the_newest_stays() {
     let list = site.json(&["backup", "list", "--json"]);
     assert_eq!(list["backups"].as_array().unwrap().len(), 1);
     assert_eq!(list["backups"][0]["id"], second.as_str());
-    let left = objects_below(&site.directory.path().join("place"));
+    let left = all_below(&site.directory.path().join("place"));
     assert!(!left.iter().any(|path| path.contains(&first)), "{left:?}");
     // What only the first needed is gone as well, and what the second needs is there: it opens without any key.
     assert!(!left.iter().any(|path| path.contains("/000000010000000000000001.")), "{left:?}");
@@ -172,4 +169,22 @@ fn what_is_not_there_or_not_allowed_is_said_with_what_to_do() {
     let mut command = as_servers(&site.directory.path().join("rampart"));
     let nowhere = command.args(["backup", "verify", "--backup", "never"]).env("RAMPART_BACKUPS", &site.place);
     assert_exit(&nowhere.current_dir(site.directory.path()).output().unwrap(), 2);
+}
+
+#[test]
+fn a_copy_that_is_sent_in_parts_is_one() {
+    let objects = objects::Server::start(Access::Signed);
+    let site = Site::new(|_| objects.url());
+    let (server, database, copier) = prepared();
+    // Half of it is left when it is compressed, and that is more than one part.
+    server.sql(
+        &database,
+        "INSERT INTO written (filling) SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 2500000) AS n GROUP BY n % 25000",
+    );
+    let backup = site.back_up(&copier);
+    let list = site.json(&["backup", "list", "--json"]);
+    assert_eq!(list["backups"][0]["id"], backup.as_str());
+    assert!(list["backups"][0]["bytes"].as_u64().unwrap() > 33 << 20, "{list}");
+    let said = site.says(&["backup", "verify", "--identity", "key"]);
+    assert!(said.contains("opened and whole"), "{said}");
 }
