@@ -34,6 +34,8 @@ fn a_server_that_lets_nobody_follow_is_said_to_be_lost_from_sight() {
 
     // Nothing keeps for it what is written while it is away.
     drop(archiving);
+    // What it had started goes on without it until the server ends that.
+    server.sql("postgres", terminate);
     server.wait_for_answer("SELECT count(*) FROM pg_replication_slots WHERE active", "0");
     server.sql("postgres", "SELECT pg_drop_replication_slot('rampart_backup')");
     for _ in 0..4 {
