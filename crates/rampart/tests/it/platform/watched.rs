@@ -230,12 +230,9 @@ fn roles_wait_for_a_database_that_is_prepared_later() {
     runtime.block_on(proxy.refuse(false));
     let migrate = migrate.wait_with_output().unwrap();
     assert_exit(&migrate, 0);
-    assert_eq!(
-        text(&migrate.stderr).matches("waiting for the database").count(),
-        1,
-        "{}",
-        text(&migrate.stderr)
-    );
+    // Once, unless the machine was so slow that it came after the server.
+    let told = text(&migrate.stderr);
+    assert!(told.matches("waiting for the database").count() <= 1, "{told}");
     for role in roles.into_iter().chain([gateway]) {
         let role = Watched::wait(role);
         assert!(role.said.contains("waiting for the database"), "{}", role.said);
