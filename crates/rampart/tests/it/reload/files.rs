@@ -61,6 +61,7 @@ fn a_password_in_a_file_is_taken_when_the_file_has_another() {
     }
     volume.put("password", "another one");
     for role in &roles {
+        role.says("the configuration was read again, and holds", 1);
         role.comes_to("/ready", 200, "ready");
     }
     // The other way round: what is refused is asked again, also when nothing changes any more but the database.
