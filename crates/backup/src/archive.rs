@@ -26,8 +26,8 @@ use jiff::Timestamp;
 
 /// How often the spool is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Backups and drills of others are counted so often.
-const COUNT: Duration = Duration::from_secs(60);
+/// Backups and drills of others are counted so often: everything there is read for it.
+const COUNT: Duration = Duration::from_secs(5 * 60);
 
 /// What is kept of which server, where, and how.
 pub struct Archive<'a> {
@@ -109,7 +109,9 @@ impl At {
         let failed = |why| BackupError::file("cannot read the spool", &self.spool, why);
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.spool).map_err(failed)? {
-            names.extend(entry.map_err(failed)?.file_name().to_str().map(str::to_owned));
+            let entry = entry.map_err(failed)?;
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            names.extend(entry.file_name().to_str().filter(|_| is_file).map(str::to_owned));
         }
         names.sort_unstable();
         Ok(names)

@@ -71,7 +71,7 @@ pub fn create(
     let (system, base, extent) = match what {
         BaseBackup::Sqlite(file) => {
             let system = System::sqlite();
-            let base = sqlite::copy(place, file, &name_of(&system, &id), recipients)?;
+            let base = sqlite::copy(place, file, |name| system.base(&id, name), recipients)?;
             (system, base, None)
         }
         BaseBackup::Postgres(source) => {
@@ -82,7 +82,7 @@ pub fn create(
     };
     let files = match files {
         [] => None,
-        files => Some(copy_files(place, files, &name_of(&system, &id), recipients)?),
+        files => Some(copy_files(place, files, |name| system.base(&id, name), recipients)?),
     };
     let backup = Backup {
         id,
@@ -99,11 +99,6 @@ pub fn create(
         .map_err(|why| BackupError::Invalid(format!("the backup cannot be described: {why}")))?;
     place.put(&backup.key("backup.json"), document)?;
     Ok(backup)
-}
-
-/// Where the objects of a backup are.
-fn name_of(system: &System, id: &str) -> String {
-    format!("{system}/base/{id}")
 }
 
 fn copy_server(
@@ -127,8 +122,7 @@ fn copy_server(
     let output =
         running.output().ok_or_else(|| BackupError::Invalid("pg_basebackup says nothing".to_owned()))?;
     let name = format!("base.tar{}", ending(recipients));
-    let key = format!("{}/{name}", name_of(system, id));
-    let written = place.put_sealed(&key, recipients, |sealing| {
+    let written = place.put_sealed(&system.base(id, &name), recipients, |sealing| {
         let copied = look_through(output, sealing);
         // Why it has not told everything is said by the program itself.
         running.finish()?;
@@ -142,7 +136,7 @@ fn copy_server(
     }
     let extent =
         extent(&seen).map_err(|why| BackupError::Damaged(format!("what pg_basebackup tells: {why}")))?;
-    Ok((Kept { name, bytes: sum.bytes, plain_bytes, sha256: sum.sha256 }, extent))
+    Ok((Kept::new(name, plain_bytes, sum), extent))
 }
 
 /// Passes an archive on, and looks at what its files say.
@@ -216,7 +210,7 @@ impl<R: Read, W: Write> Read for Passing<R, W> {
 fn copy_files(
     place: &Place,
     files: &[PathBuf],
-    within: &str,
+    key: impl FnOnce(&str) -> String,
     recipients: &Recipients,
 ) -> Result<Kept, BackupError> {
     let name = format!("files.tar{}", ending(recipients));
@@ -239,9 +233,8 @@ fn copy_files(
             finished.map_err(|why| BackupError::Invalid(format!("the files cannot be written: {why}")))?;
         Ok(finished.finish().1.bytes)
     };
-    let (plain_bytes, sum) =
-        place.put_sealed(&format!("{within}/{name}"), recipients, |sealing| write(sealing))?;
-    Ok(Kept { name, bytes: sum.bytes, plain_bytes, sha256: sum.sha256 })
+    let (plain_bytes, sum) = place.put_sealed(&key(&name), recipients, |sealing| write(sealing))?;
+    Ok(Kept::new(name, plain_bytes, sum))
 }
 
 /// Removes what nobody needs who keeps backups for so long, and says which backups that were. The newest of each system stays.

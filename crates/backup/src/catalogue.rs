@@ -14,6 +14,7 @@ use crate::{
     BackupError,
     drill::DrillReport,
     history::Way,
+    seal::Sum,
     segment::{Lsn, Segment, SegmentSize, is_history},
 };
 
@@ -32,7 +33,7 @@ impl System {
         System("sqlite".to_owned())
     }
 
-    fn base(&self, id: &str, file: &str) -> String {
+    pub(crate) fn base(&self, id: &str, file: &str) -> String {
         format!("{self}/base/{id}/{file}")
     }
 
@@ -81,6 +82,12 @@ pub struct Kept {
     pub plain_bytes: u64,
     /// Of what is kept, in hexadecimal digits.
     pub sha256: String,
+}
+
+impl Kept {
+    pub(crate) fn new(name: String, plain_bytes: u64, sum: Sum) -> Kept {
+        Kept { name, bytes: sum.bytes, plain_bytes, sha256: sum.sha256 }
+    }
 }
 
 /// A copy of a whole database.
@@ -158,6 +165,12 @@ pub struct Chain {
     pub until: Timestamp,
     /// Bytes as they are kept.
     pub bytes: u64,
+}
+
+impl Chain {
+    fn nothing_since(backup: &Backup) -> Chain {
+        Chain { files: Vec::new(), gap: None, until: backup.ended, bytes: 0 }
+    }
 }
 
 /// What is in a place.
@@ -242,48 +255,32 @@ impl Catalogue {
     }
 
     pub(crate) fn chain_of(&self, backup: &Backup, extent: &Extent) -> Chain {
-        let size = extent.segment_size;
-        let mut chain = Chain { files: Vec::new(), gap: None, until: backup.ended, bytes: 0 };
+        let Some(wal) = self.wal.get(&backup.system) else { return Chain::nothing_since(backup) };
+        let mut files = wal.since(extent.first(), extent.segment_size);
+        files.retain(|segment, _| segment.timeline >= extent.timeline);
         // It is whole by itself up to here.
         let mut next = extent.last().number;
-        let Some(wal) = self.wal.get(&backup.system) else { return chain };
-        let files = wal.since(extent.first(), size);
-        for (segment, file) in files.into_iter().filter(|(segment, _)| segment.timeline >= extent.timeline) {
-            if chain.gap.is_none() && segment.number > next {
-                chain.gap = Some(Segment { number: next, timeline: segment.timeline }.name(size));
-            }
-            if chain.gap.is_none() {
-                next = segment.number + 1;
-                chain.until = chain.until.max(file.at);
-            }
-            chain.bytes += file.bytes;
-            chain.files.push(file);
-        }
-        chain.files.extend(wal.histories.values().cloned());
-        chain
+        let gap = files.keys().find_map(|segment| {
+            let gap = Segment { number: next, timeline: segment.timeline };
+            let is_missing = segment.number > next;
+            next = segment.number + 1;
+            is_missing.then_some(gap)
+        });
+        wal.chain(backup, extent, files, gap)
     }
 
     /// The same on the way to a timeline, where it is known which file of which timeline is needed.
     pub(crate) fn chain_on(&self, backup: &Backup, extent: &Extent, way: &Way) -> Chain {
-        let (size, whole) = (extent.segment_size, extent.last().number);
-        let mut chain = Chain { files: Vec::new(), gap: None, until: backup.ended, bytes: 0 };
-        let Some(wal) = self.wal.get(&backup.system) else { return chain };
-        let mut files = wal.since(extent.first(), size);
+        let Some(wal) = self.wal.get(&backup.system) else { return Chain::nothing_since(backup) };
+        let mut files = wal.since(extent.first(), extent.segment_size);
         files.retain(|segment, _| way.has(segment.timeline));
+        let whole = extent.last().number;
         let of_end =
             files.keys().filter(|segment| segment.timeline == way.end()).map(|segment| segment.number);
         let there = |timeline, number| files.contains_key(&Segment { number, timeline });
         let gap = way.gap(whole, &there, of_end.max().unwrap_or(whole));
-        chain.gap = gap.map(|(timeline, number)| Segment { number, timeline }.name(size));
-        for (segment, file) in files {
-            if gap.is_none_or(|(_, number)| segment.number < number) {
-                chain.until = chain.until.max(file.at);
-            }
-            chain.bytes += file.bytes;
-            chain.files.push(file);
-        }
-        chain.files.extend(wal.histories.values().cloned());
-        chain
+        let gap = gap.map(|(timeline, number)| Segment { number, timeline });
+        wal.chain(backup, extent, files, gap)
     }
 
     /// Where it is said which timelines lead to a later one, of those that had begun by then.
@@ -314,7 +311,8 @@ impl Catalogue {
     }
 
     /// What nobody needs who keeps backups for so long: older backups but the newest of each system, what was written before the
-    /// oldest one that stays, and what is left of those that were never finished.
+    /// oldest one that stays, what is left of those that were never finished, and what older drills have shown, but the newest and
+    /// the newest that showed nothing bad.
     pub(crate) fn outdated(&self, keep: Duration, now: Timestamp) -> Vec<String> {
         let keep = SignedDuration::try_from(keep).unwrap_or(SignedDuration::MAX);
         let since = now.saturating_sub(keep).unwrap_or(Timestamp::MIN);
@@ -350,6 +348,11 @@ impl Catalogue {
             gone.extend(before.map(|file| file.key.clone()));
         }
         gone.extend(self.replaced());
+        let passed = self.drills.iter().rfind(|drill| drill.troubles.is_empty());
+        let newest = self.drills.last().into_iter().chain(passed).map(|drill| drill.begun);
+        let newest: BTreeSet<Timestamp> = newest.collect();
+        let is_old = |drill: &&DrillReport| drill.ended < since && !newest.contains(&drill.begun);
+        gone.extend(self.drills.iter().filter(is_old).map(DrillReport::key));
         // What says that a backup is whole goes before what it consists of.
         gone.sort_by_key(|key| !key.ends_with("/backup.json"));
         gone.dedup();
@@ -365,6 +368,27 @@ fn read<T: for<'a> Deserialize<'a>>(key: &str, document: &[u8]) -> Result<T, Bac
 }
 
 impl Wal {
+    /// What these files are to a backup: what comes before the first that is missing can be had again.
+    fn chain(
+        &self,
+        backup: &Backup,
+        extent: &Extent,
+        files: BTreeMap<Segment, InPlace>,
+        gap: Option<Segment>,
+    ) -> Chain {
+        let mut chain = Chain::nothing_since(backup);
+        for (segment, file) in files {
+            if gap.is_none_or(|gap| segment.number < gap.number) {
+                chain.until = chain.until.max(file.at);
+            }
+            chain.bytes += file.bytes;
+            chain.files.push(file);
+        }
+        chain.gap = gap.map(|gap| gap.name(extent.segment_size));
+        chain.files.extend(self.histories.values().cloned());
+        chain
+    }
+
     /// Everything from a file on, the newest look where there is no whole one.
     fn since(&self, first: Segment, size: SegmentSize) -> BTreeMap<Segment, InPlace> {
         let mut files = BTreeMap::new();

@@ -57,6 +57,13 @@ pub struct DrillReport {
     pub troubles: Vec<String>,
 }
 
+impl DrillReport {
+    /// Where it is kept.
+    pub(crate) fn key(&self) -> String {
+        format!("drills/{}.json", self.begun.strftime("%Y%m%dT%H%M%S.%3fZ"))
+    }
+}
+
 /// What was seen of one database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Looked {
@@ -129,7 +136,7 @@ pub fn drill(place: &Place, asked: &Drill, keys: &Keys) -> Result<DrillReport, B
     };
     let document = serde_json::to_vec_pretty(&report)
         .map_err(|why| BackupError::Invalid(format!("the drill cannot be described: {why}")))?;
-    place.put(&format!("drills/{}.json", begun.strftime("%Y%m%dT%H%M%S.%3fZ")), document)?;
+    place.put(&report.key(), document)?;
     Ok(report)
 }
 

@@ -10,7 +10,7 @@ use crate::{BackupError, Kept, Place, Recipients, place::scratch, seal::ending};
 pub(crate) fn copy(
     place: &Place,
     file: &Path,
-    within: &str,
+    key: impl FnOnce(&str) -> String,
     recipients: &Recipients,
 ) -> Result<Kept, BackupError> {
     let failed = |why: rusqlite::Error| BackupError::file("cannot copy the database", file, why);
@@ -23,13 +23,13 @@ pub(crate) fn copy(
         copy.to_str().ok_or_else(|| BackupError::file("the name cannot be used", &copy, "it is no text"))?;
     from.execute("VACUUM INTO ?1", [to]).map_err(failed)?;
     let name = format!("base.sqlite{}", ending(recipients));
-    let copied = place.put_sealed(&format!("{within}/{name}"), recipients, |sealing| {
+    let copied = place.put_sealed(&key(&name), recipients, |sealing| {
         let open = std::fs::File::open(&copy);
         let mut open = open.map_err(|why| BackupError::file("cannot read", &copy, why))?;
         io::copy(&mut open, sealing).map_err(|why| BackupError::file("cannot back up", &copy, why))
     });
     let (plain_bytes, sum) = copied?;
-    Ok(Kept { name, bytes: sum.bytes, plain_bytes, sha256: sum.sha256 })
+    Ok(Kept::new(name, plain_bytes, sum))
 }
 
 /// Is it whole, as far as SQLite sees?

@@ -119,6 +119,31 @@ fn what_is_outdated_goes_and_what_is_needed_stays() {
 }
 
 #[test]
+fn the_newest_drill_and_the_newest_that_passed_stay_whatever_their_age() {
+    let drill = |minute, troubles: &[&str]| DrillReport {
+        begun: at(minute),
+        ended: at(minute + 1),
+        backup: "one".to_owned(),
+        rto_seconds: 1.0,
+        rpo_seconds: 1.0,
+        bytes: 1,
+        databases: Vec::new(),
+        troubles: troubles.iter().map(|trouble| (*trouble).to_owned()).collect(),
+    };
+    let drills = [drill(0, &[]), drill(10, &[]), drill(20, &["a"]), drill(30, &["b"]), drill(100, &["c"])];
+    let listing = drills.iter().map(|drill| listed(drill.key(), 0)).collect();
+    let document = |key: &str| {
+        let drill = drills.iter().find(|drill| drill.key() == key).unwrap();
+        Ok(serde_json::to_vec(drill).unwrap())
+    };
+    let found = Catalogue::read(listing, document).unwrap();
+    let gone = |minutes: u64, now| found.outdated(Duration::from_secs(60 * minutes), at(now));
+    assert_eq!(gone(75, 100), [&drills[0], &drills[2]].map(DrillReport::key));
+    assert_eq!(gone(0, 10_000), [&drills[0], &drills[2], &drills[3]].map(DrillReport::key));
+    assert!(gone(1_000, 200).is_empty());
+}
+
+#[test]
 fn the_newest_that_was_done_by_then_is_chosen() {
     let found = catalogue(&[backup("one", 0, 2), backup("two", 100, 4)], Vec::new());
     let chosen = |until| {
