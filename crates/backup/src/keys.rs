@@ -1,13 +1,15 @@
 //! Who can read backups: keys of age, <https://age-encryption.org/v1>.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    io::{self, Read},
     path::Path,
 };
 
-use age::{Decryptor, Encryptor, Identity, Recipient, secrecy::ExposeSecret, x25519};
+use age::{
+    Decryptor, Encryptor, Identity, Recipient,
+    secrecy::{ExposeSecret, SecretString},
+    x25519,
+};
 
 use crate::BackupError;
 
@@ -85,14 +87,24 @@ impl Keys {
     }
 }
 
-/// Makes a key, writes it to a new file that its owner alone can read, and tells its recipient.
-pub fn make_key(file: &Path) -> Result<String, BackupError> {
+/// A key that opens what is encrypted for its recipient.
+pub struct NewKey {
+    /// As [`Recipients::read`] takes it.
+    pub recipient: String,
+    file: SecretString,
+}
+
+impl NewKey {
+    /// What its file is to say, as [`Keys::read`] takes it.
+    pub fn reveal(&self) -> &str {
+        self.file.expose_secret()
+    }
+}
+
+/// Makes a key at random. Whoever asks writes it where its owner alone can read it.
+pub fn make_key() -> NewKey {
     let key = x25519::Identity::generate();
     let recipient = key.to_public().to_string();
-    let failed = |why: io::Error| BackupError::file("cannot write the key file", file, why);
-    let mut open = OpenOptions::new();
-    let mut to = open.write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
-    let text = format!("# recipient: {recipient}\n{}\n", key.to_string().expose_secret());
-    to.write_all(text.as_bytes()).and_then(|()| to.sync_all()).map_err(failed)?;
-    Ok(recipient)
+    let file = format!("# recipient: {recipient}\n{}\n", key.to_string().expose_secret());
+    NewKey { recipient, file: file.into() }
 }

@@ -40,7 +40,7 @@ pub use self::{
     catalogue::{Backup, Catalogue, Chain, Kept, System},
     drill::{Drill, DrillReport, drill},
     error::BackupError,
-    keys::{Keys, Recipients, make_key},
+    keys::{Keys, NewKey, Recipients, make_key},
     place::Place,
     postgres::Source,
     restore::{Moment, Restored, Until, restore, restore_files},

@@ -17,22 +17,24 @@ use store::Location;
 use crate::{
     cli::{
         BackupArchiveArguments, BackupCommand, BackupCreateArguments, BackupDrillArguments,
-        BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, IdentityArguments,
-        MomentArguments, OnPlatform, RecipientArguments, print_json, put, say,
+        BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, KeptArguments, MomentArguments,
+        OnPlatform, RecipientArguments, print_json, put, say,
     },
     configuration::{Configuration, Process},
+    key_file,
     platform::{be_watched, interrupted, print_table, run_role, short_time},
 };
 
 pub(crate) fn run(command: &BackupCommand) -> anyhow::Result<ExitCode> {
     match command {
         BackupCommand::Key { file } => {
-            let recipient = backup::make_key(file)?;
+            let key = backup::make_key();
+            key_file::write(file, key.reveal())?;
             say(&format!(
                 "`{}` is made: without it nobody reads the backups, so keep it in two places, and in none where the backups are\n",
                 file.display()
             ));
-            put(&format!("{recipient}\n"))?;
+            put(&format!("{}\n", key.recipient))?;
             Ok(ExitCode::SUCCESS)
         }
         BackupCommand::Create(asked) => create(&asked.configuration()?, &asked.arguments),
@@ -70,7 +72,7 @@ fn recipients(asked: &RecipientArguments) -> Result<Recipients, BackupError> {
     Recipients::read(asked.recipients.iter().map(String::as_str))
 }
 
-fn keys(asked: &IdentityArguments) -> Result<Keys, BackupError> {
+fn keys(asked: &KeptArguments) -> Result<Keys, BackupError> {
     asked.identity.as_deref().map_or_else(|| Ok(Keys::default()), Keys::read)
 }
 
@@ -209,7 +211,7 @@ fn described(backup: &Backup, catalogue: Option<&Catalogue>) -> Value {
 }
 
 fn verify(asked: &BackupVerifyArguments) -> anyhow::Result<ExitCode> {
-    let (url, keys) = (asked.place.backups.clone(), keys(&asked.identity)?);
+    let (url, keys) = (asked.kept.place.backups.clone(), keys(&asked.kept)?);
     let (id, scratch) = (asked.backup.clone(), asked.scratch.clone());
     let checked = at_place(
         move || Place::open(&url),
@@ -246,7 +248,8 @@ fn verify(asked: &BackupVerifyArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn restore(asked: &BackupRestoreArguments) -> anyhow::Result<ExitCode> {
-    let (url, keys, moment) = (asked.place.backups.clone(), keys(&asked.identity)?, moment(&asked.moment));
+    let (url, keys) = (asked.moment.kept.place.backups.clone(), keys(&asked.moment.kept)?);
+    let moment = moment(&asked.moment);
     let (into, files) = (asked.into.clone(), asked.files.clone());
     let restored = at_place(
         move || Place::open(&url),
@@ -279,7 +282,7 @@ fn restore(asked: &BackupRestoreArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn drill(asked: &BackupDrillArguments) -> anyhow::Result<ExitCode> {
-    let (url, keys) = (asked.place.backups.clone(), keys(&asked.identity)?);
+    let (url, keys) = (asked.moment.kept.place.backups.clone(), keys(&asked.moment.kept)?);
     let drill = Drill {
         moment: moment(&asked.moment),
         scratch: asked.scratch.clone(),

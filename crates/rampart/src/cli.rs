@@ -20,8 +20,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub(crate) use self::{
     backup::{
         BackupArchiveArguments, BackupCommand, BackupCreateArguments, BackupDrillArguments,
-        BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, IdentityArguments,
-        MomentArguments, RecipientArguments,
+        BackupListArguments, BackupRestoreArguments, BackupVerifyArguments, KeptArguments, MomentArguments,
+        RecipientArguments,
     },
     deploy::{
         DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments,

@@ -22,6 +22,7 @@ use crate::{
         DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments,
         DeployScaleArguments, print_json, put, say,
     },
+    platform::operators_runtime,
     scan::EXIT_UNDETERMINED,
 };
 
@@ -68,8 +69,7 @@ fn copy_whole(file: &Path, into: &Path, name: &str) -> std::io::Result<()> {
 /// What one of them is refused keeps nobody from scaling the others.
 fn scale(arguments: &DeployScaleArguments) -> anyhow::Result<ExitCode> {
     let cluster = InCluster::at(arguments.kubernetes.clone(), &arguments.service_account)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
+    let runtime = operators_runtime()?;
     let mut refused = Vec::new();
     for (name, count) in &arguments.wanted {
         match runtime.block_on(cluster.scale(name, *count)) {

@@ -6,6 +6,7 @@ mod cli;
 mod configuration;
 mod demo;
 mod deploy;
+mod key_file;
 mod library;
 mod platform;
 mod scan;

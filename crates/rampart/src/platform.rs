@@ -179,7 +179,8 @@ where
     })
 }
 
-fn operators_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+/// For a command that does one thing after another.
+pub(crate) fn operators_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")
 }

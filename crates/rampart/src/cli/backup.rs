@@ -55,9 +55,12 @@ pub(crate) struct RecipientArguments {
     pub(crate) unencrypted: bool,
 }
 
-/// What opens backups
+/// Backups that are there, and what opens them
 #[derive(Debug, Clone, Args)]
-pub(crate) struct IdentityArguments {
+pub(crate) struct KeptArguments {
+    #[command(flatten)]
+    pub(crate) place: PlaceArguments,
+
     /// File with the key, as `rampart backup key` makes it
     #[arg(long, value_name = "FILE", env = "RAMPART_BACKUP_IDENTITY")]
     pub(crate) identity: Option<PathBuf>,
@@ -121,10 +124,7 @@ pub(crate) struct BackupListArguments {
 #[derive(Debug, Args)]
 pub(crate) struct BackupVerifyArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
-
-    #[command(flatten)]
-    pub(crate) identity: IdentityArguments,
+    pub(crate) kept: KeptArguments,
 
     /// Only this backup [default: all]
     #[arg(long, value_name = "ID")]
@@ -139,9 +139,12 @@ pub(crate) struct BackupVerifyArguments {
     pub(crate) json: bool,
 }
 
-/// Which moment
+/// Which moment of what was kept
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MomentArguments {
+    #[command(flatten)]
+    pub(crate) kept: KeptArguments,
+
     /// From this backup [default: the newest that was done by then]
     #[arg(long, value_name = "ID")]
     pub(crate) backup: Option<String>,
@@ -158,12 +161,6 @@ pub(crate) struct MomentArguments {
 #[derive(Debug, Args)]
 pub(crate) struct BackupRestoreArguments {
     #[command(flatten)]
-    pub(crate) place: PlaceArguments,
-
-    #[command(flatten)]
-    pub(crate) identity: IdentityArguments,
-
-    #[command(flatten)]
     pub(crate) moment: MomentArguments,
 
     /// Directory for the database; not there yet, or empty
@@ -177,12 +174,6 @@ pub(crate) struct BackupRestoreArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct BackupDrillArguments {
-    #[command(flatten)]
-    pub(crate) place: PlaceArguments,
-
-    #[command(flatten)]
-    pub(crate) identity: IdentityArguments,
-
     #[command(flatten)]
     pub(crate) moment: MomentArguments,
 

@@ -1,18 +1,15 @@
 //! `rampart audit key`: the key that the audit is signed with.
 
-use std::{
-    io::{ErrorKind, Write},
-    path::Path,
-};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use model::audit::{AuditKey, AuditPublicKey};
-use tempfile::NamedTempFile;
 
 use super::put;
 use crate::{
     cli::{AuditKeyCommand, say},
     configuration::{Configuration, Whereabouts, public_key},
+    key_file,
 };
 
 pub(super) fn audit_key(whereabouts: &Whereabouts, command: &AuditKeyCommand) -> anyhow::Result<()> {
@@ -41,22 +38,10 @@ fn show(public: &AuditPublicKey) -> anyhow::Result<()> {
     put(&public.to_pem())
 }
 
-/// Makes a file with a key, for its owner alone. One that is there stays: what was signed with it could not be checked any more.
 fn create(file: &Path) -> anyhow::Result<AuditPublicKey> {
     let key = AuditKey::from_random(rand::random());
-    let cannot = || format!("cannot make `{}`", file.display());
-    let directory = file.parent().filter(|directory| !directory.as_os_str().is_empty());
-    // Under its name it is there as a whole or not at all.
-    let mut made = NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).with_context(cannot)?;
-    made.write_all(key.to_pem().as_bytes()).with_context(cannot)?;
-    made.as_file().sync_all().with_context(cannot)?;
-    match made.persist_noclobber(file) {
-        Ok(_) => Ok(key.public()),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            bail!("`{}` is there already, and a key is never overwritten: name another file", file.display())
-        }
-        Err(error) => Err(error.error).with_context(cannot),
-    }
+    key_file::write(file, &key.to_pem())?;
+    Ok(key.public())
 }
 
 /// Makes the key of the data directory, if none is there and none is named elsewhere. What to tell of it.

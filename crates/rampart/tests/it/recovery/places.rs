@@ -136,7 +136,8 @@ fn what_is_not_there_or_not_allowed_is_said_with_what_to_do() {
         (&["backup", "list"][..], "there is none"),
         (&["backup", "create", "--database", &copier], "--recipient"),
         (&["backup", "create", "--database", &copier, "--recipient", "somebody"], "is no recipient"),
-        (&["backup", "key", "key"], "cannot write the key file"),
+        (&["backup", "key", "key"], "never overwritten"),
+        (&["backup", "key", "nowhere/key"], "cannot make `nowhere/key`"),
         (&["backup", "create", "--unencrypted", "--database", "sqlite:nowhere.db"], "there is no database"),
         (&["backup", "archive", "--unencrypted", "--database", "sqlite:nowhere.db"], "writes nothing ahead"),
     ];
