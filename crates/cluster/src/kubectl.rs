@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     checklist::Served,
     manifests::{Manifests, Object, list, text},
+    promotion::Installation,
 };
 
 /// For how long one question waits.
@@ -55,6 +56,28 @@ pub fn served(context: Option<&str>, namespace: &str) -> Result<Served, KubectlE
         zones,
         nodes: list(&nodes, "/items").count(),
     })
+}
+
+/// What has pods in a namespace, and what leads to them.
+pub fn installation(context: Option<&str>, namespace: &str) -> Result<Installation, KubectlError> {
+    let kinds = "deployments.apps,replicasets.apps,cronjobs.batch,services";
+    let told = ask(context, &["get", kinds, "--namespace", namespace, "--output=json"])?;
+    let mut told: Value = serde_json::from_str(&told)?;
+    let items = told.get_mut("items").map(Value::take);
+    Ok(Installation::of(serde_json::from_value(items.unwrap_or_default())?))
+}
+
+/// Changes an object by a JSON patch (RFC 6902).
+pub fn patch(
+    context: Option<&str>,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+    patch: &[Value],
+) -> Result<(), KubectlError> {
+    let patch = format!("--patch={}", Value::from(patch));
+    let words = ["patch", kind, name, "--namespace", namespace, "--type=json", "--output=name", &patch];
+    ask(context, &words).map(drop)
 }
 
 /// What a cluster has of an object.

@@ -3,7 +3,8 @@
 //! [`manifests`] reads what `kustomize build` writes. [`rules`] are the public rule lists, by their own names; [`network`] compares the
 //! edges that network policies leave open with those that the configuration needs; [`capacity`] adds up whether the most that
 //! autoscaling asks for fits. All of that is pure, but for
-//! [`kustomize`] and [`kubectl`]: text in, defects out. [`api`] is what a process within a cluster tells it.
+//! [`kustomize`] and [`kubectl`]: text in, defects out. [`api`] is what a process within a cluster tells it. [`promotion`] decides how a
+//! release takes over, from what [`kubectl`] and [`prometheus`] tell.
 
 pub mod api;
 pub mod capacity;
@@ -13,6 +14,8 @@ pub mod kubectl;
 pub mod kustomize;
 pub mod manifests;
 pub mod network;
+pub mod prometheus;
+pub mod promotion;
 pub mod rules;
 
 use std::fmt;

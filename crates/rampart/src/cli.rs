@@ -25,7 +25,7 @@ pub(crate) use self::{
     },
     deploy::{
         DeployCheckArguments, DeployCommand, DeployDiffArguments, DeployOverlayArguments,
-        DeployScaleArguments,
+        DeployPromoteArguments, DeployRollbackArguments, DeployScaleArguments,
     },
     output::{print_json, put, put_bytes},
     platform::{
@@ -229,6 +229,8 @@ mod tests {
         "rampart deploy check",
         "rampart deploy diff",
         "rampart deploy program",
+        "rampart deploy promote",
+        "rampart deploy rollback",
         "rampart deploy scale",
         "rampart deploy secrets",
         "rampart gateway",

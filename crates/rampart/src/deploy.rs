@@ -1,5 +1,6 @@
 //! `rampart deploy`: what stands between an overlay and a cluster that people rely on.
 
+mod promote;
 mod secrets;
 
 use std::{
@@ -44,6 +45,8 @@ pub(crate) fn run(command: &DeployCommand) -> anyhow::Result<ExitCode> {
         }
         DeployCommand::Program { into } => copy_program(into),
         DeployCommand::Scale(arguments) => scale(arguments),
+        DeployCommand::Promote(arguments) => promote::promote(arguments),
+        DeployCommand::Rollback(arguments) => promote::rollback(arguments),
     }
 }
 

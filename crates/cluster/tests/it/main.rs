@@ -6,5 +6,6 @@
 
 mod conformance;
 mod found;
+mod promotion;
 mod renders;
 mod schemas;

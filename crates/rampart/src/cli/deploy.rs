@@ -1,9 +1,12 @@
 //! The options of `rampart deploy`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+use cluster::promotion::Steps;
 use url::Url;
+
+use super::values::duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeployCommand {
@@ -22,6 +25,71 @@ pub(crate) enum DeployCommand {
     },
     /// In a pod whose service account may patch their scale, say how many pods Deployments are to have
     Scale(DeployScaleArguments),
+    /// Let a release take over: the orchestrator first, then the gateway in steps that are looked at, then the rest. When it does worse
+    /// than the one before, when its pods do not come, or on Ctrl-C, everything goes back by itself
+    Promote(DeployPromoteArguments),
+    /// Go back to the release before the last `promote`, all at once
+    Rollback(DeployRollbackArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("judge").args(["prometheus", "unwatched", "stand"]).required(true))]
+pub(crate) struct DeployPromoteArguments {
+    /// The release's image, best by its digest: another one of the same name as what runs
+    pub(crate) image: String,
+
+    /// The Prometheus that watches the cluster, such as http://127.0.0.1:9090 after `kubectl port-forward`
+    #[arg(long, value_name = "URL")]
+    pub(crate) prometheus: Option<Url>,
+
+    /// Ask no Prometheus: only pods that do not come are a reason to go back
+    #[arg(long)]
+    pub(crate) unwatched: bool,
+
+    /// Let all of its gateways stand beside the others before people are led to them, at once; back is as quick while it is looked at.
+    /// Needs the component `beside`
+    #[arg(long, conflicts_with = "steps")]
+    pub(crate) blue_green: bool,
+
+    /// With --blue-green: end when they stand there. The same without --stand goes on
+    #[arg(long, requires = "blue_green")]
+    pub(crate) stand: bool,
+
+    /// Shares of the gateways, in percent, at which it is looked at. Pods come as many at once as `maxSurge` says, and at least one
+    #[arg(long, value_name = "PERCENT,…", default_value = "10,50,100", value_parser = steps)]
+    pub(crate) steps: Steps,
+
+    /// How long each step is looked at, at least
+    #[arg(long, value_name = "TIME", default_value = "4m", value_parser = duration)]
+    pub(crate) hold: Duration,
+
+    /// How often it is looked at
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
+    pub(crate) every: Duration,
+
+    /// How long pods may take, and how much longer than --hold there may be too little to tell
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) patience: Duration,
+
+    /// Cluster, as kubectl names it [default: kubectl's current one]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeployRollbackArguments {
+    /// How long pods may take
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) patience: Duration,
+
+    /// Cluster, as kubectl names it [default: kubectl's current one]
+    #[arg(long, value_name = "CONTEXT")]
+    pub(crate) context: Option<String>,
+}
+
+fn steps(text: &str) -> Result<Steps, String> {
+    // What is no number is no share.
+    Steps::new(text.split(',').map(|share| share.trim().parse().unwrap_or(0)).collect())
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod checklist;
 mod deletion_cost;
 mod difference;
 mod image;
+mod promoting;
 mod rolling;
 mod scale;
 mod scaling;
