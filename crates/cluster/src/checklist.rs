@@ -86,6 +86,7 @@ pub fn checklist(manifests: &Manifests, served: Option<&Served>) -> Vec<Line> {
         lines::entry_class(manifests),
         lines::proxies(manifests),
         lines::edge(manifests),
+        lines::egress(manifests),
         lines::objects(manifests),
         lines::backup(manifests),
         lines::audit_key(manifests),

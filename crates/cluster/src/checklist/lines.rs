@@ -214,6 +214,21 @@ pub(super) fn edge(manifests: &Manifests) -> Line {
     }
 }
 
+pub(super) fn egress(manifests: &Manifests) -> Line {
+    let said = manifests.of_kind("Namespace").find_map(|namespace| namespace.annotation("rampart/egress"));
+    match said {
+        Some(addresses) if !addresses.contains(PLACEHOLDER) => {
+            Line::ok("egress", format!("scans come from {addresses}, somebody says"))
+        }
+        _ => Line::missing(
+            "egress",
+            "nobody says from which addresses scans come",
+            "let scanning workers leave by addresses that stay (components/scan-egress, cluster/egress-cilium, or the cluster's own way out), \
+             and say them in the annotation rampart/egress of the namespace",
+        ),
+    }
+}
+
 pub(super) fn objects(manifests: &Manifests) -> Line {
     match setting(manifests, "RAMPART_OBJECTS") {
         Some(url) if url.contains(PLACEHOLDER) || url.contains(EXAMPLE) => Line::missing(

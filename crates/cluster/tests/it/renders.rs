@@ -24,12 +24,13 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What is put on top of an overlay.
-const ON_TOP: [(&str, &[&str]); 5] = [
+const ON_TOP: [(&str, &[&str]); 6] = [
     ("development", &["autoscaling-native"]),
     ("staging", &["sleeping"]),
     ("production", &["rollouts", "rollouts/sizes", "spot"]),
     ("production", &["rollouts-blue-green", "rollouts/sizes"]),
     ("production", &["beside", "rollouts/sizes"]),
+    ("production", &["scan-egress"]),
 ];
 /// What any installation may have beside them.
 pub(crate) const ADDITIONS: [&str; 15] = [
@@ -71,6 +72,11 @@ pub(crate) fn all() -> &'static [Render] {
         assert!(overlays.len() >= 3, "{overlays:?}");
         for overlay in overlays {
             wanted.push((overlay.file_name().unwrap().to_str().unwrap().to_owned(), overlay));
+        }
+        // What whoever runs the cluster applies beside any of them.
+        for entry in fs::read_dir(kubernetes().join("cluster")).unwrap() {
+            let entry = entry.unwrap();
+            wanted.push((format!("cluster/{}", entry.file_name().display()), entry.path()));
         }
         let scratch = tempfile::tempdir_in(root().join("target")).unwrap();
         let up = "../../../deploy/kubernetes";

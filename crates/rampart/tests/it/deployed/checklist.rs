@@ -16,7 +16,7 @@ use crate::run::text;
 const OPEN: [&str; 3] = ["API versions", "storage class", "zones"];
 
 /// A mistake: in which file, what stands there, what is put in its place, and which line of the list finds it.
-const MISTAKES: [(&str, &str, &str, &str); 15] = [
+const MISTAKES: [(&str, &str, &str, &str); 17] = [
     ("overlays/production/kustomization.yaml", "    digest: sha256:1111", "    newTag: latest # ", "image"),
     ("components/secrets-external/secrets.yaml", "our-store", "placeholder-of-the-store", "secrets"),
     ("overlays/production/kustomization.yaml", "  - ../../components/secrets-external\n", "", "secrets made"),
@@ -29,6 +29,8 @@ const MISTAKES: [(&str, &str, &str, &str); 15] = [
     ("components/entry-gateway-api/gateway.yaml", "our-issuer", "placeholder-of-the-issuer", "issuer"),
     ("components/entry-gateway-api/kustomization.yaml", "10.0.0.0/8", "0.0.0.0/0", "proxies"),
     ("components/entry-gateway-api/gateway.yaml", "rampart/edge", "edge", "edge"),
+    ("overlays/production/kustomization.yaml", "rampart/egress: our", "rampart/else: our", "egress"),
+    ("overlays/production/kustomization.yaml", "our-addresses", "placeholder-of-the-addresses", "egress"),
     ("components/database-operated/backup.yaml", "our-backups", "placeholder-of-the-backups", "backup"),
     ("components/backup/kustomization.yaml", "our-recipients", "placeholder-of-the-recipients", "backup"),
     ("overlays/production/kustomization.yaml", "  - ../../components/audit-key\n", "", "audit"),
