@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -35,7 +35,15 @@ pub struct Usage {
     pub new_findings: BTreeMap<Severity, u64>,
 }
 
+/// How far back it goes when nobody says since when.
+const USUALLY: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 impl Usage {
+    /// Since when, where nobody says that.
+    pub fn usually_since(until: Timestamp) -> Timestamp {
+        until.saturating_sub(USUALLY).unwrap_or(Timestamp::MIN)
+    }
+
     /// Of a time in which nothing was done.
     pub fn nothing(since: Timestamp, until: Timestamp) -> Usage {
         Usage {

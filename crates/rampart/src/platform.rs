@@ -24,6 +24,7 @@ mod stops;
 mod tasks;
 mod tenants;
 mod up;
+mod usage;
 mod users;
 mod webhooks;
 
@@ -71,6 +72,7 @@ pub(crate) fn run(command: &PlatformCommand) -> anyhow::Result<ExitCode> {
         PlatformCommand::Webhook(asked) => webhooks::webhook(&asked.whereabouts()?, &asked.command),
         PlatformCommand::Admin(asked) => admin::admin(&asked.configuration()?, &asked.command),
         PlatformCommand::Tenant(asked) => tenants::tenant(&asked.whereabouts()?, &asked.command),
+        PlatformCommand::Usage(asked) => usage::usage(&asked.whereabouts()?, &asked.arguments),
         PlatformCommand::Migrate(asked) => migrate::migrate(&asked.configuration()?, &asked.arguments),
         PlatformCommand::Doctor(asked) if asked.is_elsewhere() => {
             doctor::doctor_there(&asked.whereabouts()?, asked.arguments.json)

@@ -13,8 +13,6 @@ use crate::{
     problem::{Anywhere, HasQuery, Kind, MayBeInvalid, Problem},
 };
 
-/// How far back it goes when nobody says since when.
-const USUALLY: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// The longest time that is counted at once.
 const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);
 
@@ -48,7 +46,7 @@ pub(super) async fn show(
         Some(until) => until,
         None => gateway.store.clock().await?,
     };
-    let since = within.since.unwrap_or_else(|| until.saturating_sub(USUALLY).unwrap_or(Timestamp::MIN));
+    let since = within.since.unwrap_or_else(|| Usage::usually_since(until));
     let length = until.duration_since(since);
     if length <= SignedDuration::ZERO || length > LONGEST {
         return Err(Problem::new(Kind::Invalid, "since is before until, and not more than 366 days"));

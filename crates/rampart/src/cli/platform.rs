@@ -10,6 +10,7 @@ mod roles;
 mod scans;
 mod schedules;
 mod tasks;
+mod usage;
 mod users;
 mod webhooks;
 
@@ -36,6 +37,7 @@ pub(crate) use self::{
     },
     schedules::{RuleArguments, ScheduleChangeArguments, ScheduleCommand, ScheduleCreateArguments},
     tasks::{TaskCommand, TaskFilterArguments},
+    usage::UsageArguments,
     users::{UserChangeArguments, UserCommand},
     webhooks::{WebhookChangeArguments, WebhookCommand},
 };
@@ -173,6 +175,8 @@ pub(crate) enum PlatformCommand {
     Admin(FamilyOnPlatform<AdminCommand>),
     /// Make, change, show and list tenants
     Tenant(FamilyAnywhere<TenantCommand>),
+    /// Say what was used: scans, how long workers worked, what was sent, what that cost, what was newly found
+    Usage(Anywhere<UsageArguments>),
     /// Prepare a PostgreSQL database, or bring it up to date; --database names it as its owner
     Migrate(OnPlatform<MigrateArguments>),
     /// Check configuration, connections, clock and limits, and say what to do

@@ -12,6 +12,7 @@ mod scopes;
 mod stops;
 mod tasks;
 mod tenants;
+mod usage;
 mod users;
 mod webhooks;
 

@@ -10,6 +10,7 @@ mod refused;
 mod roles;
 mod stopping;
 mod tenants;
+mod usage;
 mod users;
 mod webhooks;
 
