@@ -348,8 +348,10 @@ impl Configuration {
         let replica_lag =
             time("replica_lag", arguments.replica_lag, file.replica_lag)?.unwrap_or(REPLICA_LAG);
         let objects = arguments.objects.or(file.objects).map(SecretUrl::new);
-        let doorbell =
-            SecretUrl::new(arguments.doorbell.or(file.doorbell).unwrap_or_else(|| "none".to_owned()));
+        let doorbell = arguments.doorbell.or(file.doorbell);
+        // Whoever goes on without a doorbell that is away leaves the rest as it is.
+        let is_silenced = doorbell.as_deref() == Some("none");
+        let doorbell = SecretUrl::new(doorbell.unwrap_or_else(|| "none".to_owned()));
         let passwords = arguments.passwords;
         let server = match &database {
             DatabaseUrl::Postgres(url) => Some(url),
@@ -366,8 +368,8 @@ impl Configuration {
         )?;
         let doorbell_password = password(
             "doorbell_password_file",
-            passwords.doorbell_password_file,
-            file.doorbell_password_file,
+            passwords.doorbell_password_file.filter(|_| !is_silenced),
+            file.doorbell_password_file.filter(|_| !is_silenced),
             &[Some(&doorbell)],
         )?;
         let objects_password = password(

@@ -39,6 +39,29 @@ fn no_password_is_printed_however_unusual_the_url_is() {
 }
 
 #[test]
+fn a_password_in_a_file_belongs_to_a_url_that_has_room_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("password"), "TopSecret9\n").unwrap();
+    std::fs::write(directory.path().join("empty"), "\n").unwrap();
+    for (file, doorbell, says) in [
+        ("password", Some("none"), None),
+        ("nowhere", Some("none"), None),
+        ("password", None, Some("has a password already, or names nobody")),
+        ("password", Some("redis://:secret@h"), Some("has a password already, or names nobody")),
+        ("empty", Some("redis://h"), Some("there is no password in `empty`")),
+        ("nowhere", Some("redis://h"), Some("cannot read `nowhere`")),
+    ] {
+        let mut command = rampart(directory.path());
+        command.args(["tenant", "list"]).env("RAMPART_DOORBELL_PASSWORD_FILE", file);
+        let output = command.envs(doorbell.map(|url| ("RAMPART_DOORBELL", url))).output().unwrap();
+        assert_exit(&output, 2);
+        let said = text(&output.stderr);
+        // Where nothing is wrong with it, it comes to a database that is not there.
+        assert!(said.contains(says.unwrap_or("there is no database")), "{file} {doorbell:?}: {said}");
+    }
+}
+
+#[test]
 fn a_stop_of_a_scan_that_the_tenant_does_not_have_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     Up::start(directory.path(), &[]).end();
