@@ -3,9 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -18,6 +19,10 @@ use tokio_rustls::TlsAcceptor;
 
 /// How often it is looked whether somebody has replaced the files.
 const LOOK: Duration = Duration::from_secs(5);
+/// A certificate that ends so soon should have been replaced by now.
+const SOON: SignedDuration = SignedDuration::from_hours(21 * 24);
+/// How often that is told.
+const TELL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why connections cannot be encrypted.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +70,8 @@ pub struct Tls {
 struct Now {
     files: Files,
     config: Arc<ServerConfig>,
+    /// When the certificate ends, if it says so in a way that can be read.
+    ends: Option<Timestamp>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -80,8 +87,7 @@ impl Tls {
     /// When they are not there, are no PEM, or do not belong together.
     pub fn read(certificate: &Path, key: &Path) -> Result<Tls, TlsError> {
         let files = Files::read(certificate, key)?;
-        let config = files.config(certificate, key)?;
-        let now = RwLock::new(Now { files, config });
+        let now = RwLock::new(files.now(certificate, key)?);
         Ok(Tls { certificate: certificate.to_owned(), key: key.to_owned(), now })
     }
 
@@ -97,21 +103,41 @@ impl Tls {
         if self.now.read().unwrap_or_else(PoisonError::into_inner).files == files {
             return Ok(false);
         }
-        let config = files.config(&self.certificate, &self.key)?;
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Now { files, config };
+        let now = files.now(&self.certificate, &self.key)?;
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(true)
+    }
+
+    /// Says that it ends soon, or has ended: whoever comes then does not believe it.
+    fn tell_end(&self) {
+        let Some(ends) = self.now.read().unwrap_or_else(PoisonError::into_inner).ends else { return };
+        let certificate = self.certificate.display();
+        match ends.duration_since(Timestamp::now()) {
+            left if left <= SignedDuration::ZERO => {
+                tracing::error!(%certificate, %ends, "the certificate has ended, and nobody believes it any more");
+            }
+            left if left < SOON => tracing::warn!(%certificate, %ends, "the certificate ends soon"),
+            _ => {}
+        }
     }
 
     /// Follows the files for ever.
     pub(crate) async fn follow(self: Arc<Tls>) -> std::convert::Infallible {
-        let mut told = None;
+        let (mut told, mut told_end) = (None, None);
         loop {
+            if told_end.is_none_or(|at: Instant| at.elapsed() >= TELL) {
+                told_end = Some(Instant::now());
+                self.tell_end();
+            }
             tokio::time::sleep(LOOK).await;
             let tls = Arc::clone(&self);
             // Where they are may be slow.
             let renewed = tokio::task::spawn_blocking(move || tls.renew()).await;
             match renewed {
-                Ok(Ok(true)) => tracing::info!("new connections get the certificate that is there now"),
+                Ok(Ok(true)) => {
+                    tracing::info!("new connections get the certificate that is there now");
+                    told_end = None;
+                }
                 Ok(Ok(false)) => told = None,
                 // Such as the moment between the two files.
                 Ok(Err(error)) => {
@@ -135,7 +161,7 @@ impl Files {
         Ok(Files { chain: read(certificate)?, key: read(key)? })
     }
 
-    fn config(&self, certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    fn now(self, certificate: &Path, key: &Path) -> Result<Now, TlsError> {
         let no_pem = |path: &Path, wanted, reason| TlsError::Pem { path: path.to_owned(), wanted, reason };
         let chain = CertificateDer::pem_slice_iter(&self.chain).collect::<Result<Vec<_>, _>>();
         let chain = chain.and_then(|chain| match chain.is_empty() {
@@ -143,6 +169,10 @@ impl Files {
             false => Ok(chain),
         });
         let chain = chain.map_err(|reason| no_pem(certificate, "certificate", reason))?;
+        let ends = chain.first().and_then(|leaf| {
+            let (_, leaf) = x509_parser::parse_x509_certificate(leaf).ok()?;
+            Timestamp::from_second(leaf.validity().not_after.timestamp()).ok()
+        });
         let private = PrivateKeyDer::from_pem_slice(&self.key);
         let private = private.map_err(|reason| no_pem(key, "private key", reason))?;
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
@@ -152,7 +182,7 @@ impl Files {
             .map_err(|reason| TlsError::Unusable { certificate, key, reason });
         let mut config = config?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        Ok(Now { files: self, config: Arc::new(config), ends })
     }
 }
 

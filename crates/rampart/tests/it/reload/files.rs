@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{installation::Installation, platform::watched::Watched};
+use testkit::tls::{Wanted, certify};
+
+use crate::{installation::Installation, platform::watched::Watched, run::rampart};
 
 /// A volume of secrets: files lead through one link to a directory, and the link is changed to lead to another.
 struct Volume {
@@ -75,4 +77,24 @@ fn a_password_in_a_file_is_taken_when_the_file_has_another() {
         role.says("the configuration was read again, and holds", 2);
         role.comes_to("/ready", 200, "ready");
     }
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let put = |years| {
+        let certified = certify(&Wanted { years, ..Wanted::default() });
+        fs::write(directory.path().join("key.pem"), &certified.key_pem).unwrap();
+        fs::write(directory.path().join("chain.pem"), &certified.chain_pem).unwrap();
+    };
+    put((2000, 2100));
+    let mut command = rampart(directory.path());
+    command.args(["up", "--listen", "127.0.0.1:0", "--tls-certificate", "chain.pem", "--tls-key", "key.pem"]);
+    let up = Watched::start({
+        command.args(["--metrics", "127.0.0.1:0", "--log", "info"]);
+        command
+    });
+    put((2000, 2001));
+    up.says("the certificate has ended, and nobody believes it any more certificate=chain.pem", 1);
+    up.says("ends=2001-01-01T00:00:00Z", 1);
 }
