@@ -1,6 +1,9 @@
 //! Taking a release to people step by step, on Kubernetes alone: a Deployment replaces its pods, is paused at each step, and is looked
 //! at; or all of its pods stand beside the others, and a Service leads to the ones or the others. `docs/delivery.md` tells more.
 //!
+//! A Deployment that is paused goes on to scale, and takes the others away as soon as as many of the new ones count as are wanted. So what
+//! stands beside others is not paused: its pods do not count until they are let go.
+//!
 //! What share of what people ask the release answers is what share of the pods it has: a Service leads to all of them alike.
 
 mod gates;
@@ -10,7 +13,7 @@ mod workload;
 pub use self::{
     gates::{Look, Questions, Verdict},
     standing::Standing,
-    workload::{Installation, Kind, Workload, image_name, pin},
+    workload::{Hold, Installation, Kind, Workload, image_name, pin},
 };
 
 /// Shares of the pods, in percent, at which a release is looked at; the last is all of them.

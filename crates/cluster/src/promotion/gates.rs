@@ -1,4 +1,5 @@
-//! Whether a release does as well as the one before: the questions of `deploy/kubernetes/components/rollouts/analysis`, word for word.
+//! Whether a release does as well as the one before: of errors and latency the questions of
+//! `deploy/kubernetes/components/rollouts/analysis`, word for word; of tasks, how many are dead that were not when it began.
 
 use std::fmt;
 
@@ -10,11 +11,6 @@ const MOST_LATENCY: f64 = 1.2;
 const UNNOTICED: &str = "0.05";
 /// Answers that are enough to tell.
 const LEAST_ANSWERS: &str = "200";
-/// Tries of tasks that are enough to tell.
-const LEAST_TRIES: &str = "20";
-/// So many tasks may die within two minutes.
-const MOST_DEAD: &str = "0";
-
 /// What is asked of Prometheus about the pods of a release, beside those of the one before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Questions {
@@ -22,7 +18,9 @@ pub struct Questions {
     pub errors: String,
     /// How many times as long one of a hundred waits; no answer where there were too few.
     pub latency: String,
-    /// How many more tasks are dead than two minutes ago; no answer where too little was tried.
+    /// Whether there is something of the release before to compare with; no answer where there is too little.
+    pub comparable: String,
+    /// How many tasks are dead.
     pub dead: String,
 }
 
@@ -48,14 +46,8 @@ impl Questions {
             )
         };
         let enough = |hash: &str, within: &str| {
-            format!("and (sum(increase({}[{within}])) >= {LEAST_ANSWERS})", of_durations("count", hash))
+            format!("(sum(increase({}[{within}])) >= {LEAST_ANSWERS})", of_durations("count", hash))
         };
-        let dead = |offset: &str| {
-            format!(
-                r#"(max(sum by (pod) (rampart_tasks{{namespace="rampart",component="gateway",state="dead"}}{offset})) or vector(0))"#
-            )
-        };
-        let more_dead = format!("{} - {}", dead(""), dead(" offset 2m"));
         Questions {
             errors: format!(
                 r#"( {} or vector(0) ) / ( {} >= {LEAST_ANSWERS} )"#,
@@ -64,15 +56,16 @@ impl Questions {
             ),
             // The one before answers less and less: as it was in the last half hour.
             latency: format!(
-                "{} / {} {} {}",
+                "{} / {} and {} and {}",
                 waits(canary, "2m"),
                 waits(stable, "30m"),
                 enough(canary, "2m"),
                 enough(stable, "30m")
             ),
-            dead: format!(
-                r#"( {more_dead} > {MOST_DEAD} ) or ( {more_dead} and (sum(increase(rampart_worker_tries_total{{namespace="rampart"}}[2m])) >= {LEAST_TRIES}) )"#
-            ),
+            comparable: enough(stable, "30m"),
+            // Every gateway tells the same number: the largest is the newest.
+            dead: r#"max(sum by (pod) (rampart_tasks{namespace="rampart",component="gateway",state="dead"})) or vector(0)"#
+                .to_owned(),
         }
     }
 }
@@ -84,7 +77,9 @@ pub struct Look {
     pub errors: Option<f64>,
     /// How many times as long one of a hundred waits as with the release before.
     pub latency: Option<f64>,
-    /// How many more tasks are dead.
+    /// Is there enough of the release before to compare with?
+    pub is_comparable: bool,
+    /// How many more tasks are dead than when it began.
     pub dead: Option<f64>,
 }
 
@@ -100,15 +95,15 @@ pub enum Verdict {
 }
 
 impl Look {
-    /// One thing that is bad is enough. To be well takes what people see; tasks may be few.
+    /// One thing that is bad is enough. To be well takes what people see, as far as there is something to compare it with; tasks may be few.
     pub fn verdict(&self) -> Verdict {
-        let Look { errors, latency, dead } = *self;
+        let Look { errors, latency, is_comparable, dead } = *self;
         let is_bad = errors.is_some_and(|share| share >= MOST_ERRORS)
             || latency.is_some_and(|times| times > MOST_LATENCY)
             || dead.is_some_and(|tasks| tasks > 0.0);
-        match (errors, latency) {
+        match errors {
             _ if is_bad => Verdict::Badly,
-            (Some(_), Some(_)) => Verdict::Well,
+            Some(_) if latency.is_some() || !is_comparable => Verdict::Well,
             _ => Verdict::Open,
         }
     }
@@ -136,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_bad_is_bad_and_what_is_not_known_is_not_well() {
-        let look = |errors, latency, dead| Look { errors, latency, dead }.verdict();
+        let look = |errors, latency, dead| Look { errors, latency, is_comparable: true, dead }.verdict();
         for (errors, latency, dead, expected) in [
             (Some(0.0), Some(1.0), None, Verdict::Well),
             (Some(0.0099), Some(1.2), Some(0.0), Verdict::Well),
@@ -152,5 +147,7 @@ mod tests {
         ] {
             assert_eq!(look(errors, latency, dead), expected, "{errors:?} {latency:?} {dead:?}");
         }
+        let alone = |errors| Look { errors, latency: None, is_comparable: false, dead: None }.verdict();
+        assert_eq!([Some(0.0), Some(0.01), None].map(alone), [Verdict::Well, Verdict::Badly, Verdict::Open]);
     }
 }

@@ -21,6 +21,8 @@ pub struct Standing {
     pub hash_before: Option<String>,
     /// Why it does not come any further, if so.
     pub stuck: Option<String>,
+    /// Why a pod could not be made, the last time; it is tried again.
+    pub refused: Option<String>,
 }
 
 impl Standing {
@@ -38,12 +40,14 @@ impl Standing {
         // What it says of a change that it has not seen is of the one before.
         let has_seen =
             number(deployment, "/status/observedGeneration") >= number(deployment, "/metadata/generation");
-        let failed = list(deployment, "/status/conditions").find(|condition| {
-            text(condition, "/reason") == Some("ProgressDeadlineExceeded")
-                || (text(condition, "/type") == Some("ReplicaFailure")
-                    && text(condition, "/status") == Some("True"))
+        let condition = |is_it: &dyn Fn(&Value) -> bool| {
+            let found = list(deployment, "/status/conditions").find(|condition| is_it(condition));
+            Some(text(found?, "/message").unwrap_or("it does not say why").to_owned())
+        };
+        let stuck = condition(&|condition| text(condition, "/reason") == Some("ProgressDeadlineExceeded"));
+        let refused = condition(&|condition| {
+            text(condition, "/type") == Some("ReplicaFailure") && text(condition, "/status") == Some("True")
         });
-        let says = |condition| text(condition, "/message").unwrap_or("it does not say why").to_owned();
         Standing {
             wanted: deployment.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1),
             asked: sum(&new, "/spec/replicas"),
@@ -51,7 +55,8 @@ impl Standing {
             others: sum(&others, "/status/replicas"),
             hash: newest(&new),
             hash_before: newest(&others),
-            stuck: failed.filter(|_| has_seen).map(says),
+            stuck: stuck.filter(|_| has_seen),
+            refused,
         }
     }
 
@@ -63,6 +68,11 @@ impl Standing {
     /// Is such a share of the pods ready that have it?
     pub fn is_ready_for(&self, share: u32) -> bool {
         self.ready * 100 >= self.wanted * u64::from(share)
+    }
+
+    /// Is such a share of the pods, rounded up, fewer than all of them?
+    pub fn is_a_part(&self, share: u32) -> bool {
+        (self.wanted * u64::from(share)).div_ceil(100) < self.wanted
     }
 
     /// Have all of them come, and all others gone?
@@ -112,6 +122,7 @@ mod tests {
             hash: Some("bbb".to_owned()),
             hash_before: Some("aaa".to_owned()),
             stuck: None,
+            refused: None,
         };
         assert_eq!(standing, expected);
         assert!(standing.is_asked_for(50) && !standing.is_asked_for(51));

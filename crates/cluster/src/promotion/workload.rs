@@ -5,8 +5,16 @@ use serde_json::{Value, json};
 use super::Standing;
 use crate::manifests::{list, text};
 
-/// Where a workload says what image it had before.
+/// Where a workload says which image it was given last by a promotion,
+const PROMOTED: &str = "rampart/image-promoted";
+/// which one it had before,
 const BEFORE: &str = "rampart/image-before";
+/// and, while the pods of two releases stand beside one another, after how many seconds a pod counts and how long one may take to come
+/// otherwise.
+const STANDS: &str = "rampart/stands-beside";
+/// So many seconds no pod counts that is to stand beside others: a Deployment lets the others be for as long.
+/// <https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#min-ready-seconds>
+const STAND: u64 = 365 * 24 * 60 * 60;
 /// By which Kubernetes tells the pods of a Deployment's releases apart.
 const HASH: &str = "pod-template-hash";
 
@@ -43,6 +51,17 @@ impl Kind {
             Kind::CronJob => "/spec/jobTemplate/spec/template/spec",
         }
     }
+}
+
+/// How far a Deployment may go with its pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// As far as it goes.
+    Free,
+    /// It makes no further ones. What it has is scaled on.
+    Paused,
+    /// It makes all of them, and takes none of the others away.
+    Beside,
 }
 
 /// What was seen of a namespace at once.
@@ -86,6 +105,14 @@ impl Installation {
         Standing::of(object, &sets, image)
     }
 
+    /// Does Argo Rollouts make a Deployment's pods?
+    pub fn is_of_a_rollout(&self, deployment: &str) -> bool {
+        let of_it = |owner: &Value| {
+            text(owner, "/kind") == Some("Rollout") && text(owner, "/name") == Some(deployment)
+        };
+        self.0.iter().any(|object| list(object, "/metadata/ownerReferences").any(of_it))
+    }
+
     /// The release whose pods alone a Service leads to, if so.
     pub fn pinned(&self, service: &str) -> Option<&str> {
         let is_it = |object: &&Value| {
@@ -114,19 +141,23 @@ impl<'a> Workload<'a> {
         self.containers().map(|(_, image)| image).find(|image| image_name(image) == program)
     }
 
-    /// The image that it had before the last promotion.
-    pub fn image_before(&self) -> Option<&'a str> {
-        self.annotation(BEFORE)
+    /// The image that it had before it was promoted to this one.
+    pub fn image_before(&self, promoted: &str) -> Option<&'a str> {
+        self.annotation(BEFORE).filter(|_| self.annotation(PROMOTED) == Some(promoted))
     }
 
-    /// Does it make no pods, as Argo Rollouts makes those that it describes?
-    pub fn is_of_a_rollout(&self) -> bool {
-        self.annotation("rollout.argoproj.io/workload-generation").is_some()
+    /// The image that it was promoted to last.
+    pub fn image_promoted(&self) -> Option<&'a str> {
+        self.annotation(PROMOTED)
     }
 
-    /// Does it wait with replacing its pods?
-    pub fn is_paused(&self) -> bool {
-        self.object.pointer("/spec/paused").and_then(Value::as_bool).unwrap_or(false)
+    /// How far it goes.
+    pub fn hold(&self) -> Hold {
+        match self.object.pointer("/spec/paused").and_then(Value::as_bool) {
+            Some(true) => Hold::Paused,
+            _ if self.annotation(STANDS).is_some() => Hold::Beside,
+            _ => Hold::Free,
+        }
     }
 
     /// May all pods of a release stand beside all of the one before?
@@ -136,9 +167,10 @@ impl<'a> Workload<'a> {
         strategy("maxSurge") == Some(&json!("100%")) && strategy("maxUnavailable").is_some_and(is_none)
     }
 
-    /// What makes its containers have an image, in the place of what they have of the same program, and a Deployment go on with that
-    /// or wait; as a JSON patch (RFC 6902), which fails when somebody else has changed an image meanwhile.
-    pub fn change(&self, to: &str, paused: bool) -> Vec<Value> {
+    /// What makes its containers have an image, in the place of what they have of the same program, and a Deployment go so far with that;
+    /// as a JSON patch (RFC 6902), which fails when somebody else has changed an image meanwhile. With `promotes` it is written down what
+    /// there was before; whoever goes back leaves that as it is.
+    pub fn change(&self, to: &str, hold: Hold, promotes: bool) -> Vec<Value> {
         let program = image_name(to);
         let mut patch = Vec::new();
         for (path, had) in self.containers() {
@@ -147,19 +179,33 @@ impl<'a> Workload<'a> {
                 patch.push(json!({ "op": "replace", "path": path, "value": to }));
             }
         }
-        let before = self.image(program).filter(|before| *before != to);
-        // Whoever goes back to what was there before keeps what that is called: there is no way further back.
-        if let Some(before) = before.filter(|_| self.image_before() != Some(to)) {
-            if self.object.pointer("/metadata/annotations").is_none() {
-                patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
-            }
-            let path = format!("/metadata/annotations/{}", BEFORE.replace('/', "~1"));
-            patch.push(json!({ "op": "add", "path": path, "value": before }));
+        let before = self.image(program).filter(|before| *before != to && promotes);
+        let mut annotations = Vec::new();
+        if let Some(before) = before {
+            annotations.push(add(&annotation_path(BEFORE), before));
+            annotations.push(add(&annotation_path(PROMOTED), to));
         }
         if self.kind == Kind::Deployment {
-            patch.push(json!({ "op": "add", "path": "/spec/paused", "value": paused }));
+            patch.push(add("/spec/paused", hold == Hold::Paused));
+            match (self.annotation(STANDS), hold) {
+                (None, Hold::Beside) => {
+                    let [ready, progress] = [("minReadySeconds", 0), ("progressDeadlineSeconds", 600)]
+                        .map(|(name, usual)| self.object["spec"][name].as_u64().unwrap_or(usual));
+                    annotations.push(add(&annotation_path(STANDS), format!("{ready} {progress}")));
+                    patch.extend(counts_after(STAND, STAND + 1));
+                }
+                (Some(before), Hold::Free) => {
+                    let number = |at| before.split(' ').nth(at).and_then(|number| number.parse().ok());
+                    patch.extend(counts_after(number(0).unwrap_or(0), number(1).unwrap_or(600)));
+                    annotations.push(json!({ "op": "remove", "path": annotation_path(STANDS) }));
+                }
+                _ => {}
+            }
         }
-        patch
+        if !annotations.is_empty() && self.object.pointer("/metadata/annotations").is_none() {
+            patch.push(json!({ "op": "add", "path": "/metadata/annotations", "value": {} }));
+        }
+        [patch, annotations].concat()
     }
 
     fn annotation(&self, key: &str) -> Option<&'a str> {
@@ -176,6 +222,18 @@ impl<'a> Workload<'a> {
             })
         })
     }
+}
+
+fn add(path: &str, value: impl Into<Value>) -> Value {
+    json!({ "op": "add", "path": path, "value": value.into() })
+}
+
+fn annotation_path(key: &str) -> String {
+    format!("/metadata/annotations/{}", key.replace('/', "~1"))
+}
+
+fn counts_after(ready: u64, progress: u64) -> [Value; 2] {
+    [add("/spec/minReadySeconds", ready), add("/spec/progressDeadlineSeconds", progress)]
 }
 
 /// What makes a Service lead to the pods of one release, or, without one, to those of all; as a JSON patch.
@@ -222,8 +280,8 @@ mod tests {
         })
     }
 
-    fn patch(object: &Value, to: &str, paused: bool) -> Vec<Value> {
-        Workload { kind: Kind::of(object).unwrap(), object }.change(to, paused)
+    fn patch(object: &Value, to: &str, hold: Hold) -> Vec<Value> {
+        Workload { kind: Kind::of(object).unwrap(), object }.change(to, hold, true)
     }
 
     #[test]
@@ -232,23 +290,49 @@ mod tests {
             ["containers/0", "initContainers/1"].map(|at| format!("/spec/template/spec/{at}/image"));
         let test = |path: &str| json!({ "op": "test", "path": path, "value": ONE });
         let replace = |path: &str| json!({ "op": "replace", "path": path, "value": TWO });
-        let before =
-            json!({ "op": "add", "path": "/metadata/annotations/rampart~1image-before", "value": ONE });
-        let paused = |paused: bool| json!({ "op": "add", "path": "/spec/paused", "value": paused });
+        let written = [add(&annotation_path(BEFORE), ONE), add(&annotation_path(PROMOTED), TWO)];
+        let paused = |paused: bool| add("/spec/paused", paused);
         let images = [test(&main), replace(&main), test(&init), replace(&init)];
-        let expected = [&images[..], &[before.clone(), paused(true)]].concat();
-        assert_eq!(patch(&deployment(ONE, &json!({})), TWO, true), expected);
+        let expected = [&images[..], &[paused(true)], &written].concat();
+        assert_eq!(patch(&deployment(ONE, &json!({})), TWO, Hold::Paused), expected);
         // Where none was written down yet there is no place for it either.
-        let without = json!({ "op": "add", "path": "/metadata/annotations", "value": {} });
+        let without = add("/metadata/annotations", json!({}));
         let mut bare = deployment(ONE, &json!({}));
         bare["metadata"].as_object_mut().unwrap().remove("annotations");
-        assert_eq!(patch(&bare, TWO, true), [&images[..], &[without, before, paused(true)]].concat());
-        // What has it already only goes on, and who goes back keeps what is written down.
-        assert_eq!(patch(&deployment(TWO, &json!({})), TWO, false), [paused(false)]);
+        let expected = [&images[..], &[paused(true), without], &written].concat();
+        assert_eq!(patch(&bare, TWO, Hold::Paused), expected);
+        // What has it already only goes on, and who goes back writes nothing down.
+        assert_eq!(patch(&deployment(TWO, &json!({})), TWO, Hold::Free), [paused(false)]);
+        let object = deployment(ONE, &json!({ BEFORE: TWO, PROMOTED: ONE }));
+        let workload = Workload { kind: Kind::Deployment, object: &object };
+        assert_eq!(workload.change(TWO, Hold::Free, false), [&images[..], &[paused(false)]].concat());
+        assert_eq!((workload.image_before(ONE), workload.image_before(TWO)), (Some(TWO), None));
+    }
+
+    #[test]
+    fn what_stands_beside_others_counts_for_nothing_until_it_is_let_go() {
+        let mut object = deployment(TWO, &json!({}));
+        object["spec"]["minReadySeconds"] = json!(10);
+        object["spec"]["progressDeadlineSeconds"] = json!(900);
+        fn workload(object: &Value) -> Workload<'_> {
+            Workload { kind: Kind::Deployment, object }
+        }
+        let stands = [
+            &[add("/spec/paused", false)][..],
+            &counts_after(STAND, STAND + 1),
+            &[add(&annotation_path(STANDS), "10 900")],
+        ];
+        assert_eq!(workload(&object).change(TWO, Hold::Beside, true), stands.concat());
+        object["metadata"]["annotations"][STANDS] = json!("10 900");
+        assert_eq!(workload(&object).hold(), Hold::Beside);
         assert_eq!(
-            patch(&deployment(ONE, &json!({ BEFORE: TWO })), TWO, false),
-            [&images[..], &[paused(false)]].concat()
+            workload(&object).change(TWO, Hold::Beside, true),
+            [add("/spec/paused", false)],
+            "it is not forgotten"
         );
+        let removed = json!({ "op": "remove", "path": annotation_path(STANDS) });
+        let free = [&[add("/spec/paused", false)][..], &counts_after(10, 900), &[removed]];
+        assert_eq!(workload(&object).change(TWO, Hold::Free, false), free.concat());
     }
 
     #[test]
@@ -260,9 +344,9 @@ mod tests {
             "spec": { "jobTemplate": { "spec": { "template": { "spec": pod } } } },
         });
         let path = "/spec/jobTemplate/spec/template/spec/containers/0/image";
-        let changes = patch(&job, TWO, true);
+        let changes = patch(&job, TWO, Hold::Paused);
         assert_eq!(changes[1], json!({ "op": "replace", "path": path, "value": TWO }));
-        assert_eq!(changes.len(), 3, "{changes:?}");
+        assert_eq!(changes.len(), 4, "{changes:?}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use testkit::tools::root;
 /// Who looks in the cluster and who looks from here ask the same.
 #[test]
 fn the_questions_are_those_of_the_analysis() {
-    let Questions { errors, latency, dead } = Questions::of("NEW", "OLD");
-    for (file, question) in [("errors", errors), ("latency", latency), ("dead-tasks", dead)] {
+    let Questions { errors, latency, .. } = Questions::of("NEW", "OLD");
+    for (file, question) in [("errors", errors), ("latency", latency)] {
         let file = root().join(format!("deploy/kubernetes/components/rollouts/analysis/{file}.yaml"));
         let template: serde_json::Value =
             serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();

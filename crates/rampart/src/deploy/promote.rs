@@ -7,11 +7,13 @@ use std::{process::ExitCode, time::Instant};
 use anyhow::{Context, bail};
 use cluster::{
     prometheus::Prometheus,
-    promotion::{Look, Questions, Standing, Verdict, image_name},
+    promotion::{Hold, Installation, Look, Questions, Standing, Verdict, image_name},
 };
 use report::terminal::sanitise;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use self::namespace::{Changed, Namespace, POLL};
+use self::namespace::{Changed, Namespace, POLL, Way};
 use crate::{
     cli::{DeployPromoteArguments, DeployRollbackArguments, say},
     platform::{interrupted, operators_runtime},
@@ -30,8 +32,14 @@ pub(super) fn promote(asked: &DeployPromoteArguments) -> anyhow::Result<ExitCode
     operators_runtime()?.block_on(async {
         let mut promotion = Promotion {
             asked,
-            namespace: Namespace::new(asked.context.as_deref(), asked.patience, asked.every, interrupted()?),
+            namespace: Namespace::new(
+                asked.context.as_deref(),
+                asked.patience,
+                asked.every,
+                interrupted_or_hung_up()?,
+            ),
             prometheus: asked.prometheus.as_ref().map(Prometheus::at).transpose()?,
+            dead_before: None,
             changed: Vec::new(),
         };
         promotion.check().await?;
@@ -56,22 +64,63 @@ pub(super) fn rollback(asked: &DeployRollbackArguments) -> anyhow::Result<ExitCo
     operators_runtime()?.block_on(async {
         let namespace = Namespace::new(asked.context.as_deref(), asked.patience, POLL, interrupted()?);
         let installation = namespace.look()?;
-        let changed: Vec<Changed> = installation
-            .workloads()
-            .filter_map(|workload| {
-                let before = workload.image_before()?;
-                let now = workload.image(image_name(before))?;
-                (now != before).then(|| Changed::of(&workload, before))
-            })
-            .collect();
-        if changed.is_empty() {
+        refuse_rollout(&installation)?;
+        let changed = last_promotion(&installation);
+        let gateway = installation.deployment(GATEWAY);
+        let is_left = installation.pinned(GATEWAY).is_some()
+            || gateway.is_some_and(|gateway| gateway.hold() != Hold::Free);
+        if changed.is_empty() && !is_left {
             bail!(
-                "there is nothing to go back to: `rampart deploy promote` says at each Deployment what it had before"
+                "there is nothing to go back to: `rampart deploy promote` says at each Deployment what it had before, and it has that"
             );
         }
-        namespace.go_back(&changed).await?;
+        let mut back = changed.clone();
+        if let Some(gateway) = gateway.filter(|_| !changed.iter().any(|changed| changed.name == GATEWAY)) {
+            // What was left of going back before: it has its image, and is to go on with it.
+            let program = changed.first().map(|changed| image_name(&changed.to).to_owned());
+            let program = program.or_else(|| gateway.image_promoted().map(|image| image_name(image).to_owned()));
+            if let Some(image) = program.and_then(|program| gateway.image(&program)) {
+                back.push(Changed::of(&gateway, image, image));
+            }
+        }
+        namespace.go_back(&back).await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// What the last promotion has changed, and is as it left it. That it changed the orchestrator, and before anything else, tells which it was:
+/// what was promoted before that, and not by that, has gone as far back as it may.
+fn last_promotion(installation: &Installation) -> Vec<Changed> {
+    let orchestrator = installation.deployment(FIRST).filter(|workload| workload.image_promoted().is_some());
+    let first = orchestrator.or_else(|| installation.deployment(GATEWAY));
+    let Some(to) = first.and_then(|first| first.image_promoted()) else { return Vec::new() };
+    let of_it = installation.workloads().filter_map(|workload| {
+        let before = workload.image_before(to)?;
+        (workload.image(image_name(to)) == Some(to) && before != to)
+            .then(|| Changed::of(&workload, before, to))
+    });
+    of_it.collect()
+}
+
+fn refuse_rollout(installation: &Installation) -> anyhow::Result<()> {
+    if installation.is_of_a_rollout(GATEWAY) {
+        bail!(
+            "the gateway's pods are of a Rollout: `kubectl argo rollouts promote {GATEWAY}` takes it on, and `undo` back"
+        );
+    }
+    Ok(())
+}
+
+/// Whose connection to this machine is gone can say nothing more: it goes back as by Ctrl-C.
+fn interrupted_or_hung_up() -> anyhow::Result<CancellationToken> {
+    let stop = interrupted()?;
+    let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let stops = stop.clone();
+    tokio::spawn(async move {
+        hung_up.recv().await;
+        stops.cancel();
+    });
+    Ok(stop)
 }
 
 /// How far a release has come.
@@ -87,14 +136,17 @@ struct Promotion<'a> {
     namespace: Namespace<'a>,
     /// None where nobody looks.
     prometheus: Option<Prometheus>,
+    /// How many tasks were dead when it began, if that is known.
+    dead_before: Option<f64>,
     /// What has the release by now, or soon.
     changed: Vec<Changed>,
 }
 
 impl Promotion<'_> {
     /// Can it be done at all? Nothing was changed yet.
-    async fn check(&self) -> anyhow::Result<()> {
+    async fn check(&mut self) -> anyhow::Result<()> {
         let (installation, image) = (self.namespace.look()?, &self.asked.image);
+        refuse_rollout(&installation)?;
         let gateway = installation.deployment(GATEWAY);
         let gateway = gateway.with_context(|| {
             format!(
@@ -102,24 +154,25 @@ impl Promotion<'_> {
                 super::NAMESPACE
             )
         })?;
-        if gateway.is_of_a_rollout() {
-            bail!("the gateway is of a Rollout: `kubectl argo rollouts promote {GATEWAY}` takes it on");
-        }
-        if gateway.image(image_name(image)).is_none() {
+        let Some(now) = gateway.image(image_name(image)) else {
             bail!(
                 "`{image}` is no other one of what the gateway has: an image with another name comes with an overlay"
             );
-        }
-        let is_pinned = installation.pinned(GATEWAY).is_some();
-        if self.asked.blue_green && !gateway.has_room_beside() {
-            bail!(
-                "two releases of the gateway do not stand beside one another: the overlay needs the component `beside`"
-            );
-        }
-        if is_pinned && (!self.asked.blue_green || gateway.image(image_name(image)) != Some(image)) {
+        };
+        let is_left = installation.pinned(GATEWAY).is_some() || gateway.hold() == Hold::Beside;
+        if is_left && (!self.asked.blue_green || now != image) {
             bail!(
                 "another release stands beside this one: `rampart deploy rollback` removes it, and `promote --blue-green` with its image goes on"
             );
+        }
+        match (self.asked.blue_green, gateway.has_room_beside()) {
+            (true, false) => bail!(
+                "two releases of the gateway do not stand beside one another: the overlay needs the component `beside`"
+            ),
+            (false, true) => bail!(
+                "with the component `beside` all gateways come at once, and not in steps: promote --blue-green, or take it out of the overlay"
+            ),
+            _ => {}
         }
         if installation.standing(GATEWAY, image).wanted == 0 {
             bail!("the gateway has no pods, and there is nothing to look at: is everything asleep?");
@@ -127,23 +180,29 @@ impl Promotion<'_> {
         if let Some(prometheus) = &self.prometheus {
             // Whether it is one, and answers.
             prometheus.ask("vector(1)").await?.context("Prometheus does not know that 1 is 1")?;
+            self.dead_before = prometheus.ask(&Questions::of("", "").dead).await?;
         }
         Ok(())
     }
 
     async fn run(&mut self) -> anyhow::Result<Came> {
         let installation = self.namespace.see().await?;
-        let program = image_name(&self.asked.image);
-        let mut rest = Vec::new();
+        let image = self.asked.image.as_str();
+        let (mut rest, mut is_new) = (Vec::new(), false);
         for workload in installation.workloads() {
-            let Some(now) = workload.image(program) else { continue };
+            let Some(now) = workload.image(image_name(image)) else { continue };
+            is_new |= now != image || workload.hold() != Hold::Free;
             // Of one that was interrupted this is what comes first again.
-            let before = if now == self.asked.image { workload.image_before().unwrap_or(now) } else { now };
-            if workload.name() != FIRST && workload.name() != GATEWAY {
-                rest.push(Changed::of(&workload, before));
-                continue;
+            let before = if now == image { workload.image_before(image).unwrap_or(now) } else { now };
+            let changed = Changed::of(&workload, before, image);
+            match workload.name() {
+                FIRST | GATEWAY => self.changed.push(changed),
+                _ => rest.push(changed),
             }
-            self.changed.push(Changed::of(&workload, before));
+        }
+        if !is_new && installation.pinned(GATEWAY).is_none() {
+            say("everything has it already\n");
+            return Ok(Came::ToAll);
         }
         let first = self.changed.iter().find(|changed| changed.name == FIRST).cloned();
         if let Some(orchestrator) = first {
@@ -156,7 +215,7 @@ impl Promotion<'_> {
         if came == Came::ToAll {
             self.changed.extend(rest.iter().cloned());
             self.take(&rest).await?;
-            let standing = self.namespace.see().await?.standing(GATEWAY, &self.asked.image);
+            let standing = self.namespace.see().await?.standing(GATEWAY, image);
             self.watch(&standing).await?;
         }
         Ok(came)
@@ -165,18 +224,21 @@ impl Promotion<'_> {
     /// All at once, each as it replaces its pods by itself.
     async fn take(&self, which: &[Changed]) -> anyhow::Result<()> {
         for changed in which {
-            self.namespace.give(changed, &self.asked.image, false).await?;
+            self.namespace.give(changed, Way::On, Hold::Free).await?;
         }
         for changed in which.iter().filter(|changed| changed.has_pods()) {
-            self.namespace.until(&changed.name, &self.asked.image, Standing::is_done).await?;
+            self.namespace.until(&changed.name, &changed.to, Standing::is_done).await?;
             say(&format!("{}: all pods have it\n", changed.name));
         }
         Ok(())
     }
 
-    async fn pause(&self, paused: bool) -> anyhow::Result<()> {
-        let gateway = self.changed.iter().find(|changed| changed.name == GATEWAY);
-        self.namespace.give(gateway.context("the gateway is gone")?, &self.asked.image, paused).await
+    fn gateway(&self) -> anyhow::Result<&Changed> {
+        self.changed.iter().find(|changed| changed.name == GATEWAY).context("the gateway is gone")
+    }
+
+    async fn hold(&self, hold: Hold) -> anyhow::Result<()> {
+        self.namespace.give(self.gateway()?, Way::On, hold).await
     }
 
     async fn until(&self, is_so: impl Fn(&Standing) -> bool) -> anyhow::Result<Standing> {
@@ -184,61 +246,62 @@ impl Promotion<'_> {
     }
 
     async fn take_in_steps(&self) -> anyhow::Result<Came> {
-        for share in self.asked.steps.shares().filter(|share| *share < 100) {
+        for share in self.asked.steps.shares() {
             let standing = self.namespace.see().await?.standing(GATEWAY, &self.asked.image);
-            // One that was interrupted may have come further.
-            if standing.is_done() {
+            // One that was interrupted may have come further; and as many as all of them are no step.
+            if standing.is_done() || !standing.is_a_part(share) {
                 continue;
             }
             if !standing.is_asked_for(share) {
-                self.pause(false).await?;
+                self.hold(Hold::Free).await?;
                 self.until(|standing| standing.is_asked_for(share)).await?;
             }
             // So many are made, and no more: the others that are to come wait for the ones that are looked at.
-            self.pause(true).await?;
+            self.hold(Hold::Paused).await?;
             let standing = self.until(|standing| standing.is_ready_for(share)).await?;
             let Standing { ready, others, .. } = standing;
             say(&format!("{GATEWAY}: {ready} of {} pods have it\n", ready + others));
             self.watch(&standing).await?;
         }
-        self.pause(false).await?;
+        self.hold(Hold::Free).await?;
         self.until(Standing::is_done).await?;
         say(&format!("{GATEWAY}: all pods have it\n"));
         Ok(Came::ToAll)
     }
 
     async fn take_beside(&self) -> anyhow::Result<Came> {
-        let standing = self.namespace.see().await?.standing(GATEWAY, &self.asked.image);
-        if standing.is_done() {
-            return Ok(Came::ToAll);
+        let (namespace, gateway) = (&self.namespace, self.gateway()?);
+        let installation = namespace.see().await?;
+        let standing = installation.standing(GATEWAY, &gateway.to);
+        if !standing.is_done() {
+            if installation.pinned(GATEWAY).is_none() {
+                let before = installation.standing(GATEWAY, &gateway.before);
+                let hash = before.hash.filter(|_| before.ready > 0);
+                namespace
+                    .pin(Some(&hash.context("no other release is there beside which it could stand")?))
+                    .await?;
+            }
+            self.hold(Hold::Beside).await?;
+            let standing = self.until(|standing| standing.is_ready_for(100)).await?;
+            let hash = standing.hash.as_deref().context("its pods have no names")?;
+            say(&format!("{GATEWAY}: {} pods stand beside {} others\n", standing.ready, standing.others));
+            if self.asked.stand {
+                say(&format!(
+                    "nobody is led to them: look at one of `kubectl get pods --namespace {} --selector pod-template-hash={hash}`, then \
+                     go on without --stand, or back by `rampart deploy rollback`\n",
+                    super::NAMESPACE
+                ));
+                return Ok(Came::Beside);
+            }
+            namespace.pin(Some(hash)).await?;
+            say(&format!("{GATEWAY}: they have taken over\n"));
+            self.watch(&standing).await?;
         }
-        if !standing.is_asked_for(100) {
-            self.pause(false).await?;
-        }
-        let standing = self.until(|standing| standing.is_asked_for(100)).await?;
-        // First this: were it the other way round, and this broke off here, the pods that people are led to would go.
-        self.pause(true).await?;
-        let before = standing.hash_before.context("no other release is there beside which it could stand")?;
-        if self.namespace.see().await?.pinned(GATEWAY).is_none() {
-            self.namespace.pin(Some(&before))?;
-        }
-        let standing = self.until(|standing| standing.is_ready_for(100)).await?;
-        let hash = standing.hash.as_deref().context("its pods have no names")?;
-        say(&format!("{GATEWAY}: {} pods stand beside {} others\n", standing.ready, standing.others));
-        if self.asked.stand {
-            say(&format!(
-                "nobody is led to them: look at one of `kubectl get pods --namespace {} --selector pod-template-hash={hash}`, then go \
-                 on without --stand, or back by `rampart deploy rollback`\n",
-                super::NAMESPACE
-            ));
-            return Ok(Came::Beside);
-        }
-        self.namespace.pin(Some(hash))?;
-        say(&format!("{GATEWAY}: they have taken over\n"));
-        self.watch(&standing).await?;
-        self.namespace.pin(None)?;
-        self.pause(false).await?;
+        // First this: were it the other way round, and this broke off here, the next release would be one that nobody is led to.
+        namespace.pin(None).await?;
+        self.hold(Hold::Free).await?;
         self.until(Standing::is_done).await?;
+        say(&format!("{GATEWAY}: all pods have it\n"));
         Ok(Came::ToAll)
     }
 
@@ -250,9 +313,9 @@ impl Promotion<'_> {
         // Of what was never there nothing is known.
         let questions = Questions::of(hash, standing.hash_before.as_deref().unwrap_or("none"));
         let begun = Instant::now();
-        let (mut bad, mut is_well, mut told) = (0, false, String::new());
-        while begun.elapsed() < asked.hold || !is_well {
-            let (verdict, says) = match look(prometheus, &questions).await {
+        let (mut bad, mut was_well, mut told) = (0, false, String::new());
+        while begun.elapsed() < asked.hold || !was_well {
+            let (verdict, says) = match self.look(prometheus, &questions).await {
                 Ok(look) => (look.verdict(), look.to_string()),
                 // What cannot be seen now may be seen soon.
                 Err(error) => (Verdict::Open, sanitise(&error.to_string()).to_string()),
@@ -261,7 +324,7 @@ impl Promotion<'_> {
                 say(&format!("{GATEWAY}: {says}\n"));
             }
             told = says;
-            is_well = verdict == Verdict::Well;
+            was_well |= verdict == Verdict::Well;
             bad += u32::from(verdict == Verdict::Badly);
             if bad >= BAD {
                 bail!("{told}");
@@ -273,12 +336,14 @@ impl Promotion<'_> {
         }
         Ok(())
     }
-}
 
-async fn look(prometheus: &Prometheus, questions: &Questions) -> anyhow::Result<Look> {
-    Ok(Look {
-        errors: prometheus.ask(&questions.errors).await?,
-        latency: prometheus.ask(&questions.latency).await?,
-        dead: prometheus.ask(&questions.dead).await?,
-    })
+    async fn look(&self, prometheus: &Prometheus, questions: &Questions) -> anyhow::Result<Look> {
+        let dead = prometheus.ask(&questions.dead).await?;
+        Ok(Look {
+            errors: prometheus.ask(&questions.errors).await?,
+            latency: prometheus.ask(&questions.latency).await?,
+            is_comparable: prometheus.ask(&questions.comparable).await?.is_some(),
+            dead: dead.zip(self.dead_before).map(|(now, before)| now - before),
+        })
+    }
 }

@@ -46,25 +46,26 @@ pub(super) fn usage(whereabouts: &Whereabouts, asked: &UsageArguments) -> anyhow
 
 const HEAD: [&str; 6] = ["TENANT", "SCANS", "WORKED", "SENT", "COST", "NEW FINDINGS"];
 
-/// One after the other: each goes through all that is kept of that time.
+/// One after the other: each goes through all that is kept of that time. Nothing is said before everything is known, so that who tries
+/// again counts nobody twice.
 async fn of_all(
     desk: &Desk,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     json: bool,
 ) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), String::new());
     for tenant in desk.store.tenants().await? {
         let usage = desk.usage(tenant.id, since, until).await?;
         if json {
             let of_tenant = OfTenant { name: tenant.name, tenant: tenant.id, usage };
-            put(&(serde_json::to_string(&of_tenant)? + "\n"))?;
+            lines.push_str(&(serde_json::to_string(&of_tenant)? + "\n"));
         } else {
             rows.push([vec![tenant.name], row(&usage)].concat());
         }
     }
     match json {
-        true => Ok(()),
+        true => put(&lines),
         false => print_table(&HEAD, &rows),
     }
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use cluster::{
     kubectl,
-    promotion::{self, Installation, Kind, Standing, Workload},
+    promotion::{self, Hold, Installation, Kind, Standing, Workload, image_name},
 };
 use report::terminal::sanitise;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{super::NAMESPACE, GATEWAY};
@@ -17,22 +18,48 @@ use crate::cli::say;
 /// that it does not go further meanwhile than it is to.
 pub(super) const POLL: Duration = Duration::from_secs(1);
 
-/// Something that a release changes, and what it had before.
+/// Something that a release changes, what it had before, and what it is given.
 #[derive(Debug, Clone)]
 pub(super) struct Changed {
     kind: Kind,
     pub(super) name: String,
-    before: String,
+    pub(super) before: String,
+    pub(super) to: String,
 }
 
 impl Changed {
-    pub(super) fn of(workload: &Workload<'_>, before: &str) -> Changed {
-        Changed { kind: workload.kind, name: workload.name().to_owned(), before: before.to_owned() }
+    pub(super) fn of(workload: &Workload<'_>, before: &str, to: &str) -> Changed {
+        let (before, to) = (before.to_owned(), to.to_owned());
+        Changed { kind: workload.kind, name: workload.name().to_owned(), before, to }
     }
 
     pub(super) fn has_pods(&self) -> bool {
         self.kind == Kind::Deployment
     }
+
+    /// It, as long as nobody else has given it another image.
+    fn among<'a>(&self, installation: &'a Installation) -> anyhow::Result<Workload<'a>> {
+        let Changed { kind, name, before, to } = self;
+        let mut workloads = installation.workloads();
+        let found = workloads.find(|workload| workload.name() == name && workload.kind == *kind);
+        let found = found.with_context(|| format!("the {} {name} is not there any more", kind.as_str()))?;
+        match found.image(image_name(to)) {
+            Some(image) if image == before || image == to => Ok(found),
+            other => bail!(
+                "somebody has given {name} another image meanwhile, and it is left alone: {}",
+                other.unwrap_or("of another name")
+            ),
+        }
+    }
+}
+
+/// Which image something is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// That of the release, and what it had is written down.
+    On,
+    /// What it had.
+    Back,
 }
 
 pub(super) struct Namespace<'a> {
@@ -62,35 +89,52 @@ impl<'a> Namespace<'a> {
         Ok(kubectl::installation(self.context, NAMESPACE)?)
     }
 
-    /// The same once a release is under way: a cluster that is away for a moment is no reason to go back, and who goes back waits for it.
+    /// The same once a release is under way.
     pub(super) async fn see(&self) -> anyhow::Result<Installation> {
+        self.again(|| self.look()).await
+    }
+
+    /// Does something until it succeeds: a cluster that is away for a moment is no reason to go back, and who goes back waits for it.
+    async fn again<T>(&self, work: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let until = Instant::now() + self.patience;
         loop {
-            match self.look() {
+            match work() {
                 Err(_) if Instant::now() < until => self.pause(self.poll).await?,
-                seen => return seen,
+                done => return done,
             }
         }
     }
 
-    /// Gives something an image.
-    pub(super) async fn give(&self, which: &Changed, image: &str, paused: bool) -> anyhow::Result<()> {
-        let installation = self.see().await?;
-        let mut workloads = installation.workloads();
-        let found = workloads.find(|workload| workload.name() == which.name && workload.kind == which.kind);
-        let Changed { kind, name, .. } = which;
-        let found = found.with_context(|| format!("the {} {name} is not there any more", kind.as_str()))?;
-        let is_there = found.image(promotion::image_name(image)) == Some(image);
-        if is_there && (found.is_paused() == paused || !which.has_pods()) {
-            return Ok(());
+    /// Gives something an image, and says how far it may go with it.
+    pub(super) async fn give(&self, which: &Changed, way: Way, hold: Hold) -> anyhow::Result<()> {
+        let image = if way == Way::On { &which.to } else { &which.before };
+        let until = Instant::now() + self.patience;
+        loop {
+            let installation = self.see().await?;
+            let found = which.among(&installation)?;
+            let has_it = found.image(image_name(image)) == Some(image);
+            if has_it && (!which.has_pods() || found.hold() == hold) {
+                return Ok(());
+            }
+            let patch = found.change(image, hold, way == Way::On);
+            match self.patch(which.kind.as_str(), &which.name, &patch) {
+                // Whether somebody else was faster is seen at the next look.
+                Err(_) if Instant::now() < until => self.pause(self.poll).await?,
+                done => return done.with_context(|| which.name.clone()),
+            }
         }
-        let patch = found.change(image, paused);
-        kubectl::patch(self.context, NAMESPACE, kind.as_str(), name, &patch).with_context(|| name.clone())
+    }
+
+    fn patch(&self, kind: &str, name: &str, patch: &[Value]) -> anyhow::Result<()> {
+        Ok(kubectl::patch(self.context, NAMESPACE, kind, name, patch)?)
     }
 
     /// Leads people to the pods of one release, or to those of all.
-    pub(super) fn pin(&self, hash: Option<&str>) -> anyhow::Result<()> {
-        Ok(kubectl::patch(self.context, NAMESPACE, "service", GATEWAY, &promotion::pin(hash))?)
+    pub(super) async fn pin(&self, hash: Option<&str>) -> anyhow::Result<()> {
+        if self.see().await?.pinned(GATEWAY) == hash {
+            return Ok(());
+        }
+        self.again(|| self.patch("service", GATEWAY, &promotion::pin(hash))).await
     }
 
     /// Waits until a Deployment has come so far with an image.
@@ -100,18 +144,29 @@ impl<'a> Namespace<'a> {
         image: &str,
         is_so: impl Fn(&Standing) -> bool,
     ) -> anyhow::Result<Standing> {
+        self.come(name, image, true, is_so).await
+    }
+
+    async fn come(
+        &self,
+        name: &str,
+        image: &str,
+        heeds_stuck: bool,
+        is_so: impl Fn(&Standing) -> bool,
+    ) -> anyhow::Result<Standing> {
         let until = Instant::now() + self.patience;
         loop {
             let standing = self.see().await?.standing(name, image);
             if is_so(&standing) {
                 return Ok(standing);
             }
-            if let Some(why) = standing.stuck {
+            if let Some(why) = standing.stuck.filter(|_| heeds_stuck) {
                 bail!("{name} does not come any further: {why}");
             }
             if Instant::now() >= until {
-                let Standing { ready, wanted, .. } = standing;
-                bail!("{name}: {ready} of {wanted} pods are ready after {:?}", self.patience);
+                let Standing { ready, wanted, refused, .. } = standing;
+                let refused = refused.map_or_else(String::new, |why| format!(": {why}"));
+                bail!("{name}: {ready} of {wanted} pods are ready after {:?}{refused}", self.patience);
             }
             self.pause(self.poll).await?;
         }
@@ -128,32 +183,44 @@ impl<'a> Namespace<'a> {
     /// Gives everything what it had before, all at once, and waits until it has.
     pub(super) async fn go_back(&self, changed: &[Changed]) -> anyhow::Result<()> {
         let mut refused = Vec::new();
-        let installation = self.see().await?;
-        let is_pinned = installation.pinned(GATEWAY).is_some();
-        if let Some(gateway) = changed.iter().find(|changed| changed.name == GATEWAY && is_pinned) {
-            // Where the others still stand people are back with them at once.
-            let standing = installation.standing(GATEWAY, &gateway.before);
-            self.pin(standing.hash.as_deref().filter(|_| standing.ready > 0))?;
-            say(&format!("{GATEWAY}: people are led back\n"));
+        let gateway = changed.iter().find(|changed| changed.name == GATEWAY && changed.has_pods());
+        if let Err(why) = self.lead_back(gateway).await {
+            refused.push(format!("people are not led back: {why:#}"));
         }
         for which in changed.iter().rev() {
             // What one of them is refused keeps no other from going back.
-            if let Err(why) = self.give(which, &which.before, false).await {
+            if let Err(why) = self.give(which, Way::Back, Hold::Free).await {
                 refused.push(format!("it does not go back: {why:#}"));
             }
         }
+        // What was wrong with the release is no concern of what was there before it.
         for Changed { name, before, .. } in changed.iter().filter(|changed| changed.has_pods()) {
-            match self.until(name, before, Standing::is_done).await {
+            match self.come(name, before, false, Standing::is_done).await {
                 Ok(_) => say(&format!("{name} is back at {}\n", sanitise(before))),
-                Err(why) => refused.push(format!("{why:#}")),
+                Err(why) => {
+                    refused.push(format!("{why:#}"));
+                    continue;
+                }
             }
-        }
-        if is_pinned && refused.is_empty() {
-            self.pin(None)?;
+            if name == GATEWAY
+                && let Err(why) = self.pin(None).await
+            {
+                refused.push(format!("people are led to one release only: {why:#}"));
+            }
         }
         match refused.is_empty() {
             true => Ok(()),
             false => bail!("{}", refused.join("\n")),
         }
+    }
+
+    /// Where the others still stand people are back with them at once.
+    async fn lead_back(&self, gateway: Option<&Changed>) -> anyhow::Result<()> {
+        let installation = self.see().await?;
+        let (Some(gateway), Some(_)) = (gateway, installation.pinned(GATEWAY)) else { return Ok(()) };
+        let standing = installation.standing(GATEWAY, &gateway.before);
+        self.pin(standing.hash.as_deref().filter(|_| standing.ready > 0)).await?;
+        say(&format!("{GATEWAY}: people are led back\n"));
+        Ok(())
     }
 }

@@ -18,6 +18,7 @@ use crate::run::{assert_exit, rampart, send, text as said};
 const ONE: &str = "host:5000/rampart@sha256:1";
 const TWO: &str = "host:5000/rampart@sha256:2";
 const BROKEN: &str = "host:5000/rampart@sha256:3";
+const FOUR: &str = "host:5000/rampart@sha256:4";
 /// Times that fit a test.
 const TIMES: [&str; 4] = ["--every", "50ms", "--patience", "30s"];
 /// What has the program, in the order in which it is to change.
@@ -56,7 +57,7 @@ impl Cluster {
         for name in EVERYTHING {
             assert_eq!(self.image(name), image, "{name}");
         }
-        assert_eq!((self.is_paused(), self.pinned()), (false, None));
+        assert_eq!((self.is_paused(), self.pinned(), self.counts_after()), (false, None, [10, 600]));
         assert_eq!(self.others(), ["busybox:1", "postgres:17"], "what is of others stays");
     }
 }
@@ -71,6 +72,7 @@ fn rest(child: &mut Child) -> String {
 fn a_release_takes_over_in_steps_that_are_looked_at_and_goes_back_when_somebody_says_so() {
     let cluster = Cluster::start(ONE);
     let prometheus = cluster.prometheus();
+    cluster.refuses_for_a_while();
     let output = cluster.promote(TWO, &["--prometheus", &prometheus]);
     assert_exit(&output, 0);
     let well = "gateway: 0.20 % errors, one of a hundred waits 1.10 times as long\n";
@@ -86,12 +88,16 @@ fn a_release_takes_over_in_steps_that_are_looked_at_and_goes_back_when_somebody_
         [Seen { new: 1, paused: true }, Seen { new: 2, paused: true }, Seen { new: 4, paused: false }]
     );
     // It was asked of the pods of both releases by their names.
-    let Questions { errors, latency, dead } = Questions::of("hash-2", "hash-1");
+    let Questions { errors, latency, comparable, dead } = Questions::of("hash-2", "hash-1");
     let asked = cluster.asked();
-    assert!(asked.iter().all(|question| [&errors, &latency, &dead].contains(&question)), "{asked:?}");
+    let expected = [&errors, &latency, &comparable, &dead];
+    assert!(asked.iter().all(|question| expected.contains(&question)), "{asked:?}");
 
     // Once more, with nothing to do; and back, once.
-    assert_exit(&cluster.promote(TWO, &["--unwatched"]), 0);
+    cluster.answers("", "", "");
+    let output = cluster.promote(TWO, &["--prometheus", &prometheus]);
+    assert_exit(&output, 0);
+    assert_eq!(said(&output.stderr), "everything has it already\npromoted\n");
     cluster.has_all(TWO);
     let output = cluster.run(&["rollback"]);
     assert_exit(&output, 0);
@@ -107,9 +113,9 @@ fn what_does_worse_or_does_not_come_goes_back_by_itself() {
     let cluster = Cluster::start(ONE);
     let prometheus = cluster.prometheus();
     for (errors, latency, dead, says) in [
-        ("0.02", "1", "0", "gateway: 2.00 % errors, one of a hundred waits 1.00 times as long"),
-        ("0", "1.3", "0", "one of a hundred waits 1.30 times as long"),
-        ("0", "1", "2", "2 more tasks are dead"),
+        ("0.02", "1", "7", "gateway: 2.00 % errors, one of a hundred waits 1.00 times as long"),
+        ("0", "1.3", "7", "one of a hundred waits 1.30 times as long"),
+        ("0", "1", "9", "2 more tasks are dead"),
     ] {
         cluster.answers(errors, latency, dead);
         let output = cluster.promote(TWO, &["--prometheus", &prometheus]);
@@ -127,11 +133,19 @@ fn what_does_worse_or_does_not_come_goes_back_by_itself() {
     assert!(said(&output.stderr).contains("nobody knows after 2.1s whether it does well: too few answers"));
     cluster.has_all(ONE);
 
-    cluster.answers("0", "1", "0");
+    cluster.answers("0", "1", "7");
     let output = cluster.promote(BROKEN, &["--prometheus", &prometheus]);
     assert_exit(&output, 1);
     assert!(said(&output.stderr).contains("orchestrator does not come any further: no pod is ready"));
     cluster.has_all(ONE);
+    let refused = cluster.run(&["rollback"]);
+    assert_exit(&refused, 2);
+    assert!(said(&refused.stderr).contains("nothing to go back to"), "it went back by itself");
+
+    // Where there is nothing to compare with, errors alone tell.
+    cluster.answers("0", "", "7");
+    assert_exit(&cluster.promote(TWO, &["--prometheus", &prometheus]), 0);
+    cluster.has_all(TWO);
 }
 
 #[test]
@@ -151,12 +165,31 @@ fn whoever_interrupts_it_has_what_was_before_and_what_was_killed_goes_on() {
     cluster.has_all(TWO);
     assert_exit(&cluster.run(&["rollback"]), 0);
     cluster.has_all(ONE);
-    // And from there, too.
-    let mut child = cluster.promote_to_first_step(TWO);
+    // And from there, too; of what was promoted before that, nothing goes back.
+    assert_exit(&cluster.promote(TWO, &["--unwatched"]), 0);
+    let mut child = cluster.promote_to_first_step(FOUR);
     child.kill().unwrap();
     child.wait().unwrap();
     assert_exit(&cluster.run(&["rollback"]), 0);
-    cluster.has_all(ONE);
+    cluster.has_all(TWO);
+    // What was there before may be promoted, too, and goes back to what it replaced.
+    let mut child = cluster.promote_to_first_step(ONE);
+    send(Signal::SIGHUP, &child);
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    cluster.has_all(TWO);
+
+    // What somebody else has changed meanwhile is theirs.
+    let mut child = cluster.promote_to_first_step(FOUR);
+    cluster.give("orchestrator", BROKEN);
+    send(Signal::SIGINT, &child);
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+    let told = rest(&mut child);
+    assert!(
+        told.contains("somebody has given orchestrator another image meanwhile, and it is left alone"),
+        "{told}"
+    );
+    assert!(told.contains("`rampart deploy rollback` tries again"), "{told}");
+    assert_eq!(cluster.image("gateway"), TWO);
 }
 
 #[test]
@@ -172,7 +205,12 @@ fn two_releases_stand_beside_one_another_and_people_are_led_to_one_of_them() {
         "{}",
         said(&output.stderr)
     );
-    assert_eq!((cluster.pinned().as_deref(), cluster.is_paused()), (Some("hash-1"), true));
+    assert_eq!((cluster.pinned().as_deref(), cluster.is_paused()), (Some("hash-1"), false));
+    // However long they stand there.
+    for _ in 0..20 {
+        cluster.passes();
+    }
+    assert_eq!(cluster.led(), ["hash-1"]);
     // What it is not to be mixed up with.
     for (image, words) in [(TWO, &["--unwatched"][..]), (BROKEN, &beside)] {
         let refused = cluster.promote(image, words);
@@ -181,15 +219,11 @@ fn two_releases_stand_beside_one_another_and_people_are_led_to_one_of_them() {
     }
     assert_exit(&cluster.run(&["rollback"]), 0);
     cluster.has_all(ONE);
-    assert_eq!(
-        cluster.led(),
-        ["hash-1", "hash-1", ""][..],
-        "to the release before, and then to whatever is there"
-    );
+    assert_eq!(cluster.led(), [""], "to whatever is there");
 
     // It takes over, does worse, and people are led back before anything else happens.
     assert_exit(&cluster.promote(TWO, &beside), 0);
-    cluster.answers("0.5", "1", "0");
+    cluster.answers("0.5", "1", "7");
     let output = cluster.promote(TWO, &["--blue-green", "--prometheus", &prometheus]);
     assert_exit(&output, 1);
     let told = said(&output.stderr);
@@ -198,7 +232,7 @@ fn two_releases_stand_beside_one_another_and_people_are_led_to_one_of_them() {
     cluster.has_all(ONE);
     assert_eq!(cluster.led(), ["hash-1", "hash-2", "hash-1", ""][..], "where people were led, in the end");
 
-    cluster.answers("0", "1", "0");
+    cluster.answers("0", "1", "7");
     let output = cluster.promote(TWO, &["--blue-green", "--prometheus", &prometheus]);
     assert_exit(&output, 0);
     cluster.has_all(TWO);
@@ -224,9 +258,14 @@ fn what_cannot_be_promoted_is_refused_before_anything_changes() {
         assert_exit(&refused, 2);
         assert!(said(&refused.stderr).contains(says), "{words:?}: {}", said(&refused.stderr));
     }
-    cluster.is_of_a_rollout();
+    cluster.make_room();
     let refused = cluster.promote(TWO, &["--unwatched"]);
-    assert!(said(&refused.stderr).contains("kubectl argo rollouts promote gateway"));
+    assert!(said(&refused.stderr).contains("all gateways come at once, and not in steps"));
+    cluster.has_a_rollout();
+    for refused in [cluster.promote(TWO, &["--unwatched"]), cluster.run(&["rollback"])] {
+        assert_exit(&refused, 2);
+        assert!(said(&refused.stderr).contains("kubectl argo rollouts promote gateway"));
+    }
     assert_eq!(cluster.changed(), [""; 0]);
     cluster.has_all(ONE);
 }

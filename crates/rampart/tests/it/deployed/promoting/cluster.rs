@@ -46,6 +46,8 @@ struct State {
     changed: Vec<String>,
     led: Vec<String>,
     looks: Vec<Seen>,
+    /// So many more changes are refused.
+    hiccups: u32,
 }
 
 pub(super) struct Cluster {
@@ -66,6 +68,8 @@ fn deployment(name: &str, count: u64, images: &[&str], init: &[&str]) -> Value {
         "metadata": { "name": name, "uid": name },
         "spec": {
             "replicas": count,
+            "minReadySeconds": 10,
+            "progressDeadlineSeconds": 600,
             "strategy": { "rollingUpdate": { "maxSurge": 1, "maxUnavailable": 0 } },
             "template": { "spec": { "containers": containers(images), "initContainers": containers(init) } },
         },
@@ -93,7 +97,7 @@ impl Cluster {
                 "metadata": { "name": "gateway" },
                 "spec": { "selector": { "app.kubernetes.io/component": "gateway" } },
             }),
-            answers: ["0.002", "1.1", "0"].map(str::to_owned),
+            answers: ["0.002", "1.1", "7"].map(str::to_owned),
             ..State::default()
         };
         let state = Arc::new(Mutex::new(state));
@@ -143,13 +147,29 @@ impl Cluster {
         self.state().answers = [errors, latency, dead].map(str::to_owned);
     }
 
+    /// Its controllers look once more.
+    pub(super) fn passes(&self) {
+        self.state().tick();
+    }
+
     pub(super) fn make_room(&self) {
         self.state().deployment("gateway")["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = json!("100%");
     }
 
-    pub(super) fn is_of_a_rollout(&self) {
-        let annotations = json!({ "rollout.argoproj.io/workload-generation": "3" });
-        self.state().deployment("gateway")["metadata"]["annotations"] = annotations;
+    pub(super) fn has_a_rollout(&self) {
+        let owner = json!({ "kind": "Rollout", "name": "gateway", "uid": "rollout" });
+        let set =
+            json!({ "kind": "ReplicaSet", "metadata": { "name": "of-it", "ownerReferences": [owner] } });
+        self.state().sets.push(set);
+    }
+
+    /// Somebody else gives a Deployment an image.
+    pub(super) fn give(&self, name: &str, image: &str) {
+        self.state().deployment(name)["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+    }
+
+    pub(super) fn refuses_for_a_while(&self) {
+        self.state().hiccups = 3;
     }
 
     /// The image of the program that something has, in all of its containers.
@@ -183,6 +203,13 @@ impl Cluster {
 
     pub(super) fn is_paused(&self) -> bool {
         self.state().deployment("gateway")["spec"]["paused"] == true
+    }
+
+    /// After how many seconds a pod of the gateway counts, and how long one may take.
+    pub(super) fn counts_after(&self) -> [u64; 2] {
+        let mut state = self.state();
+        let gateway = state.deployment("gateway");
+        ["/spec/minReadySeconds", "/spec/progressDeadlineSeconds"].map(|path| number(gateway, path))
     }
 
     pub(super) fn pinned(&self) -> Option<String> {
@@ -254,6 +281,10 @@ impl State {
                         .concat();
                 Ok(json!({ "kind": "List", "items": items }))
             }
+            ["patch", ..] if self.hiccups > 0 => {
+                self.hiccups -= 1;
+                Err("Error from server (InternalError): the server is not itself".to_owned())
+            }
             ["patch", kind, name, "--namespace", "rampart", "--type=json", "--output=name", patch] => {
                 let patch: Value = serde_json::from_str(patch.strip_prefix("--patch=").unwrap()).unwrap();
                 let object = match *kind {
@@ -286,20 +317,20 @@ impl State {
         let value = if question == "vector(1)" {
             "1"
         } else {
-            self.asked.push(question.to_owned());
-            let gateway = self.deployment("gateway").clone();
-            let sets =
-                self.sets.iter().filter(|set| set["metadata"]["labels"]["pod-template-hash"] == "hash-2");
-            let new = sets
-                .filter(|set| owner(set) == "gateway")
-                .map(|set| number(set, "/status/readyReplicas"))
-                .sum();
-            self.looks.push(Seen { new, paused: gateway["spec"]["paused"] == true });
+            let orchestrator = &self.deployment("orchestrator")["spec"]["template"];
+            let has_begun = !orchestrator.to_string().contains("sha256:1\"");
+            if has_begun {
+                self.asked.push(question.to_owned());
+                self.looked();
+            }
             let [errors, latency, dead] = &self.answers;
             match question {
                 question if question.contains("histogram_quantile") => latency,
+                question if question.contains("rampart_tasks") && !has_begun => "7",
                 question if question.contains("rampart_tasks") => dead,
-                _ => errors,
+                question if question.contains("requests_total") => errors,
+                // Whether there is something to compare with.
+                _ => latency,
             }
         };
         let samples: Vec<Value> = match value {
@@ -307,6 +338,15 @@ impl State {
             value => vec![json!({ "metric": {}, "value": [1.0, value] })],
         };
         json!({ "status": "success", "data": { "resultType": "vector", "result": samples } })
+    }
+
+    fn looked(&mut self) {
+        let paused = self.deployment("gateway")["spec"]["paused"] == true;
+        let is_new = |set: &&Value| {
+            owner(set) == "gateway" && set["metadata"]["labels"]["pod-template-hash"] == "hash-2"
+        };
+        let new = self.sets.iter().filter(is_new).map(|set| number(set, "/status/readyReplicas")).sum();
+        self.looks.push(Seen { new, paused });
     }
 
     /// What the controllers do between two questions.
@@ -320,13 +360,24 @@ impl State {
                 _ => wanted,
             };
             let mut sets: Vec<&mut Value> = self.sets.iter_mut().filter(|set| owner(set) == name).collect();
-            // A pod counts as available when it was ready one question earlier.
+            // A pod counts when it was ready one question earlier, and never when it is to be ready for longer than anybody asks.
             let available: u64 = sets.iter().map(|set| number(set, "/status/availableReplicas")).sum();
             let total: u64 = sets.iter().map(|set| number(set, "/spec/replicas")).sum();
             let is_paused = deployment["spec"]["paused"] == true;
             let newest = sets.iter().position(|set| set["spec"]["template"] == template);
             match newest {
-                _ if is_paused => {}
+                // It makes no further ones; and when as many count as are wanted, the others go.
+                _ if is_paused => {
+                    let counts = |set: &Value| {
+                        number(set, "/spec/replicas") == wanted
+                            && number(set, "/status/availableReplicas") == wanted
+                    };
+                    if newest.is_some_and(|newest| counts(sets[newest])) {
+                        for (_, set) in sets.iter_mut().enumerate().filter(|(at, _)| Some(*at) != newest) {
+                            set["spec"]["replicas"] = json!(0);
+                        }
+                    }
+                }
                 None => {
                     let count = (wanted + surge - total).min(wanted);
                     let image = template.to_string();
@@ -367,8 +418,11 @@ impl State {
                 is_broken |= is_of_no_use && has > 0;
                 let was_ready = number(set, "/status/readyReplicas").min(has);
                 let ready = if is_of_no_use { 0 } else { has.min(number(set, "/status/replicas")) };
+                let is_newest = set["spec"]["template"] == template;
+                let is_to_stand = is_newest && number(deployment, "/spec/minReadySeconds") > 10;
+                let available = if is_to_stand { 0 } else { was_ready };
                 set["status"] =
-                    json!({ "replicas": has, "readyReplicas": ready, "availableReplicas": was_ready });
+                    json!({ "replicas": has, "readyReplicas": ready, "availableReplicas": available });
             }
             let condition = json!({ "type": "Progressing", "reason": "ProgressDeadlineExceeded", "message": "no pod is ready" });
             deployment["status"]["conditions"] = if is_broken { json!([condition]) } else { json!([]) };
