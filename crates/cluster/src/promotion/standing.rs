@@ -13,6 +13,8 @@ pub struct Standing {
     pub asked: u64,
     /// Of those the ones that are ready.
     pub ready: u64,
+    /// ReplicaSets with the image that have pods: another setting makes another one.
+    pub sets: usize,
     /// Pods with another image that are still there.
     pub others: u64,
     /// How the names of the pods with the image go on after that of the Deployment, once there are any.
@@ -32,8 +34,11 @@ impl Standing {
         for (set, has) in sets {
             if *has == Some(image) { new.push(set) } else { others.push(set) }
         }
+        // Where people can be led comes first, then what is to come.
         let newest = |sets: &[&Value]| {
-            let set = sets.iter().max_by_key(|set| (number(set, "/spec/replicas"), revision(set)))?;
+            let set = sets.iter().max_by_key(|set| {
+                (number(set, "/status/readyReplicas"), number(set, "/spec/replicas"), revision(set))
+            })?;
             text(set, "/metadata/labels/pod-template-hash").map(str::to_owned)
         };
         let sum = |sets: &[&Value], path| sets.iter().map(|set| number(set, path)).sum();
@@ -52,6 +57,7 @@ impl Standing {
             wanted: deployment.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1),
             asked: sum(&new, "/spec/replicas"),
             ready: sum(&new, "/status/readyReplicas"),
+            sets: new.iter().filter(|set| number(set, "/status/replicas") > 0).count(),
             others: sum(&others, "/status/replicas"),
             hash: newest(&new),
             hash_before: newest(&others),
@@ -73,6 +79,11 @@ impl Standing {
     /// Is such a share of the pods, rounded up, fewer than all of them?
     pub fn is_a_part(&self, share: u32) -> bool {
         (self.wanted * u64::from(share)).div_ceil(100) < self.wanted
+    }
+
+    /// Are as many ready as are wanted, of one kind, and no others there?
+    pub fn is_at_rest(&self) -> bool {
+        self.is_done() && self.sets <= 1
     }
 
     /// Have all of them come, and all others gone?
@@ -118,6 +129,7 @@ mod tests {
             wanted: 4,
             asked: 2,
             ready: 1,
+            sets: 1,
             others: 3,
             hash: Some("bbb".to_owned()),
             hash_before: Some("aaa".to_owned()),

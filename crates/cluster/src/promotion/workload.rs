@@ -151,12 +151,33 @@ impl<'a> Workload<'a> {
         self.annotation(PROMOTED)
     }
 
+    /// The image of its first container, whatever that is.
+    pub fn first_image(&self) -> Option<&'a str> {
+        self.containers().map(|(_, image)| image).next()
+    }
+
     /// How far it goes.
     pub fn hold(&self) -> Hold {
         match self.object.pointer("/spec/paused").and_then(Value::as_bool) {
             Some(true) => Hold::Paused,
-            _ if self.annotation(STANDS).is_some() => Hold::Beside,
+            _ if self.stands() => Hold::Beside,
             _ => Hold::Free,
+        }
+    }
+
+    /// Not by its annotation: `kubectl rollout undo` takes that away, or brings it back from a release before.
+    fn stands(&self) -> bool {
+        self.object
+            .pointer("/spec/minReadySeconds")
+            .and_then(Value::as_u64)
+            .is_some_and(|after| after >= STAND)
+    }
+
+    /// What makes it forget what it was promoted to: it went back from there, and nothing leads any further back.
+    pub fn forget(&self) -> Vec<Value> {
+        match self.image_promoted() {
+            None | Some("") => Vec::new(),
+            Some(_) => vec![add(&annotation_path(PROMOTED), "")],
         }
     }
 
@@ -187,17 +208,17 @@ impl<'a> Workload<'a> {
         }
         if self.kind == Kind::Deployment {
             patch.push(add("/spec/paused", hold == Hold::Paused));
-            match (self.annotation(STANDS), hold) {
-                (None, Hold::Beside) => {
+            match (self.stands(), hold) {
+                (false, Hold::Beside) => {
                     let [ready, progress] = [("minReadySeconds", 0), ("progressDeadlineSeconds", 600)]
                         .map(|(name, usual)| self.object["spec"][name].as_u64().unwrap_or(usual));
                     annotations.push(add(&annotation_path(STANDS), format!("{ready} {progress}")));
                     patch.extend(counts_after(STAND, STAND + 1));
                 }
-                (Some(before), Hold::Free) => {
+                (true, Hold::Free) => {
+                    let before = self.annotation(STANDS).unwrap_or_default();
                     let number = |at| before.split(' ').nth(at).and_then(|number| number.parse().ok());
-                    patch.extend(counts_after(number(0).unwrap_or(0), number(1).unwrap_or(600)));
-                    annotations.push(json!({ "op": "remove", "path": annotation_path(STANDS) }));
+                    patch.extend(counts_after(number(0).unwrap_or(10), number(1).unwrap_or(600)));
                 }
                 _ => {}
             }
@@ -324,14 +345,19 @@ mod tests {
         ];
         assert_eq!(workload(&object).change(TWO, Hold::Beside, true), stands.concat());
         object["metadata"]["annotations"][STANDS] = json!("10 900");
+        assert_eq!(workload(&object).hold(), Hold::Free, "it is left of an earlier one");
+        object["spec"]["minReadySeconds"] = json!(STAND);
         assert_eq!(workload(&object).hold(), Hold::Beside);
         assert_eq!(
             workload(&object).change(TWO, Hold::Beside, true),
             [add("/spec/paused", false)],
             "it is not forgotten"
         );
-        let removed = json!({ "op": "remove", "path": annotation_path(STANDS) });
-        let free = [&[add("/spec/paused", false)][..], &counts_after(10, 900), &[removed]];
+        let free = [&[add("/spec/paused", false)][..], &counts_after(10, 900)];
+        assert_eq!(workload(&object).change(TWO, Hold::Free, false), free.concat());
+        // Whoever has taken the annotation away has not taken away the rest.
+        object["metadata"]["annotations"] = json!({});
+        let free = [&[add("/spec/paused", false)][..], &counts_after(10, 600)];
         assert_eq!(workload(&object).change(TWO, Hold::Free, false), free.concat());
     }
 

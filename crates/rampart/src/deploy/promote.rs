@@ -75,29 +75,35 @@ pub(super) fn rollback(asked: &DeployRollbackArguments) -> anyhow::Result<ExitCo
             );
         }
         let mut back = changed.clone();
-        if let Some(gateway) = gateway.filter(|_| !changed.iter().any(|changed| changed.name == GATEWAY)) {
+        let is_among = changed.iter().any(|changed| changed.name == GATEWAY);
+        if let Some(gateway) = gateway.filter(|_| is_left && !is_among) {
             // What was left of going back before: it has its image, and is to go on with it.
-            let program = changed.first().map(|changed| image_name(&changed.to).to_owned());
-            let program = program.or_else(|| gateway.image_promoted().map(|image| image_name(image).to_owned()));
-            if let Some(image) = program.and_then(|program| gateway.image(&program)) {
-                back.push(Changed::of(&gateway, image, image));
-            }
+            let image = gateway.first_image().context("the gateway has no container")?;
+            back.push(Changed::of(&gateway, image, image));
         }
         namespace.go_back(&back).await?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// What the last promotion has changed, and is as it left it. That it changed the orchestrator, and before anything else, tells which it was:
-/// what was promoted before that, and not by that, has gone as far back as it may.
+/// What the last promotion has changed, and has not gone back yet. Of a gateway that waits for the rest of it it is known which that was;
+/// otherwise the orchestrator tells, which is changed before anything else: what was promoted before that, and not by that, has gone as
+/// far back as it may.
 fn last_promotion(installation: &Installation) -> Vec<Changed> {
-    let orchestrator = installation.deployment(FIRST).filter(|workload| workload.image_promoted().is_some());
-    let first = orchestrator.or_else(|| installation.deployment(GATEWAY));
-    let Some(to) = first.and_then(|first| first.image_promoted()) else { return Vec::new() };
+    let is_pinned = installation.pinned(GATEWAY).is_some();
+    let of = |name| installation.deployment(name).filter(|workload| workload.image_promoted().is_some());
+    let waiting = of(GATEWAY).filter(|gateway| {
+        let promoted = gateway.image_promoted().unwrap_or_default();
+        (is_pinned || gateway.hold() != Hold::Free) && gateway.image(image_name(promoted)) == Some(promoted)
+    });
+    let first = waiting.or_else(|| of(FIRST)).or_else(|| of(GATEWAY));
+    // It has forgotten what it went back from.
+    let to = first.and_then(|first| first.image_promoted()).filter(|to| !to.is_empty());
+    let Some(to) = to else { return Vec::new() };
     let of_it = installation.workloads().filter_map(|workload| {
         let before = workload.image_before(to)?;
-        (workload.image(image_name(to)) == Some(to) && before != to)
-            .then(|| Changed::of(&workload, before, to))
+        // What somebody else has given another image is among them, and is refused there.
+        (workload.image(image_name(to)) != Some(before)).then(|| Changed::of(&workload, before, to))
     });
     of_it.collect()
 }
@@ -159,11 +165,25 @@ impl Promotion<'_> {
                 "`{image}` is no other one of what the gateway has: an image with another name comes with an overlay"
             );
         };
-        let is_left = installation.pinned(GATEWAY).is_some() || gateway.hold() == Hold::Beside;
-        if is_left && (!self.asked.blue_green || now != image) {
+        let (pinned, standing) = (installation.pinned(GATEWAY), installation.standing(GATEWAY, now));
+        let is_of_now =
+            pinned.is_some() && pinned == standing.hash.as_deref() && gateway.hold() == Hold::Free;
+        let stands = gateway.hold() == Hold::Beside || (pinned.is_some() && !is_of_now);
+        if stands && (!self.asked.blue_green || now != image) {
             bail!(
                 "another release stands beside this one: `rampart deploy rollback` removes it, and `promote --blue-green` with its image goes on"
             );
+        }
+        if now != image && gateway.hold() == Hold::Paused {
+            bail!(
+                "the gateway waits between two releases: `rampart deploy rollback` goes back, and `promote {now}` goes on"
+            );
+        }
+        if now != image && !standing.is_at_rest() {
+            bail!("the gateway is replacing its pods just now: wait until it has, or see why it does not");
+        }
+        if self.asked.stand && pinned.is_some() && pinned == standing.hash.as_deref() && now == image {
+            bail!("people are led to this release already: without --stand it goes on");
         }
         match (self.asked.blue_green, gateway.has_room_beside()) {
             (true, false) => bail!(
@@ -201,7 +221,9 @@ impl Promotion<'_> {
             }
         }
         if !is_new && installation.pinned(GATEWAY).is_none() {
-            say("everything has it already\n");
+            // Whether it does well was looked at when it came, or by nobody: there may be nothing to compare it with any more.
+            self.changed.extend(rest);
+            self.take(&self.changed).await?;
             return Ok(Came::ToAll);
         }
         let first = self.changed.iter().find(|changed| changed.name == FIRST).cloned();
@@ -276,9 +298,9 @@ impl Promotion<'_> {
         if !standing.is_done() {
             if installation.pinned(GATEWAY).is_none() {
                 let before = installation.standing(GATEWAY, &gateway.before);
-                let hash = before.hash.filter(|_| before.ready > 0);
+                let hash = before.hash.as_deref().filter(|_| before.is_ready_for(100));
                 namespace
-                    .pin(Some(&hash.context("no other release is there beside which it could stand")?))
+                    .pin(Some(hash.context("no other release is there beside which it could stand")?))
                     .await?;
             }
             self.hold(Hold::Beside).await?;
@@ -300,7 +322,8 @@ impl Promotion<'_> {
         // First this: were it the other way round, and this broke off here, the next release would be one that nobody is led to.
         namespace.pin(None).await?;
         self.hold(Hold::Free).await?;
-        self.until(Standing::is_done).await?;
+        // It may have stood for longer than a pod may take, and the Deployment thinks for a moment that it is stuck.
+        namespace.come(GATEWAY, &gateway.to, false, Standing::is_done).await?;
         say(&format!("{GATEWAY}: all pods have it\n"));
         Ok(Came::ToAll)
     }
@@ -308,19 +331,22 @@ impl Promotion<'_> {
     /// Holds it as it is for as long as is wanted, and longer until there is enough to tell.
     async fn watch(&self, standing: &Standing) -> anyhow::Result<()> {
         let asked = self.asked;
-        let Some(prometheus) = &self.prometheus else { return self.namespace.pause(asked.hold).await };
         let hash = standing.hash.as_deref().context("its pods have no names")?;
         // Of what was never there nothing is known.
         let questions = Questions::of(hash, standing.hash_before.as_deref().unwrap_or("none"));
         let begun = Instant::now();
         let (mut bad, mut was_well, mut told) = (0, false, String::new());
         while begun.elapsed() < asked.hold || !was_well {
-            let (verdict, says) = match self.look(prometheus, &questions).await {
-                Ok(look) => (look.verdict(), look.to_string()),
-                // What cannot be seen now may be seen soon.
-                Err(error) => (Verdict::Open, sanitise(&error.to_string()).to_string()),
+            let now = self.namespace.see().await?.standing(GATEWAY, &self.asked.image);
+            if now.ready == 0 || now.hash != standing.hash {
+                bail!("the pods that were looked at are gone");
+            }
+            let (verdict, says) = if now.ready < standing.ready.min(now.asked) {
+                (Verdict::Badly, format!("{} of {} pods are ready", now.ready, now.asked))
+            } else {
+                self.look(&questions).await
             };
-            if told != says {
+            if told != says && !says.is_empty() {
                 say(&format!("{GATEWAY}: {says}\n"));
             }
             told = says;
@@ -337,13 +363,23 @@ impl Promotion<'_> {
         Ok(())
     }
 
-    async fn look(&self, prometheus: &Prometheus, questions: &Questions) -> anyhow::Result<Look> {
-        let dead = prometheus.ask(&questions.dead).await?;
-        Ok(Look {
-            errors: prometheus.ask(&questions.errors).await?,
-            latency: prometheus.ask(&questions.latency).await?,
-            is_comparable: prometheus.ask(&questions.comparable).await?.is_some(),
-            dead: dead.zip(self.dead_before).map(|(now, before)| now - before),
-        })
+    /// How it does, and what to say of that.
+    async fn look(&self, questions: &Questions) -> (Verdict, String) {
+        // Where nobody is asked its pods are there, and that is all.
+        let Some(prometheus) = &self.prometheus else { return (Verdict::Well, String::new()) };
+        let ask = async || -> anyhow::Result<Look> {
+            let dead = prometheus.ask(&questions.dead).await?;
+            Ok(Look {
+                errors: prometheus.ask(&questions.errors).await?,
+                latency: prometheus.ask(&questions.latency).await?,
+                is_comparable: prometheus.ask(&questions.comparable).await?.is_some(),
+                dead: dead.zip(self.dead_before).map(|(now, before)| now - before),
+            })
+        };
+        match ask().await {
+            Ok(look) => (look.verdict(), look.to_string()),
+            // What cannot be seen now may be seen soon.
+            Err(error) => (Verdict::Open, sanitise(&error.to_string()).to_string()),
+        }
     }
 }

@@ -253,3 +253,33 @@ fn the_licence_and_the_documents_are_there() {
         assert!(text.lines().count() > 5, "{document} is missing or empty");
     }
 }
+
+/// What was tried out is not left where everybody comes in.
+#[test]
+fn the_first_directory_has_what_everybody_needs_and_nothing_else() {
+    let files = files();
+    let found: BTreeSet<&str> = files.iter().filter_map(|(file, _)| file.split('/').next()).collect();
+    let expected = [
+        ".ci",
+        ".gitignore",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "bench",
+        "checks",
+        "clippy.toml",
+        "crates",
+        "deny.toml",
+        "deploy",
+        "docs",
+        "fuzz",
+        "rustfmt.toml",
+        "test.sh",
+    ];
+    assert_eq!(found, expected.into());
+}

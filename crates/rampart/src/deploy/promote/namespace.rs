@@ -147,7 +147,8 @@ impl<'a> Namespace<'a> {
         self.come(name, image, true, is_so).await
     }
 
-    async fn come(
+    /// The same; with `heeds_stuck` only as long as the Deployment itself thinks that it comes further.
+    pub(super) async fn come(
         &self,
         name: &str,
         image: &str,
@@ -187,7 +188,7 @@ impl<'a> Namespace<'a> {
         if let Err(why) = self.lead_back(gateway).await {
             refused.push(format!("people are not led back: {why:#}"));
         }
-        for which in changed.iter().rev() {
+        for which in changed {
             // What one of them is refused keeps no other from going back.
             if let Err(why) = self.give(which, Way::Back, Hold::Free).await {
                 refused.push(format!("it does not go back: {why:#}"));
@@ -208,10 +209,23 @@ impl<'a> Namespace<'a> {
                 refused.push(format!("people are led to one release only: {why:#}"));
             }
         }
-        match refused.is_empty() {
-            true => Ok(()),
-            false => bail!("{}", refused.join("\n")),
+        if refused.is_empty() {
+            // Only now: who tries again is to know what this was.
+            return self.forget(changed).await;
         }
+        bail!("{}", refused.join("\n"))
+    }
+
+    async fn forget(&self, changed: &[Changed]) -> anyhow::Result<()> {
+        let installation = self.see().await?;
+        for which in changed {
+            let workload = which.among(&installation)?;
+            let patch = workload.forget();
+            if !patch.is_empty() {
+                self.again(|| self.patch(which.kind.as_str(), &which.name, &patch)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the others still stand people are back with them at once.
@@ -219,7 +233,8 @@ impl<'a> Namespace<'a> {
         let installation = self.see().await?;
         let (Some(gateway), Some(_)) = (gateway, installation.pinned(GATEWAY)) else { return Ok(()) };
         let standing = installation.standing(GATEWAY, &gateway.before);
-        self.pin(standing.hash.as_deref().filter(|_| standing.ready > 0)).await?;
+        let is_whole = standing.is_ready_for(100) && standing.sets == 1;
+        self.pin(standing.hash.as_deref().filter(|_| is_whole)).await?;
         say(&format!("{GATEWAY}: people are led back\n"));
         Ok(())
     }

@@ -97,7 +97,11 @@ fn a_release_takes_over_in_steps_that_are_looked_at_and_goes_back_when_somebody_
     cluster.answers("", "", "");
     let output = cluster.promote(TWO, &["--prometheus", &prometheus]);
     assert_exit(&output, 0);
-    assert_eq!(said(&output.stderr), "everything has it already\npromoted\n");
+    let told = said(&output.stderr);
+    assert!(
+        told.ends_with("worker-check: all pods have it\npromoted\n") && !told.contains("answers"),
+        "{told}"
+    );
     cluster.has_all(TWO);
     let output = cluster.run(&["rollback"]);
     assert_exit(&output, 0);
@@ -127,10 +131,10 @@ fn what_does_worse_or_does_not_come_goes_back_by_itself() {
     }
     // Too little to tell is not good.
     cluster.answers("", "", "");
-    let words = ["--prometheus", &prometheus, "--hold", "100ms", "--every", "50ms", "--patience", "2s"];
+    let words = ["--prometheus", &prometheus, "--hold", "100ms", "--every", "50ms", "--patience", "20s"];
     let output = cluster.run(&[&["promote", TWO], &words[..]].concat());
     assert_exit(&output, 1);
-    assert!(said(&output.stderr).contains("nobody knows after 2.1s whether it does well: too few answers"));
+    assert!(said(&output.stderr).contains("nobody knows after 20.1s whether it does well: too few answers"));
     cluster.has_all(ONE);
 
     cluster.answers("0", "1", "7");
@@ -165,11 +169,20 @@ fn whoever_interrupts_it_has_what_was_before_and_what_was_killed_goes_on() {
     cluster.has_all(TWO);
     assert_exit(&cluster.run(&["rollback"]), 0);
     cluster.has_all(ONE);
-    // And from there, too; of what was promoted before that, nothing goes back.
+}
+
+#[test]
+fn nothing_goes_further_back_than_the_last_promotion_went_and_what_others_changed_is_theirs() {
+    let cluster = Cluster::start(ONE);
     assert_exit(&cluster.promote(TWO, &["--unwatched"]), 0);
     let mut child = cluster.promote_to_first_step(FOUR);
     child.kill().unwrap();
     child.wait().unwrap();
+    // Between two releases there is no third one.
+    let refused = cluster.promote(ONE, &["--unwatched"]);
+    assert_exit(&refused, 2);
+    let between = format!("`rampart deploy rollback` goes back, and `promote {FOUR}` goes on");
+    assert!(said(&refused.stderr).contains(&between), "{}", said(&refused.stderr));
     assert_exit(&cluster.run(&["rollback"]), 0);
     cluster.has_all(TWO);
     // What was there before may be promoted, too, and goes back to what it replaced.
@@ -232,11 +245,32 @@ fn two_releases_stand_beside_one_another_and_people_are_led_to_one_of_them() {
     cluster.has_all(ONE);
     assert_eq!(cluster.led(), ["hash-1", "hash-2", "hash-1", ""][..], "where people were led, in the end");
 
+    // Its pods die when people come: nobody is asked for that.
     cluster.answers("0", "1", "7");
+    cluster.is_frail(true);
+    let output = cluster.promote(TWO, &["--blue-green", "--unwatched"]);
+    assert_exit(&output, 1);
+    assert!(said(&output.stderr).contains("are gone: it goes back"), "{}", said(&output.stderr));
+    cluster.has_all(ONE);
+    assert_eq!(cluster.led(), ["hash-1", "hash-2", "hash-1", ""]);
+    cluster.is_frail(false);
+
     let output = cluster.promote(TWO, &["--blue-green", "--prometheus", &prometheus]);
     assert_exit(&output, 0);
     cluster.has_all(TWO);
     assert_eq!(cluster.led(), ["hash-1", "hash-2", ""][..]);
+    assert_exit(&cluster.run(&["rollback"]), 0);
+
+    // Whoever was cut off before anything stood there goes on, or back.
+    cluster.pin("hash-1");
+    assert_exit(&cluster.run(&["rollback"]), 0);
+    cluster.has_all(ONE);
+    cluster.pin("hash-1");
+    assert_exit(&cluster.promote(TWO, &beside), 0);
+    let refused = cluster.promote(BROKEN, &["--blue-green", "--unwatched"]);
+    assert_exit(&refused, 2);
+    assert_exit(&cluster.promote(TWO, &["--blue-green", "--unwatched"]), 0);
+    cluster.has_all(TWO);
 }
 
 #[test]

@@ -48,6 +48,8 @@ struct State {
     looks: Vec<Seen>,
     /// So many more changes are refused.
     hiccups: u32,
+    /// Pods of the second image die as soon as people are led to them.
+    is_frail: bool,
 }
 
 pub(super) struct Cluster {
@@ -166,6 +168,15 @@ impl Cluster {
     /// Somebody else gives a Deployment an image.
     pub(super) fn give(&self, name: &str, image: &str) {
         self.state().deployment(name)["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+    }
+
+    pub(super) fn is_frail(&self, is_frail: bool) {
+        self.state().is_frail = is_frail;
+    }
+
+    /// As whoever was cut off leaves it.
+    pub(super) fn pin(&self, hash: &str) {
+        self.state().service["spec"]["selector"]["pod-template-hash"] = json!(hash);
     }
 
     pub(super) fn refuses_for_a_while(&self) {
@@ -351,6 +362,8 @@ impl State {
 
     /// What the controllers do between two questions.
     fn tick(&mut self) {
+        let pinned = self.service["spec"]["selector"]["pod-template-hash"].as_str();
+        let two_dies = self.is_frail && pinned == Some("hash-2");
         for deployment in &mut self.deployments {
             let name = deployment["metadata"]["name"].as_str().unwrap().to_owned();
             let template = deployment["spec"]["template"].clone();
@@ -417,7 +430,8 @@ impl State {
                 let is_of_no_use = set["spec"].to_string().contains("sha256:3");
                 is_broken |= is_of_no_use && has > 0;
                 let was_ready = number(set, "/status/readyReplicas").min(has);
-                let ready = if is_of_no_use { 0 } else { has.min(number(set, "/status/replicas")) };
+                let dies = two_dies && set["spec"].to_string().contains("sha256:2");
+                let ready = if is_of_no_use || dies { 0 } else { has.min(number(set, "/status/replicas")) };
                 let is_newest = set["spec"]["template"] == template;
                 let is_to_stand = is_newest && number(deployment, "/spec/minReadySeconds") > 10;
                 let available = if is_to_stand { 0 } else { was_ready };
@@ -438,7 +452,8 @@ impl State {
             pinned.is_none_or(|pinned| set["metadata"]["labels"]["pod-template-hash"] == pinned)
         });
         let ready: u64 = led.map(|set| number(set, "/status/readyReplicas")).sum();
-        let begins = self.sets.iter().all(|set| number(set, "/status/availableReplicas") == 0);
+        let is_lost = self.is_frail && pinned == Some("hash-2");
+        let begins = is_lost || self.sets.iter().all(|set| number(set, "/status/availableReplicas") == 0);
         assert!(ready >= 4 || begins, "{ready} pods for people, led to {pinned:?}");
     }
 }
