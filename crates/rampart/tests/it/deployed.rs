@@ -200,6 +200,30 @@ fn a_worker_has_the_memory_that_its_tasks_may_take() {
 }
 
 /// Whoever wants to see a difference needs programs of Kubernetes: without them they are told which.
+/// Rules of buckets are about what is put there, and leave it where it is for as long as the guide says.
+#[test]
+fn what_is_in_a_bucket_becomes_cold_after_a_month_where_the_manifests_put_it() {
+    let rules = |name: &str| -> Value {
+        serde_json::from_slice(&fs::read(root().join("deploy/objects").join(name)).unwrap()).unwrap()
+    };
+    let production = overlay("production");
+    let url = production.of_kind("ConfigMap").find_map(|map| map.text("/data/RAMPART_OBJECTS")).unwrap();
+    let prefix = Value::from(format!("{}/", url.rsplit('/').next().unwrap()));
+    let s3 = rules("lifecycle-s3.json");
+    let of_s3: Vec<&Value> = list(&s3, "/Rules").collect();
+    assert!(
+        of_s3.iter().all(|rule| rule["Filter"]["Prefix"] == prefix && rule["Status"] == "Enabled"),
+        "{s3}"
+    );
+    assert_eq!(of_s3[0]["Transitions"][0]["Days"], 30);
+    let gcs = rules("lifecycle-gcs.json");
+    let of_gcs: Vec<&Value> = list(&gcs, "/lifecycle/rule").collect();
+    assert!(of_gcs.iter().all(|rule| rule["condition"]["matchesPrefix"][0] == prefix), "{gcs}");
+    assert_eq!(of_gcs[0]["condition"]["age"], 30);
+    // Nobody else deletes what a finding names.
+    assert!(!s3.to_string().contains("Expiration") && !gcs.to_string().contains("Delete"));
+}
+
 #[test]
 fn without_kustomize_it_says_what_to_install() {
     let overlay = root().join("deploy/kubernetes/overlays/development");
