@@ -117,9 +117,16 @@ fn refuse_rollout(installation: &Installation) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whose connection to this machine is gone can say nothing more: it goes back as by Ctrl-C.
+/// Whose connection to this machine is gone can say nothing more: it goes back as by Ctrl-C, but for those who have said by `nohup` that
+/// it is to go on without them.
 fn interrupted_or_hung_up() -> anyhow::Result<CancellationToken> {
     let stop = interrupted()?;
+    // The signals that are ignored, as bits from the first one on (proc_pid_status(5)); SIGHUP is the first.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    if ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).is_some_and(|bits| bits & 1 == 1) {
+        return Ok(stop);
+    }
     let mut hung_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let stops = stop.clone();
     tokio::spawn(async move {
