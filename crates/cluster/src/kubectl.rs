@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum KubectlError {
     /// The program cannot be run.
-    #[error("kubectl cannot be run: {0}")]
+    #[error("kubectl cannot be run: is it installed, and on the PATH?")]
     Run(#[from] std::io::Error),
     /// It ended with an error.
     #[error("kubectl: {0}")]
