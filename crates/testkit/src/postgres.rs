@@ -34,6 +34,29 @@ pub struct Options {
     pub room: Option<u32>,
 }
 
+/// What a later release does to a database of Rampart while this one works with it: a column that may be null and one that may not on
+/// every table, a table and an index, each by itself as whoever works holds it up for no longer; and a step that is written down. Who
+/// knows as many steps as it `needs` is welcome afterwards: with 1 everybody is.
+pub fn later_step(needs: i64) -> String {
+    format!(
+        "DO $$ DECLARE each record; tables int := 0;
+        BEGIN
+            FOR each IN SELECT oid::regclass AS name FROM pg_class
+                WHERE relnamespace = 'rampart'::regnamespace AND relkind = 'r' LOOP
+                EXECUTE format('ALTER TABLE %s ADD COLUMN later_note text DEFAULT %L', each.name, 'of a later release');
+                EXECUTE format('ALTER TABLE %s ADD COLUMN later_count bigint NOT NULL DEFAULT 7', each.name);
+                COMMIT;
+                tables := tables + 1;
+            END LOOP;
+            ASSERT tables >= 18, format('only %s tables', tables);
+            CREATE TABLE rampart.later_things (thing bigint PRIMARY KEY, note text NOT NULL);
+            CREATE INDEX tasks_by_note ON rampart.tasks (tenant_id, later_note);
+            INSERT INTO public.rampart_steps (number, name, digest, needs)
+                VALUES (1, '0002_later', decode(repeat('02', 32), 'hex'), {needs});
+        END $$"
+    )
+}
+
 /// A database and its user, made by [`Server::create_database_with_user`].
 #[derive(Debug, Clone)]
 pub struct Database {

@@ -9,48 +9,33 @@ use crate::ground::Ground;
 
 /// What a step needs that only adds: whoever knows the first is welcome.
 pub(crate) const NOTHING_NEW: i64 = 1;
-const NAME: &str = "0002_later";
-const DIGEST: [u8; 32] = [2; 32];
 
-/// A column that may be null and one that may not on every table, a table and an index.
-fn additions(tables: &[String], document: &str, number: &str) -> String {
-    let columns = tables.iter().map(|table| {
-        format!(
-            "ALTER TABLE {table} ADD COLUMN later_note {document} DEFAULT 'of a later release'; \
-             ALTER TABLE {table} ADD COLUMN later_count {number} NOT NULL DEFAULT 7;"
-        )
-    });
-    let more = format!(
-        "CREATE TABLE later_things (thing {number} PRIMARY KEY, note {document} NOT NULL); \
-         CREATE INDEX tasks_by_note ON tasks (tenant_id, later_note);"
-    );
-    columns.chain([more]).collect()
-}
-
+/// As [`testkit::postgres::later_step`].
 pub(crate) fn take_in_sqlite(file: &Path, needs: i64) {
     let connection = rusqlite::Connection::open(file).unwrap();
     let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name <> 'rampart_steps'";
     let mut asked = connection.prepare(sql).unwrap();
     let tables = asked.query_map((), |row| row.get(0)).unwrap().collect::<Result<Vec<String>, _>>().unwrap();
     assert!(tables.len() >= 18, "only {tables:?}");
-    let additions = additions(&tables, "TEXT", "INTEGER");
-    connection.execute_batch(&format!("BEGIN; {additions} COMMIT")).unwrap();
+    let columns = tables.iter().map(|table| {
+        format!(
+            "ALTER TABLE {table} ADD COLUMN later_note TEXT DEFAULT 'of a later release'; \
+             ALTER TABLE {table} ADD COLUMN later_count INTEGER NOT NULL DEFAULT 7;"
+        )
+    });
+    let columns: String = columns.collect();
+    let more = "CREATE TABLE later_things (thing INTEGER PRIMARY KEY, note TEXT NOT NULL); \
+                CREATE INDEX tasks_by_note ON tasks (tenant_id, later_note);";
+    connection.execute_batch(&format!("BEGIN; {columns} {more} COMMIT")).unwrap();
     let sql = "INSERT INTO rampart_steps (number, name, digest, needs, taken_at) VALUES (1, ?1, ?2, ?3, 0)";
-    connection.execute(sql, (NAME, DIGEST, needs)).unwrap();
+    connection.execute(sql, ("0002_later", [2_u8; 32], needs)).unwrap();
 }
 
 pub(crate) async fn take_in_postgres(owner: &str, needs: i64) {
     let (client, connection) = tokio_postgres::connect(owner, NoTls).await.unwrap();
     // It ends with its client.
     tokio::spawn(async move { connection.await.ok() });
-    let sql =
-        "SELECT relname::text FROM pg_class WHERE relnamespace = 'rampart'::regnamespace AND relkind = 'r'";
-    let tables: Vec<String> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
-    assert!(tables.len() >= 18, "only {tables:?}");
-    client.batch_execute("SET search_path = rampart").await.unwrap();
-    client.batch_execute(&additions(&tables, "text", "bigint")).await.unwrap();
-    let sql = "INSERT INTO public.rampart_steps (number, name, digest, needs) VALUES (1, $1, $2, $3)";
-    client.execute(sql, &[&NAME, &DIGEST.as_slice(), &needs]).await.unwrap();
+    client.batch_execute(&testkit::postgres::later_step(needs)).await.unwrap();
 }
 
 #[track_caller]

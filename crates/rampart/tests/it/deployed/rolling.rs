@@ -1,5 +1,6 @@
-//! Every process is replaced while people ask and tasks are worked on: one after the other as an update does it, back again, and without
-//! a word, as when a node is lost. Nobody gets an error, and nothing is lost or done twice.
+//! Every process is replaced while people ask and tasks are worked on: one after the other as an update does it, with the step that a
+//! later release takes in the database before; back again; and without a word, as when a node is lost. Nobody gets an error, and nothing
+//! is lost or done twice.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +16,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use testkit::haproxy;
+use testkit::{haproxy, postgres::later_step};
 
 use crate::{
     installation::Installation,
@@ -177,6 +178,8 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
         let count = TASKS.to_string();
         let exercise = ["task", "exercise", "--count", &count, "--hold", "50ms"];
         assert_exit(&installation.command(&exercise).output().unwrap(), 0);
+        // What a later release needs comes first, under the processes of this one.
+        installation.postgres.sql(&installation.database, &later_step(1));
         // Forward, then back.
         for _ in 0..2 {
             processes.iter_mut().for_each(Process::replace);
