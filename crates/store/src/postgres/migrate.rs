@@ -17,10 +17,35 @@ pub(crate) const STEPS: &[Step] =
 /// Two that migrate at once wait for each other.
 const LOCK: i64 = 0x7261_6d70_6172_7400;
 
+/// For so long a step waits for a table that others work with. Whoever comes after it waits for as long, and all who have waited for a
+/// second are looked at for deadlocks, which somebody would lose.
+/// <https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT>
+const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
+/// Until it tries again. What waited behind it has gone on by then.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Nothing of Rampart holds a table for longer than a minute.
+const TRIES: u32 = 120;
+
 /// Connects as the owner, takes the steps that are missing, and gives the roles to those who are to work with the database. The
-/// names of the steps that were taken.
+/// names of the steps that were taken. Whoever works with the database meanwhile is held up for moments only; a table that somebody
+/// does not let go of for minutes is [`StoreError::Busy`].
 pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
+    migrate_by(STEPS, url, grant_to).await
+}
+
+async fn migrate_by(steps: &[Step], url: &str, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
     let mut client = connect(url).await?;
+    let mut tries = 0..TRIES;
+    loop {
+        match take(steps, &mut client, grant_to).await {
+            Err(StoreError::Busy(_)) if tries.next().is_some() => tokio::time::sleep(PAUSE).await,
+            taken => return taken,
+        }
+    }
+}
+
+/// All of it, or nothing.
+async fn take(steps: &[Step], client: &mut Client, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
     let transaction = client.transaction().await.map_err(error)?;
     transaction
         .execute_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
@@ -35,8 +60,12 @@ pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, Stor
         .await
         .map_err(error)?;
     let before = taken(&transaction).await?;
-    let missing = left(STEPS, &before)?;
+    let missing = left(steps, &before)?;
+    let sql = format!("SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+    transaction.batch_execute(&sql).await.map_err(error)?;
     for (number, step) in (before.len()..).zip(missing) {
+        // Whichever step is the first that is missing.
+        transaction.batch_execute("SET LOCAL search_path = rampart").await.map_err(error)?;
         transaction.batch_execute(step.sql).await.map_err(error)?;
         let (number, digest, needs) = (number as i64, step.digest(), step.needs as i64);
         transaction
@@ -137,4 +166,45 @@ pub(super) async fn advance_clock(owner: &str, by: Duration) -> Result<(), Store
          $$ SELECT clock_timestamp() + interval '{ahead} milliseconds' $$"
     );
     client.batch_execute(&sql).await.map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::postgres;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_waits_for_who_works_and_keeps_nobody_waiting() {
+        let server = postgres::Server::start();
+        let database = server.create_database();
+        let (owner, password) = server.superuser();
+        let url = server.url(owner, password, &database);
+        migrate(&url, &[]).await.unwrap();
+
+        // Somebody reads for long.
+        let mut reader = connect(&url).await.unwrap();
+        let reading = reader.transaction().await.unwrap();
+        reading.batch_execute("SELECT FROM rampart.tasks").await.unwrap();
+        let sql = "ALTER TABLE tasks ADD COLUMN note text";
+        let steps = [Step { ..STEPS[0] }, Step { name: "0002_note", sql, needs: 1 }];
+        let migrating = tokio::spawn(async move { migrate_by(&steps, &url, &[]).await });
+
+        // Whoever comes while it waits is let in, again and again.
+        let client = connect(&server.url(owner, password, &database)).await.unwrap();
+        client.batch_execute("SET statement_timeout = '30s'").await.unwrap();
+        for _ in 0..3 {
+            let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+            while client.query_typed_one(sql, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+                assert!(!migrating.is_finished());
+                tokio::task::yield_now().await;
+            }
+            client.batch_execute("SELECT FROM rampart.tasks").await.unwrap();
+        }
+        assert!(!migrating.is_finished());
+
+        reading.commit().await.unwrap();
+        assert_eq!(migrating.await.unwrap().unwrap(), ["0002_note"]);
+        client.batch_execute("SELECT note FROM rampart.tasks").await.unwrap();
+    }
 }
