@@ -38,7 +38,7 @@ const MISTAKES: [(&str, &str, &str, &str); 17] = [
     ("overlays/production/kustomization.yaml", "  - ../../components/monitoring-alerts\n", "", "alerts"),
     ("components/production-sizes/kustomization.yaml", "pods: \"170\"", "pods: \"60\"", "capacity"),
     ("components/doorbell-sentinel/network.yaml", "port: 26379", "port: 26378", "network"),
-    ("base/roles/common/pod.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "rules"),
+    ("base/roles/every/pod.yaml", "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "rules"),
 ];
 
 /// A copy of what stands in `deploy/kubernetes`, with every placeholder given.
