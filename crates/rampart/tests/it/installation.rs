@@ -2,12 +2,13 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use testkit::{postgres, proxy::TcpProxy, redis};
 
-use crate::run::{assert_exit, rampart};
+use crate::run::{THIS, assert_exit, release};
 
 /// Servers, with tenant `default` and its scope `test`. Nothing of Rampart runs yet.
 pub(crate) struct Installation {
@@ -24,6 +25,12 @@ impl Installation {
     /// With this scope file.
     #[track_caller]
     pub(crate) fn start(scope: &str) -> Installation {
+        Installation::of(Path::new(THIS), scope)
+    }
+
+    /// As the release left it whose binary that is.
+    #[track_caller]
+    pub(crate) fn of(program: &Path, scope: &str) -> Installation {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let postgres = postgres::Server::start();
         let database = postgres.create_database();
@@ -37,23 +44,32 @@ impl Installation {
             database,
             _runtime: runtime,
         };
-        let directory = installation.directory.path();
-        let (owner, password) = installation.postgres.superuser();
-        let owner = installation.postgres.url(owner, password, &installation.database);
-        let migrate =
-            rampart(directory).args(["migrate", "--grant-to", "app", "--database", &owner]).output();
-        assert_exit(&migrate.unwrap(), 0);
-        std::fs::write(directory.join("scope.toml"), scope).unwrap();
+        installation.migrate(program);
+        std::fs::write(installation.directory.path().join("scope.toml"), scope).unwrap();
         for words in [&["tenant", "create", "default"][..], &["scope", "put", "test", "scope.toml"]] {
-            assert_exit(&installation.command(words).output().unwrap(), 0);
+            assert_exit(&installation.command_of(program, words).output().unwrap(), 0);
         }
         installation
     }
 
+    /// The database has what that release needs.
+    #[track_caller]
+    pub(crate) fn migrate(&self, program: &Path) {
+        let (owner, password) = self.postgres.superuser();
+        let owner = self.postgres.url(owner, password, &self.database);
+        let words = ["migrate", "--grant-to", "app", "--database", &owner];
+        assert_exit(&release(program, self.directory.path()).args(words).output().unwrap(), 0);
+    }
+
     /// A command that finds its way through the environment.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
+        self.command_of(Path::new(THIS), words)
+    }
+
+    /// As [`Installation::command`], of whichever release.
+    pub(crate) fn command_of(&self, program: &Path, words: &[&str]) -> Command {
         let url = |at: SocketAddr| format!("postgres://app:of-the-tests@{at}/{}", self.database);
-        let mut command = rampart(self.directory.path());
+        let mut command = release(program, self.directory.path());
         command
             .args(words)
             .env("RAMPART_DATABASE", url(self.proxy.address()))

@@ -14,7 +14,15 @@ use serde_json::Value;
 
 /// The binary, in a directory of its own, without the caller's colours.
 pub(crate) fn rampart(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rampart"));
+    release(Path::new(THIS), directory)
+}
+
+/// The binary of this release.
+pub(crate) const THIS: &str = env!("CARGO_BIN_EXE_rampart");
+
+/// As [`rampart`], of whichever release.
+pub(crate) fn release(program: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(directory).env_remove("NO_COLOR").stdin(Stdio::null());
     command
 }

@@ -1,11 +1,15 @@
 //! Every process is replaced while people ask and tasks are worked on: one after the other as an update does it, with the step that a
 //! later release takes in the database before; back again; and without a word, as when a node is lost. Nobody gets an error, and nothing
 //! is lost or done twice.
+//!
+//! With the binary of the release before in `RAMPART_PREVIOUS`, that one is replaced by this one, and comes back: both work beside one
+//! another on one database all the while (`deploy/delivery/side-by-side`). Without it the next release's step is a made-up one.
 
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -21,7 +25,7 @@ use testkit::{haproxy, postgres::later_step};
 use crate::{
     installation::Installation,
     platform::{PATIENCE, watched::Watched},
-    run::{assert_exit, send, text},
+    run::{THIS, assert_exit, send, text},
 };
 
 const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
@@ -29,7 +33,8 @@ const GATEWAYS: usize = 3;
 /// Who asks at once, and how often each of them does: 200 requests a second together, where the machine is fast enough.
 const ASKERS: usize = 10;
 const EVERY: Duration = Duration::from_millis(50);
-const TASKS: usize = 3_000;
+/// As many as keep the workers busy while everything is replaced, and each longer than a worker has that is to end.
+const TASKS: usize = 500;
 /// One of so many requests begins a scan.
 const SCANS: usize = 100;
 
@@ -40,6 +45,15 @@ struct Seen {
     scans: Mutex<Vec<String>>,
     errors: Mutex<Vec<String>>,
     over: AtomicBool,
+}
+
+/// Nobody asks any more, whichever way this ends.
+struct Asking<'a>(&'a Seen);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
 }
 
 /// One request on a connection of its own; the body of a good answer.
@@ -99,49 +113,53 @@ fn ask(entry: SocketAddr, key: &str, asker: usize, seen: &Seen) {
 /// One process, and how it is started anew.
 struct Process<'a> {
     running: Option<Watched>,
-    start: Box<dyn Fn() -> Watched + 'a>,
+    start: Box<dyn Fn(&Path) -> Watched + 'a>,
 }
 
 impl<'a> Process<'a> {
-    fn new(start: impl Fn() -> Watched + 'a) -> Process<'a> {
+    fn new(program: &Path, start: impl Fn(&Path) -> Watched + 'a) -> Process<'a> {
         let mut process = Process { running: None, start: Box::new(start) };
-        process.begin();
+        process.begin(program);
         process
     }
 
-    fn begin(&mut self) {
-        let running = (self.start)();
+    fn begin(&mut self, program: &Path) {
+        let running = (self.start)(program);
         running.comes_to("/ready", 200, "ready");
         self.running = Some(running);
     }
 
-    /// As an update does it: it ends by itself, and another takes its place.
-    fn replace(&mut self) {
+    /// As an update does it: it ends by itself, and one of that release takes its place.
+    fn replace(&mut self, program: &Path) {
         let mut running = self.running.take().unwrap();
         send(Signal::SIGTERM, &running.child);
         assert!(running.child.wait().unwrap().success());
-        self.begin();
+        self.begin(program);
     }
 
     /// As the end of its node does it.
-    fn lose(&mut self) {
+    fn lose(&mut self, program: &Path) {
         let mut running = self.running.take().unwrap();
         running.child.kill().unwrap();
         running.child.wait().unwrap();
-        self.begin();
+        self.begin(program);
     }
 }
 
 #[test]
 fn processes_are_replaced_and_lost_and_nobody_sees_it() {
-    let installation = Installation::start(SCOPE);
+    let this = Path::new(THIS);
+    let other = std::env::var_os("RAMPART_PREVIOUS").map(PathBuf::from);
+    let before = other.as_deref().unwrap_or(this);
+    let installation = Installation::of(before, SCOPE);
     let entry = haproxy::Server::start(GATEWAYS);
-    let made = installation.command(&["key", "create", "asker", "--role", "administrator"]).output().unwrap();
+    let words = ["key", "create", "asker", "--role", "administrator"];
+    let made = installation.command_of(before, &words).output().unwrap();
     assert_exit(&made, 0);
     let key = text(&made.stdout).trim().to_owned();
     let installation = &installation;
-    let start = |words: Vec<String>| {
-        let mut command = installation.command(&[]);
+    let start = |program: &Path, words: &[String]| {
+        let mut command = installation.command_of(program, &[]);
         command.args(words).args(["--metrics", "127.0.0.1:0", "--log", "warn"]);
         Watched::start(command)
     };
@@ -154,7 +172,7 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
         ];
         let words = ["gateway", "--linger=2s", "--drain=10s"].into_iter().chain(rates).map(str::to_owned);
         let words: Vec<String> = words.chain([format!("--listen={address}")]).collect();
-        Process::new(move || start(words.clone()))
+        Process::new(before, move |program| start(program, &words))
     });
     let mut processes: Vec<Process<'_>> = gateways.collect();
     for role in [
@@ -166,26 +184,34 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
         "worker --stage discover,ports,crawl,check,report --drain 1s",
     ] {
         let words: Vec<String> = role.split(' ').map(str::to_owned).collect();
-        processes.push(Process::new(move || start(words.clone())));
+        processes.push(Process::new(before, move |program| start(program, &words)));
     }
 
     let seen = Seen::default();
     thread::scope(|scope| {
+        let _asking = Asking(&seen);
         for asker in 0..ASKERS {
             let (seen, key, entry) = (&seen, &key, entry.address());
             scope.spawn(move || ask(entry, key, asker, seen));
         }
         let count = TASKS.to_string();
-        let exercise = ["task", "exercise", "--count", &count, "--hold", "50ms"];
-        assert_exit(&installation.command(&exercise).output().unwrap(), 0);
+        let exercise = ["task", "exercise", "--count", &count, "--hold", "2s"];
+        assert_exit(&installation.command_of(before, &exercise).output().unwrap(), 0);
         // What a later release needs comes first, under the processes of this one.
-        installation.postgres.sql(&installation.database, &later_step(1));
-        // Forward, then back.
-        for _ in 0..2 {
-            processes.iter_mut().for_each(Process::replace);
+        match &other {
+            Some(_) => installation.migrate(this),
+            None => drop(installation.postgres.sql(&installation.database, &later_step(1))),
         }
-        processes.iter_mut().for_each(Process::lose);
-        seen.over.store(true, Ordering::Relaxed);
+        for process in &mut processes {
+            process.replace(this);
+        }
+        // Back, and each is lost once, to become one of the other release again: both are there at once, in every mixture.
+        for process in &mut processes {
+            process.replace(before);
+        }
+        for process in &mut processes {
+            process.lose(this);
+        }
     });
     let errors = seen.errors.into_inner().unwrap();
     let answers = seen.answers.load(Ordering::Relaxed);
