@@ -9,3 +9,4 @@ mod found;
 mod promotion;
 mod renders;
 mod schemas;
+mod sizes;
