@@ -7,11 +7,13 @@
 //! What share of what people ask the release answers is what share of the pods it has: a Service leads to all of them alike.
 
 mod gates;
+mod release;
 mod standing;
 mod workload;
 
 pub use self::{
     gates::{Look, Questions, Verdict},
+    release::{Changed, Course, FIRST, GATEWAY, Refusal, Release, Way},
     standing::Standing,
     workload::{Hold, Installation, Kind, Workload, image_name, pin},
 };

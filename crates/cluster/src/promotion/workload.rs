@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Standing;
+use super::{Standing, Way};
 use crate::manifests::{list, text};
 
 /// Where a workload says which image it was given last by a promotion,
@@ -189,9 +189,9 @@ impl<'a> Workload<'a> {
     }
 
     /// What makes its containers have an image, in the place of what they have of the same program, and a Deployment go so far with that;
-    /// as a JSON patch (RFC 6902), which fails when somebody else has changed an image meanwhile. With `promotes` it is written down what
+    /// as a JSON patch (RFC 6902), which fails when somebody else has changed an image meanwhile. On the way on it is written down what
     /// there was before; whoever goes back leaves that as it is.
-    pub fn change(&self, to: &str, hold: Hold, promotes: bool) -> Vec<Value> {
+    pub fn change(&self, to: &str, hold: Hold, way: Way) -> Vec<Value> {
         let program = image_name(to);
         let mut patch = Vec::new();
         for (path, had) in self.containers() {
@@ -200,7 +200,7 @@ impl<'a> Workload<'a> {
                 patch.push(json!({ "op": "replace", "path": path, "value": to }));
             }
         }
-        let before = self.image(program).filter(|before| *before != to && promotes);
+        let before = self.image(program).filter(|before| *before != to && way == Way::On);
         let mut annotations = Vec::new();
         if let Some(before) = before {
             annotations.push(add(&annotation_path(BEFORE), before));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     fn patch(object: &Value, to: &str, hold: Hold) -> Vec<Value> {
-        Workload { kind: Kind::of(object).unwrap(), object }.change(to, hold, true)
+        Workload { kind: Kind::of(object).unwrap(), object }.change(to, hold, Way::On)
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(patch(&deployment(TWO, &json!({})), TWO, Hold::Free), [paused(false)]);
         let object = deployment(ONE, &json!({ BEFORE: TWO, PROMOTED: ONE }));
         let workload = Workload { kind: Kind::Deployment, object: &object };
-        assert_eq!(workload.change(TWO, Hold::Free, false), [&images[..], &[paused(false)]].concat());
+        assert_eq!(workload.change(TWO, Hold::Free, Way::Back), [&images[..], &[paused(false)]].concat());
         assert_eq!((workload.image_before(ONE), workload.image_before(TWO)), (Some(TWO), None));
     }
 
@@ -343,22 +343,22 @@ mod tests {
             &counts_after(STAND, STAND + 1),
             &[add(&annotation_path(STANDS), "10 900")],
         ];
-        assert_eq!(workload(&object).change(TWO, Hold::Beside, true), stands.concat());
+        assert_eq!(workload(&object).change(TWO, Hold::Beside, Way::On), stands.concat());
         object["metadata"]["annotations"][STANDS] = json!("10 900");
         assert_eq!(workload(&object).hold(), Hold::Free, "it is left of an earlier one");
         object["spec"]["minReadySeconds"] = json!(STAND);
         assert_eq!(workload(&object).hold(), Hold::Beside);
         assert_eq!(
-            workload(&object).change(TWO, Hold::Beside, true),
+            workload(&object).change(TWO, Hold::Beside, Way::On),
             [add("/spec/paused", false)],
             "it is not forgotten"
         );
         let free = [&[add("/spec/paused", false)][..], &counts_after(10, 900)];
-        assert_eq!(workload(&object).change(TWO, Hold::Free, false), free.concat());
+        assert_eq!(workload(&object).change(TWO, Hold::Free, Way::Back), free.concat());
         // Whoever has taken the annotation away has not taken away the rest.
         object["metadata"]["annotations"] = json!({});
         let free = [&[add("/spec/paused", false)][..], &counts_after(10, 600)];
-        assert_eq!(workload(&object).change(TWO, Hold::Free, false), free.concat());
+        assert_eq!(workload(&object).change(TWO, Hold::Free, Way::Back), free.concat());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgGroup, Args, Subcommand};
-use cluster::promotion::Steps;
+use cluster::promotion::{Course, Steps};
 use url::Url;
 
 use super::values::duration;
@@ -74,6 +74,16 @@ pub(crate) struct DeployPromoteArguments {
     /// Cluster, as kubectl names it [default: kubectl's current one]
     #[arg(long, value_name = "CONTEXT")]
     pub(crate) context: Option<String>,
+}
+
+impl DeployPromoteArguments {
+    pub(crate) fn course(&self) -> Course {
+        match (self.blue_green, self.stand) {
+            (false, _) => Course::InSteps,
+            (true, false) => Course::BlueGreen,
+            (true, true) => Course::Stand,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

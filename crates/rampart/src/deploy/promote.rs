@@ -7,13 +7,13 @@ use std::{process::ExitCode, time::Instant};
 use anyhow::{Context, bail};
 use cluster::{
     prometheus::Prometheus,
-    promotion::{Hold, Installation, Look, Questions, Standing, Verdict, image_name},
+    promotion::{Changed, Course, GATEWAY, Hold, Look, Questions, Release, Standing, Verdict, Way},
 };
 use report::terminal::sanitise;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use self::namespace::{Changed, Namespace, POLL, Way};
+use self::namespace::{Namespace, POLL};
 use crate::{
     cli::{DeployPromoteArguments, DeployRollbackArguments, say},
     platform::{interrupted, operators_runtime},
@@ -21,10 +21,6 @@ use crate::{
 
 /// A release was taken back.
 const EXIT_WENT_BACK: u8 = 1;
-/// It prepares the database, which both releases can work with from then on.
-const FIRST: &str = "orchestrator";
-/// What people ask, and so what is looked at; and the Service that leads there.
-const GATEWAY: &str = "gateway";
 /// Looks that are bad, until it goes back: one may be bad by chance.
 const BAD: u32 = 2;
 
@@ -63,58 +59,9 @@ pub(super) fn promote(asked: &DeployPromoteArguments) -> anyhow::Result<ExitCode
 pub(super) fn rollback(asked: &DeployRollbackArguments) -> anyhow::Result<ExitCode> {
     operators_runtime()?.block_on(async {
         let namespace = Namespace::new(asked.context.as_deref(), asked.patience, POLL, interrupted()?);
-        let installation = namespace.look()?;
-        refuse_rollout(&installation)?;
-        let changed = last_promotion(&installation);
-        let gateway = installation.deployment(GATEWAY);
-        let is_left = installation.pinned(GATEWAY).is_some()
-            || gateway.is_some_and(|gateway| gateway.hold() != Hold::Free);
-        if changed.is_empty() && !is_left {
-            bail!(
-                "there is nothing to go back to: `rampart deploy promote` says at each Deployment what it had before, and it has that"
-            );
-        }
-        let mut back = changed.clone();
-        let is_among = changed.iter().any(|changed| changed.name == GATEWAY);
-        if let Some(gateway) = gateway.filter(|_| is_left && !is_among) {
-            // What was left of going back before: it has its image, and is to go on with it.
-            let image = gateway.first_image().context("the gateway has no container")?;
-            back.push(Changed::of(&gateway, image, image));
-        }
-        namespace.go_back(&back).await?;
+        namespace.go_back(&namespace.look()?.way_back()?).await?;
         Ok(ExitCode::SUCCESS)
     })
-}
-
-/// What the last promotion has changed, and has not gone back yet. Of a gateway that waits for the rest of it it is known which that was;
-/// otherwise the orchestrator tells, which is changed before anything else: what was promoted before that, and not by that, has gone as
-/// far back as it may.
-fn last_promotion(installation: &Installation) -> Vec<Changed> {
-    let is_pinned = installation.pinned(GATEWAY).is_some();
-    let of = |name| installation.deployment(name).filter(|workload| workload.image_promoted().is_some());
-    let waiting = of(GATEWAY).filter(|gateway| {
-        let promoted = gateway.image_promoted().unwrap_or_default();
-        (is_pinned || gateway.hold() != Hold::Free) && gateway.image(image_name(promoted)) == Some(promoted)
-    });
-    let first = waiting.or_else(|| of(FIRST)).or_else(|| of(GATEWAY));
-    // It has forgotten what it went back from.
-    let to = first.and_then(|first| first.image_promoted()).filter(|to| !to.is_empty());
-    let Some(to) = to else { return Vec::new() };
-    let of_it = installation.workloads().filter_map(|workload| {
-        let before = workload.image_before(to)?;
-        // What somebody else has given another image is among them, and is refused there.
-        (workload.image(image_name(to)) != Some(before)).then(|| Changed::of(&workload, before, to))
-    });
-    of_it.collect()
-}
-
-fn refuse_rollout(installation: &Installation) -> anyhow::Result<()> {
-    if installation.is_of_a_rollout(GATEWAY) {
-        bail!(
-            "the gateway's pods are of a Rollout: `kubectl argo rollouts promote {GATEWAY}` takes it on, and `undo` back"
-        );
-    }
-    Ok(())
 }
 
 /// Whose connection to this machine is gone can say nothing more: it goes back as by Ctrl-C, but for those who have said by `nohup` that
@@ -158,52 +105,7 @@ struct Promotion<'a> {
 impl Promotion<'_> {
     /// Can it be done at all? Nothing was changed yet.
     async fn check(&mut self) -> anyhow::Result<()> {
-        let (installation, image) = (self.namespace.look()?, &self.asked.image);
-        refuse_rollout(&installation)?;
-        let gateway = installation.deployment(GATEWAY);
-        let gateway = gateway.with_context(|| {
-            format!(
-                "there is no Deployment {GATEWAY} in the namespace {}: --context names another cluster",
-                super::NAMESPACE
-            )
-        })?;
-        let Some(now) = gateway.image(image_name(image)) else {
-            bail!(
-                "`{image}` is no other one of what the gateway has: an image with another name comes with an overlay"
-            );
-        };
-        let (pinned, standing) = (installation.pinned(GATEWAY), installation.standing(GATEWAY, now));
-        let is_of_now =
-            pinned.is_some() && pinned == standing.hash.as_deref() && gateway.hold() == Hold::Free;
-        let stands = gateway.hold() == Hold::Beside || (pinned.is_some() && !is_of_now);
-        if stands && (!self.asked.blue_green || now != image) {
-            bail!(
-                "another release stands beside this one: `rampart deploy rollback` removes it, and `promote --blue-green` with its image goes on"
-            );
-        }
-        if now != image && gateway.hold() == Hold::Paused {
-            bail!(
-                "the gateway waits between two releases: `rampart deploy rollback` goes back, and `promote {now}` goes on"
-            );
-        }
-        if now != image && !standing.is_at_rest() {
-            bail!("the gateway is replacing its pods just now: wait until it has, or see why it does not");
-        }
-        if self.asked.stand && pinned.is_some() && pinned == standing.hash.as_deref() && now == image {
-            bail!("people are led to this release already: without --stand it goes on");
-        }
-        match (self.asked.blue_green, gateway.has_room_beside()) {
-            (true, false) => bail!(
-                "two releases of the gateway do not stand beside one another: the overlay needs the component `beside`"
-            ),
-            (false, true) => bail!(
-                "with the component `beside` all gateways come at once, and not in steps: promote --blue-green, or take it out of the overlay"
-            ),
-            _ => {}
-        }
-        if installation.standing(GATEWAY, image).wanted == 0 {
-            bail!("the gateway has no pods, and there is nothing to look at: is everything asleep?");
-        }
+        self.namespace.look()?.may_take(&self.asked.image, self.asked.course())?;
         if let Some(prometheus) = &self.prometheus {
             // Whether it is one, and answers.
             prometheus.ask("vector(1)").await?.context("Prometheus does not know that 1 is 1")?;
@@ -213,38 +115,24 @@ impl Promotion<'_> {
     }
 
     async fn run(&mut self) -> anyhow::Result<Came> {
-        let installation = self.namespace.see().await?;
-        let image = self.asked.image.as_str();
-        let (mut rest, mut is_new) = (Vec::new(), false);
-        for workload in installation.workloads() {
-            let Some(now) = workload.image(image_name(image)) else { continue };
-            is_new |= now != image || workload.hold() != Hold::Free;
-            // Of one that was interrupted this is what comes first again.
-            let before = if now == image { workload.image_before(image).unwrap_or(now) } else { now };
-            let changed = Changed::of(&workload, before, image);
-            match workload.name() {
-                FIRST | GATEWAY => self.changed.push(changed),
-                _ => rest.push(changed),
-            }
-        }
-        if !is_new && installation.pinned(GATEWAY).is_none() {
+        let Release { first, gateway, rest, is_new } =
+            self.namespace.see().await?.release(&self.asked.image)?;
+        if !is_new {
             // Whether it does well was looked at when it came, or by nobody: there may be nothing to compare it with any more.
-            self.changed.extend(rest);
+            self.changed = first.into_iter().chain([gateway]).chain(rest).collect();
             self.take(&self.changed).await?;
             return Ok(Came::ToAll);
         }
-        let first = self.changed.iter().find(|changed| changed.name == FIRST).cloned();
-        if let Some(orchestrator) = first {
-            self.take(&[orchestrator]).await?;
-        }
-        let came = match self.asked.blue_green {
-            true => self.take_beside().await?,
-            false => self.take_in_steps().await?,
+        self.changed = first.iter().chain([&gateway]).cloned().collect();
+        self.take(first.as_slice()).await?;
+        let came = match self.asked.course() {
+            Course::InSteps => self.take_in_steps(&gateway).await?,
+            Course::BlueGreen | Course::Stand => self.take_beside(&gateway).await?,
         };
         if came == Came::ToAll {
             self.changed.extend(rest.iter().cloned());
             self.take(&rest).await?;
-            let standing = self.namespace.see().await?.standing(GATEWAY, image);
+            let standing = self.namespace.see().await?.standing(GATEWAY, &gateway.to);
             self.watch(&standing).await?;
         }
         Ok(came)
@@ -262,19 +150,11 @@ impl Promotion<'_> {
         Ok(())
     }
 
-    fn gateway(&self) -> anyhow::Result<&Changed> {
-        self.changed.iter().find(|changed| changed.name == GATEWAY).context("the gateway is gone")
-    }
-
-    async fn hold(&self, hold: Hold) -> anyhow::Result<()> {
-        self.namespace.give(self.gateway()?, Way::On, hold).await
-    }
-
     async fn until(&self, is_so: impl Fn(&Standing) -> bool) -> anyhow::Result<Standing> {
         self.namespace.until(GATEWAY, &self.asked.image, is_so).await
     }
 
-    async fn take_in_steps(&self) -> anyhow::Result<Came> {
+    async fn take_in_steps(&self, gateway: &Changed) -> anyhow::Result<Came> {
         for share in self.asked.steps.shares() {
             let standing = self.namespace.see().await?.standing(GATEWAY, &self.asked.image);
             // One that was interrupted may have come further; and as many as all of them are no step.
@@ -282,24 +162,24 @@ impl Promotion<'_> {
                 continue;
             }
             if !standing.is_asked_for(share) {
-                self.hold(Hold::Free).await?;
+                self.namespace.give(gateway, Way::On, Hold::Free).await?;
                 self.until(|standing| standing.is_asked_for(share)).await?;
             }
             // So many are made, and no more: the others that are to come wait for the ones that are looked at.
-            self.hold(Hold::Paused).await?;
+            self.namespace.give(gateway, Way::On, Hold::Paused).await?;
             let standing = self.until(|standing| standing.is_ready_for(share)).await?;
             let Standing { ready, others, .. } = standing;
             say(&format!("{GATEWAY}: {ready} of {} pods have it\n", ready + others));
             self.watch(&standing).await?;
         }
-        self.hold(Hold::Free).await?;
+        self.namespace.give(gateway, Way::On, Hold::Free).await?;
         self.until(Standing::is_done).await?;
         say(&format!("{GATEWAY}: all pods have it\n"));
         Ok(Came::ToAll)
     }
 
-    async fn take_beside(&self) -> anyhow::Result<Came> {
-        let (namespace, gateway) = (&self.namespace, self.gateway()?);
+    async fn take_beside(&self, gateway: &Changed) -> anyhow::Result<Came> {
+        let namespace = &self.namespace;
         let installation = namespace.see().await?;
         let standing = installation.standing(GATEWAY, &gateway.to);
         if !standing.is_done() {
@@ -310,11 +190,11 @@ impl Promotion<'_> {
                     .pin(Some(hash.context("no other release is there beside which it could stand")?))
                     .await?;
             }
-            self.hold(Hold::Beside).await?;
+            namespace.give(gateway, Way::On, Hold::Beside).await?;
             let standing = self.until(|standing| standing.is_ready_for(100)).await?;
             let hash = standing.hash.as_deref().context("its pods have no names")?;
             say(&format!("{GATEWAY}: {} pods stand beside {} others\n", standing.ready, standing.others));
-            if self.asked.stand {
+            if self.asked.course() == Course::Stand {
                 say(&format!(
                     "nobody is led to them: look at one of `kubectl get pods --namespace {} --selector pod-template-hash={hash}`, then \
                      go on without --stand, or back by `rampart deploy rollback`\n",
@@ -328,9 +208,9 @@ impl Promotion<'_> {
         }
         // First this: were it the other way round, and this broke off here, the next release would be one that nobody is led to.
         namespace.pin(None).await?;
-        self.hold(Hold::Free).await?;
+        namespace.give(gateway, Way::On, Hold::Free).await?;
         // It may have stood for longer than a pod may take, and the Deployment thinks for a moment that it is stuck.
-        namespace.come(GATEWAY, &gateway.to, false, Standing::is_done).await?;
+        namespace.until_done(GATEWAY, &gateway.to).await?;
         say(&format!("{GATEWAY}: all pods have it\n"));
         Ok(Came::ToAll)
     }

@@ -5,62 +5,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use cluster::{
     kubectl,
-    promotion::{self, Hold, Installation, Kind, Standing, Workload, image_name},
+    promotion::{self, Changed, GATEWAY, Hold, Installation, Standing, Way, image_name},
 };
 use report::terminal::sanitise;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{super::NAMESPACE, GATEWAY};
+use super::super::NAMESPACE;
 use crate::cli::say;
 
 /// How often it is asked how far a Deployment has come, at least. A pod counts for it ten seconds after it is ready at the earliest, so
 /// that it does not go further meanwhile than it is to.
 pub(super) const POLL: Duration = Duration::from_secs(1);
-
-/// Something that a release changes, what it had before, and what it is given.
-#[derive(Debug, Clone)]
-pub(super) struct Changed {
-    kind: Kind,
-    pub(super) name: String,
-    pub(super) before: String,
-    pub(super) to: String,
-}
-
-impl Changed {
-    pub(super) fn of(workload: &Workload<'_>, before: &str, to: &str) -> Changed {
-        let (before, to) = (before.to_owned(), to.to_owned());
-        Changed { kind: workload.kind, name: workload.name().to_owned(), before, to }
-    }
-
-    pub(super) fn has_pods(&self) -> bool {
-        self.kind == Kind::Deployment
-    }
-
-    /// It, as long as nobody else has given it another image.
-    fn among<'a>(&self, installation: &'a Installation) -> anyhow::Result<Workload<'a>> {
-        let Changed { kind, name, before, to } = self;
-        let mut workloads = installation.workloads();
-        let found = workloads.find(|workload| workload.name() == name && workload.kind == *kind);
-        let found = found.with_context(|| format!("the {} {name} is not there any more", kind.as_str()))?;
-        match found.image(image_name(to)) {
-            Some(image) if image == before || image == to => Ok(found),
-            other => bail!(
-                "somebody has given {name} another image meanwhile, and it is left alone: {}",
-                other.unwrap_or("of another name")
-            ),
-        }
-    }
-}
-
-/// Which image something is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// That of the release, and what it had is written down.
-    On,
-    /// What it had.
-    Back,
-}
 
 pub(super) struct Namespace<'a> {
     context: Option<&'a str>,
@@ -107,7 +63,7 @@ impl<'a> Namespace<'a> {
 
     /// Gives something an image, and says how far it may go with it.
     pub(super) async fn give(&self, which: &Changed, way: Way, hold: Hold) -> anyhow::Result<()> {
-        let image = if way == Way::On { &which.to } else { &which.before };
+        let image = which.image(way);
         let until = Instant::now() + self.patience;
         loop {
             let installation = self.see().await?;
@@ -116,7 +72,7 @@ impl<'a> Namespace<'a> {
             if has_it && (!which.has_pods() || found.hold() == hold) {
                 return Ok(());
             }
-            let patch = found.change(image, hold, way == Way::On);
+            let patch = found.change(image, hold, way);
             match self.patch(which.kind.as_str(), &which.name, &patch) {
                 // Whether somebody else was faster is seen at the next look.
                 Err(_) if Instant::now() < until => self.pause(self.poll).await?,
@@ -137,32 +93,37 @@ impl<'a> Namespace<'a> {
         self.again(|| self.patch("service", GATEWAY, &promotion::pin(hash))).await
     }
 
-    /// Waits until a Deployment has come so far with an image.
+    /// Waits until a Deployment has come so far with an image, as long as it thinks itself that it comes further.
     pub(super) async fn until(
         &self,
         name: &str,
         image: &str,
         is_so: impl Fn(&Standing) -> bool,
     ) -> anyhow::Result<Standing> {
-        self.come(name, image, true, is_so).await
+        let come = |standing: &Standing| match &standing.stuck {
+            _ if is_so(standing) => Ok(true),
+            Some(why) => bail!("{name} does not come any further: {why}"),
+            None => Ok(false),
+        };
+        self.wait(name, image, come).await
     }
 
-    /// The same; with `heeds_stuck` only as long as the Deployment itself thinks that it comes further.
-    pub(super) async fn come(
+    /// Waits until all pods of a Deployment have an image and no others are left, whatever it thinks of itself meanwhile.
+    pub(super) async fn until_done(&self, name: &str, image: &str) -> anyhow::Result<()> {
+        self.wait(name, image, |standing| Ok(standing.is_done())).await.map(drop)
+    }
+
+    async fn wait(
         &self,
         name: &str,
         image: &str,
-        heeds_stuck: bool,
-        is_so: impl Fn(&Standing) -> bool,
+        has_come: impl Fn(&Standing) -> anyhow::Result<bool>,
     ) -> anyhow::Result<Standing> {
         let until = Instant::now() + self.patience;
         loop {
             let standing = self.see().await?.standing(name, image);
-            if is_so(&standing) {
+            if has_come(&standing)? {
                 return Ok(standing);
-            }
-            if let Some(why) = standing.stuck.filter(|_| heeds_stuck) {
-                bail!("{name} does not come any further: {why}");
             }
             if Instant::now() >= until {
                 let Standing { ready, wanted, refused, .. } = standing;
@@ -196,8 +157,8 @@ impl<'a> Namespace<'a> {
         }
         // What was wrong with the release is no concern of what was there before it.
         for Changed { name, before, .. } in changed.iter().filter(|changed| changed.has_pods()) {
-            match self.come(name, before, false, Standing::is_done).await {
-                Ok(_) => say(&format!("{name} is back at {}\n", sanitise(before))),
+            match self.until_done(name, before).await {
+                Ok(()) => say(&format!("{name} is back at {}\n", sanitise(before))),
                 Err(why) => {
                     refused.push(format!("{why:#}"));
                     continue;
