@@ -255,7 +255,10 @@ impl From<StoreError> for Problem {
             | StoreError::SaidElsewhere(_) => Kind::Conflict,
             StoreError::Changed { .. } => Kind::Changed,
             StoreError::NoWorker(_) => Kind::NoWorker,
-            StoreError::OutOfScope { .. } | StoreError::NoPrice | StoreError::Invalid(_) => Kind::Invalid,
+            StoreError::OutOfScope { .. }
+            | StoreError::NoPrice
+            | StoreError::Invalid(_)
+            | StoreError::NoDirectory(_) => Kind::Invalid,
             StoreError::Unavailable(_)
             | StoreError::Busy(_)
             | StoreError::Objects(_)

@@ -17,6 +17,11 @@ pub enum StoreError {
     /// Objects cannot be written or read: it may or may not have happened. Asking again is safe.
     #[error("the object storage cannot be used: {0}")]
     Objects(String),
+    /// The directory for objects is not there.
+    #[error(
+        "object storage: the directory `{0}` cannot be used: there is none; `rampart up` and workers make it"
+    )]
+    NoDirectory(String),
     /// No room on the disk.
     #[error("there is no room for the database: {0}")]
     Full(String),
@@ -114,9 +119,15 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether a database that is being started and prepared says so for a while.
+    /// Whether a database that is being started and prepared says so for a while, or a place for objects that somebody else makes.
     pub fn may_be_ready_soon(&self) -> bool {
-        matches!(self, StoreError::Unavailable(_) | StoreError::Busy(_) | StoreError::Schema(_))
+        matches!(
+            self,
+            StoreError::Unavailable(_)
+                | StoreError::Busy(_)
+                | StoreError::Schema(_)
+                | StoreError::NoDirectory(_)
+        )
     }
 
     /// An error, unless that thing is as somebody has seen it.

@@ -201,7 +201,7 @@ pub(super) fn gateway(asked: &OnPlatform<GatewayArguments>) -> anyhow::Result<Ex
     processes::run(configuration, Process::Gateway, async |logging| {
         let (stop, hangup) = (interrupted()?, Hangup::listen(arguments.start.follow_files)?);
         let Listening { listener, tls, url } = listen(configuration, &arguments.listen).await?;
-        let store = configuration.with_evidence(processes::open(configuration, &arguments.start).await?)?;
+        let store = processes::open(configuration, &arguments.start, &stop).await?;
         say(&format!("the gateway listens on {url}\n"));
         let closed = CancellationToken::new();
         let doorbell = configuration.changing_doorbell()?;

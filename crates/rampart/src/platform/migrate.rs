@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use report::terminal::sanitise;
 use serde_json::json;
 use store::{Location, StoreError};
 
-use super::{print_json, processes};
+use super::{interrupted, print_json, processes};
 use crate::{
     cli::{MigrateArguments, say},
     configuration::Configuration,
@@ -43,13 +43,18 @@ pub(super) fn migrate(
     })
 }
 
-/// Waits for a server that is not there yet.
-async fn migrate_within(url: &str, arguments: &MigrateArguments) -> Result<Vec<String>, StoreError> {
+/// Waits for a server that is not there yet, until somebody interrupts it.
+async fn migrate_within(url: &str, arguments: &MigrateArguments) -> anyhow::Result<Vec<String>> {
+    let stop = interrupted()?;
     let wait = arguments.start.database_wait.unwrap_or_default();
     let may_come = |error: &StoreError| matches!(error, StoreError::Unavailable(_));
     let tell = |error: &StoreError| {
         say(&format!("waiting for the database: {}\n", sanitise(&error.to_string())));
     };
-    processes::until_there(wait, async || store::migrate(url, &arguments.grant_to).await, may_come, tell)
-        .await
+    let migrate = async || store::migrate(url, &arguments.grant_to).await;
+    tokio::select! {
+        taken = processes::until_there(wait, migrate, may_come, tell) => Ok(taken?),
+        // What was begun is taken back by the server.
+        () = stop.cancelled() => bail!("interrupted: the same again goes on"),
+    }
 }

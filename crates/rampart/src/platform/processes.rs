@@ -12,6 +12,7 @@ use gateway::Watched;
 use model::Stage;
 use store::{Store, StoreError};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use traces::Traces;
 use worker::{Checks, OrchestratorFigures, Pool, PoolOptions, Stages, deliver::Sender};
 
@@ -58,16 +59,24 @@ pub(crate) fn run(
     ended
 }
 
-/// Opens the database, and waits for one that is not there yet, or that nobody has prepared yet: where everything is started at once,
-/// nobody says in which order.
-pub(super) async fn open(configuration: &Configuration, start: &StartArguments) -> anyhow::Result<Store> {
+/// Opens the database and where evidence is kept, and waits for what is not there yet, or that nobody has prepared yet: where everything
+/// is started at once, nobody says in which order. Who is told to end does not wait any longer.
+pub(super) async fn open(
+    configuration: &Configuration,
+    start: &StartArguments,
+    stop: &CancellationToken,
+) -> anyhow::Result<Store> {
     let wait = start.database_wait.unwrap_or_default();
     let may_come =
         |error: &anyhow::Error| error.downcast_ref::<StoreError>().is_some_and(StoreError::may_be_ready_soon);
     let tell = |error: &anyhow::Error| {
-        tracing::warn!(?wait, "waiting for the database: {error:#}");
+        tracing::warn!(?wait, "waiting: {error:#}");
     };
-    until_there(wait, async || configuration.open().await, may_come, tell).await
+    let attempt = async || configuration.with_evidence(configuration.open().await?);
+    tokio::select! {
+        opened = until_there(wait, attempt, may_come, tell) => opened,
+        () = stop.cancelled() => bail!("told to end before the database was there"),
+    }
 }
 
 /// Tries for so long, while errors say that the database may come. The first of them is told.
@@ -97,10 +106,9 @@ pub(super) fn worker(asked: &OnPlatform<WorkerArguments>) -> anyhow::Result<Exit
     scanner::socket::raise_descriptor_limit();
     run(configuration, Process::Worker, async |logging| {
         let (stop, hangup) = (interrupted()?, Hangup::listen(arguments.start.follow_files)?);
-        let store = open(configuration, &arguments.start).await?;
-        let doorbell = configuration.changing_doorbell()?;
         let objects = configuration.make_objects()?;
-        let store = configuration.with_evidence(store)?;
+        let store = open(configuration, &arguments.start, &stop).await?;
+        let doorbell = configuration.changing_doorbell()?;
         let sender = configuration.sender()?;
         let running = Running {
             process: Process::Worker,
@@ -147,9 +155,8 @@ pub(super) fn orchestrator(asked: &OnPlatform<OrchestratorArguments>) -> anyhow:
     let (configuration, arguments) = (asked.configuration()?, &asked.arguments);
     run(&configuration, Process::Orchestrator, async |logging| {
         let (stop, hangup) = (interrupted()?, Hangup::listen(arguments.start.follow_files)?);
-        let store = open(&configuration, &arguments.start).await?;
+        let store = open(&configuration, &arguments.start, &stop).await?;
         let doorbell = configuration.changing_doorbell()?;
-        let store = configuration.with_evidence(store)?;
         let (keeping, kept) = watch::channel(configuration.keeping()?);
         let running = Running {
             process: Process::Orchestrator,

@@ -85,7 +85,7 @@ pub(super) fn open(text: &str, absent: Absent) -> Result<Objects, StoreError> {
                     tracing::warn!(directory = %path.display(), "the directory for objects is made")
                 }
                 Absent::Refused => {
-                    return Err(unusable(path, "there is none; `rampart up` and workers make it"));
+                    return Err(StoreError::NoDirectory(path.display().to_string()));
                 }
             }
             directory(path)
