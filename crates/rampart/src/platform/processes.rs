@@ -75,7 +75,7 @@ pub(super) async fn open(
     let attempt = async || configuration.with_evidence(configuration.open().await?);
     tokio::select! {
         opened = until_there(wait, attempt, may_come, tell) => opened,
-        () = stop.cancelled() => bail!("told to end before the database was there"),
+        () = stop.cancelled() => bail!("told to end while it waited"),
     }
 }
 

@@ -1,14 +1,20 @@
 //! Evidence and reports in object storage, as an operator sets it up and looks for them.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    process::Stdio,
+};
 
+use nix::sys::signal::Signal;
 use testkit::{
     http::{HttpServer, Seen},
     objects::{Access, Server},
 };
 
 use super::{Up, json, run};
-use crate::run::{assert_exit, findings, rampart, text};
+use crate::run::{assert_exit, findings, rampart, send, text};
 
 const CONFIGURATION: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n";
 
@@ -29,7 +35,7 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let storage = Server::start(Access::Signed);
     let directory = tempfile::tempdir().unwrap();
     let configuration = format!("objects = \"{}\"\n", storage.url());
-    std::fs::write(directory.path().join("rampart.toml"), configuration).unwrap();
+    fs::write(directory.path().join("rampart.toml"), configuration).unwrap();
     let ask = |words: &[&str]| run(directory.path(), words);
 
     let up = Up::start(directory.path(), &[]);
@@ -46,14 +52,14 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let evidence = report["findings"][0]["evidence"][0]["response"].as_str().unwrap();
     assert!(evidence.ends_with(CONFIGURATION), "{evidence}");
     let kept = |what: &str| {
-        let tenants = std::fs::read_dir(storage.objects().join(what)).unwrap();
-        tenants.map(|tenant| std::fs::read_dir(tenant.unwrap().path()).unwrap().count()).sum::<usize>()
+        let tenants = fs::read_dir(storage.objects().join(what)).unwrap();
+        tenants.map(|tenant| fs::read_dir(tenant.unwrap().path()).unwrap().count()).sum::<usize>()
     };
     assert_eq!((kept("evidence"), kept("reports")), (1, 1));
     assert!(!directory.path().join("rampart-data/reports").exists());
     assert!(!directory.path().join("rampart-data/evidence").exists());
-    let database = std::fs::read(directory.path().join("rampart-data/rampart.db")).unwrap();
-    let log = std::fs::read(directory.path().join("rampart-data/rampart.db-wal")).unwrap_or_default();
+    let database = fs::read(directory.path().join("rampart-data/rampart.db")).unwrap();
+    let log = fs::read(directory.path().join("rampart-data/rampart.db-wal")).unwrap_or_default();
     let holds =
         |bytes: &[u8]| bytes.windows(23).any(|window| window == b"repositoryformatversion".as_slice());
     assert!(!holds(&database) && !holds(&log), "evidence is in the database");
@@ -61,9 +67,9 @@ fn evidence_and_reports_go_to_object_storage_and_are_found_there() {
     let shown = text(&ask(&["scan", "show", &scan]).stdout);
     assert!(shown.contains("reports       s3://rampart/some/prefix/reports/"), "{shown}");
     assert_exit(&ask(&["scan", "report", &scan, "--output", "report.html"]), 0);
-    let mode = std::fs::metadata(directory.path().join("report.html")).unwrap().permissions().mode();
+    let mode = fs::metadata(directory.path().join("report.html")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "findings are nobody else's");
-    assert!(std::fs::read_to_string(directory.path().join("report.html")).unwrap().contains("git-config"));
+    assert!(fs::read_to_string(directory.path().join("report.html")).unwrap().contains("git-config"));
     let refused = ask(&["scan", "report", &scan, "--format", "csv"]);
     assert_exit(&refused, 2);
     assert!(text(&refused.stderr).contains("kept as html and json, not as csv"), "{}", text(&refused.stderr));
@@ -153,6 +159,39 @@ fn a_directory_for_objects_is_made_by_who_writes_there_and_missed_by_everybody_e
             "{said}"
         );
         assert!(!mistyped.exists(), "{words:?}");
+    }
+}
+
+#[test]
+fn who_is_started_before_the_directory_is_there_waits_for_it_until_told_to_end() {
+    let directory = tempfile::tempdir().unwrap();
+    Up::start(directory.path(), &[]).end();
+    let at = directory.path().join("objects");
+    let url = format!("file:{}", at.display());
+    for is_made in [false, true] {
+        let mut role = rampart(directory.path())
+            .args(["orchestrator", "--database-wait", "10m", "--metrics", "127.0.0.1:0", "--objects", &url])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(role.stderr.take().unwrap());
+        let mut line = String::new();
+        log.read_line(&mut line).unwrap();
+        assert!(line.contains("waiting: ") && line.contains("there is none"), "{line}");
+        let (code, expected) = match is_made {
+            true => {
+                fs::create_dir(&at).unwrap();
+                log.read_line(&mut line).unwrap();
+                assert!(line.contains("the metrics are at"), "{line}");
+                (0, "")
+            }
+            false => (2, "told to end while it waited"),
+        };
+        send(Signal::SIGTERM, &role);
+        let mut rest = String::new();
+        log.read_to_string(&mut rest).unwrap();
+        assert_eq!(role.wait().unwrap().code(), Some(code), "{rest}");
+        assert!(rest.contains(expected), "{rest}");
     }
 }
 
