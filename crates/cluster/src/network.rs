@@ -273,9 +273,15 @@ fn open(manifests: &Manifests, parties: &[Party<'_>], party: &Party<'_>, directi
     edges
 }
 
+/// Where a node's own cache of names answers, in each of them.
+/// <https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/>
+const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
+
 fn at_peer(parties: &[Party<'_>], peer: &Value) -> BTreeSet<Place> {
-    if peer.get("ipBlock").is_some() {
-        return [Place::Outside].into();
+    match text(peer, "/ipBlock/cidr") {
+        Some(NODE_LOCAL_DNS) => return [Place::Names].into(),
+        Some(_) => return [Place::Outside].into(),
+        None => {}
     }
     match peer.get("namespaceSelector") {
         None => {

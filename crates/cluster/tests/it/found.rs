@@ -499,7 +499,7 @@ fn ways_that_are_missing_or_needless_are_found() {
             "Deployment/rampart/gateway: needs a way to StatefulSet/rampart/doorbell at port 6379",
         ),
         (
-            "NetworkPolicy/rampart/doorbell",
+            "NetworkPolicy/rampart/doorbell-sentinel",
             "/spec/ingress/0/ports/1",
             None,
             "StatefulSet/rampart/doorbell: is closed to Deployment/rampart/gateway at port 26379",
@@ -514,7 +514,7 @@ fn ways_that_are_missing_or_needless_are_found() {
             "NetworkPolicy/rampart/entry",
             "/spec/podSelector",
             Some(json!({})),
-            "Deployment/rampart/worker-check: is open to namespace gateway-system at port 8440",
+            "Deployment/rampart/worker-check: is open to namespace placeholder-of-the-gateway at port 8440",
         ),
         (
             "NetworkPolicy/rampart/entry",

@@ -33,10 +33,11 @@ const ON_TOP: [(&str, &[&str]); 6] = [
     ("production", &["scan-egress"]),
 ];
 /// What any installation may have beside them.
-pub(crate) const ADDITIONS: [&str; 15] = [
+pub(crate) const ADDITIONS: [&str; 16] = [
     "audit-key",
     "secrets-placeholder",
     "scan-private",
+    "node-local-dns",
     "user-namespaces",
     "webhooks",
     "zones",
