@@ -83,7 +83,7 @@ pub fn checklist(manifests: &Manifests, served: Option<&Served>) -> Vec<Line> {
         lines::secrets_that_are_made(manifests, served),
         lines::host_names(manifests),
         lines::issuer(manifests),
-        lines::entry_class(manifests),
+        lines::entry(manifests),
         lines::proxies(manifests),
         lines::edge(manifests),
         lines::egress(manifests),

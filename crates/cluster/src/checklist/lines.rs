@@ -67,7 +67,8 @@ pub(super) fn image(manifests: &Manifests) -> Line {
     let is_nowhere = |image: &str| {
         image.contains(EXAMPLE) || digest(image).is_some_and(|digest| digest.trim_matches('0').is_empty())
     };
-    let (ours, others) = (images(true), images(false));
+    let (ours, mut others) = (images(true), images(false));
+    others.extend(manifests.of_kind("Cluster").filter_map(|cluster| cluster.text("/spec/imageName")));
     let unpinned = ours.iter().copied().filter(|image| digest(image).is_none() || is_nowhere(image));
     let wrong: Vec<&str> = unpinned.chain(others.iter().copied().filter(|image| is_nowhere(image))).collect();
     match wrong.is_empty() {
@@ -79,7 +80,7 @@ pub(super) fn image(manifests: &Manifests) -> Line {
                 .map(|image| format!("{image} is no image of a registry of yours by its digest"))
                 .collect::<Vec<_>>()
                 .join("\n"),
-            "in the overlay: kustomize edit set image rampart=REGISTRY/NAME@sha256:DIGEST",
+            "in the overlay: kustomize edit set image rampart=REGISTRY/NAME@sha256:DIGEST; imageName of the Cluster is patched there",
         ),
     }
 }
@@ -166,13 +167,19 @@ pub(super) fn issuer(manifests: &Manifests) -> Line {
     }
 }
 
-pub(super) fn entry_class(manifests: &Manifests) -> Line {
+pub(super) fn entry(manifests: &Manifests) -> Line {
+    let unnamed = saying(manifests.named("NetworkPolicy", "entry").into_iter(), &[PLACEHOLDER]);
     let class = manifests.of_kind("Gateway").find_map(|gateway| gateway.text("/spec/gatewayClassName"));
     match class {
         Some(class) if class.contains(PLACEHOLDER) => Line::missing(
             "entry",
             format!("the Gateway is of class {class}"),
             "patch /spec/gatewayClassName to a class of the cluster: kubectl get gatewayclasses",
+        ),
+        Some(_) if !unnamed.is_empty() => Line::missing(
+            "entry",
+            unnamed.join("\n"),
+            "patch the NetworkPolicy entry to the namespace of the Gateway's pods, or to the addresses of nodes where these are in their network",
         ),
         Some(class) => Line::ok("entry", format!("a Gateway of class {class}")),
         None => Line::missing(

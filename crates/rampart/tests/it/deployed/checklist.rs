@@ -16,7 +16,7 @@ use crate::run::text;
 const OPEN: [&str; 3] = ["API versions", "storage class", "zones"];
 
 /// A mistake: in which file, what stands there, what is put in its place, and which line of the list finds it.
-const MISTAKES: [(&str, &str, &str, &str); 17] = [
+const MISTAKES: [(&str, &str, &str, &str); 18] = [
     ("overlays/production/kustomization.yaml", "    digest: sha256:1111", "    newTag: latest # ", "image"),
     ("components/secrets-external/secrets.yaml", "our-store", "placeholder-of-the-store", "secrets"),
     ("overlays/production/kustomization.yaml", "  - ../../components/secrets-external\n", "", "secrets made"),
@@ -27,6 +27,7 @@ const MISTAKES: [(&str, &str, &str, &str); 17] = [
         "name",
     ),
     ("components/entry-gateway-api/gateway.yaml", "our-issuer", "placeholder-of-the-issuer", "issuer"),
+    ("components/entry-gateway-api/network.yaml", "our-gateway", "placeholder-of-the-gateway", "entry"),
     ("components/entry-gateway-api/kustomization.yaml", "10.0.0.0/8", "0.0.0.0/0", "proxies"),
     ("components/entry-gateway-api/gateway.yaml", "rampart/edge", "edge", "edge"),
     ("overlays/production/kustomization.yaml", "rampart/egress: our", "rampart/else: our", "egress"),
