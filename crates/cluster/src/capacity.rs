@@ -77,7 +77,11 @@ pub fn demand(manifests: &Manifests) -> Demand {
         // One more while an instance is made anew.
         let instances = cluster.number("/spec/instances").unwrap_or(1).max(0) as u128 + 1;
         let of = |when: &str, what: &str| {
-            cluster.at(&format!("/spec/resources/{when}/{what}")).and_then(quantity).unwrap_or(0)
+            let own = cluster.at(&format!("/spec/resources/{when}/{what}"));
+            // What takes its WAL away runs in the same pods.
+            let place = format!("/spec/instanceSidecarConfiguration/resources/{when}/{what}");
+            let beside = manifests.of_kind("ObjectStore").filter_map(|store| store.at(&place));
+            own.into_iter().chain(beside).filter_map(quantity).sum()
         };
         add(instances, &of);
     }
