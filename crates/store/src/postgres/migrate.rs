@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, GenericClient, types::Type};
+use tokio_postgres::{Client, GenericClient, error::SqlState, types::Type};
 
 use super::{error, rights, tls};
 use crate::{
@@ -21,31 +21,54 @@ const LOCK: i64 = 0x7261_6d70_6172_7400;
 /// second are looked at for deadlocks, which somebody would lose.
 /// <https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT>
 const LOCK_TIMEOUT: Duration = Duration::from_millis(400);
+/// The same at each tenth try: a vacuum lets go for those only who have waited for a second (`deadlock_timeout`).
+const PAST_A_VACUUM: Duration = Duration::from_millis(1_500);
 /// Until it tries again. What waited behind it has gone on by then.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Nothing of Rampart holds a table for longer than a minute.
+/// Some minutes: no statement of Rampart takes longer than one.
 const TRIES: u32 = 120;
 
 /// Connects as the owner, takes the steps that are missing, and gives the roles to those who are to work with the database. The
-/// names of the steps that were taken. Whoever works with the database meanwhile is held up for moments only; a table that somebody
-/// does not let go of for minutes is [`StoreError::Busy`].
+/// names of the steps that were taken. Whoever works with the database meanwhile does not wait for one who waits, but for the steps
+/// themselves; a table that somebody does not let go of for minutes is [`StoreError::Busy`].
 pub async fn migrate(url: &str, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
     migrate_by(STEPS, url, grant_to).await
 }
 
 async fn migrate_by(steps: &[Step], url: &str, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
     let mut client = connect(url).await?;
-    let mut tries = 0..TRIES;
+    let mut tries = 1..=TRIES;
     loop {
-        match take(steps, &mut client, grant_to).await {
-            Err(StoreError::Busy(_)) if tries.next().is_some() => tokio::time::sleep(PAUSE).await,
-            taken => return taken,
+        let number = tries.next();
+        let wait = if number.is_some_and(|number| number % 10 == 0) { PAST_A_VACUUM } else { LOCK_TIMEOUT };
+        match take(steps, &mut client, grant_to, wait).await {
+            Err(Untaken::Held(_)) if number.is_some() => tokio::time::sleep(PAUSE).await,
+            Err(Untaken::Held(error) | Untaken::For(error)) => return Err(error),
+            Ok(taken) => return Ok(taken),
         }
     }
 }
 
+/// Why steps were not taken.
+enum Untaken {
+    /// Somebody else works with a table: it may go better soon. Who cancels a step means it.
+    Held(StoreError),
+    For(StoreError),
+}
+
+impl From<StoreError> for Untaken {
+    fn from(error: StoreError) -> Untaken {
+        Untaken::For(error)
+    }
+}
+
 /// All of it, or nothing.
-async fn take(steps: &[Step], client: &mut Client, grant_to: &[String]) -> Result<Vec<String>, StoreError> {
+async fn take(
+    steps: &[Step],
+    client: &mut Client,
+    grant_to: &[String],
+    wait: Duration,
+) -> Result<Vec<String>, Untaken> {
     let transaction = client.transaction().await.map_err(error)?;
     transaction
         .execute_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])
@@ -61,12 +84,18 @@ async fn take(steps: &[Step], client: &mut Client, grant_to: &[String]) -> Resul
         .map_err(error)?;
     let before = taken(&transaction).await?;
     let missing = left(steps, &before)?;
-    let sql = format!("SET LOCAL lock_timeout = {}", LOCK_TIMEOUT.as_millis());
+    let sql = format!("SET LOCAL lock_timeout = {}", wait.as_millis());
     transaction.batch_execute(&sql).await.map_err(error)?;
     for (number, step) in (before.len()..).zip(missing) {
         // Whichever step is the first that is missing.
         transaction.batch_execute("SET LOCAL search_path = rampart").await.map_err(error)?;
-        transaction.batch_execute(step.sql).await.map_err(error)?;
+        transaction.batch_execute(step.sql).await.map_err(|reason| {
+            let is_held = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+            match reason.code().is_some_and(|code| is_held.contains(code)) {
+                true => Untaken::Held(error(reason)),
+                false => Untaken::For(error(reason)),
+            }
+        })?;
         let (number, digest, needs) = (number as i64, step.digest(), step.needs as i64);
         transaction
             .execute_typed(
