@@ -13,7 +13,7 @@ mod workload;
 
 pub use self::{
     gates::{Look, Questions, Verdict},
-    release::{Changed, Course, FIRST, GATEWAY, Refusal, Release, Way},
+    release::{Changed, Course, GATEWAY, Refusal, Release, Way},
     standing::Standing,
     workload::{Hold, Installation, Kind, Workload, image_name, pin},
 };

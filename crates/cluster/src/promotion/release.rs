@@ -3,7 +3,7 @@
 use super::{Hold, Installation, Kind, Workload, image_name};
 
 /// It prepares the database, which both releases can work with from then on.
-pub const FIRST: &str = "orchestrator";
+const FIRST: &str = "orchestrator";
 /// What people ask, and so what is looked at; and the Service that leads there.
 pub const GATEWAY: &str = "gateway";
 
@@ -222,5 +222,99 @@ impl Installation {
     /// Pods that Argo Rollouts makes are led by that.
     fn is_ours(&self) -> Result<(), Refusal> {
         if self.is_of_a_rollout(GATEWAY) { Err(Refusal::OfARollout) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: &str = "host/rampart:1";
+    const NEXT: &str = "host/rampart:2";
+
+    /// A gateway with so many pods of what it has now, and how the rest is different.
+    fn installation(pods: u64, change: impl FnOnce(&mut Value)) -> Installation {
+        let template = json!({ "spec": { "containers": [{ "name": "rampart", "image": NOW }] } });
+        let mut all = json!({
+            "gateway": {
+                "kind": "Deployment",
+                "metadata": { "name": "gateway", "uid": "g", "annotations": {} },
+                "spec": {
+                    "replicas": pods,
+                    "strategy": { "rollingUpdate": { "maxSurge": "25%", "maxUnavailable": 0 } },
+                    "template": template,
+                },
+            },
+            "set": {
+                "kind": "ReplicaSet",
+                "metadata": { "ownerReferences": [{ "uid": "g" }], "labels": { "pod-template-hash": "now" } },
+                "spec": { "replicas": pods, "template": template },
+                "status": { "readyReplicas": pods, "replicas": pods },
+            },
+            "service": { "kind": "Service", "metadata": { "name": "gateway" }, "spec": { "selector": {} } },
+        });
+        change(&mut all);
+        let Value::Object(all) = all else { unreachable!("it is one") };
+        Installation::of(all.into_iter().map(|(_, object)| object).collect())
+    }
+
+    fn beside(all: &mut Value) {
+        all["gateway"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"] = json!("100%");
+    }
+
+    fn pinned(all: &mut Value, to: &str) {
+        all["service"]["spec"]["selector"]["pod-template-hash"] = json!(to);
+    }
+
+    #[test]
+    fn a_release_begins_only_where_it_can() {
+        use Course::{BlueGreen, InSteps, Stand};
+        let paused = |all: &mut Value| all["gateway"]["spec"]["paused"] = json!(true);
+        let stands = |all: &mut Value| {
+            beside(all);
+            pinned(all, "before");
+        };
+        let is_there = |all: &mut Value| {
+            beside(all);
+            pinned(all, "now");
+        };
+        let elsewhere = |all: &mut Value| all["gateway"]["metadata"]["name"] = json!("portal");
+        let rollout = |all: &mut Value| {
+            all["set"]["metadata"]["ownerReferences"] = json!([{ "kind": "Rollout", "name": "gateway" }]);
+        };
+        let unready = |all: &mut Value| all["set"]["status"]["readyReplicas"] = json!(1);
+        let as_it_is = |_: &mut Value| {};
+        type Change<'a> = &'a dyn Fn(&mut Value);
+        let cases: [(Change<'_>, u64, &str, Course, Result<(), Refusal>); 16] = [
+            (&as_it_is, 3, NEXT, InSteps, Ok(())),
+            (&as_it_is, 3, NOW, InSteps, Ok(())),
+            (&beside, 3, NEXT, BlueGreen, Ok(())),
+            (&stands, 3, NOW, BlueGreen, Ok(())),
+            (&paused, 3, NOW, InSteps, Ok(())),
+            (&elsewhere, 3, NEXT, InSteps, Err(Refusal::NoGateway)),
+            (&rollout, 3, NEXT, InSteps, Err(Refusal::OfARollout)),
+            (&as_it_is, 3, "host/other:2", InSteps, Err(Refusal::AnotherProgram("host/other:2".to_owned()))),
+            (&stands, 3, NEXT, BlueGreen, Err(Refusal::AnotherStands)),
+            (&stands, 3, NOW, InSteps, Err(Refusal::AnotherStands)),
+            (&paused, 3, NEXT, InSteps, Err(Refusal::Waits(NOW.to_owned()))),
+            (&unready, 3, NEXT, InSteps, Err(Refusal::NotAtRest)),
+            (&is_there, 3, NOW, Stand, Err(Refusal::IsThere)),
+            (&as_it_is, 3, NEXT, BlueGreen, Err(Refusal::NoRoom)),
+            (&beside, 3, NEXT, InSteps, Err(Refusal::NoSteps)),
+            (&as_it_is, 0, NEXT, InSteps, Err(Refusal::Asleep)),
+        ];
+        for (number, (change, pods, image, course, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(installation(pods, change).may_take(image, course), expected, "case {number}");
+        }
+    }
+
+    #[test]
+    fn who_was_never_promoted_has_no_way_back_and_who_was_left_between_has_one() {
+        assert_eq!(installation(3, |_| {}).way_back(), Err(Refusal::NothingBefore));
+        let left = installation(3, |all| all["gateway"]["spec"]["paused"] = json!(true)).way_back().unwrap();
+        let [left] = &left[..] else { panic!("{left:?}") };
+        assert_eq!((left.name.as_str(), left.image(Way::Back)), ("gateway", NOW));
     }
 }

@@ -119,11 +119,12 @@ impl Promotion<'_> {
             self.namespace.see().await?.release(&self.asked.image)?;
         if !is_new {
             // Whether it does well was looked at when it came, or by nobody: there may be nothing to compare it with any more.
-            self.changed = first.into_iter().chain([gateway]).chain(rest).collect();
+            self.changed = [gateway].into_iter().chain(first).chain(rest).collect();
             self.take(&self.changed).await?;
             return Ok(Came::ToAll);
         }
-        self.changed = first.iter().chain([&gateway]).cloned().collect();
+        // In this order it goes back: people first.
+        self.changed = [&gateway].into_iter().chain(&first).cloned().collect();
         self.take(first.as_slice()).await?;
         let came = match self.asked.course() {
             Course::InSteps => self.take_in_steps(&gateway).await?,
