@@ -256,8 +256,13 @@ fn open(manifests: &Manifests, parties: &[Party<'_>], party: &Party<'_>, directi
     let mut edges = BTreeSet::new();
     for rule in policies.flat_map(|policy| policy.list(field)) {
         let mut places = BTreeSet::new();
+        let asks_names = list(rule, peers).any(|peer| at_peer(parties, peer).contains(&Place::Names));
         for peer in list(rule, peers) {
-            places.extend(at_peer(parties, peer));
+            match peer.get("ipBlock") {
+                // Beside the cluster's name servers it is where else they answer: at their Service's address, or at each node.
+                Some(_) if asks_names => {}
+                _ => places.extend(at_peer(parties, peer)),
+            }
         }
         if rule.get(&peers[1..]).is_none() {
             places.insert(Place::Anywhere);
@@ -273,15 +278,9 @@ fn open(manifests: &Manifests, parties: &[Party<'_>], party: &Party<'_>, directi
     edges
 }
 
-/// Where a node's own cache of names answers, in each of them.
-/// <https://kubernetes.io/docs/tasks/administer-cluster/nodelocaldns/>
-const NODE_LOCAL_DNS: &str = "169.254.20.10/32";
-
 fn at_peer(parties: &[Party<'_>], peer: &Value) -> BTreeSet<Place> {
-    match text(peer, "/ipBlock/cidr") {
-        Some(NODE_LOCAL_DNS) => return [Place::Names].into(),
-        Some(_) => return [Place::Outside].into(),
-        None => {}
+    if peer.get("ipBlock").is_some() {
+        return [Place::Outside].into();
     }
     match peer.get("namespaceSelector") {
         None => {
@@ -303,14 +302,17 @@ fn at_peer(parties: &[Party<'_>], peer: &Value) -> BTreeSet<Place> {
 /// Who comes from elsewhere: by the way in, to read numbers, or to lead what an operator has made.
 fn expected(manifests: &Manifests, party: &Party<'_>) -> BTreeSet<Edge> {
     let mut expected = BTreeSet::new();
-    let namespace_of = |policy: &str| {
+    let place_of = |policy: &str| {
         let policy = manifests.named("NetworkPolicy", policy)?;
         let from = policy.list("/spec/ingress").flat_map(|rule| list(rule, "/from")).next()?;
-        text(from, "/namespaceSelector/matchLabels/kubernetes.io~1metadata.name").map(str::to_owned)
+        let namespace = text(from, "/namespaceSelector/matchLabels/kubernetes.io~1metadata.name");
+        // Pods in their nodes' network have addresses, and no labels that count.
+        let addresses = from.get("ipBlock").map(|_| Place::Outside);
+        namespace.map(|name| Place::Namespace(name.to_owned())).or(addresses)
     };
-    // Where no policy names a namespace, none is let in.
+    // Where no policy says from where, nobody is let in.
     let from =
-        |policy: &str| Place::Namespace(namespace_of(policy).unwrap_or_else(|| format!("of the {policy}")));
+        |policy: &str| place_of(policy).unwrap_or_else(|| Place::Namespace(format!("of the {policy}")));
     let answers = |port: u64| {
         let ports = party
             .pod

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster::{Defect, capacity, manifests::list, network, rules};
+use serde_json::Value;
 
 use crate::renders;
 
@@ -37,6 +38,28 @@ fn no_public_rule_list_finds_anything() {
 fn the_ways_that_are_open_are_those_that_are_needed() {
     let wrong = of_all(network::defects);
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// A patch for a policy that is called otherwise is left out without a word.
+#[test]
+fn whoever_asks_the_clusters_name_servers_may_ask_the_nodes_own() {
+    let mut seen = BTreeSet::new();
+    for render in renders::all().iter().filter(|render| render.name.contains("node-local-dns")) {
+        for policy in render.manifests.of_kind("NetworkPolicy") {
+            for rule in policy.list("/spec/egress") {
+                let is = |peer: &Value, path: &str, wanted: &str| {
+                    peer.pointer(path).and_then(Value::as_str) == Some(wanted)
+                };
+                if !list(rule, "/to").any(|peer| is(peer, "/podSelector/matchLabels/k8s-app", "kube-dns")) {
+                    continue;
+                }
+                let may = list(rule, "/to").any(|peer| is(peer, "/ipBlock/cidr", "169.254.20.10/32"));
+                assert!(may, "{}: {}", render.name, policy.path());
+                seen.insert(policy.name());
+            }
+        }
+    }
+    assert_eq!(seen.len(), 8, "{seen:?}");
 }
 
 #[test]

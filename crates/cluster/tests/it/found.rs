@@ -566,6 +566,15 @@ fn ways_that_are_missing_or_needless_are_found() {
             "{object} {place} {value:?}: {told} is not in {defects:#?}"
         );
     }
+    // Where proxies and name servers have addresses of their nodes, or of their Service.
+    let block = json!({ "ipBlock": { "cidr": "10.0.0.0/24" } });
+    for (object, place, value) in [
+        ("NetworkPolicy/rampart/entry", "/spec/ingress/0/from", json!([block])),
+        ("NetworkPolicy/rampart/names", "/spec/egress/0/to/x", block.clone()),
+    ] {
+        let defects = network::defects(&with(production, object, place, Some(value)));
+        assert!(defects.is_empty(), "{object}: {defects:?}");
+    }
     let open = with(production, "NetworkPolicy/rampart/targets", "/spec/egress/0/to/0/ipBlock/except", None);
     assert!(network::defects(&open).iter().any(|defect| defect.rule == "network/metadata"));
 }

@@ -24,13 +24,15 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What is put on top of an overlay.
-const ON_TOP: [(&str, &[&str]); 6] = [
+const ON_TOP: [(&str, &[&str]); 8] = [
     ("development", &["autoscaling-native"]),
     ("staging", &["sleeping"]),
     ("production", &["rollouts", "rollouts/sizes", "spot"]),
     ("production", &["rollouts-blue-green", "rollouts/sizes"]),
     ("production", &["beside", "rollouts/sizes"]),
     ("production", &["scan-egress"]),
+    ("staging", &["sleeping", "node-local-dns"]),
+    ("production", &["node-local-dns"]),
 ];
 /// What any installation may have beside them.
 pub(crate) const ADDITIONS: [&str; 16] = [

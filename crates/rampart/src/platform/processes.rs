@@ -79,7 +79,7 @@ pub(super) async fn open(
     }
 }
 
-/// Tries for so long, while errors say that the database may come. The first of them is told.
+/// Tries for so long, while errors say that what is wanted may come. The first of them is told.
 pub(super) async fn until_there<T, E>(
     wait: Duration,
     attempt: impl AsyncFn() -> Result<T, E>,
