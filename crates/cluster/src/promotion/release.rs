@@ -286,8 +286,8 @@ mod tests {
         };
         let unready = |all: &mut Value| all["set"]["status"]["readyReplicas"] = json!(1);
         let as_it_is = |_: &mut Value| {};
-        type Change<'a> = &'a dyn Fn(&mut Value);
-        let cases: [(Change<'_>, u64, &str, Course, Result<(), Refusal>); 16] = [
+        type Case<'a> = (&'a dyn Fn(&mut Value), u64, &'a str, Course, Result<(), Refusal>);
+        let cases: [Case<'_>; 16] = [
             (&as_it_is, 3, NEXT, InSteps, Ok(())),
             (&as_it_is, 3, NOW, InSteps, Ok(())),
             (&beside, 3, NEXT, BlueGreen, Ok(())),
