@@ -70,7 +70,11 @@ pub(super) async fn open(
     let may_come =
         |error: &anyhow::Error| error.downcast_ref::<StoreError>().is_some_and(StoreError::may_be_ready_soon);
     let tell = |error: &anyhow::Error| {
-        tracing::warn!(?wait, "waiting: {error:#}");
+        let what = match error.downcast_ref() {
+            Some(StoreError::NoDirectory(_)) => "a directory",
+            _ => "the database",
+        };
+        tracing::warn!(?wait, "waiting for {what}: {error:#}");
     };
     let attempt = async || configuration.with_evidence(configuration.open().await?);
     tokio::select! {

@@ -177,7 +177,7 @@ fn who_is_started_before_the_directory_is_there_waits_for_it_until_told_to_end()
         let mut log = BufReader::new(role.stderr.take().unwrap());
         let mut line = String::new();
         log.read_line(&mut line).unwrap();
-        assert!(line.contains("waiting: ") && line.contains("there is none"), "{line}");
+        assert!(line.contains("waiting for a directory: ") && line.contains("there is none"), "{line}");
         let (code, expected) = match is_made {
             true => {
                 fs::create_dir(&at).unwrap();
