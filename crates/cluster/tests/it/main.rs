@@ -5,6 +5,7 @@
 )]
 
 mod conformance;
+mod edges;
 mod found;
 mod promotion;
 mod renders;
