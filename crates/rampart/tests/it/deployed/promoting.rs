@@ -4,6 +4,7 @@ mod cluster;
 
 use std::{
     io::Read,
+    path::Path,
     process::{Child, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use nix::sys::signal::Signal;
 use testkit::tools::root;
 
 use self::cluster::{Cluster, Seen};
-use crate::run::{assert_exit, rampart, send, text as said};
+use crate::run::{THIS, assert_exit, release, send, text as said};
 
 const ONE: &str = "host:5000/rampart@sha256:1";
 const TWO: &str = "host:5000/rampart@sha256:2";
@@ -27,8 +28,13 @@ const EVERYTHING: [&str; 6] =
 
 impl Cluster {
     fn begin(&self, words: &[&str]) -> Child {
-        let mut command = rampart(&root());
-        command.arg("deploy").args(words).args(["--context", "ours"]).env("PATH", self.path());
+        // Whoever runs the tests may ignore that a terminal is gone, as `nohup` does; this is not to inherit that.
+        let mut command = release(Path::new("/usr/bin/env"), &root());
+        command
+            .args(["--default-signal=HUP", THIS, "deploy"])
+            .args(words)
+            .args(["--context", "ours"])
+            .env("PATH", self.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
