@@ -479,7 +479,7 @@ mod tests {
         let url = format!("file:{}", root.display()).replace(' ', "%20");
         let refused = open(&url, Absent::Refused);
         assert!(
-            matches!(&refused, Err(StoreError::Invalid(why)) if why.contains("with space")),
+            matches!(&refused, Err(StoreError::NoDirectory(path)) if path.ends_with("with space")),
             "{refused:?}"
         );
         assert!(!root.exists(), "who only reads makes nothing");
