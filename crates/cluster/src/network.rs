@@ -256,13 +256,15 @@ fn open(manifests: &Manifests, parties: &[Party<'_>], party: &Party<'_>, directi
     let mut edges = BTreeSet::new();
     for rule in policies.flat_map(|policy| policy.list(field)) {
         let mut places = BTreeSet::new();
-        let asks_names = list(rule, peers).any(|peer| at_peer(parties, peer).contains(&Place::Names));
         for peer in list(rule, peers) {
-            match peer.get("ipBlock") {
-                // Beside the cluster's name servers it is where else they answer: at their Service's address, or at each node.
-                Some(_) if asks_names => {}
-                _ => places.extend(at_peer(parties, peer)),
-            }
+            places.extend(at_peer(parties, peer));
+        }
+        let is_wide = |cidr: &str| !cidr.ends_with("/32") && !cidr.ends_with("/128");
+        if places.contains(&Place::Names)
+            && !list(rule, peers).filter_map(|peer| text(peer, "/ipBlock/cidr")).any(is_wide)
+        {
+            // Single addresses beside the cluster's name servers are where else these answer: at their Service's, or at each node.
+            places.remove(&Place::Outside);
         }
         if rule.get(&peers[1..]).is_none() {
             places.insert(Place::Anywhere);

@@ -34,6 +34,12 @@ fn ways_that_are_missing_or_needless_are_found() {
             "Deployment/rampart/gateway: has a way to the name servers at port 22",
         ),
         (
+            "NetworkPolicy/rampart/names",
+            "/spec/egress/0/to/x",
+            Some(json!({ "ipBlock": { "cidr": "10.96.0.0/24" } })),
+            "Deployment/rampart/gateway: has a way to the outside at port 53",
+        ),
+        (
             "NetworkPolicy/rampart/entry",
             "/spec/podSelector",
             Some(json!({})),
@@ -93,7 +99,11 @@ fn ways_that_are_missing_or_needless_are_found() {
     let block = json!({ "ipBlock": { "cidr": "10.0.0.0/24" } });
     for (object, place, value) in [
         ("NetworkPolicy/rampart/entry", "/spec/ingress/0/from", json!([block])),
-        ("NetworkPolicy/rampart/names", "/spec/egress/0/to/x", block.clone()),
+        (
+            "NetworkPolicy/rampart/names",
+            "/spec/egress/0/to/x",
+            json!({ "ipBlock": { "cidr": "10.96.0.10/32" } }),
+        ),
     ] {
         let defects = network::defects(&with(production, object, place, Some(value)));
         assert!(defects.is_empty(), "{object}: {defects:?}");
