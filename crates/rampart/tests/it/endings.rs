@@ -9,7 +9,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use crate::run::{assert_balances, assert_exit, findings, rampart, report, send, slow_demo, text};
+use crate::run::{THIS, assert_balances, assert_exit, findings, rampart, report, send, slow_demo, text};
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -154,7 +154,7 @@ fn nobody_listening_to_standard_error_does_not_end_a_scan() {
 /// A scan in a directory that has so much room and no more.
 fn scan_within(kilobytes: u32, arguments: &str) -> std::process::Output {
     let directory = tempfile::tempdir().unwrap();
-    let binary = env!("CARGO_BIN_EXE_rampart");
+    let binary = THIS;
     let script = format!(
         "mount -t tmpfs -o size={kilobytes}k none . && cd $PWD && TMPDIR=$PWD {binary} scan {arguments}; code=$?; ls out >&2; exit $code"
     );

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use testkit::dns::NameServer;
 
-use crate::run::{assert_balances, assert_exit, rampart, report, text};
+use crate::run::{THIS, assert_balances, assert_exit, rampart, report, text};
 
 /// A web site on an address of its own that notes when it was asked; its connections stay open.
 struct Site {
@@ -276,7 +276,7 @@ fn going_on_takes_speed_anew_and_nothing_that_was_settled() {
 #[test]
 fn too_few_file_descriptors_are_named_with_the_way_out() {
     let directory = tempfile::tempdir().unwrap();
-    let binary = env!("CARGO_BIN_EXE_rampart");
+    let binary = THIS;
     for (limit, target) in [(64, "127.0.0.2"), (200, "--demo")] {
         let output = std::process::Command::new("sh")
             .args(["-c", &format!("ulimit -n {limit} && exec {binary} scan {target}")])

@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use crate::run::THIS;
+
 const LONGEST_FILE: usize = 600;
 
 fn root() -> PathBuf {
@@ -192,7 +194,7 @@ fn every_option_is_in_the_user_guide() {
         &["simulate"],
         &["man"],
     ] {
-        let help = Command::new(env!("CARGO_BIN_EXE_rampart")).args(command).arg("--help").output().unwrap();
+        let help = Command::new(THIS).args(command).arg("--help").output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         for word in help.split_whitespace().filter(|word| word.starts_with("--")) {
             let option: String = word.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();

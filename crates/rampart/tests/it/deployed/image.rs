@@ -16,7 +16,7 @@ use testkit::tools::root;
 
 use crate::{
     platform::PATIENCE,
-    run::{assert_exit, send, text},
+    run::{THIS, assert_exit, send, text},
 };
 
 /// What a build leaves beside the image.
@@ -50,7 +50,7 @@ fn asked(address: &str, path: &str) -> Option<String> {
 fn the_image_is_reproducible_says_what_it_is_made_of_and_runs_without_any_privilege() {
     let directory = tempfile::tempdir().unwrap();
     let [one, other] = ["one", "other"].map(|name| directory.path().join(name));
-    let binary = PathBuf::from(env!("CARGO_BIN_EXE_rampart"));
+    let binary = PathBuf::from(THIS);
     build(&binary, &one);
     build(&binary, &other);
     for file in FILES {

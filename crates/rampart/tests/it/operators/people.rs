@@ -8,13 +8,13 @@ use std::{
 
 use crate::{
     platform::{Up, json, run},
-    run::{assert_exit, rampart, text},
+    run::{THIS, assert_exit, rampart, text},
 };
 
 const PASSWORD: &str = "correct horse battery";
 
 fn with_input(directory: &Path, words: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_rampart"))
+    let mut child = Command::new(THIS)
         .current_dir(directory)
         .args(words)
         .stdin(Stdio::piped())

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{PATIENCE, Up};
-use crate::run::send;
+use crate::run::{THIS, send};
 
 /// Room for the database, and for what is written ahead of it.
 const KILOBYTES: u32 = 12 << 10;
@@ -88,9 +88,8 @@ fn require_as_told(up: &Up, key: &str, disk: &Path, made: usize) {
 fn a_full_disk_refuses_changes_lets_read_and_goes_on_when_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
     let script = format!(
-        "mount -t tmpfs -o size={KILOBYTES}k none . && cd $PWD && exec {} up --listen 127.0.0.1:0 \
-         --address-rate 100000 --key-rate 100000 --tenant-rate 100000 --log warn",
-        env!("CARGO_BIN_EXE_rampart")
+        "mount -t tmpfs -o size={KILOBYTES}k none . && cd $PWD && exec {THIS} up --listen 127.0.0.1:0 \
+         --address-rate 100000 --key-rate 100000 --tenant-rate 100000 --log warn"
     );
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]).current_dir(&directory);
