@@ -9,21 +9,24 @@ use model::audit::AuditKey;
 use super::NAMESPACE;
 use crate::cli::{put, say};
 
-/// What a secret is made of: its key, and how its value comes to be.
+/// What a secret holds.
 enum Made {
-    Password,
+    /// Something that nobody can guess, under this key.
+    Password(&'static str),
+    /// The same, of a user of the database, whose operator wants to be told the name, too.
+    PasswordOf(&'static str),
     AuditKey,
 }
 
-const KNOWN: [(&str, &str, Made); 8] = [
-    ("audit", "audit.key", Made::AuditKey),
-    ("database", "password", Made::Password),
-    ("database-backup", "password", Made::Password),
-    ("database-owner", "password", Made::Password),
-    ("database-superuser", "password", Made::Password),
-    ("doorbell", "password", Made::Password),
-    ("doorbell-cookie", "cookie", Made::Password),
-    ("webhooks", "key", Made::Password),
+const KNOWN: [(&str, Made); 8] = [
+    ("audit", Made::AuditKey),
+    ("database", Made::PasswordOf("rampart_app")),
+    ("database-backup", Made::PasswordOf("rampart_backup")),
+    ("database-owner", Made::PasswordOf("rampart_owner")),
+    ("database-superuser", Made::PasswordOf("postgres")),
+    ("doorbell", Made::Password("password")),
+    ("doorbell-cookie", Made::Password("cookie")),
+    ("webhooks", Made::Password("key")),
 ];
 
 pub(super) fn print(manifests: &Manifests) -> anyhow::Result<ExitCode> {
@@ -33,18 +36,28 @@ pub(super) fn print(manifests: &Manifests) -> anyhow::Result<ExitCode> {
     }
     let (mut text, mut others) = (String::new(), Vec::new());
     for name in &wanted {
-        let Some((_, key, made)) = KNOWN.iter().find(|(known, ..)| known == name) else {
+        let Some((_, made)) = KNOWN.iter().find(|(known, _)| known == name) else {
             others.push(name.as_str());
             continue;
         };
-        let value = match made {
-            Made::Password => password(),
-            Made::AuditKey => AuditKey::from_random(rand::random()).to_pem(),
+        let (key, value) = match made {
+            Made::Password(key) => (*key, password()),
+            Made::PasswordOf(_) => ("password", password()),
+            Made::AuditKey => ("audit.key", AuditKey::from_random(rand::random()).to_pem()),
         };
         let lines: String = value.trim_end().lines().map(|line| format!("    {line}\n")).collect();
+        // CloudNativePG looks at what has its label when that changes.
+        let (label, kind, username) = match made {
+            Made::PasswordOf(user) => (
+                "    cnpg.io/reload: \"true\"\n",
+                "kubernetes.io/basic-auth",
+                format!("  username: {user}\n"),
+            ),
+            Made::Password(_) | Made::AuditKey => ("", "Opaque", String::new()),
+        };
         text.push_str(&format!(
             "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: {NAMESPACE}\n  labels:\n    \
-             app.kubernetes.io/part-of: rampart\ntype: Opaque\nstringData:\n  {key}: |-\n{lines}"
+             app.kubernetes.io/part-of: rampart\n{label}type: {kind}\nstringData:\n{username}  {key}: |-\n{lines}"
         ));
     }
     put(&text)?;

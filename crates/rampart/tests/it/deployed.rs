@@ -205,7 +205,6 @@ fn a_worker_has_the_memory_that_its_tasks_may_take() {
     }
 }
 
-/// Whoever wants to see a difference needs programs of Kubernetes: without them they are told which.
 /// Rules of buckets are about what is put there, and leave it where it is for as long as the guide says.
 #[test]
 fn what_is_in_a_bucket_becomes_cold_after_a_month_where_the_manifests_put_it() {
@@ -230,6 +229,7 @@ fn what_is_in_a_bucket_becomes_cold_after_a_month_where_the_manifests_put_it() {
     assert!(!s3.to_string().contains("Expiration") && !gcs.to_string().contains("Delete"));
 }
 
+/// Whoever wants to see a difference needs programs of Kubernetes: without them they are told which.
 #[test]
 fn without_kustomize_it_says_what_to_install() {
     let overlay = root().join("deploy/kubernetes/overlays/development");
@@ -280,17 +280,30 @@ fn secrets_are_printed_for_whatever_nobody_makes_and_differ_each_time() {
     );
     let others = Manifests::parse(&said(&other.stdout)).unwrap();
     for secret in manifests.objects() {
-        let data = secret.at("/stringData").unwrap();
-        assert_ne!(
-            Some(data),
-            others.named("Secret", secret.name()).unwrap().at("/stringData"),
+        let data = secret.at("/stringData").unwrap().as_object().unwrap();
+        let other = others.named("Secret", secret.name()).unwrap().at("/stringData").unwrap();
+        for (key, value) in data.iter().filter(|(key, _)| *key != "username") {
+            assert_ne!(Some(value), other.get(key), "{}", secret.path());
+            assert!(value.as_str().is_some_and(|value| value.len() >= 64), "{}", secret.path());
+        }
+    }
+    // They are what a store would bring, so that the operator of a database takes either.
+    let production = overlay("production");
+    let mut compared = 0;
+    for external in production.of_kind("ExternalSecret") {
+        let Some(secret) = manifests.named("Secret", external.name()) else { continue };
+        let of = |place: &str| external.at(&format!("/spec/target/template{place}"));
+        assert_eq!(secret.at("/type"), of("/type"), "{}", secret.path());
+        assert_eq!(secret.at("/stringData/username"), of("/data/username"), "{}", secret.path());
+        assert_eq!(
+            secret.at("/metadata/labels/cnpg.io~1reload"),
+            of("/metadata/labels/cnpg.io~1reload"),
             "{}",
             secret.path()
         );
-        for value in data.as_object().unwrap().values().filter_map(Value::as_str) {
-            assert!(value.len() >= 64, "{}", secret.path());
-        }
+        compared += 1;
     }
+    assert_eq!(compared, 5, "audit, doorbell and three of the database");
     let key = manifests.named("Secret", "audit").unwrap().text("/stringData/audit.key").unwrap().to_owned();
     model::audit::AuditKey::from_pem(&key).unwrap();
     assert_exit(&deploy(&["secrets", "--overlay", "development"]), 2);
