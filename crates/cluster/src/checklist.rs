@@ -16,6 +16,8 @@ use crate::{
 
 /// What is left in manifests for whoever runs an installation to say.
 pub const PLACEHOLDER: &str = "placeholder-of-";
+/// What an installation does without says an annotation of its namespace, this and the name of the line, and why.
+const WITHOUT: &str = "rampart/without-";
 /// Names that nobody has (RFC 2606).
 const EXAMPLE: &str = "example.com";
 
@@ -25,6 +27,8 @@ const EXAMPLE: &str = "example.com";
 pub enum Standing {
     /// It is there.
     Ok,
+    /// It is not there, and whoever runs the installation says why.
+    LeftOut,
     /// It is not there, or not as it has to be.
     Missing,
     /// Nobody can tell from here.
@@ -133,6 +137,21 @@ impl Line {
 
     fn missing(name: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Line {
         Line { name, standing: Standing::Missing, says: says.into(), mend: Some(mend.into()) }
+    }
+
+    /// As [`missing`](Line::missing), for what an installation may do without.
+    fn absent(
+        manifests: &Manifests,
+        name: &'static str,
+        says: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Line {
+        let without = format!("{WITHOUT}{name}");
+        let why = manifests.of_kind("Namespace").find_map(|namespace| namespace.annotation(&without));
+        match why.filter(|why| !why.trim().is_empty()) {
+            Some(why) => Line { name, standing: Standing::LeftOut, says: why.to_owned(), mend: None },
+            None => Line::missing(name, says, mend),
+        }
     }
 
     fn not_checkable(name: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Line {

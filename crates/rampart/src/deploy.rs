@@ -128,6 +128,7 @@ fn check(arguments: &DeployCheckArguments) -> anyhow::Result<ExitCode> {
 fn table(lines: &[Line]) -> String {
     let word = |standing| match standing {
         Standing::Ok => "ok",
+        Standing::LeftOut => "left out",
         Standing::Missing => "missing",
         Standing::NotCheckable => "not checkable",
     };
@@ -142,8 +143,9 @@ fn table(lines: &[Line]) -> String {
         }
     }
     let count = |standing| lines.iter().filter(|line| line.standing == standing).count();
-    let [ok, missing, open] = [Standing::Ok, Standing::Missing, Standing::NotCheckable].map(count);
-    text + &format!("{ok} ok, {missing} missing, {open} not checkable\n")
+    let standings = [Standing::Ok, Standing::LeftOut, Standing::Missing, Standing::NotCheckable];
+    let [ok, left_out, missing, open] = standings.map(count);
+    text + &format!("{ok} ok, {left_out} left out, {missing} missing, {open} not checkable\n")
 }
 
 fn diff(arguments: &DeployDiffArguments) -> anyhow::Result<ExitCode> {

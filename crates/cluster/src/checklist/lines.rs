@@ -215,10 +215,11 @@ pub(super) fn edge(manifests: &Manifests) -> Line {
             "edge",
             format!("rules of {edge} stand before the Gateway, somebody says; deploy/edge has them"),
         ),
-        None => Line::missing(
+        None => Line::absent(
+            manifests,
             "edge",
             "nobody says which edge stands before the Gateway",
-            "apply the rules of deploy/edge, and annotate the Gateway with rampart/edge: cloudflare, aws or none, and why",
+            "apply the rules of deploy/edge, and annotate the Gateway with rampart/edge: cloudflare or aws",
         ),
     }
 }
@@ -303,7 +304,8 @@ pub(super) fn audit_key(manifests: &Manifests) -> Line {
     let signs = manifests.pods().filter_map(|pod| pod.role()).flat_map(|role| list(role, "/env"));
     match signs.filter_map(|variable| text(variable, "/name")).any(|name| name == "RAMPART_AUDIT_KEY") {
         true => Line::ok("audit", "the orchestrator signs it with a key that is not in the database"),
-        false => Line::missing(
+        false => Line::absent(
+            manifests,
             "audit",
             "nobody signs it: whoever has the database can write it anew",
             "add components/audit-key",
@@ -342,9 +344,12 @@ pub(super) fn alert_channels(manifests: &Manifests) -> Line {
     let channels: Vec<&Object> = manifests.of_kind("AlertmanagerConfig").collect();
     let wrong = saying(channels.iter().copied(), &[PLACEHOLDER, EXAMPLE]);
     match (channels.is_empty(), wrong.is_empty()) {
-        (true, _) => {
-            Line::missing("alerts", "nobody is told when a rule fires", "add components/monitoring-alerts")
-        }
+        (true, _) => Line::absent(
+            manifests,
+            "alerts",
+            "nobody is told when a rule fires",
+            "add components/monitoring-alerts",
+        ),
         (false, false) => {
             Line::missing("alerts", wrong.join("\n"), "patch the receivers to your own channels")
         }
@@ -359,9 +364,12 @@ pub(super) fn policies(manifests: &Manifests) -> Line {
     let wrong = saying(policies().chain(parameters), &[PLACEHOLDER, EXAMPLE]);
     let bound = manifests.of_kind("ValidatingAdmissionPolicyBinding").count();
     match (bound, wrong.is_empty()) {
-        (0, _) => {
-            Line::missing("admission", "nothing looks at what is applied later", "add components/policies")
-        }
+        (0, _) => Line::absent(
+            manifests,
+            "admission",
+            "nothing looks at what is applied later",
+            "add components/policies",
+        ),
         (_, false) => {
             Line::missing("admission", wrong.join("\n"), "patch the ConfigMap policies, and who signs images")
         }
@@ -428,7 +436,9 @@ pub(super) fn zones(manifests: &Manifests, served: Option<&Served>) -> Line {
         .flat_map(|pod| list(pod.template, "/spec/topologySpreadConstraints"))
         .any(|constraint| text(constraint, "/topologyKey") == Some("topology.kubernetes.io/zone"));
     match served {
-        _ if !are_spread => Line::missing("zones", "pods may all be in one zone", "add components/zones"),
+        _ if !are_spread => {
+            Line::absent(manifests, "zones", "pods may all be in one zone", "add components/zones")
+        }
         None => Line::not_checkable("zones", format!("pods are spread over {ZONES} zones"), NO_CLUSTER),
         Some(served) if served.zones.len() < ZONES => Line::missing(
             "zones",
