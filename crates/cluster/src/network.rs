@@ -239,6 +239,7 @@ fn at_host(manifests: &Manifests, parties: &[Party<'_>], host: &str) -> BTreeSet
     match (service, operated) {
         (Some(service), _) => of_service(service),
         (None, Some(path)) => [Place::Pods(path)].into(),
+        (None, None) if labels.next() == Some("svc") => [Place::Namespace(second.to_owned())].into(),
         (None, None) => [Place::Outside].into(),
     }
 }

@@ -87,6 +87,12 @@ fn ways_that_are_missing_or_needless_are_found() {
             Some(json!("https://collector.example.com:4318")),
             "Deployment/rampart/gateway: needs a way to the outside at port 4318",
         ),
+        (
+            settings,
+            "/data/RAMPART_TRACES",
+            Some(json!("http://collector.tracing.svc:4318")),
+            "Deployment/rampart/gateway: needs a way to namespace tracing at port 4318",
+        ),
     ] {
         let manifests = with(production, object, place, value.clone());
         let defects: Vec<String> = network::defects(&manifests).iter().map(ToString::to_string).collect();

@@ -35,7 +35,7 @@ const ON_TOP: [(&str, &[&str]); 8] = [
     ("production", &["node-local-dns"]),
 ];
 /// What any installation may have beside them.
-pub(crate) const ADDITIONS: [&str; 16] = [
+pub(crate) const ADDITIONS: [&str; 17] = [
     "audit-key",
     "secrets-placeholder",
     "scan-private",
@@ -52,6 +52,7 @@ pub(crate) const ADDITIONS: [&str; 16] = [
     "monitoring",
     "monitoring-alerts",
     "monitoring-dashboards",
+    "traces",
 ];
 
 pub(crate) fn kubernetes() -> PathBuf {
