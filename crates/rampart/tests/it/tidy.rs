@@ -246,6 +246,24 @@ fn every_check_has_examples_and_every_example_a_check() {
     assert_eq!(checks, examples);
 }
 
+/// Jobs begin with what each of them would install otherwise.
+#[test]
+fn the_image_of_the_workflows_has_the_packages_of_the_tests() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap();
+    let (tests, image) = (read("test.sh"), read("deploy/delivery/Containerfile"));
+    let servers = tests.split("\nservers=(").nth(1).unwrap().split(')').next().unwrap();
+    let others =
+        tests.lines().filter_map(|line| line.split_once("|| install_packages ")).map(|(_, names)| names);
+    let wanted: BTreeSet<&str> = others.chain([servers]).flat_map(str::split_whitespace).collect();
+    assert!(wanted.contains("postgresql") && wanted.contains("npm") && wanted.len() > 30, "{wanted:?}");
+    let installed = image.split("apt-get install ").nth(1).unwrap().split("&&").next().unwrap();
+    let installed: BTreeSet<&str> = installed.split_whitespace().collect();
+    none(
+        "deploy/delivery/Containerfile lacks",
+        wanted.difference(&installed).map(|name| (*name).to_owned()).collect(),
+    );
+}
+
 #[test]
 fn the_licence_and_the_documents_are_there() {
     for document in
