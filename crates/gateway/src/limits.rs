@@ -25,15 +25,15 @@ use crate::{
     shares::{Scarce, Shares, Whose},
 };
 
-/// Requests of one address that are answered at once: whoever sends a body slowly takes no place from others.
-const AT_ONCE: usize = 256;
 /// Logins by a provider of identities that come back to somebody at one address: nobody guesses anything there.
 const RETURNS: NonZeroU32 = NonZeroU32::new(60).expect("it is more than nothing");
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How often somebody may ask.
+/// How often somebody may ask, and how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
+    /// Requests of one address that are answered at once: whoever sends a body slowly takes no place from others.
+    pub at_once: NonZeroU32,
     /// Requests a second of one address; of IPv6, one network of 64 bits, as one machine has all of it.
     pub address: NonZeroU32,
     /// Requests a second with one key.
@@ -47,10 +47,17 @@ pub struct Rates {
 }
 
 impl Default for Rates {
-    /// 100, 100 and 1,000 a second; 10 passwords a minute, 5 invitations an hour.
+    /// 256 at once; 100, 100 and 1,000 a second; 10 passwords a minute, 5 invitations an hour.
     fn default() -> Rates {
         let rate = |count| NonZeroU32::new(count).expect("it is more than nothing");
-        Rates { address: rate(100), key: rate(100), tenant: rate(1_000), login: rate(10), sign_up: rate(5) }
+        Rates {
+            at_once: rate(256),
+            address: rate(100),
+            key: rate(100),
+            tenant: rate(1_000),
+            login: rate(10),
+            sign_up: rate(5),
+        }
     }
 }
 
@@ -88,6 +95,11 @@ type Taken<K> = Arc<Mutex<HashMap<K, usize>>>;
 impl<K: Hash + Eq + Clone> Parts<K> {
     pub(crate) fn new(most: usize) -> Parts<K> {
         Parts { most, taken: Arc::default() }
+    }
+
+    /// Another number of parts; those that are taken count on.
+    fn with(&self, most: usize) -> Parts<K> {
+        Parts { most, taken: Arc::clone(&self.taken) }
     }
 
     /// One more for that one, until it is dropped; nothing when it has as many as it may.
@@ -148,7 +160,7 @@ impl Limits {
         Limits {
             rates,
             shares,
-            at_once: Parts::new(AT_ONCE),
+            at_once: Parts::new(rates.at_once.get() as usize),
             addresses: Arc::new(Buckets::new(Quota::per_second(rates.address))),
             keys: Arc::new(Buckets::new(Quota::per_second(rates.key))),
             tenants: Arc::new(Buckets::new(Quota::per_second(rates.tenant))),
@@ -165,7 +177,7 @@ impl Limits {
             if is_same { Arc::clone(before) } else { new }
         }
         Limits {
-            at_once: self.at_once.clone(),
+            at_once: self.at_once.with(rates.at_once.get() as usize),
             addresses: kept(rates.address == before.address, &self.addresses, new.addresses),
             keys: kept(rates.key == before.key, &self.keys, new.keys),
             tenants: kept(rates.tenant == before.tenant, &self.tenants, new.tenants),
@@ -251,6 +263,9 @@ mod tests {
         drop(first);
         assert!(parts.take(Machine::at(a)).is_some());
         assert_eq!(parts.taken.lock().unwrap().len(), 2);
+        // Where more or fewer are said, those that are taken count on.
+        let (more, fewer) = (parts.with(3), parts.with(1));
+        assert!(more.take(Machine::at(a)).is_some() && fewer.take(Machine::at(a)).is_none());
         drop((_second, _other));
         assert_eq!(parts.taken.lock().unwrap().len(), 0, "nothing is kept of who is gone");
     }

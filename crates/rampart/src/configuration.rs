@@ -222,6 +222,7 @@ struct File {
     metrics: Option<SocketAddr>,
     tls_certificate: Option<PathBuf>,
     tls_key: Option<PathBuf>,
+    address_at_once: Option<NonZeroU32>,
     address_rate: Option<NonZeroU32>,
     key_rate: Option<NonZeroU32>,
     tenant_rate: Option<NonZeroU32>,
@@ -386,6 +387,7 @@ impl Configuration {
         let headers = headers.map(|headers| traces::headers(&headers, collector.as_ref())).transpose()?;
         let usual = Rates::default();
         let rates = Rates {
+            at_once: file.address_at_once.unwrap_or(usual.at_once),
             address: file.address_rate.unwrap_or(usual.address),
             key: file.key_rate.unwrap_or(usual.key),
             tenant: file.tenant_rate.unwrap_or(usual.tenant),

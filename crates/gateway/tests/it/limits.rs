@@ -59,6 +59,23 @@ async fn whoever_asks_too_fast_is_told_when_to_come_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_gets_so_many_answers_at_once_and_no_more() {
+    let rates = Rates { at_once: NonZeroU32::new(2).unwrap(), ..rates(9_999, 9_999, 9_999) };
+    let ground = Ground::with(rates, None).await;
+    let key = ground.key(Role::Viewer).await;
+    let mut held = slow_bodies(&ground, 2).await;
+    let refused = ground.get("/api/v1/me", &key).await;
+    assert!(refused.problem(503, "overloaded").contains("of this address"), "{refused:?}");
+    assert_eq!(ground.ask(Method::GET, "/health", None, None).await.status, 200);
+    let mut answered = held.remove(0);
+    answered.write_all(b"\"a\" : 1}").await.unwrap();
+    let mut begins = [0; 10];
+    answered.read_exact(&mut begins).await.unwrap();
+    assert_eq!(&begins, b"HTTP/1.1 4");
+    assert_eq!(ground.get("/api/v1/me", &key).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn as_many_passwords_and_invitations_are_looked_at_as_was_said() {
     let count = |count| NonZeroU32::new(count).unwrap();
     let rates = Rates { login: count(2), sign_up: count(3), ..rates(9_999, 9_999, 9_999) };

@@ -264,7 +264,7 @@ async fn people_read_the_document_as_a_page_that_can_do_nothing() {
 async fn every_route_asks_who_may() {
     // Nobody is too fast here, not even with passwords and invitations: whoever is refused is refused for who they are.
     let rate = NonZeroU32::new(100_000).unwrap();
-    let rates = Rates { address: rate, key: rate, tenant: rate, login: rate, sign_up: rate };
+    let rates = Rates { at_once: rate, address: rate, key: rate, tenant: rate, login: rate, sign_up: rate };
     let ground = Ground::with(rates, None).await;
     let other = ground.another_tenant().await;
     let mut callers: Vec<(String, Option<ApiKey>)> = vec![("nobody".to_owned(), None)];

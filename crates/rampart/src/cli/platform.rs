@@ -221,6 +221,10 @@ pub(crate) struct ListenArguments {
     #[command(flatten)]
     pub(crate) watch: WatchArguments,
 
+    /// Requests of one address that are answered at once [default: 256]
+    #[arg(long, value_name = "N", env = "RAMPART_ADDRESS_AT_ONCE", value_parser = rate)]
+    pub(crate) address_at_once: Option<NonZeroU32>,
+
     /// Requests a second that one address gets answered [default: 100]
     #[arg(long, value_name = "N", env = "RAMPART_ADDRESS_RATE", value_parser = rate)]
     pub(crate) address_rate: Option<NonZeroU32>,
@@ -297,7 +301,7 @@ pub(crate) struct StartArguments {
 
 /// So often within a second, a minute or an hour.
 fn rate(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| "a rate is a number, at least 1".to_owned())
+    text.parse().map_err(|_| "it is a number, at least 1".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -42,10 +42,9 @@ impl Process {
         let looks_after = matches!(self, Process::Up | Process::Orchestrator);
         let (is_used, fate) = match setting {
             "log" | "database_password_file" | "doorbell_password_file" => (true, Fate::Taken),
-            "address_rate" | "key_rate" | "tenant_rate" | "login_rate" | "sign_up_rate"
-            | "trusted_proxies" | "platform_tenant" | "public_url" | "identity_providers" => {
-                (answers, Fate::Taken)
-            }
+            "address_at_once" | "address_rate" | "key_rate" | "tenant_rate" | "login_rate"
+            | "sign_up_rate" | "trusted_proxies" | "platform_tenant" | "public_url"
+            | "identity_providers" => (answers, Fate::Taken),
             "keep_scans" | "keep_audit" | "audit_key" => (looks_after, Fate::Taken),
             "webhook_receivers" | "webhook_key" | "webhook_ca" => {
                 (self != Process::Orchestrator, Fate::Taken)
@@ -165,6 +164,7 @@ impl Configuration {
             ("metrics", *metrics == other.metrics),
             ("tls_certificate", certificate == other_certificate),
             ("tls_key", key == other_key),
+            ("address_at_once", rates.at_once == other.rates.at_once),
             ("address_rate", rates.address == other.rates.address),
             ("key_rate", rates.key == other.rates.key),
             ("tenant_rate", rates.tenant == other.rates.tenant),
@@ -205,7 +205,7 @@ mod tests {
     use super::{super::ConfigurationArguments, *};
 
     /// Each setting, as it is and as it may be some day; and what stands beside both.
-    const SETTINGS: [(&str, &str, &str, &str); 36] = [
+    const SETTINGS: [(&str, &str, &str, &str); 37] = [
         ("data", "'a'", "'b'", "database = 'sqlite:c.db'"),
         ("database", "'postgres://u:p@h/d'", "'postgres://u:p@other/d'", ""),
         ("database_connections", "10", "11", ""),
@@ -225,6 +225,7 @@ mod tests {
         ("metrics", "'127.0.0.1:1'", "'127.0.0.1:2'", ""),
         ("tls_certificate", "'a'", "'b'", "tls_key = 'k'"),
         ("tls_key", "'a'", "'b'", "tls_certificate = 'c'"),
+        ("address_at_once", "1", "2", ""),
         ("address_rate", "1", "2", ""),
         ("key_rate", "1", "2", ""),
         ("tenant_rate", "1", "2", ""),

@@ -63,9 +63,10 @@ pub(super) fn rules(
     webhooks: Option<Webhooks>,
 ) -> anyhow::Result<Rules> {
     let (public_url, file) = (arguments.public_url.as_deref(), arguments.identity_providers.as_deref());
-    let Rates { address, key, tenant, login, sign_up } = configuration.rates;
+    let Rates { at_once, address, key, tenant, login, sign_up } = configuration.rates;
     Ok(Rules {
         rates: Rates {
+            at_once: arguments.address_at_once.unwrap_or(at_once),
             address: arguments.address_rate.unwrap_or(address),
             key: arguments.key_rate.unwrap_or(key),
             tenant: arguments.tenant_rate.unwrap_or(tenant),
