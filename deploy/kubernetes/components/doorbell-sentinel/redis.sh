@@ -4,10 +4,15 @@ set -eu
 self="$(hostname).$DOMAIN"
 password="$(cat /run/secrets/doorbell/password)"
 . /etc/redis/primary.sh
+. /etc/redis/password.sh
 {
     cat /etc/redis/redis.conf
     printf 'requirepass %s\nmasterauth %s\nreplica-announce-ip %s\n' "$password" "$password" "$self"
     [ "$primary" = "$self" ] || printf 'replicaof %s 6379\n' "$primary"
 } >/run/redis/redis.conf
+(
+    export REDISCLI_AUTH="$password"
+    follow 6379 'ACL SETUSER default >%s' 'CONFIG SET masterauth %s' 'CONFIG SET requirepass %s'
+) &
 # Sentinel changes of whom it is a replica: the file is its own.
 exec redis-server /run/redis/redis.conf
