@@ -20,7 +20,12 @@ pub(crate) const CHOICES: [&[&[&str]]; 4] = [
         &["database-single", "backup", "backup-key", "backup-database-single"],
         &["database-operated", "backup", "backup-database-operated"],
     ],
-    &[&["doorbell-single"], &["doorbell-sentinel"], &["doorbell-rabbitmq"]],
+    &[
+        &["doorbell-single"],
+        &["doorbell-sentinel"],
+        &["doorbell-rabbitmq-single"],
+        &["doorbell-rabbitmq", "doorbell-rabbitmq-secret"],
+    ],
     &[&["objects-volume"], &["objects-s3"], &["objects-s3", "objects-s3-key"]],
 ];
 /// What is put on top of an overlay.
@@ -33,6 +38,11 @@ const ON_TOP: [(&str, &[&str]); 8] = [
     ("production", &["scan-egress"]),
     ("staging", &["sleeping", "node-local-dns"]),
     ("production", &["node-local-dns"]),
+];
+/// An overlay with other components in the place of some that it has.
+const IN_PLACE: [(&str, &[&str], &[&str]); 2] = [
+    ("staging", &["doorbell-single", "doorbell-single/kept"], &["doorbell-rabbitmq-single"]),
+    ("production", &["doorbell-sentinel"], &["doorbell-rabbitmq", "doorbell-rabbitmq-secret"]),
 ];
 /// What any installation may have beside them.
 pub(crate) const ADDITIONS: [&str; 17] = [
@@ -93,6 +103,12 @@ pub(crate) fn all() -> &'static [Render] {
             write(&directory, &below, &components);
             let name = below.rsplit('/').next().unwrap_or_default();
             wanted.push((format!("{name} + {}", components.join(" + ")), directory));
+        }
+        for (overlay, without, with) in IN_PLACE {
+            let name = format!("{overlay} with {}", with.join(" + "));
+            let directory = scratch.path().join(name.replace(' ', "-"));
+            write_in_place(&directory, overlay, without, with);
+            wanted.push((name, directory));
         }
         let (wanted, rendered) = (Mutex::new(wanted), Mutex::new(Vec::new()));
         thread::scope(|scope| {
@@ -164,5 +180,20 @@ fn write(directory: &Path, below: &str, components: &[&str]) {
          components:\n{components}  - {up}/components/labels\nimages:\n  - name: rampart\n    digest: sha256:{}\n",
         "1".repeat(64)
     );
+    fs::write(directory.join("kustomization.yaml"), text).unwrap();
+}
+
+/// The kustomization of an overlay, with these components where the first of those was.
+fn write_in_place(directory: &Path, overlay: &str, without: &[&str], with: &[&str]) {
+    let file = kubernetes().join("overlays").join(overlay).join("kustomization.yaml");
+    let line = |name: &&str| format!("  - ../../components/{name}\n");
+    let mut text = fs::read_to_string(file).unwrap();
+    for (number, name) in without.iter().enumerate() {
+        assert!(text.contains(&line(name)), "{overlay} does not have {name}");
+        let instead = if number == 0 { with.iter().map(line).collect() } else { String::new() };
+        text = text.replacen(&line(name), &instead, 1);
+    }
+    fs::create_dir_all(directory).unwrap();
+    let text = text.replace("../../", "../../../deploy/kubernetes/");
     fs::write(directory.join("kustomization.yaml"), text).unwrap();
 }

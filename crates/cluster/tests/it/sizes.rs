@@ -1,6 +1,9 @@
 //! How many there are of what, how large they are, and how fast they come and go: the overlays, read as the table that they stand for.
 
-use cluster::manifests::{Manifests, Object, list};
+use cluster::{
+    checklist::secrets_to_make,
+    manifests::{Manifests, Object, list},
+};
 use serde_json::Value;
 
 use crate::renders;
@@ -148,4 +151,24 @@ fn production_has_as_many_as_there_is_work_for() {
         "worker-report 0-10 by desired_workers; up 10 in 60 s or 100 % in 60 s, down 1 in 600 s; 250m, 512Mi / 1, 2Gi",
     ];
     assert_sizes("production", &expected);
+}
+
+/// RabbitMQ in the place of Redis, and every secret that it needs comes from where the others come from.
+#[test]
+fn rabbitmq_is_one_in_staging_and_three_in_production() {
+    let staging = &renders::overlay("staging with doorbell-rabbitmq-single").manifests;
+    let production =
+        &renders::overlay("production with doorbell-rabbitmq + doorbell-rabbitmq-secret").manifests;
+    let doorbell = |of| sizes(of).into_iter().filter(|line| line.starts_with("doorbell")).collect::<Vec<_>>();
+    assert_eq!(doorbell(staging), ["doorbell 1; 250m, 512Mi / 1, 1Gi; 30Gi"]);
+    assert_eq!(doorbell(production), ["doorbell 3; 250m, 512Mi / 1, 1Gi; 100Gi"]);
+    let nodes = |of: &Manifests| {
+        let maps = of.of_kind("ConfigMap").filter(|map| map.name().starts_with("doorbell-configuration"));
+        let texts: Vec<String> = maps.map(|map| map.at("/data").unwrap().to_string()).collect();
+        texts.concat().matches("classic_config.nodes.").count()
+    };
+    assert_eq!((nodes(staging), nodes(production)), (0, 3));
+    let with_redis = secrets_to_make(&renders::overlay("production").manifests);
+    assert_eq!(secrets_to_make(production), with_redis);
+    assert!(secrets_to_make(staging).contains("doorbell-cookie"));
 }

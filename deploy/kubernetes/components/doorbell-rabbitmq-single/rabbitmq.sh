@@ -3,7 +3,7 @@
 set -eu
 umask 077
 {
-    cat /etc/rampart/rabbitmq.conf
+    cat /etc/rampart/*.conf
     printf 'default_pass = %s\n' "$(cat /run/secrets/doorbell/password)"
 } >/run/rabbitmq/rabbitmq.conf
 # The one before cannot be written to.
