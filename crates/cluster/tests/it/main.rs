@@ -9,5 +9,6 @@ mod edges;
 mod found;
 mod promotion;
 mod renders;
+mod rotation;
 mod schemas;
 mod sizes;
