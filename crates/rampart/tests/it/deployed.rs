@@ -7,6 +7,7 @@ mod difference;
 mod image;
 mod promoting;
 mod rolling;
+mod runbooks;
 mod scale;
 mod scaling;
 
