@@ -7,6 +7,7 @@
     reason = "a test may fail by panicking, tell what it saw, and be a hostile server or its client on loopback"
 )]
 
+mod asking;
 mod command_line;
 mod demo;
 mod dependencies;

@@ -22,6 +22,13 @@ const BLOWS: std::ops::Range<u64> = 150..700;
 /// Short, so that what the dead held comes back soon.
 const LEASE: &str = "3s";
 
+/// What is completed is written down a second time, by the database itself.
+pub(crate) const NOTE_ENDS: &str = "CREATE TABLE public.ends (task_id uuid NOT NULL, lease bigint NOT NULL); \
+     CREATE FUNCTION public.note_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
+     INSERT INTO public.ends VALUES (NEW.task_id, NEW.lease_number); RETURN NEW; END $$; \
+     CREATE TRIGGER note_end AFTER UPDATE ON rampart.tasks FOR EACH ROW \
+     WHEN (NEW.state = 'completed') EXECUTE FUNCTION public.note_end()";
+
 enum Broker {
     Redis(redis::Server),
     RabbitMq(rabbitmq::Server),
@@ -111,15 +118,7 @@ impl Ground {
             .output()
             .unwrap();
         assert_exit(&migrated, 0);
-        // What is completed is written down a second time, by the database itself.
-        ground.postgres.sql(
-            &ground.database,
-            "CREATE TABLE public.ends (task_id uuid NOT NULL, lease bigint NOT NULL); \
-             CREATE FUNCTION public.note_end() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN \
-             INSERT INTO public.ends VALUES (NEW.task_id, NEW.lease_number); RETURN NEW; END $$; \
-             CREATE TRIGGER note_end AFTER UPDATE ON rampart.tasks FOR EACH ROW \
-             WHEN (NEW.state = 'completed') EXECUTE FUNCTION public.note_end()",
-        );
+        ground.postgres.sql(&ground.database, NOTE_ENDS);
         ground
     }
 

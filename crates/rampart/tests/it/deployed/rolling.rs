@@ -1,14 +1,14 @@
 //! Every process is replaced while people ask and tasks are worked on: one after the other as an update does it, with the step that a
-//! later release takes in the database before; back again; and without a word, as when a node is lost. Nobody gets an error, and nothing
-//! is lost or done twice.
+//! later release takes in the database before; back again; and without a word, as when a node is lost. Nobody gets an error, through a
+//! way in that asks again when processes are lost, and through one that does not when they are replaced; and nothing is lost or done
+//! twice.
 //!
 //! With the binary of the release before in `RAMPART_PREVIOUS`, that one is replaced by this one, and comes back: both work beside one
 //! another on one database all the while (`deploy/delivery/side-by-side`). Without it the next release's step is a made-up one.
 
 use std::{
     collections::BTreeSet,
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -23,24 +23,34 @@ use serde_json::Value;
 use testkit::{haproxy, postgres::later_step};
 
 use crate::{
+    asking::{asked, begin_scan},
     installation::Installation,
     platform::{PATIENCE, watched::Watched},
     run::{THIS, assert_exit, send, text},
+    torture::NOTE_ENDS,
 };
 
 const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
 const GATEWAYS: usize = 3;
-/// Who asks at once, and how often each of them does: 200 requests a second together, where the machine is fast enough.
-const ASKERS: usize = 10;
-const EVERY: Duration = Duration::from_millis(50);
-/// As many as keep the workers busy while everything is replaced, and each longer than a worker has that is to end.
-const TASKS: usize = 500;
+/// How many requests begin each second.
+const RATE: usize = 200;
+/// Who asks: so many requests wait for their answers at once, at most. While one takes no longer than two fifths of a second each asker
+/// begins all of its requests in time, and who was held up catches up.
+const ASKERS: usize = 80;
+const EVERY: Duration = Duration::from_millis(1_000 * ASKERS as u64 / RATE as u64);
+/// As many as keep the workers busy while everything is replaced, and then is lost; each takes longer than a worker has that is to end.
+const REPLACED: usize = 500;
+const LOST: usize = 200;
+const TASKS: usize = REPLACED + LOST;
+/// Each of two workers that are lost has so many of them at a time.
+const PLACES: usize = 8;
 /// One of so many requests begins a scan.
 const SCANS: usize = 100;
 
-/// What the askers saw.
+/// What the askers did and saw.
 #[derive(Default)]
 struct Seen {
+    begun: AtomicUsize,
     answers: AtomicUsize,
     scans: Mutex<Vec<String>>,
     errors: Mutex<Vec<String>>,
@@ -56,58 +66,56 @@ impl Drop for Asking<'_> {
     }
 }
 
-/// One request on a connection of its own; the body of a good answer.
-fn asked(entry: SocketAddr, key: &str, line: &str, headers: &str, body: &str) -> Result<String, String> {
-    let trouble = |what: &str, error: std::io::Error| format!("{line}: {what}: {error}");
-    let mut stream = TcpStream::connect(entry).map_err(|error| trouble("connecting", error))?;
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let length = body.len();
-    let request = format!(
-        "{line} HTTP/1.1\r\nHost: rampart\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).map_err(|error| trouble("asking", error))?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|error| trouble("reading", error))?;
-    match answer.split(' ').nth(1) {
-        Some(status) if status.starts_with('2') => Ok(answer.split_once("\r\n\r\n").unwrap().1.to_owned()),
-        _ => Err(format!("{line}: {answer:.300}")),
-    }
-}
-
 /// Asks until it is over: reads, and now and then begins a scan, under a key by which it is begun once.
-fn ask(entry: SocketAddr, key: &str, asker: usize, seen: &Seen) {
-    let mut due = Instant::now();
+fn ask(round: &str, entry: SocketAddr, key: &str, asker: usize, seen: &Seen) {
+    let mut due = Instant::now() + EVERY.mul_f64(asker as f64 / ASKERS as f64);
     for number in 0.. {
+        // As often as it was to be, however long an answer took.
+        if let Some(rest) = due.checked_duration_since(Instant::now()) {
+            thread::sleep(rest);
+        }
+        due += EVERY;
         if seen.over.load(Ordering::Relaxed) {
             return;
         }
-        let answer = match number % SCANS == asker * SCANS / ASKERS {
-            true => {
-                let once =
-                    format!("Content-Type: application/json\r\nIdempotency-Key: \"{asker}-{number}\"\r\n");
-                let body = r#"{"targets": ["127.0.0.1:9"], "request": {"scope": "test"}}"#;
-                asked(entry, key, "POST /api/v1/scans", &once, body).map(|body| {
-                    let answer: Value =
-                        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"));
-                    seen.scans
-                        .lock()
-                        .unwrap()
-                        .push(answer["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned());
-                })
-            }
-            false if number % 2 == 0 => asked(entry, key, "GET /api/v1/me", "", "").map(drop),
-            false => asked(entry, key, "GET /api/v1/scans?limit=5", "", "").map(drop),
+        seen.begun.fetch_add(1, Ordering::Relaxed);
+        let answer = match (number * (ASKERS + 1) + asker) % SCANS {
+            0 => begin_scan(entry, key, "test", &format!("{round}-{asker}-{number}"))
+                .map(|id| seen.scans.lock().unwrap().push(id)),
+            even if even % 2 == 0 => asked(entry, key, "GET /api/v1/me", "", "").map(drop),
+            _ => asked(entry, key, "GET /api/v1/scans?limit=5", "", "").map(drop),
         };
         match answer {
             Ok(()) => drop(seen.answers.fetch_add(1, Ordering::Relaxed)),
             Err(error) => seen.errors.lock().unwrap().push(error),
         }
-        // As often as it was to be, however long an answer took.
-        due += EVERY;
-        if let Some(rest) = due.checked_duration_since(Instant::now()) {
-            thread::sleep(rest);
-        }
     }
+}
+
+/// Does something while people ask all the time, all of whom are answered. The scans that they were told of.
+fn while_asked(round: &str, entry: SocketAddr, key: &str, work: impl FnOnce()) -> Vec<String> {
+    let seen = Seen::default();
+    let took = thread::scope(|scope| {
+        let _asking = Asking(&seen);
+        for asker in 0..ASKERS {
+            let seen = &seen;
+            scope.spawn(move || ask(round, entry, key, asker, seen));
+        }
+        let since = Instant::now();
+        work();
+        since.elapsed()
+    });
+    let (errors, scans) = (seen.errors.into_inner().unwrap(), seen.scans.into_inner().unwrap());
+    let (begun, answers) = (seen.begun.into_inner(), seen.answers.into_inner());
+    println!(
+        "{round}: {begun} requests in {took:.1?}, {answers} good answers, {} scans begun, {} errors",
+        scans.len(),
+        errors.len()
+    );
+    assert!(errors.is_empty(), "{round}: {:?}", &errors[..errors.len().min(5)]);
+    let due = RATE as f64 * took.as_secs_f64();
+    assert!(begun as f64 >= 0.9 * due, "{round}: only {begun} requests of {due:.0} were begun in {took:.1?}");
+    scans
 }
 
 /// One process, and how it is started anew.
@@ -157,6 +165,7 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
     let made = installation.command_of(before, &words).output().unwrap();
     assert_exit(&made, 0);
     let key = text(&made.stdout).trim().to_owned();
+    installation.postgres.sql(&installation.database, NOTE_ENDS);
     let installation = &installation;
     let start = |program: &Path, words: &[String]| {
         let mut command = installation.command_of(program, &[]);
@@ -178,8 +187,8 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
     for role in [
         "orchestrator",
         "orchestrator",
-        "worker --stage exercise --concurrency 8 --drain 1s",
-        "worker --stage exercise --concurrency 8 --drain 1s",
+        &format!("worker --stage exercise --concurrency {PLACES} --drain 1s"),
+        &format!("worker --stage exercise --concurrency {PLACES} --drain 1s"),
         "worker --stage discover,ports,crawl,check,report --drain 1s",
         "worker --stage discover,ports,crawl,check,report --drain 1s",
     ] {
@@ -187,17 +196,13 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
         processes.push(Process::new(before, move |program| start(program, &words)));
     }
 
-    let seen = Seen::default();
-    thread::scope(|scope| {
-        let _asking = Asking(&seen);
-        for asker in 0..ASKERS {
-            let (seen, key, entry) = (&seen, &key, entry.address());
-            scope.spawn(move || ask(entry, key, asker, seen));
-        }
-        let count = TASKS.to_string();
-        let exercise = ["task", "exercise", "--count", &count, "--hold", "2s"];
-        assert_exit(&installation.command_of(before, &exercise).output().unwrap(), 0);
-        // What a later release needs comes first, under the processes of this one.
+    let exercise = |tasks: usize| {
+        let words = ["task", "exercise", "--count", &tasks.to_string(), "--hold", "2s"];
+        assert_exit(&installation.command_of(before, &words).output().unwrap(), 0);
+    };
+    // What a later release needs comes first, under the processes of this one.
+    let mut told = while_asked("replaced", entry.address(), &key, || {
+        exercise(REPLACED);
         match &other {
             Some(_) => installation.migrate(this),
             None => drop(installation.postgres.sql(&installation.database, &later_step(1))),
@@ -205,24 +210,17 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
         for process in &mut processes {
             process.replace(this);
         }
-        // Back, and each is lost once, to become one of the other release again: both are there at once, in every mixture.
         for process in &mut processes {
             process.replace(before);
         }
+    });
+    // Each is lost once, to become one of the other release again: both are there at once, in every mixture.
+    told.extend(while_asked("lost", entry.address_that_asks_again(), &key, || {
+        exercise(LOST);
         for process in &mut processes {
             process.lose(this);
         }
-    });
-    let errors = seen.errors.into_inner().unwrap();
-    let answers = seen.answers.load(Ordering::Relaxed);
-    assert!(
-        errors.is_empty(),
-        "{} errors beside {answers} answers: {:?}",
-        errors.len(),
-        &errors[..errors.len().min(5)]
-    );
-    assert!(answers > 1_000, "{answers}");
-    println!("{answers} answers, no error, {} scans", seen.scans.lock().unwrap().len());
+    }));
 
     // Each task was done once, and each scan that somebody was told of came to its end.
     let sql = |sql: &str| installation.postgres.sql(&installation.database, sql).trim().to_owned();
@@ -236,7 +234,17 @@ fn processes_are_replaced_and_lost_and_nobody_sees_it() {
         assert!(Instant::now() < until, "{}", counted());
         thread::sleep(Duration::from_millis(100));
     }
-    let told = seen.scans.into_inner().unwrap();
+    // What is handed back costs no try: tried again was only what the two workers had that were lost.
+    let [ends, once, again] = [
+        "SELECT count(*) FROM public.ends JOIN rampart.tasks USING (task_id) WHERE stage = 'exercise'",
+        "SELECT count(DISTINCT task_id) FROM public.ends JOIN rampart.tasks USING (task_id) WHERE stage = 'exercise'",
+        "SELECT count(*) FROM rampart.tasks WHERE stage = 'exercise' AND attempts > 1",
+    ]
+    .map(|counted| sql(counted).parse::<usize>().unwrap());
+    println!("{ends} ends of {once} tasks, {again} were tried again");
+    assert_eq!((ends, once), (TASKS, TASKS), "done twice");
+    assert!(again <= 2 * PLACES, "{again} were tried again");
+
     assert!(!told.is_empty());
     let listed = || {
         let output = installation.command(&["scan", "list", "--limit", "1000", "--json"]).output().unwrap();
