@@ -1,5 +1,6 @@
 //! What was lost is had again: the platform on PostgreSQL, backed up while it works, and every way in which it may be lost.
 
+mod at_work;
 mod disaster;
 mod following;
 mod one_file;
@@ -22,6 +23,10 @@ use crate::{
     platform::watched::Watched,
     run::{assert_exit, rampart, text},
 };
+
+/// What somebody fills beside Rampart, row by row.
+const WRITTEN: &str =
+    "CREATE TABLE written (at timestamptz NOT NULL DEFAULT clock_timestamp(), filling text NOT NULL)";
 
 /// The program where, and as somebody as whom, PostgreSQL's programs run.
 struct Site {
@@ -92,10 +97,15 @@ impl Site {
         self.says(&words).trim().to_owned()
     }
 
-    /// Keeps what the server writes ahead, as soon as this returns.
+    /// Keeps what the server writes ahead, as soon as this returns, and looks often.
     fn archive(&self, database: &str) -> Archiving {
+        self.archive_with(database, &["--every", "1s"])
+    }
+
+    /// The same, with these options.
+    fn archive_with(&self, database: &str, options: &[&str]) -> Archiving {
         let words = ["backup", "archive", "--database", database, "--recipient", &self.recipient];
-        let rest = ["--every", "1s", "--metrics", "127.0.0.1:0"];
+        let rest = [&["--metrics", "127.0.0.1:0"], options].concat();
         let watched = Watched::start(self.command(&[&words[..], &rest[..]].concat()));
         watched.comes_to("/ready", 200, "ready");
         Archiving(watched)
@@ -119,9 +129,15 @@ impl Archiving {
         // Whoever looks sees a later moment than this one only after everything of this one is there.
         let now: f64 =
             server.sql("postgres", "SELECT extract(epoch FROM clock_timestamp())").trim().parse().unwrap();
-        self.0.until("/metrics", |page| {
-            figure(page, "rampart_archive_current_timestamp_seconds") > Some(now + 1.0)
-        });
+        self.looks_after(now + 1.0);
+    }
+
+    /// Waits for a look that was begun later; when that was. All times are seconds since 1970.
+    #[track_caller]
+    fn looks_after(&self, time: f64) -> f64 {
+        let looked = |page: &str| figure(page, "rampart_archive_current_timestamp_seconds");
+        let page = self.0.until("/metrics", |page| looked(page) > Some(time));
+        looked(&page).unwrap()
     }
 }
 
@@ -137,10 +153,7 @@ fn prepared() -> (postgres::Server, String, String) {
     server.sql(&database, "CREATE ROLE app LOGIN PASSWORD 'of-the-tests'");
     server.sql(&database, "CREATE ROLE copier LOGIN REPLICATION PASSWORD 'of-the-tests'");
     // What loses a page says so.
-    server.sql(
-        &database,
-        "CREATE TABLE written (at timestamptz NOT NULL DEFAULT clock_timestamp(), filling text NOT NULL)",
-    );
+    server.sql(&database, WRITTEN);
     let (owner, password) = server.superuser();
     let directory = tempfile::tempdir().unwrap();
     let run = |words: &[&str], url: &str| {

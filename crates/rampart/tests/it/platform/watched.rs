@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -61,6 +61,13 @@ impl Watched {
         });
         let at = said.split("metrics are at http://").nth(1).unwrap();
         Watched { address: at.split('/').next().unwrap().to_owned(), child, said, later }
+    }
+
+    /// Where a gateway answers whoever uses it.
+    pub(crate) fn listens(&self) -> SocketAddr {
+        let at = self.said.split("the gateway listens on http://").nth(1);
+        at.and_then(|rest| rest.split(['/', '\n']).next()?.parse().ok())
+            .unwrap_or_else(|| panic!("{}", self.said))
     }
 
     /// Status and body of an answer.

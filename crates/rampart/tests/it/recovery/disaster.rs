@@ -1,31 +1,53 @@
-//! A table that was dropped, a server that was killed, a file that was overwritten, a volume that is gone: on a place in object storage.
+//! A table that was dropped, a server that was killed and its disk that is gone, a file that was overwritten, while Rampart works: what
+//! is there again, and how much is lost. On a place in object storage, and in a directory.
 
-use std::{fs, io::Write, os::unix::fs::FileExt, path::PathBuf};
+use std::{fs, io::Write, os::unix::fs::FileExt, path::PathBuf, thread, time::Duration};
 
+use jiff::Timestamp;
+use rand::RngExt;
 use serde_json::Value;
 use testkit::objects::{self, Access};
 
-use super::{Site, Writing, let_write, moment, prepared, rows};
+use super::{
+    Site, WRITTEN, Writing,
+    at_work::{AtWork, assert_goes_on, assert_well, examined},
+    let_write, moment, prepared, rows,
+};
+
+/// The most that may be lost.
+const LOST: Duration = Duration::from_secs(60);
+/// How many rows are written between a look and the end of everything: at fifty a second any moment until the next one.
+const ROWS: std::ops::RangeInclusive<u64> = 1..=800;
 
 #[test]
-fn whatever_is_lost_is_had_again_with_seconds_missing_at_most() {
+fn a_table_that_was_dropped_is_there_again_as_it_was_before() {
     let objects = objects::Server::start(Access::Signed);
     let site = Site::new(|_| objects.url());
     let (server, database, copier) = prepared();
     let archiving = site.archive(&copier);
+    let at_work = AtWork::begin(&site, &server, &database);
     let writing = Writing::start(&server, &database);
     let first = site.back_up(&copier);
     let_write(&server, &database, 50);
+    at_work.tells(5);
 
-    // Somebody drops a table: as it was just before.
+    // Somebody drops a table, and another one of Rampart's, while it works: as it was just before.
     let (before, committed) = moment(&server, &database);
     let_write(&server, &database, 5);
+    at_work.tells(2);
     drop(writing);
-    server.sql(&database, "DROP TABLE written; CREATE TABLE afterwards ()");
+    // Where this and somebody at work wait for one another it is the other who gives up.
+    server.sql(
+        &database,
+        "SET deadlock_timeout = '1h'; DROP TABLE rampart.tasks CASCADE; DROP TABLE written; CREATE TABLE afterwards ()",
+    );
+    let told = at_work.end();
     archiving.catch_up(&server);
     let again = site.restored(&["--until", &before]);
     assert_eq!(rows(&again, &database), committed);
     assert_eq!(again.sql(&database, "SELECT to_regclass('afterwards')").trim(), "");
+    let then: Timestamp = before.parse().unwrap();
+    assert_well(&site, (&again, &database), &told, then, then);
     // It is a database like any other: it takes writes, and the roles' passwords are the same.
     again.sql(&database, "INSERT INTO written (filling) VALUES ('after')");
     drop(again);
@@ -34,15 +56,12 @@ fn whatever_is_lost_is_had_again_with_seconds_missing_at_most() {
     assert_eq!(drilled["troubles"], Value::Array(vec![]));
     assert!(drilled["rpo_seconds"].as_f64().unwrap() < 5.0, "{drilled}");
     assert_eq!(drilled["databases"][0]["database"], database.as_str());
-    // Both tenants' chains and that of the installation, with who made the tenants.
+    // Both tenants' chains, with who made the tenants and who began scans.
     assert!(drilled["databases"][0]["audit_chains"].as_u64().unwrap() >= 2, "{drilled}");
-    assert!(drilled["databases"][0]["audit_entries"].as_u64().unwrap() >= 2, "{drilled}");
+    assert!(drilled["databases"][0]["audit_entries"].as_u64().unwrap() >= 7, "{drilled}");
 
     // The archive is killed in the middle, and its directory has what it had: nothing is missing.
-    server.sql(
-        &database,
-        "CREATE TABLE written (at timestamptz NOT NULL DEFAULT clock_timestamp(), filling text NOT NULL)",
-    );
+    server.sql(&database, WRITTEN);
     let writing = Writing::start(&server, &database);
     let_write(&server, &database, 5);
     drop(archiving);
@@ -52,24 +71,14 @@ fn whatever_is_lost_is_had_again_with_seconds_missing_at_most() {
     let archiving = site.archive(&copier);
     let second = site.back_up(&copier);
     let_write(&server, &database, 20);
-    archiving.catch_up(&server);
-
-    // The server is killed under load, and with it goes its disk.
-    let (_, committed) = moment(&server, &database);
-    server.stop_at_once();
     drop(writing);
-    // What had come from the server by then goes on to the place.
-    archiving.0.until("/metrics", |page| super::figure(page, "rampart_archive_waiting_files") == Some(0.0));
+    archiving.catch_up(&server);
     drop(archiving);
-    fs::remove_dir_all(server.data()).unwrap();
-    let again = site.restored(&[]);
-    let had = rows(&again, &database);
-    assert!(had + 100 > committed, "{had} of {committed} rows: two seconds of writing are lost at most");
-    drop(again);
-    // From the first backup as well: what was written since is whole.
-    let again = site.restored(&["--backup", &first]);
-    assert_eq!(rows(&again, &database), had);
-    drop(again);
+    // From either backup: what was written since the first is whole.
+    for backup in [&first, &second] {
+        let again = site.restored(&["--backup", backup]);
+        assert_eq!(rows(&again, &database), rows(&server, &database));
+    }
 
     let list = site.json(&["backup", "list", "--json"]);
     let ids: Vec<&str> =
@@ -78,6 +87,54 @@ fn whatever_is_lost_is_had_again_with_seconds_missing_at_most() {
     assert!(list["backups"].as_array().unwrap().iter().all(|one| one["gap"].is_null()), "{list}");
     assert_eq!(list["drills"].as_array().unwrap().len(), 1);
     damaged(&site, &objects.objects(), [&first, &second], &database, &before);
+}
+
+#[test]
+fn a_server_that_is_killed_with_its_disk_and_its_archive_has_lost_less_than_a_minute() {
+    let site = Site::new(|directory| format!("file:{}/place", directory.display()));
+    let (server, database, copier) = prepared();
+    let begun = Timestamp::now().as_duration().as_secs_f64();
+    // As it ships: nobody says how often it looks.
+    let archiving = site.archive_with(&copier, &[]);
+    let writing = Writing::start(&server, &database);
+    let (at_work, look) = thread::scope(|scope| {
+        let look = scope.spawn(|| archiving.looks_after(begun));
+        let at_work = AtWork::begin(&site, &server, &database);
+        at_work.tells(3);
+        site.back_up(&copier);
+        (at_work, look.join().unwrap())
+    });
+    let key = at_work.key.clone();
+    // It has looked once at its beginning: from one look to the next it is no longer than this.
+    let longest = Duration::from_secs_f64(look - begun);
+    assert!(longest <= LOST, "{longest:.1?} from one look to the next");
+
+    // Everything ends at once, and whatever nobody has looked at yet is lost.
+    let more = rand::rng().random_range(ROWS);
+    let_write(&server, &database, more);
+    drop(archiving);
+    server.stop_at_once();
+    let killed = Timestamp::now();
+    drop(writing);
+    let told = at_work.end();
+    fs::remove_dir_all(server.data()).unwrap();
+
+    let drill = ["backup", "drill", "--identity", "key", "--rpo", "60s", "--rto", "1h", "--json"];
+    let drilled: Value = site.json(&drill);
+    assert_eq!(drilled["troubles"], Value::Array(vec![]));
+    let again = site.restored(&[]);
+    let newest =
+        "SELECT to_char(max(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM written";
+    let newest: Timestamp = again.sql(&database, newest).trim().parse().unwrap();
+    let lost = Duration::try_from(killed.duration_since(newest)).unwrap();
+    println!(
+        "killed {more} rows after a look of one in {longest:.1?}: RPO {lost:.1?}, of the drill {:.1} s; RTO {:.1} s",
+        drilled["rpo_seconds"].as_f64().unwrap(),
+        drilled["rto_seconds"].as_f64().unwrap()
+    );
+    assert!(lost <= LOST, "{lost:.1?} are lost");
+    assert_well(&site, (&again, &database), &told, newest, killed);
+    assert_goes_on(&site, (&again, &database), &key, &told[0]);
 }
 
 /// A byte that has changed, a file that is missing: seen by who looks, refused by who restores.
@@ -162,22 +219,34 @@ fn a_data_file_that_was_overwritten_is_left_behind() {
     let site = Site::new(|directory| format!("file:{}/place", directory.display()));
     let (server, database, copier) = prepared();
     let archiving = site.archive(&copier);
+    let at_work = AtWork::begin(&site, &server, &database);
     site.back_up(&copier);
     server.sql(
         &database,
         "INSERT INTO written (filling) SELECT repeat('x', 500) FROM generate_series(1, 2000)",
     );
-    let file = server.sql(&database, "SELECT pg_relation_filepath('written')");
+    // What nobody changes any more, so that the server does not write it anew from what it has written ahead.
+    let files = ["written", "rampart.scopes"].map(|table| {
+        let file = server.sql(&database, &format!("SELECT pg_relation_filepath('{table}')"));
+        server.data().join(file.trim())
+    });
     server.sql(&database, "CHECKPOINT");
+    at_work.tells(5);
+    let (by, _) = moment(&server, &database);
     archiving.catch_up(&server);
     server.stop_at_once();
-    let table = server.data().join(file.trim());
-    let garbage = vec![0xa5; fs::metadata(&table).unwrap().len() as usize];
-    fs::OpenOptions::new().write(true).open(&table).unwrap().write_all_at(&garbage, 0).unwrap();
+    for file in &files {
+        let garbage = vec![0xa5; fs::metadata(file).unwrap().len() as usize];
+        fs::OpenOptions::new().write(true).open(file).unwrap().write_all_at(&garbage, 0).unwrap();
+    }
     server.start_again();
     let lost = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| rows(&server, &database)));
     assert!(lost.is_err(), "nobody can read it any more");
+    let (code, found) = examined(&site, &server, &database);
+    assert!(code == Some(1) && found.contains("broken"), "{found}");
+    let told = at_work.end();
     server.stop_at_once();
     let again = site.restored(&[]);
     assert_eq!(rows(&again, &database), 2000);
+    assert_well(&site, (&again, &database), &told, by.parse().unwrap(), Timestamp::MAX);
 }

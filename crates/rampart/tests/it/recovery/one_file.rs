@@ -33,6 +33,10 @@ fn an_installation_on_one_file_is_had_again_as_it_was_at_each_backup() {
     assert_eq!(drilled["troubles"], Value::Array(vec![]));
     assert_eq!(drilled["backup"], second.as_str());
     assert!(drilled["databases"][0]["audit_entries"].as_u64().unwrap() >= 2, "{drilled}");
+    // Whoever wants more than there is to be had is told so.
+    let least = ["backup", "drill", "--identity", "key", "--rpo", "1ms", "--rto", "1ms"];
+    let said = site.refuses(&least, 1);
+    assert!(said.contains("trouble: it took ") && said.contains(" s are lost"), "{said}");
 
     drop(up);
     for (id, tenants_then) in [(&first, at_first), (&second, tenants(&database))] {
