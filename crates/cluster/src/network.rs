@@ -14,6 +14,18 @@ use crate::{
 const RULE: &str = "network/edges";
 /// Clouds tell whoever asks there who the machine is, and what it may: nobody needs to.
 const METADATA: [&str; 2] = ["169.254.169.254/32", "fd00:ec2::254/128"];
+/// Networks of organisations, of providers, and of links: whoever may go to what is public may not go there.
+const PRIVATE: [&str; 7] = [
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+];
+/// The policy that opens private networks to scans, one by one.
+const PRIVATE_TARGETS: &str = "private-targets";
 /// Stages whose workers speak to whatever a scope allows.
 const SCANNING: [&str; 4] = ["discover", "ports", "crawl", "check"];
 
@@ -26,8 +38,10 @@ enum Place {
     Names,
     /// Pods of another namespace.
     Namespace(String),
-    /// Whatever is not in the cluster, or not in a private network.
+    /// Whatever is public, and what of private networks a policy names on purpose.
     Outside,
+    /// A private network that is open because nobody has left it out.
+    Private(IpNet),
     /// Whoever reaches the node.
     Anywhere,
 }
@@ -51,7 +65,10 @@ pub fn defects(manifests: &Manifests) -> Vec<Defect> {
     };
     let needed: BTreeMap<&str, BTreeSet<Edge>> = parties
         .iter()
-        .filter_map(|party| Some((party.path.as_str(), needs(manifests, &parties, party.pod.as_ref()?))))
+        .map(|party| {
+            let needed = party.pod.as_ref().map(|pod| needs(manifests, &parties, pod));
+            (party.path.as_str(), needed.unwrap_or_else(|| needs_of_operated(party)))
+        })
         .collect();
     for party in &parties {
         let (out, inward) =
@@ -69,8 +86,7 @@ pub fn defects(manifests: &Manifests) -> Vec<Defect> {
         }
         let comes = |from: &str, port: Option<u16>| {
             let way = (Place::Pods(party.path.clone()), port);
-            // What operators make has ways that this program knows nothing of.
-            needed.get(from).is_none_or(|needed| needed.contains(&way))
+            needed.get(from).is_some_and(|needed| needed.contains(&way))
         };
         for edge in &inward {
             let is_needed = match &edge.0 {
@@ -105,6 +121,7 @@ fn shown((place, port): &Edge) -> String {
         Place::Names => format!("the name servers at {port}"),
         Place::Namespace(name) => format!("namespace {name} at {port}"),
         Place::Outside => format!("the outside at {port}"),
+        Place::Private(network) => format!("the private network {network} at {port}"),
         Place::Anywhere => format!("anybody at {port}"),
     }
 }
@@ -113,10 +130,9 @@ fn parties(manifests: &Manifests) -> Vec<Party<'_>> {
     let own =
         manifests.pods().map(|pod| Party { path: pod.object.path(), labels: pod.labels(), pod: Some(pod) });
     let operated = operated(manifests).into_iter().map(|labels| {
-        let name = |key| labels.get(key).copied().unwrap_or_default();
-        let path = match labels.get("cnpg.io/cluster") {
-            Some(cluster) => format!("Cluster/{cluster}"),
-            None => format!("Pooler/{}", name("cnpg.io/poolerName")),
+        let path = match labels.get("cnpg.io/poolerName") {
+            Some(pooler) => format!("Pooler/{pooler}"),
+            None => format!("Cluster/{}", labels.get("cnpg.io/cluster").copied().unwrap_or_default()),
         };
         Party { path, labels, pod: None }
     });
@@ -170,9 +186,8 @@ fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSe
         let arguments: Vec<&str> = list(container, "/args").filter_map(Value::as_str).collect();
         if environment.contains_key("RAMPART_TELL_KUBERNETES") || arguments.starts_with(&["deploy", "scale"])
         {
-            // The cluster's API, before and behind the address of its service.
             needed.extend(names());
-            needed.extend([443, 6_443].map(|port| (Place::Anywhere, Some(port))));
+            needed.extend(to_the_api());
         }
         let places = ["RAMPART_OBJECTS", "RAMPART_BACKUPS"].iter().filter_map(|name| environment.get(name));
         for place in places.filter(|place| !place.starts_with("file:")) {
@@ -197,6 +212,24 @@ fn needs(manifests: &Manifests, parties: &[Party<'_>], pod: &Pod<'_>) -> BTreeSe
 
 fn names() -> [Edge; 1] {
     [(Place::Names, Some(53))]
+}
+
+/// The cluster's API, before and behind the address of its service.
+fn to_the_api() -> [Edge; 2] {
+    [443, 6_443].map(|port| (Place::Anywhere, Some(port)))
+}
+
+/// What CloudNativePG makes is led by the cluster's API; instances speak among themselves, and poolers to them. Where copies go is open
+/// with the API's port.
+fn needs_of_operated(party: &Party<'_>) -> BTreeSet<Edge> {
+    let cluster = party.labels.get("cnpg.io/cluster").copied().unwrap_or_default();
+    let instances = Place::Pods(format!("Cluster/{cluster}"));
+    let mut needed: BTreeSet<Edge> = names().into_iter().chain(to_the_api()).collect();
+    if party.path.starts_with("Cluster/") {
+        needed.insert((instances.clone(), Some(8_000)));
+    }
+    needed.insert((instances, Some(5_432)));
+    needed
 }
 
 /// Scheme, host and port of all servers that a URL names.
@@ -255,36 +288,57 @@ fn open(manifests: &Manifests, parties: &[Party<'_>], party: &Party<'_>, directi
         is_about && selects(policy.at("/spec/podSelector"), &party.labels)
     });
     let mut edges = BTreeSet::new();
-    for rule in policies.flat_map(|policy| policy.list(field)) {
-        let mut places = BTreeSet::new();
-        for peer in list(rule, peers) {
-            places.extend(at_peer(parties, peer));
-        }
-        let is_wide = |cidr: &str| !cidr.ends_with("/32") && !cidr.ends_with("/128");
-        if places.contains(&Place::Names)
-            && !list(rule, peers).filter_map(|peer| text(peer, "/ipBlock/cidr")).any(is_wide)
-        {
-            // Single addresses beside the cluster's name servers are where else these answer: at their Service's, or at each node.
-            places.remove(&Place::Outside);
-        }
-        if rule.get(&peers[1..]).is_none() {
-            places.insert(Place::Anywhere);
-        }
+    for (policy, rule) in policies.flat_map(|policy| policy.list(field).map(move |rule| (policy, rule))) {
         let mut ports: Vec<Option<u16>> = list(rule, "/ports")
             .map(|port| port.get("port").and_then(Value::as_u64).map(|port| port as u16))
             .collect();
         if ports.is_empty() {
             ports.push(None);
         }
+        // Whoever comes from a private network comes from outside.
+        let is_meant = direction != "Egress" || policy.name() == PRIVATE_TARGETS || !ports.contains(&None);
+        let mut places = BTreeSet::new();
+        for peer in list(rule, peers) {
+            match peer.get("ipBlock") {
+                Some(block) if direction == "Egress" => places.extend(at_block(block, is_meant)),
+                Some(_) => drop(places.insert(Place::Outside)),
+                None => places.extend(at_peer(parties, peer)),
+            }
+        }
+        let is_wide = |cidr: &str| !cidr.ends_with("/32") && !cidr.ends_with("/128");
+        if places.contains(&Place::Names)
+            && !list(rule, peers).filter_map(|peer| text(peer, "/ipBlock/cidr")).any(is_wide)
+        {
+            // Single addresses beside the cluster's name servers are where else these answer: at their Service's, or at each node.
+            places.retain(|place| !matches!(place, Place::Outside | Place::Private(_)));
+        }
+        if rule.get(&peers[1..]).is_none() {
+            places.insert(Place::Anywhere);
+        }
         edges.extend(places.iter().flat_map(|place| ports.iter().map(|port| (place.clone(), *port))));
     }
     edges
 }
 
-fn at_peer(parties: &[Party<'_>], peer: &Value) -> BTreeSet<Place> {
-    if peer.get("ipBlock").is_some() {
-        return [Place::Outside].into();
+/// Where a block of addresses leads: outside, and into each private network in it that is not left out. One that is private as a whole is
+/// named on purpose: where a server of the configuration is, at its port, or what is scanned.
+fn at_block(block: &Value, is_meant: bool) -> BTreeSet<Place> {
+    let Some(whole) = block.get("cidr").and_then(network) else { return [Place::Outside].into() };
+    let left_out = IpNet::aggregate(&list(block, "/except").filter_map(network).collect());
+    let private: Vec<IpNet> = PRIVATE.iter().filter_map(|network| network.parse().ok()).collect();
+    if private.iter().any(|private| private.contains(&whole)) {
+        return [if is_meant { Place::Outside } else { Place::Private(whole) }].into();
     }
+    let is_left_out = |private: &IpNet| left_out.iter().any(|network| network.contains(private));
+    let open = private.into_iter().filter(|private| whole.contains(private) && !is_left_out(private));
+    open.map(Place::Private).chain([Place::Outside]).collect()
+}
+
+fn network(value: &Value) -> Option<IpNet> {
+    value.as_str().and_then(|text| text.parse().ok())
+}
+
+fn at_peer(parties: &[Party<'_>], peer: &Value) -> BTreeSet<Place> {
     match peer.get("namespaceSelector") {
         None => {
             let meant = parties.iter().filter(|party| selects(peer.get("podSelector"), &party.labels));
@@ -372,7 +426,6 @@ fn expected(manifests: &Manifests, party: &Party<'_>) -> BTreeSet<Edge> {
 fn to_metadata(policy: &Object) -> Vec<Defect> {
     let blocks =
         policy.list("/spec/egress").flat_map(|rule| list(rule, "/to")).filter_map(|peer| peer.get("ipBlock"));
-    let network = |value: &Value| value.as_str().and_then(|text| text.parse::<IpNet>().ok());
     let reaches = |block: &Value, address: &IpNet| {
         let within = |net: IpNet| net.contains(address);
         block.get("cidr").and_then(network).is_some_and(within)

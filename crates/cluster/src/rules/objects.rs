@@ -330,6 +330,7 @@ pub(crate) fn operated(manifests: &Manifests) -> Vec<BTreeMap<&str, &str>> {
     let poolers = manifests.of_kind("Pooler").map(|pooler| {
         let mut labels =
             BTreeMap::from([("cnpg.io/poolerName", pooler.name()), ("cnpg.io/podRole", "pooler")]);
+        labels.extend(pooler.text("/spec/cluster/name").map(|cluster| ("cnpg.io/cluster", cluster)));
         let own =
             pooler.at("/spec/template/metadata/labels").and_then(Value::as_object).into_iter().flatten();
         labels.extend(own.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))));

@@ -2,7 +2,7 @@
 //! in one place.
 
 use cluster::{capacity, network};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{found::with, renders};
 
@@ -82,6 +82,24 @@ fn ways_that_are_missing_or_needless_are_found() {
             "Cluster/database: is closed to Deployment/rampart/archive at port 5432",
         ),
         (
+            "NetworkPolicy/rampart/pooler",
+            "/spec/egress/1",
+            None,
+            "Pooler/database-pooler: needs a way to anybody at port 6443",
+        ),
+        (
+            "NetworkPolicy/rampart/pooler",
+            "/spec/egress/0/ports/x",
+            Some(json!({ "port": 8000 })),
+            "Pooler/database-pooler: has a way to Cluster/database at port 8000",
+        ),
+        (
+            "NetworkPolicy/rampart/database-operated",
+            "/spec/egress/0/ports/1",
+            None,
+            "Cluster/database: needs a way to Cluster/database at port 8000",
+        ),
+        (
             settings,
             "/data/RAMPART_TRACES",
             Some(json!("https://collector.example.com:4318")),
@@ -116,6 +134,53 @@ fn ways_that_are_missing_or_needless_are_found() {
     }
     let open = with(production, "NetworkPolicy/rampart/targets", "/spec/egress/0/to/0/ipBlock/except", None);
     assert!(network::defects(&open).iter().any(|defect| defect.rule == "network/metadata"));
+}
+
+/// Each private network that stands open within what is public is found by its name, whoever may go there.
+#[test]
+fn private_networks_that_are_not_left_out_are_found() {
+    let production = renders::overlay("production");
+    let told = |policy: &str, place: &str, value: Option<Value>| -> Vec<String> {
+        let object = format!("NetworkPolicy/rampart/{policy}");
+        let manifests = with(&production.text, &object, place, value);
+        network::defects(&manifests).iter().map(ToString::to_string).collect()
+    };
+    for (policy, rule, who, port) in [
+        ("targets", 0, &["worker-check"][..], "any port"),
+        ("to-objects", 0, &["worker-check", "gateway", "orchestrator"], "port 443"),
+        ("to-backups", 1, &["archive"], "port 443"),
+    ] {
+        let place = format!("/spec/egress/{rule}/to/0/ipBlock/except");
+        let left_out = production.manifests.named("NetworkPolicy", policy).unwrap().at(&place).unwrap();
+        let left_out: Vec<&str> = left_out.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for network in ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"] {
+            let number = left_out.iter().position(|one| *one == network);
+            let number = number.unwrap_or_else(|| panic!("{policy} does not leave out {network}"));
+            let defects = told(policy, &format!("{place}/{number}"), None);
+            for who in who {
+                let wanted =
+                    format!("Deployment/rampart/{who}: has a way to the private network {network} at {port}");
+                let is_told = defects.iter().any(|defect| defect.starts_with(&wanted));
+                assert!(is_told, "{policy}: {wanted} is not in {defects:#?}");
+            }
+        }
+    }
+    let halves = json!({ "cidr": "8.0.0.0/6", "except": ["10.0.0.0/9", "10.128.0.0/9"] });
+    for (policy, block, wanted) in [
+        ("targets", json!({ "cidr": "10.1.0.0/16" }), Some("the private network 10.1.0.0/16 at any port")),
+        ("targets", json!({ "cidr": "::/0" }), Some("the private network fc00::/7 at any port")),
+        ("targets", halves, None),
+        // At the port of a server that the configuration names.
+        ("to-objects", json!({ "cidr": "10.1.2.3/32" }), None),
+    ] {
+        let defects = told(policy, "/spec/egress/0/to/x", Some(json!({ "ipBlock": block })));
+        match wanted {
+            Some(wanted) => {
+                assert!(defects.iter().any(|defect| defect.contains(wanted)), "{block}: {defects:?}")
+            }
+            None => assert!(defects.is_empty(), "{block}: {defects:?}"),
+        }
+    }
 }
 
 #[test]
