@@ -30,6 +30,7 @@ struct Rule {
 
 /// Rules of the lists about what is in no manifest, and who looks after it.
 pub const ELSEWHERE: &[(&str, &str)] = &[
+    ("C-0005", "of the API server: it has no port without TLS any more"),
     ("C-0058", "of the kubelet's version: a symlink in a subPath"),
     ("C-0059", "of the ingress controller: its snippets"),
     ("C-0066", "of the API server: secrets are encrypted where they are kept"),
@@ -42,6 +43,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("C-0070", "of the kubelet: its own certificate authority"),
     ("kube-linter/no-extensions-v1beta", "no version that is served knows it: the schemas refuse it"),
     ("kube-linter/deprecated-service-account-field", "the rule pods/service-account refuses it"),
+    (
+        "kube-linter/minimum-three-replicas",
+        "an overlay says how many there are; production has three of whatever answers",
+    ),
 ];
 
 /// The names of every rule that is looked at.
@@ -85,6 +90,13 @@ pub fn excuse<'a>(object: &'a Object, rule: &str) -> Option<&'a str> {
         }
         _ => reason(format!("rampart/excused-{rule}")),
     }
+}
+
+/// Whether what has such a name is a secret, and not where one is.
+fn sounds_secret(name: &str) -> bool {
+    let name = name.to_uppercase();
+    let sounds = ["PASSWORD", "SECRET", "TOKEN", "CREDENTIAL"].iter().any(|word| name.contains(word));
+    sounds && !name.ends_with("_FILE") && !name.ends_with("_PATH")
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Look, Rule};
+use super::{Look, Rule, sounds_secret};
 use crate::manifests::{Manifests, Object, Pod, list, selects, text};
 
 const fn object(names: &'static [&'static str], look: fn(&Manifests, &Object) -> Vec<String>) -> Rule {
@@ -267,9 +267,7 @@ pub(super) const RULES: &[Rule] = &[
                 let changes = has("/verbs", &["create"]);
                 match () {
                     () if all => Some("gives everything by `*`: name what is needed"),
-                    () if changes && has("/resources", &["pods", "deployments", "jobs"]) => {
-                        Some("may make pods, and so be anybody")
-                    }
+                    () if changes && has("/resources", &MAKERS) => Some("may make pods, and so be anybody"),
                     () if has("/resources", &["secrets"]) => {
                         Some("may have secrets: mount those that are needed")
                     }
@@ -280,6 +278,15 @@ pub(super) const RULES: &[Rule] = &[
             wrong.map(str::to_owned).collect()
         },
     ),
+    object(&["C-0012"], |_, object| {
+        let data = ["/data", "/binaryData"].into_iter().filter_map(|place| object.at(place)?.as_object());
+        let entries = data.filter(|_| object.kind() == "ConfigMap").flatten();
+        let secret = entries.filter(|(key, value)| {
+            let value = value.as_str().unwrap_or_default();
+            !value.is_empty() && (sounds_secret(key) || looks_secret(value))
+        });
+        secret.map(|(key, _)| format!("has a secret in {key}, which everybody reads who reads it")).collect()
+    }),
     object(&["kube-linter/cluster-admin-role-binding", "CIS-5.1.1"], |_, object| {
         let is_binding = matches!(object.kind(), "RoleBinding" | "ClusterRoleBinding");
         match is_binding && matches!(object.text("/roleRef/name"), Some("cluster-admin" | "admin" | "edit")) {
@@ -305,6 +312,19 @@ pub(super) const RULES: &[Rule] = &[
                 .collect()
         },
     ),
+];
+
+/// What pods come of.
+const MAKERS: [&str; 9] = [
+    "pods",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
+    "replicasets",
+    "replicationcontrollers",
+    "jobs",
+    "cronjobs",
+    "rollouts",
 ];
 
 /// Kinds that belong to the whole cluster.
@@ -337,6 +357,16 @@ pub(crate) fn operated(manifests: &Manifests) -> Vec<BTreeMap<&str, &str>> {
         labels
     });
     clusters.chain(poolers).collect()
+}
+
+/// Keys, tokens and passwords by the marks that they have.
+fn looks_secret(value: &str) -> bool {
+    let marks = ["PRIVATE KEY-----", "AGE-SECRET-KEY-", "eyJhbGciO", "AKIA"];
+    let has_password = |url: &str| {
+        let place = url.split(['/', '?']).next().unwrap_or_default();
+        place.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    };
+    marks.iter().any(|mark| value.contains(mark)) || value.split("://").skip(1).any(has_password)
 }
 
 fn is_label(value: &str) -> bool {

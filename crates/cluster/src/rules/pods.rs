@@ -1,9 +1,11 @@
 //! Rules about pods and their containers.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::{Look, Rule};
-use crate::manifests::{Manifests, Pod, list, text};
+use super::{Look, Rule, sounds_secret};
+use crate::manifests::{Manifests, Pod, list, selects, text};
 
 /// A user or group above this is nobody of any image or node.
 const HIGHEST_KNOWN_ID: i64 = 10_000;
@@ -331,11 +333,8 @@ pub(super) const RULES: &[Rule] = &[
             each(pod, |container| {
                 let mut variables = list(container, "/env");
                 let of_secret = |variable: &Value| {
-                    let name = text(variable, "/name").unwrap_or_default().to_uppercase();
-                    let sounds =
-                        ["PASSWORD", "SECRET", "TOKEN", "CREDENTIAL"].iter().any(|word| name.contains(word));
-                    let leads = name.ends_with("_FILE") || name.ends_with("_PATH");
-                    variable.pointer("/valueFrom/secretKeyRef").is_some() || (sounds && !leads)
+                    let name = text(variable, "/name").unwrap_or_default();
+                    variable.pointer("/valueFrom/secretKeyRef").is_some() || sounds_secret(name)
                 };
                 let all = list(container, "/envFrom").any(|from| from.get("secretRef").is_some());
                 (all || variables.any(of_secret))
@@ -362,9 +361,13 @@ pub(super) const RULES: &[Rule] = &[
         })
     }),
     pod(&["kube-linter/no-anti-affinity", "kube-score/deployment-has-host-podantiaffinity"], |_, pod| {
-        let places = ["preferred", "required"]
-            .map(|how| format!("/affinity/podAntiAffinity/{how}DuringSchedulingIgnoredDuringExecution"));
-        let is_apart = places.iter().any(|place| pod.at(place).is_some());
+        let labels = pod.labels();
+        let terms = |how: &str| {
+            let place = format!("/affinity/podAntiAffinity/{how}DuringSchedulingIgnoredDuringExecution");
+            pod.at(&place).and_then(Value::as_array).into_iter().flatten()
+        };
+        let preferred = terms("preferred").filter_map(|term| term.get("podAffinityTerm"));
+        let is_apart = terms("required").chain(preferred).any(|term| keeps_apart(term, &labels));
         let is_one = pod.is_job() || pod.object.number("/spec/replicas") == Some(1);
         match is_apart || is_one {
             true => Vec::new(),
@@ -372,7 +375,11 @@ pub(super) const RULES: &[Rule] = &[
         }
     }),
     pod(&["polaris/topologySpreadConstraint", "kube-score/pod-topology-spread-constraints"], |_, pod| {
-        match pod.is_job() || pod.at("/topologySpreadConstraints").is_some() {
+        let labels = pod.labels();
+        let mut constraints =
+            pod.at("/topologySpreadConstraints").and_then(Value::as_array).into_iter().flatten();
+        let is_spread = constraints.any(|constraint| keeps_apart(constraint, &labels));
+        match pod.is_job() || is_spread {
             true => Vec::new(),
             false => {
                 vec!["its pods may all be in one place: spread them by topologySpreadConstraints".to_owned()]
@@ -401,6 +408,12 @@ pub(super) const RULES: &[Rule] = &[
         }
     }),
 ];
+
+/// Whether a term is about the pod's own kind, and says of what there are several.
+fn keeps_apart(term: &Value, labels: &BTreeMap<&str, &str>) -> bool {
+    let is_somewhere = text(term, "/topologyKey").is_some_and(|key| !key.is_empty());
+    is_somewhere && selects(term.get("labelSelector"), labels)
+}
 
 /// What is wrong with each container.
 fn each<'a>(pod: &Pod<'a>, wrong: impl Fn(&'a Value) -> Option<String>) -> Vec<String> {

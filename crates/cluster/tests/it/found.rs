@@ -282,6 +282,21 @@ fn mistakes() -> Vec<Mistake> {
         ),
         (
             GATEWAY,
+            pod("/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution"),
+            Some(json!([])),
+            &["kube-linter/no-anti-affinity", "kube-score/deployment-has-host-podantiaffinity"],
+        ),
+        (
+            GATEWAY,
+            pod(
+                "/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution/0/podAffinityTerm/labelSelector",
+            ),
+            Some(json!({ "matchLabels": { "a": "b" } })),
+            &["kube-linter/no-anti-affinity"],
+        ),
+        (GATEWAY, pod("/topologySpreadConstraints"), Some(json!([])), &["polaris/topologySpreadConstraint"]),
+        (
+            GATEWAY,
             pod("/affinity"),
             None,
             &["kube-linter/no-anti-affinity", "kube-score/deployment-has-host-podantiaffinity"],
@@ -402,6 +417,17 @@ fn mistakes() -> Vec<Mistake> {
     ]
 }
 
+/// What would be in a map that everybody reads.
+fn told_to_everybody() -> Vec<(&'static str, &'static str)> {
+    vec![
+        ("A_PASSWORD", "s3cret"),
+        ("api-token", "s3cret"),
+        ("key.pem", "-----BEGIN PRIVATE KEY-----\nMC4C"),
+        ("A_DATABASE", "postgres://one:s3cret@database/one"),
+        ("A_BUCKET", "aws: AKIAIOSFODNN7EXAMPLE"),
+    ]
+}
+
 /// Rights, which this installation gives to nobody.
 fn rights() -> Vec<(Value, &'static [&'static str])> {
     let role = |rule: Value| json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "x", "namespace": "rampart" }, "rules": [rule] });
@@ -418,6 +444,12 @@ fn rights() -> Vec<(Value, &'static [&'static str])> {
     vec![
         (role(json!({ "apiGroups": [""], "resources": ["*"], "verbs": ["get"] })), all),
         (role(json!({ "apiGroups": [""], "resources": ["pods"], "verbs": ["create"] })), all),
+        (role(json!({ "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["create"] })), all),
+        (role(json!({ "apiGroups": ["apps"], "resources": ["statefulsets"], "verbs": ["create"] })), all),
+        (role(json!({ "apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["create"] })), all),
+        (role(json!({ "apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["create"] })), all),
+        (role(json!({ "apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"] })), all),
+        (role(json!({ "apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["create"] })), all),
         (role(json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] })), all),
         (role(json!({ "apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get"] })), all),
         (
@@ -459,6 +491,25 @@ fn every_rule_finds_what_it_is_about_by_every_name() {
     }
     let all: BTreeSet<&str> = rules::names().into_iter().collect();
     assert_eq!(all.difference(&found).collect::<Vec<_>>(), [&""; 0], "rules that no mistake is made for");
+}
+
+#[test]
+fn secrets_that_everybody_reads_are_found() {
+    let production = &renders::overlay("production").text;
+    let map = |key: &str, value: &str| {
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "x", "namespace": "rampart" }, "data": { key: value } });
+        by(&Manifests::parse(&format!("{production}\n---\n{map}\n")).unwrap())
+    };
+    for (key, value) in told_to_everybody() {
+        assert!(map(key, value).contains("C-0012"), "{key}: {value}");
+    }
+    for (key, value) in [
+        ("A_PASSWORD_FILE", "/run/a/password"),
+        ("A_PASSWORD", ""),
+        ("A_DATABASE", "postgres://one@database/one?a=b:c@d"),
+    ] {
+        assert!(!map(key, value).contains("C-0012"), "{key}: {value}");
+    }
 }
 
 #[test]
