@@ -121,6 +121,7 @@ pub struct Connections {
 /// As they are in these manifests; nothing where no server stands in them.
 pub fn connections(manifests: &Manifests) -> Option<Connections> {
     let wanted = manifests.pods().filter_map(|pod| {
+        // Nobody who goes on reads a replica: operators' commands do, of which each opens few connections and ends.
         // Who copies the database replicates, for which it has places of its own (max_wal_senders); who scales asks it nothing.
         let role = pod.role().filter(|role| {
             list(role, "/args").next().is_none_or(|what| what != "backup" && what != "deploy")

@@ -65,7 +65,7 @@ fn whoever_asks_the_clusters_name_servers_may_ask_the_nodes_own() {
 #[test]
 fn autoscalers_of_kubernetes_keep_the_pace_of_those_of_keda() {
     let production = &renders::overlay("production").manifests;
-    let native = &renders::overlay("development + autoscaling-native").manifests;
+    let native = &renders::overlay(&format!("base + {}", renders::NATIVE.join(" + "))).manifests;
     let mut seen = 0;
     for scaled in native.of_kind("HorizontalPodAutoscaler") {
         let asked = production.named("ScaledObject", scaled.name()).unwrap();
@@ -102,11 +102,28 @@ fn staging_wakes_as_it_was() {
     assert_eq!(named, had.keys().map(String::as_str).collect());
 }
 
+/// With bounds of its own it is smaller everywhere, and as fast.
+#[test]
+fn small_autoscaling_is_smaller() {
+    let production = renders::overlay("production");
+    let small = renders::overlay("staging + autoscaling + autoscaling-events + autoscaling-small");
+    let bound = |render: &renders::Render, name: &str, end: &str| {
+        let scaled = render.manifests.named("ScaledObject", name).unwrap();
+        scaled.number(&format!("/spec/{end}ReplicaCount")).unwrap()
+    };
+    let mut seen = 0;
+    for scaled in production.manifests.of_kind("ScaledObject") {
+        let name = scaled.name();
+        assert!(bound(small, name, "max") < bound(production, name, "max"), "{name}");
+        assert!(bound(small, name, "min") <= bound(production, name, "min"), "{name}");
+        assert!(bound(small, name, "min") < bound(small, name, "max"), "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 7);
+}
+
 #[test]
 fn the_most_that_autoscaling_asks_for_fits() {
-    let wrong = told(["development", "staging", "production"].into_iter().flat_map(|name| {
-        let render = renders::overlay(name);
-        capacity::defects(&render.manifests).into_iter().map(move |defect| (name, defect))
-    }));
+    let wrong = of_all(capacity::defects);
     assert!(wrong.is_empty(), "{wrong}");
 }
