@@ -92,11 +92,11 @@ pub fn excuse<'a>(object: &'a Object, rule: &str) -> Option<&'a str> {
     }
 }
 
-/// Whether what has such a name is a secret, and not where one is.
+/// Whether what has such a name is a secret, and not where one is, nor a script that looks after one.
 fn sounds_secret(name: &str) -> bool {
     let name = name.to_uppercase();
     let sounds = ["PASSWORD", "SECRET", "TOKEN", "CREDENTIAL"].iter().any(|word| name.contains(word));
-    sounds && !name.ends_with("_FILE") && !name.ends_with("_PATH")
+    sounds && !["_FILE", "_PATH", ".SH"].iter().any(|end| name.ends_with(end))
 }
 
 fn rules() -> impl Iterator<Item = &'static Rule> {

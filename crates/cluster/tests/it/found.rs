@@ -396,7 +396,8 @@ fn mistakes() -> Vec<Mistake> {
             ],
         ),
         (
-            GATEWAY,
+            // The gateway's own count is its Rollout's.
+            "Deployment/rampart/gateway-events",
             "/spec/replicas",
             Some(json!(3)),
             &["kube-score/deployment-targeted-by-hpa-does-not-have-replicas-configured"],

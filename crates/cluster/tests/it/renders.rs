@@ -181,8 +181,11 @@ pub(crate) fn all() -> &'static [Render] {
             wanted.push((format!("{below} + {}", components.join(" + ")), directory));
         }
         for (overlay, without, with) in IN_PLACE {
-            let name = format!("{overlay} with {} for {}", with.join(" + "), without.join(" + "));
-            let directory = scratch.path().join(name.replace([' ', '/'], "-"));
+            let name = match with {
+                [] => format!("{overlay} without {}", without[0]),
+                with => format!("{overlay} with {}", with.join(" + ")),
+            };
+            let directory = scratch.path().join(name.replace(' ', "-"));
             write_in_place(&directory, overlay, without, with);
             wanted.push((name, directory));
         }
@@ -303,15 +306,17 @@ fn every_component_is_in_some_installation() {
         .flat_map(|(_, components)| components)
         .map(|name| name.split('/').next().unwrap().to_owned())
         .collect();
-    rendered.extend(["development", "staging", "production"].into_iter().flat_map(of_overlay));
+    let of_overlays = ["development", "staging", "production"].into_iter().flat_map(of_overlay);
+    rendered.extend(of_overlays.map(|name| name.split('/').next().unwrap().to_owned()));
     // What others are made of.
     for name in &there {
         let file = kubernetes().join("components").join(name).join("kustomization.yaml");
         let read: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
         let brought = list(&read, "/components").filter_map(|place| place.as_str()?.strip_prefix("../"));
-        rendered.extend(brought.map(str::to_owned));
+        rendered.extend(brought.filter(|place| there.contains(*place)).map(str::to_owned));
     }
-    rendered.extend(IN_PLACE.into_iter().flat_map(|(_, _, with)| with).map(|name| (*name).to_owned()));
+    let in_place = IN_PLACE.into_iter().flat_map(|(_, _, with)| with);
+    rendered.extend(in_place.map(|name| name.split('/').next().unwrap().to_owned()));
     assert_eq!(rendered, there);
 }
 
