@@ -58,7 +58,7 @@ const MISTAKES: [(&str, &str, &str, &[&str]); 21] = [
     ("components/monitoring-alerts/alertmanager.yaml", "our-team", "placeholder-of-the-team", &["alerts"]),
     ("components/policies-kyverno/signed.yaml", "our-org", "placeholder-of-the-org", &["admission"]),
     ("components/objects-s3/kustomization.yaml", "our-objects", "placeholder-of-the-objects", &["objects"]),
-    ("components/production-sizes/kustomization.yaml", "pods: \"170\"", "pods: \"60\"", &["capacity"]),
+    ("components/rollouts/sizes/kustomization.yaml", "\"190\"", "\"60\"", &["capacity"]),
     ("components/doorbell-sentinel/network.yaml", "port: 26379", "port: 26378", &["network"]),
     (
         "base/roles/every/pod.yaml",

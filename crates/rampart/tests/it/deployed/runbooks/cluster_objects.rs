@@ -17,12 +17,8 @@ use super::is_placeholder;
 use crate::deployed::overlay;
 
 /// Beside the overlays, for what they leave to whoever chooses.
-const ON_TOP: [(&str, &str); 4] = [
-    ("production", "rollouts"),
-    ("production", "rollouts-blue-green"),
-    ("staging", "sleeping"),
-    ("development", "autoscaling-native"),
-];
+const ON_TOP: [(&str, &str); 3] =
+    [("staging", "rollouts-blue-green"), ("staging", "sleeping"), ("development", "autoscaling-native")];
 /// What no manifest has, and why it is there all the same.
 const MADE: [(&str, &str, &str); 6] = [
     ("Secret", "entry-by-hand", "made on the page that names it"),
