@@ -123,6 +123,30 @@ fn small_autoscaling_is_smaller() {
     assert_eq!(seen, 7);
 }
 
+/// KEDA keeps the most all the same, and would keep the fewest whoever asks for no more than those.
+#[test]
+fn working_hours_have_more_than_nights_and_no_more_than_the_most() {
+    let mut seen = BTreeSet::new();
+    for render in renders::all().iter().filter(|render| render.name.contains("autoscaling-hours")) {
+        for scaled in render.manifests.of_kind("ScaledObject") {
+            for trigger in scaled.list("/spec/triggers").filter(|trigger| trigger["type"] == "cron") {
+                let of = |name: &str| trigger["metadata"][name].as_str().unwrap();
+                let wanted: i64 = of("desiredReplicas").parse().unwrap();
+                let bound = |place: &str| scaled.number(place).unwrap();
+                let place = format!("{}: {}", render.name, scaled.path());
+                assert!(bound("/spec/minReplicaCount") < wanted, "{place}");
+                assert!(wanted <= bound("/spec/maxReplicaCount"), "{place}");
+                assert_ne!(of("start"), of("end"), "{place}");
+                seen.insert(scaled.name());
+            }
+        }
+    }
+    assert_eq!(
+        seen.into_iter().collect::<Vec<_>>(),
+        ["gateway", "worker-check", "worker-crawl", "worker-discover", "worker-ports"]
+    );
+}
+
 #[test]
 fn the_most_that_autoscaling_asks_for_fits() {
     let wrong = of_all(capacity::defects);

@@ -52,7 +52,7 @@ const ON_TOP: [(&str, &[&str]); 9] = [
     ("staging", &["registry", "policies", "policies-kyverno"]),
     ("staging", &["monitoring-alerts", "monitoring-alerts-secret"]),
     ("production", &["objects-private", "backup-private", "scan-private", "scan-egress"]),
-    ("production", &["autoscaling-slow", "spot", "node-local-dns"]),
+    ("production", &["autoscaling-slow", "autoscaling-hours", "spot", "node-local-dns"]),
 ];
 /// An overlay with other components in the place of some that it has.
 const IN_PLACE: [(&str, &[&str], &[&str]); 5] = [
@@ -63,8 +63,9 @@ const IN_PLACE: [(&str, &[&str], &[&str]); 5] = [
     ("production", &["doorbell-sentinel"], &["doorbell-rabbitmq", "doorbell-rabbitmq-secret"]),
 ];
 /// What is put on top of overlays by itself.
-const ALONE: [(&str, &[&str]); 24] = [
+const ALONE: [(&str, &[&str]); 25] = [
     ("audit-key", &["development"]),
+    ("autoscaling-hours", &["production"]),
     ("autoscaling-slow", &["production"]),
     ("backup-private", &["staging", "production"]),
     ("large-volumes", &["development"]),
@@ -90,7 +91,7 @@ const ALONE: [(&str, &[&str]); 24] = [
     ("beside", &["staging"]),
 ];
 /// What any installation may have beside its choices, and beside which of them; first what has pods of its own.
-pub(crate) const ADDITIONS: [(&str, &str); 28] = [
+pub(crate) const ADDITIONS: [(&str, &str); 29] = [
     ("monthly-report", ""),
     ("audit-key", ""),
     ("secrets-placeholder", "database-single"),
@@ -105,6 +106,7 @@ pub(crate) const ADDITIONS: [(&str, &str); 28] = [
     ("autoscaling", ""),
     ("autoscaling-events", "live-events"),
     ("autoscaling-slow", ""),
+    ("autoscaling-hours", "database-operated"),
     ("autoscaling-small", "database-single"),
     ("production-sizes", "database-operated"),
     ("spot", ""),
