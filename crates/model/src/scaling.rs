@@ -84,6 +84,10 @@ pub const PACE: Pace = Pace {
     most: MOST_WORKERS,
 };
 
+/// Ten a minute and no more, for nodes that come slowly and bursts that are to cost less: none to 1,000 in 100 minutes. The component
+/// `autoscaling-slow` has the same figures.
+pub const SLOW_PACE: Pace = Pace { up_percent: 0, ..PACE };
+
 /// What was decided some time ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {

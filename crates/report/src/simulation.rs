@@ -85,14 +85,8 @@ fn conditions(scenario: &Scenario) -> Vec<(&'static str, String)> {
             Service::Exponential { mean } => format!("{} on average", span(mean)),
         },
     ));
-    let staffing = match scenario.workers {
-        Staffing::Scaled(pace) => format!("up to {}", grouped(pace.most)),
-        Staffing::Fixed { workers } => format!("always {}", grouped(workers.into())),
-    };
-    lines.push((
-        "workers",
-        format!("{staffing}, {} a node, {} to start", scenario.workers_a_node, span(scenario.start)),
-    ));
+    let (staffing, node) = (staffing(&scenario.workers), scenario.workers_a_node);
+    lines.push(("workers", format!("{staffing}, {node} a node, {} to start", span(scenario.start))));
     if let Some(loss) = scenario.loss {
         let nodes = counted(loss.count.into(), "node", "nodes");
         let replaced = span(scenario.replaced_after);
@@ -100,6 +94,18 @@ fn conditions(scenario: &Scenario) -> Vec<(&'static str, String)> {
     }
     lines.push(("seed", scenario.seed.to_string()));
     lines
+}
+
+fn staffing(workers: &Staffing) -> String {
+    match workers {
+        Staffing::Scaled(pace) => {
+            let doubling =
+                if pace.up_percent == 0 { String::new() } else { format!(" or {} %", pace.up_percent) };
+            let (most, seconds) = (grouped(pace.most), pace.up_seconds);
+            format!("up to {most}, {}{doubling} more within {seconds} s", pace.up_workers)
+        }
+        Staffing::Fixed { workers } => format!("always {}", grouped((*workers).into())),
+    }
 }
 
 fn workers(outcome: &Outcome) -> Vec<(&'static str, String)> {
@@ -188,10 +194,10 @@ fn description(outcome: &Outcome) -> Vec<String> {
     let (requests, tenants) = (grouped(scenario.requests.into()), scenario.tenants);
     let length = span(scenario.day);
     let mut lines = vec![format!(
-        "{requests} requests of {} in {length}, at most {} workers, seed {}.",
+        "{requests} requests of {} in {length}, seed {}. Workers: {}.",
         counted(tenants.into(), "tenant", "tenants"),
-        grouped(scenario.workers.most()),
-        scenario.seed
+        scenario.seed,
+        staffing(&scenario.workers),
     )];
     let p95 = |wait: &Wait| format!("p50 {}, p95 {}, p99 {}", span(wait.p50), span(wait.p95), span(wait.p99));
     lines.push(match &waiting.flood {

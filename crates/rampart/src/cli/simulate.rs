@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::SignedDuration;
 use model::{
-    scaling::{PACE, Pace},
+    scaling::{PACE, Pace, SLOW_PACE},
     simulation::{Burst, Scenario, Service, Staffing},
 };
 
@@ -44,6 +44,10 @@ pub(crate) struct SimulateArguments {
     #[arg(long, value_name = "N", default_value_t = 1_000, help_heading = "Workers")]
     workers: u64,
 
+    /// How fast workers come: ten or a doubling each minute, whichever is more, or ten and no more
+    #[arg(long, value_name = "PACE", value_enum, default_value_t = Speed::Fast, help_heading = "Workers")]
+    pace: Speed,
+
     /// How many nodes are lost, and when; `none` for none
     #[arg(long, value_name = "N@TIME", default_value = "3@4h30m", help_heading = "Workers")]
     lose_nodes: OptionalBurst,
@@ -70,6 +74,7 @@ Examples:
   rampart simulate                                       a busy day: a flood, lost nodes, up to 1,000 workers
   rampart simulate --flood none --lose-nodes none        the same day without either
   rampart simulate --workers 300 --svg day.svg           what a lower ceiling costs, drawn
+  rampart simulate --pace slow                           what it costs when workers come ten a minute
   rampart simulate --json | jq .waiting.others.p95_seconds
 
 Nothing is sent and nothing is started: the functions that choose the next task and the number of workers are run against a
@@ -84,12 +89,27 @@ impl SimulateArguments {
             peak_an_hour: self.peak.unwrap_or(mean.saturating_mul(2)),
             tenants: self.tenants,
             service: Service::LogNormal { median: self.service_median, p95: self.service_p95 },
-            workers: Staffing::Scaled(Pace { most: self.workers, ..PACE }),
+            workers: Staffing::Scaled(Pace { most: self.workers, ..self.pace.into() }),
             loss: self.lose_nodes.0,
             flood: self.flood.0,
             price_of_worker_hour: self.price_per_worker_hour,
             seed: self.seed,
             ..Scenario::default()
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Speed {
+    Fast,
+    Slow,
+}
+
+impl From<Speed> for Pace {
+    fn from(speed: Speed) -> Pace {
+        match speed {
+            Speed::Fast => PACE,
+            Speed::Slow => SLOW_PACE,
         }
     }
 }

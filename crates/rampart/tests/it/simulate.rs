@@ -1,6 +1,7 @@
 //! A simulated day from the command line.
 
 use serde_json::Value;
+use testkit::tools::root;
 
 use crate::run::{assert_exit, rampart, text};
 
@@ -67,6 +68,21 @@ fn the_options_make_the_day() {
     let (hours, cost) = (day["workers"]["hours"].as_f64().unwrap(), day["workers"]["cost"].as_f64().unwrap());
     assert!((cost - 0.2 * hours).abs() < 0.01, "{hours} hours cost {cost}");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("flood of 400"));
+}
+
+/// They are drawn by chance, and the same chance draws them again.
+#[test]
+fn the_pictures_of_the_guide_are_what_is_drawn() {
+    for (pace, picture) in [("fast", "scaling.svg"), ("slow", "scaling-slow.svg")] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = rampart(directory.path());
+        let output = command.args(["simulate", "--pace", pace, "--svg", picture]).output().unwrap();
+        assert_exit(&output, 0);
+        let drawn = std::fs::read_to_string(directory.path().join(picture)).unwrap();
+        let shown = std::fs::read_to_string(root().join("docs/images").join(picture)).unwrap();
+        let again = format!("rampart simulate --pace {pace} --svg docs/images/{picture}");
+        assert!(drawn == shown, "{picture} is an older one, draw it again: {again}");
+    }
 }
 
 #[test]
