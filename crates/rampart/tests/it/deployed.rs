@@ -1,6 +1,7 @@
 //! What the manifests of `deploy/` say is what this program takes: its arguments, its environment, its probes; and its image is one that
 //! a hardened cluster runs.
 
+mod answered;
 mod checklist;
 mod deletion_cost;
 mod difference;
@@ -13,7 +14,11 @@ mod scaling;
 
 use std::{
     collections::BTreeSet,
+    env,
+    ffi::OsString,
     fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -27,13 +32,18 @@ use testkit::tools::{root, search_path};
 
 use crate::run::{assert_exit, rampart, text as said};
 
-/// What each port of a role answers; the rest is the API.
-const ANSWERED: [(&str, &[&str]); 2] =
-    [("http", &["/health", "/ready", "/startup"]), ("metrics", &["/health", "/ready", "/metrics"])];
-
 fn overlay(name: &str) -> Manifests {
     let directory = root().join("deploy/kubernetes/overlays").join(name);
     Manifests::parse(&kustomize::build_with(&directory, &search_path()).unwrap()).unwrap()
+}
+
+/// An overlay with a component that it does not have.
+fn on_top(name: &str, component: &str) -> Manifests {
+    let scratch = tempfile::tempdir_in(root().join("target")).unwrap();
+    let up = "../../deploy/kubernetes";
+    let text = format!("resources: [{up}/overlays/{name}]\ncomponents: [{up}/components/{component}]\n");
+    fs::write(scratch.path().join("kustomization.yaml"), text).unwrap();
+    Manifests::parse(&kustomize::build_with(scratch.path(), &search_path()).unwrap()).unwrap()
 }
 
 /// Runs a container's command here, with files where its volumes would be and a database that is not there.
@@ -102,32 +112,6 @@ fn every_container_is_started_with_what_this_program_takes() {
         }
     }
     assert!(seen.len() > 20, "{seen:?}");
-}
-
-#[test]
-fn every_probe_asks_what_is_answered() {
-    for name in ["development", "staging", "production"] {
-        let manifests = overlay(name);
-        for pod in manifests.pods() {
-            let Some(role) = pod.role().filter(|_| !pod.is_job()) else { continue };
-            for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
-                let place = format!("{name} {} {probe}", pod.object.path());
-                let asked = role.get(probe).unwrap_or_else(|| panic!("{place} is not there"));
-                let (port, path) =
-                    (text(asked, "/httpGet/port").unwrap(), text(asked, "/httpGet/path").unwrap());
-                let answered = ANSWERED
-                    .iter()
-                    .find(|(name, _)| *name == port)
-                    .unwrap_or_else(|| panic!("{place}: {port}"));
-                assert!(answered.1.contains(&path), "{place}: {path}");
-                assert_eq!(
-                    path == "/ready",
-                    probe == "readinessProbe",
-                    "{place}: only who is not ready is left alone, and not killed"
-                );
-            }
-        }
-    }
 }
 
 #[test]
@@ -259,6 +243,15 @@ fn the_program_is_copied_for_a_container_of_others() {
     let trusted = fs::read("/etc/ssl/certs/ca-certificates.crt").ok();
     assert_eq!(fs::read(directory.path().join("ca-certificates.crt")).ok(), trusted);
     assert_exit(&deploy(&["program", "--into", "/nowhere"]), 2);
+}
+
+/// A script in the place of kubectl. Where programs are found then: this one before all others.
+fn kubectl(directory: &Path, script: &str) -> OsString {
+    let program = directory.join("kubectl");
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let others = search_path();
+    env::join_paths([directory.to_owned()].into_iter().chain(env::split_paths(&others))).unwrap()
 }
 
 /// A command with the programs that test.sh installs.

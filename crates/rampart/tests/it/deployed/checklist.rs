@@ -2,10 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    env,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +11,7 @@ use cluster::{checklist::secrets_to_make, kustomize, manifests::Manifests};
 use serde_json::{Value, json};
 use testkit::tools::{root, search_path};
 
+use super::kubectl;
 use crate::run::{rampart, text};
 
 /// Lines about what only a cluster can tell.
@@ -99,12 +98,6 @@ fn change(file: &Path, from: &str, to: &str) {
     fs::write(file, text.replacen(from, to, 1)).unwrap();
 }
 
-/// Where programs are, with the kubectl of a directory before all others.
-fn path(kubectl: Option<&Path>) -> OsString {
-    let found = search_path();
-    env::join_paths(kubectl.map(Path::to_owned).into_iter().chain(env::split_paths(&found))).unwrap()
-}
-
 /// How lines stand that are not ok, by their names.
 #[derive(Debug, Default, PartialEq)]
 struct Checked {
@@ -114,13 +107,13 @@ struct Checked {
     not_checkable: BTreeSet<String>,
 }
 
-/// What is said of an overlay of this copy, and of the cluster that this kubectl plays.
-fn checked(directory: &Path, name: &str, kubectl: Option<&Path>) -> Checked {
+/// What is said of an overlay of this copy, and of the cluster whose kubectl is found here.
+fn checked(directory: &Path, name: &str, cluster: Option<&OsStr>) -> Checked {
     let overlay: PathBuf = directory.join("overlays").join(name);
     let mut words = vec!["deploy", "check", "--json", "--overlay", overlay.to_str().unwrap()];
-    words.extend(if kubectl.is_some() { ["--context", "ours"].as_slice() } else { &["--offline"] });
+    words.extend(if cluster.is_some() { ["--context", "ours"].as_slice() } else { &["--offline"] });
     let mut command = rampart(&root());
-    let output = command.args(words).env("PATH", path(kubectl)).output().unwrap();
+    let output = command.args(words).env("PATH", cluster.unwrap_or(&search_path())).output().unwrap();
     let lines: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     let of = |standing: &str| {
@@ -239,7 +232,8 @@ impl Cluster {
         }
     }
 
-    fn play(&self, directory: &Path) {
+    /// Where a kubectl is found that answers as this one would.
+    fn play(&self, directory: &Path) -> OsString {
         let lines =
             |words: &BTreeSet<String>| words.iter().map(|word| format!("{word}\n")).collect::<String>();
         for (name, text) in [
@@ -250,22 +244,20 @@ impl Cluster {
         ] {
             fs::write(directory.join(name), text).unwrap();
         }
-        let program = directory.join("kubectl");
         let script = format!(
             "#!/bin/sh\nset -eu\ncd '{}'\n[ \"$2\" = --context=ours ]\nif [ \"$3\" = get ]; then shift; fi\ncat \"$3\"\n",
             directory.display()
         );
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        kubectl(directory, &script)
     }
 }
 
 #[test]
 fn what_the_cluster_lacks_is_found() {
     let directory = tempfile::tempdir_in(root().join("target")).unwrap();
-    let (copy, kubectl) = (directory.path().join("copy"), directory.path().join("kubectl"));
+    let (copy, programs) = (directory.path().join("copy"), directory.path().join("programs"));
     copied(&copy);
-    fs::create_dir(&kubectl).unwrap();
+    fs::create_dir(&programs).unwrap();
     for name in ["production", "staging"] {
         let manifests = kustomize::build_with(&copy.join("overlays").join(name), &search_path()).unwrap();
         let manifests = Manifests::parse(&manifests).unwrap();
@@ -274,9 +266,8 @@ fn what_the_cluster_lacks_is_found() {
             _ => names(&[]),
         };
         let found = |cluster: &Cluster| {
-            cluster.play(&kubectl);
             let Checked { code, missing, left_out: without, not_checkable } =
-                checked(&copy, name, Some(&kubectl));
+                checked(&copy, name, Some(&cluster.play(&programs)));
             assert_eq!((without, not_checkable), (left_out.clone(), names(&[])), "{name}");
             (code, missing)
         };
@@ -297,11 +288,11 @@ fn what_the_cluster_lacks_is_found() {
         }
     }
     // Whoever names a cluster wants that one to be asked, and nobody answers here.
-    fs::write(kubectl.join("kubectl"), "#!/bin/sh\necho no route to it >&2\nexit 1\n").unwrap();
+    let path = kubectl(&programs, "#!/bin/sh\necho no route to it >&2\nexit 1\n");
     let overlay = copy.join("overlays/production");
     let mut command = rampart(&root());
     command.args(["deploy", "check", "--context", "ours", "--overlay"]).arg(overlay);
-    let output = command.env("PATH", path(Some(&kubectl))).output().unwrap();
+    let output = command.env("PATH", path).output().unwrap();
     assert_eq!((output.status.code(), text(&output.stdout).as_ref()), (Some(2), ""));
     assert!(text(&output.stderr).contains("no route to it"), "{}", text(&output.stderr));
 }

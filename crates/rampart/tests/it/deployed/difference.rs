@@ -1,11 +1,11 @@
 //! `rampart deploy diff`, against another overlay and against a cluster that a program in kubectl's place plays.
 
-use std::{env, fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
+use std::{fs, path::Path, process::Output};
 
 use serde_json::{Value, json};
-use testkit::tools::{root, search_path};
+use testkit::tools::root;
 
-use super::{deploy, overlay};
+use super::{deploy, kubectl, overlay};
 use crate::run::{assert_exit, rampart, text as said};
 
 /// What kubectl writes when it is asked for what a cluster does not know.
@@ -30,23 +30,16 @@ fn a_difference_says_what_is_made_what_changes_and_what_stays() {
     assert_eq!(said(&same.stdout), "nothing changes\n");
 }
 
-/// A kubectl that answers what stands in a file, knows no KEDA, and counts how often it is asked.
-fn kubectl(directory: &Path, answer: &Value) {
+/// Beside a cluster whose kubectl answers this, knows no KEDA for the reason that it gives, and counts how often it is asked.
+fn beside_cluster(directory: &Path, answer: &Value, unknown: &str) -> Output {
     fs::write(directory.join("answer"), answer.to_string()).unwrap();
-    fs::write(directory.join("unknown"), UNKNOWN).unwrap();
-    let program = directory.join("kubectl");
+    fs::write(directory.join("unknown"), unknown).unwrap();
     let script = format!(
         "#!/bin/sh\nset -eu\ncd '{}'\necho \"$*\" >>asked\nif grep -q '\"apiVersion\":\"keda.sh/'; then\n  cat unknown >&2\n  exit 1\nfi\ncat answer\n",
         directory.display()
     );
-    fs::write(&program, script).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn beside_cluster(directory: &Path) -> Output {
-    let path = env::join_paths([directory.to_owned()].into_iter().chain(env::split_paths(&search_path())));
     let words = ["deploy", "diff", "--overlay", "production", "--context", "ours"];
-    rampart(&root()).args(words).env("PATH", path.unwrap()).output().unwrap()
+    rampart(&root()).args(words).env("PATH", kubectl(directory, &script)).output().unwrap()
 }
 
 #[test]
@@ -59,8 +52,8 @@ fn a_cluster_is_asked_for_everything_at_once_and_what_it_does_not_know_is_told()
         live
     });
     let mut there: Vec<Value> = there.collect();
-    kubectl(directory.path(), &json!({ "kind": "List", "items": there }));
-    let output = beside_cluster(directory.path());
+    let live = |there: &[Value]| json!({ "kind": "List", "items": there });
+    let output = beside_cluster(directory.path(), &live(&there), UNKNOWN);
     assert_exit(&output, 1);
     let scaled = wanted.objects().filter(|object| object.group() == "keda.sh");
     let scaled: Vec<String> = scaled
@@ -82,8 +75,7 @@ fn a_cluster_is_asked_for_everything_at_once_and_what_it_does_not_know_is_told()
     there.retain(|live| path(live) != "Service/gateway");
     let gateway = there.iter_mut().find(|live| path(live) == "Deployment/gateway").unwrap();
     gateway["spec"]["template"]["spec"]["containers"][0]["image"] = json!("another");
-    kubectl(directory.path(), &json!({ "kind": "List", "items": there }));
-    let told = said(&beside_cluster(directory.path()).stdout);
+    let told = said(&beside_cluster(directory.path(), &live(&there), UNKNOWN).stdout);
     for line in [
         "+ Service/rampart/gateway\n",
         "~ Deployment/rampart/gateway, and its pods are replaced\n    /spec/template/spec/containers/0/image: \"another\" -> ",
@@ -96,10 +88,8 @@ fn a_cluster_is_asked_for_everything_at_once_and_what_it_does_not_know_is_told()
 #[test]
 fn a_cluster_that_refuses_is_no_cluster_without_objects() {
     let directory = tempfile::tempdir().unwrap();
-    kubectl(directory.path(), &json!({}));
-    fs::write(directory.path().join("unknown"), "Error from server (Forbidden): secrets is forbidden\n")
-        .unwrap();
-    let output = beside_cluster(directory.path());
+    let refused = "Error from server (Forbidden): secrets is forbidden\n";
+    let output = beside_cluster(directory.path(), &json!({}), refused);
     assert_exit(&output, 2);
     assert!(said(&output.stderr).contains("secrets is forbidden"), "{}", said(&output.stderr));
     assert_eq!(said(&output.stdout), "");

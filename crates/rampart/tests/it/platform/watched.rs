@@ -72,7 +72,17 @@ impl Watched {
 
     /// Status and body of an answer.
     fn ask(&self, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
+        self.ask_at("metrics", path)
+    }
+
+    /// The same, at the port that manifests call by this name.
+    pub(crate) fn ask_at(&self, port: &str, path: &str) -> (u16, String) {
+        let address = match port {
+            "metrics" => self.address.parse().unwrap(),
+            "http" => self.listens(),
+            other => panic!("no role has a port {other}"),
+        };
+        let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: watched\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -86,6 +96,16 @@ impl Watched {
     #[track_caller]
     pub(crate) fn comes_to(&self, path: &str, status: u16, part: &str) -> String {
         self.asks_until(path, |answered, body| answered == status && body.contains(part))
+    }
+
+    /// Asks at that port until the answer has this status.
+    #[track_caller]
+    pub(crate) fn comes_to_at(&self, port: &str, path: &str, status: u16) {
+        let until = Instant::now() + PATIENCE;
+        while self.ask_at(port, path).0 != status {
+            assert!(Instant::now() < until, "{port} {path}: {:?}", self.ask_at(port, path));
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Waits until it has said that so often since it was up.

@@ -1,10 +1,7 @@
 //! A cluster whose controllers the test plays, as far as a release is concerned: one step at each question.
 
 use std::{
-    env,
-    ffi::OsString,
-    fs,
-    os::unix::fs::PermissionsExt,
+    ffi::{OsStr, OsString},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,6 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::http::{HttpServer, ok, response};
 use tokio::runtime::Runtime;
+
+use crate::deployed::kubectl;
 
 /// In the place of kubectl: it hands on what it is told.
 const KUBECTL: &str = r#"#!/bin/bash
@@ -54,9 +53,10 @@ struct State {
 
 pub(super) struct Cluster {
     state: Arc<Mutex<State>>,
-    directory: TempDir,
+    path: OsString,
     prometheus: HttpServer,
     _api: HttpServer,
+    _directory: TempDir,
     _runtime: Runtime,
 }
 
@@ -127,18 +127,15 @@ impl Cluster {
             ok(lock(&asked).answer(&question).to_string())
         }));
         let directory = tempfile::tempdir().unwrap();
-        let program = directory.path().join("kubectl");
         let script = KUBECTL.replace("PORT", &api.address().port().to_string());
         let script = script.replace("answer.", &format!("{}/answer.", directory.path().display()));
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        Cluster { state, directory, prometheus, _api: api, _runtime: runtime }
+        let path = kubectl(directory.path(), &script);
+        Cluster { state, path, prometheus, _api: api, _directory: directory, _runtime: runtime }
     }
 
-    pub(super) fn path(&self) -> OsString {
-        let others = env::var_os("PATH").unwrap();
-        let places = [self.directory.path().to_owned()].into_iter().chain(env::split_paths(&others));
-        env::join_paths(places).unwrap()
+    /// Where programs are found, and the kubectl of this cluster before all others.
+    pub(super) fn path(&self) -> &OsStr {
+        &self.path
     }
 
     pub(super) fn prometheus(&self) -> String {

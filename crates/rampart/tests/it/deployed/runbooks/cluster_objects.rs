@@ -3,18 +3,14 @@
 use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
-    fs,
 };
 
-use cluster::{
-    kustomize,
-    manifests::{Manifests, list, text},
-};
+use cluster::manifests::{Manifests, list, text};
 use serde_json::Value;
-use testkit::tools::{root, search_path};
+use testkit::tools::root;
 
 use super::is_placeholder;
-use crate::deployed::overlay;
+use crate::deployed::{on_top, overlay};
 
 /// Beside the overlays, for what they leave to whoever chooses.
 const ON_TOP: [(&str, &str); 3] =
@@ -136,18 +132,9 @@ pub(super) struct Installations<'a> {
 
 impl<'a> Installations<'a> {
     pub(super) fn new(created: BTreeSet<&'a str>) -> Installations<'a> {
-        let scratch = tempfile::tempdir_in(root().join("target")).unwrap();
-        let on_top = ON_TOP.map(|(below, component)| {
-            let directory = scratch.path().join(component);
-            fs::create_dir(&directory).unwrap();
-            let up = "../../../deploy/kubernetes";
-            let text =
-                format!("resources: [{up}/overlays/{below}]\ncomponents: [{up}/components/{component}]\n");
-            fs::write(directory.join("kustomization.yaml"), text).unwrap();
-            Manifests::parse(&kustomize::build_with(&directory, &search_path()).unwrap()).unwrap()
-        });
-        let all: Vec<Manifests> =
-            ["production", "staging", "development"].map(overlay).into_iter().chain(on_top).collect();
+        let overlays = ["production", "staging", "development"].map(overlay);
+        let more = ON_TOP.map(|(below, component)| on_top(below, component));
+        let all: Vec<Manifests> = overlays.into_iter().chain(more).collect();
         let mut secrets = BTreeSet::new();
         let mut kinds: BTreeSet<String> = OTHERS.map(str::to_owned).into();
         for object in all.iter().flat_map(Manifests::objects) {
