@@ -3,6 +3,8 @@
 set -eu
 self="$(hostname).$DOMAIN"
 password="$(cat /run/secrets/doorbell/password)"
+# It says which is the primary.
+# shellcheck disable=SC2154
 . /etc/redis/primary.sh
 . /etc/redis/password.sh
 {
