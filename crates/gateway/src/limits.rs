@@ -84,7 +84,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 }
 
 /// How much of something each of a kind has at the moment, and how much one may have.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Parts<K: Hash + Eq> {
     most: usize,
     taken: Taken<K>,
