@@ -13,7 +13,7 @@ mod scale;
 mod scaling;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsString,
     fs,
@@ -112,6 +112,39 @@ fn every_container_is_started_with_what_this_program_takes() {
         }
     }
     assert!(seen.len() > 20, "{seen:?}");
+}
+
+/// A name that nobody reads is left out without a word.
+#[test]
+fn every_setting_is_read_by_somebody_who_is_given_it() {
+    let mut known: BTreeMap<Vec<&str>, String> = BTreeMap::new();
+    let all = ["development", "staging", "production"].map(overlay);
+    for manifests in &all {
+        let mut is_read: BTreeMap<&str, bool> = BTreeMap::new();
+        for pod in manifests.pods().filter(|pod| pod.role().is_some()) {
+            for container in pod.all_containers() {
+                let words: Vec<&str> = list(container, "/args")
+                    .filter_map(Value::as_str)
+                    .take_while(|word| !word.starts_with('-') && !word.contains('='))
+                    .collect();
+                let help = known.entry(words.clone()).or_insert_with(|| {
+                    let output = rampart(&root()).args(&words).arg("--help").output().unwrap();
+                    said(&output.stdout)
+                });
+                let names = environment(manifests, container).into_keys();
+                for name in names.filter(|name| name.starts_with("RAMPART_")) {
+                    // `[env: NAME=]` or `[env: NAME]`, wherever the line ends.
+                    let takes = help
+                        .split_whitespace()
+                        .any(|word| word.strip_prefix(name).is_some_and(|rest| rest.starts_with([']', '='])));
+                    *is_read.entry(name).or_default() |= takes;
+                }
+            }
+        }
+        let unread: Vec<&&str> =
+            is_read.iter().filter(|(_, is_read)| !**is_read).map(|(name, _)| name).collect();
+        assert!(unread.is_empty() && is_read.len() > 8, "{unread:?} of {is_read:?}");
+    }
 }
 
 #[test]
