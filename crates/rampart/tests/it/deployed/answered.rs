@@ -9,7 +9,10 @@ use cluster::{
 use serde_json::Value;
 
 use super::overlay;
-use crate::{installation::Installation, platform::watched::Watched};
+use crate::{
+    installation::Installation,
+    platform::watched::{SCOPE, Watched},
+};
 
 /// The roles that run until somebody ends them.
 const ROLES: [&str; 3] = ["gateway", "orchestrator", "worker"];
@@ -92,7 +95,7 @@ fn what_is_asked_of_pods_is_answered() {
     assert_eq!(asked.len(), 10, "{asked:?}");
     assert_eq!(led.iter().collect::<Vec<_>>(), ["/api/v1", "/api/v1/events"]);
 
-    let installation = Installation::start("authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n");
+    let installation = Installation::start(SCOPE);
     let roles = ROLES.map(|role| {
         let mut command = installation.command(&[role, "--metrics", "127.0.0.1:0", "--log", "warn"]);
         if role == "gateway" {

@@ -11,9 +11,11 @@ use testkit::tools::root;
 use url::Url;
 
 use super::{on_top, overlay};
-use crate::{installation::Installation, platform::watched::Watched, run::assert_exit};
-
-const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
+use crate::{
+    installation::Installation,
+    platform::watched::{SCOPE, Watched},
+    run::assert_exit,
+};
 
 /// What KEDA asks a gateway, and where in its answer the number is.
 struct Question {
@@ -175,12 +177,9 @@ fn scaled(manifests: &Manifests) -> Autoscaler {
     autoscaler
 }
 
-fn with_gateway() -> (Installation, impl Fn(&Installation) -> Watched) {
-    let begin = |installation: &Installation| {
-        let words = ["gateway", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--log", "warn"];
-        Watched::start(installation.command(&words))
-    };
-    (Installation::start(SCOPE), begin)
+fn begin(installation: &Installation) -> Watched {
+    let words = ["gateway", "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--log", "warn"];
+    Watched::start(installation.command(&words))
 }
 
 fn told(installation: &Installation, words: &[&str]) {
@@ -189,7 +188,7 @@ fn told(installation: &Installation, words: &[&str]) {
 
 #[test]
 fn an_autoscaler_follows_what_a_gateway_tells() {
-    let (installation, begin) = with_gateway();
+    let installation = Installation::start(SCOPE);
     let gateway = begin(&installation);
     let production = overlay("production");
     let mut workers = 0;
@@ -236,7 +235,7 @@ fn an_autoscaler_follows_what_a_gateway_tells() {
 /// Whoever works goes on, nobody goes, and what was begun is gone on with when it is back.
 #[test]
 fn without_an_answer_everybody_stays_and_nobody_comes() {
-    let (installation, begin) = with_gateway();
+    let installation = Installation::start(SCOPE);
     told(&installation, &["task", "exercise", "--count", "2000", "--hold", "1h"]);
     let production = overlay("production");
     // As they are in production, where some are kept all the time.

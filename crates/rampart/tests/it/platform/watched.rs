@@ -19,7 +19,7 @@ use crate::{
     run::{assert_exit, rampart, send, text},
 };
 
-const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
+pub(crate) const SCOPE: &str = "authorised_by = \"test\"\nnetworks = [\"127.0.0.0/8\"]\n";
 
 /// A role that runs until this is dropped.
 pub(crate) struct Watched {
